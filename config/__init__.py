@@ -1,0 +1,107 @@
+"""The settings, read from the environment once, at the start.
+
+A wrong value stops the start and names the variable. Any variable NAME may be given as
+NAME_FILE instead, the path of a file that holds the value.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.read import Reader, SettingsError
+
+__all__ = ["Settings", "SettingsError", "from_env"]
+
+APNS_PRODUCTION_URL = "https://api.push.apple.com"
+APNS_SANDBOX_URL = "https://api.sandbox.push.apple.com"
+FCM_URL = "https://fcm.googleapis.com"
+# Read by `make run` and the sandbox, which may share our environment.
+SANDBOX_VARIABLES = frozenset({"BOTTLEPOST_SANDBOX_PORT"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that can be set; complete before the first request."""
+
+    database_url: str
+    dispatcher: str = "process"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    run_dir: Path
+    service_key: str
+    # Apple: either key_file + key_id + team_id, or cert_file; all empty = no APNs.
+    apns_url: str = APNS_PRODUCTION_URL
+    apns_sandbox_url: str = APNS_SANDBOX_URL
+    apns_key_file: Path | None = None
+    apns_key_id: str | None = None
+    apns_team_id: str | None = None
+    apns_cert_file: Path | None = None
+    apns_topic: str | None = None
+    # Google: the service account's JSON file; empty = no FCM.
+    fcm_url: str = FCM_URL
+    fcm_credentials_file: Path | None = None
+    # A private certificate authority that the providers' servers are checked against.
+    ca_file: Path | None = None
+    # How many PushProcesses may run at once on this host; 0 = one per message.
+    push_slots: int
+    # How long an idle PushProcess keeps its connections warm.
+    push_linger_s: float = 30.0
+    # How long a job stays with a process that no longer gives a sign of life.
+    lease_s: float = 30.0
+    # How often a web worker looks for work that nobody was woken for.
+    watchdog_s: float = 15.0
+
+
+def from_env(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from BOTTLEPOST_* variables; raises SettingsError naming a wrong one."""
+    read = Reader(os.environ if environ is None else environ, prefix="BOTTLEPOST_")
+    run_dir = read.directory("RUN_DIR", default=Path("var"))
+    settings = Settings(
+        database_url=read.text("DATABASE_URL", f"sqlite:///{run_dir}/bottlepost.db"),
+        dispatcher=read.text("DISPATCHER", Settings.dispatcher),
+        host=read.text("HOST", Settings.host),
+        port=read.integer("PORT", Settings.port, low=1, high=65535),
+        workers=read.integer("WORKERS", Settings.workers, low=1, high=256),
+        run_dir=run_dir,
+        service_key=read.secret("SERVICE_KEY", shortest=16),
+        apns_url=read.https_url("APNS_URL", APNS_PRODUCTION_URL),
+        apns_sandbox_url=read.https_url("APNS_SANDBOX_URL", APNS_SANDBOX_URL),
+        apns_key_file=read.file("APNS_KEY_FILE"),
+        apns_key_id=read.optional("APNS_KEY_ID"),
+        apns_team_id=read.optional("APNS_TEAM_ID"),
+        apns_cert_file=read.file("APNS_CERT_FILE"),
+        apns_topic=read.optional("APNS_TOPIC"),
+        fcm_url=read.https_url("FCM_URL", FCM_URL),
+        fcm_credentials_file=read.file("FCM_CREDENTIALS_FILE"),
+        ca_file=read.file("CA_FILE"),
+        push_slots=read.integer("PUSH_SLOTS", os.cpu_count() or 1, low=0, high=256),
+        push_linger_s=read.seconds("PUSH_LINGER_S", Settings.push_linger_s, low=0),
+        lease_s=read.seconds("LEASE_S", Settings.lease_s, low=1),
+        watchdog_s=read.seconds("WATCHDOG_S", Settings.watchdog_s, low=0.1),
+    )
+    _check_apns(settings)
+    read.refuse_unknown(but=SANDBOX_VARIABLES)
+    return settings
+
+
+def _check_apns(settings: Settings) -> None:
+    """Half-filled credentials would fail only at the first push."""
+    by_key = {
+        "BOTTLEPOST_APNS_KEY_FILE": settings.apns_key_file,
+        "BOTTLEPOST_APNS_KEY_ID": settings.apns_key_id,
+        "BOTTLEPOST_APNS_TEAM_ID": settings.apns_team_id,
+    }
+    missing = [name for name, value in by_key.items() if value is None]
+    if 0 < len(missing) < len(by_key):
+        raise SettingsError(
+            missing[0], "is missing: APNs by key needs " + ", ".join(by_key)
+        )
+    if not missing and settings.apns_cert_file is not None:
+        raise SettingsError(
+            "BOTTLEPOST_APNS_CERT_FILE", "is set beside a key: choose one of them"
+        )
+    has_apns = not missing or settings.apns_cert_file is not None
+    if has_apns and settings.apns_topic is None:
+        raise SettingsError("BOTTLEPOST_APNS_TOPIC", "is missing: APNs needs a topic")

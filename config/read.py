@@ -1,0 +1,121 @@
+"""Reading and checking single values of the environment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+class SettingsError(Exception):
+    """A variable of the environment is missing or wrong; the message names it."""
+
+    def __init__(self, variable: str, problem: str) -> None:
+        super().__init__(f"{variable} {problem}")
+        self.variable = variable
+
+
+class Reader:
+    """Typed values out of a mapping; every wrong one raises SettingsError."""
+
+    def __init__(self, environ: Mapping[str, str], *, prefix: str) -> None:
+        self._environ = environ
+        self._prefix = prefix
+        self._known: set[str] = set()
+
+    def optional(self, name: str) -> str | None:
+        """The value, the content of the file NAME_FILE points to, or None."""
+        variable = self._prefix + name
+        # Settings that are paths themselves end in _FILE and have no second form.
+        from_file = None if name.endswith("_FILE") else variable + "_FILE"
+        self._known |= {variable, from_file or variable}
+        value = self._environ.get(variable, "").strip()
+        path = self._environ.get(from_file, "") if from_file else ""
+        if value and path:
+            raise SettingsError(variable, f"and {from_file} are both set")
+        if path:
+            value = self._content(str(from_file), path)
+        return value or None
+
+    def text(self, name: str, default: str) -> str:
+        return self.optional(name) or default
+
+    def secret(self, name: str, *, shortest: int) -> str:
+        value = self.optional(name)
+        if value is None:
+            raise SettingsError(self._prefix + name, "is missing")
+        if len(value) < shortest:
+            raise SettingsError(
+                self._prefix + name, f"is too short: at least {shortest} characters"
+            )
+        return value
+
+    def integer(self, name: str, default: int, *, low: int, high: int) -> int:
+        value = self.optional(name)
+        if value is None:
+            return default
+        try:
+            number = int(value)
+        except ValueError:
+            raise SettingsError(
+                self._prefix + name, f"must be a whole number, not {value!r}"
+            ) from None
+        if not low <= number <= high:
+            raise SettingsError(
+                self._prefix + name, f"must be from {low} to {high}, not {number}"
+            )
+        return number
+
+    def seconds(self, name: str, default: float, *, low: float) -> float:
+        value = self.optional(name)
+        if value is None:
+            return default
+        try:
+            number = float(value)
+        except ValueError:
+            raise SettingsError(
+                self._prefix + name, f"must be a number of seconds, not {value!r}"
+            ) from None
+        # The upper bound refuses infinity and "nan" too, which no comparison passes.
+        if not low <= number <= 86_400:
+            raise SettingsError(
+                self._prefix + name, f"must be from {low:g} to 86400, not {value}"
+            )
+        return number
+
+    def https_url(self, name: str, default: str) -> str:
+        value = self.text(name, default)
+        parts = urlsplit(value)
+        if parts.scheme != "https" or not parts.hostname or parts.path.strip("/"):
+            raise SettingsError(
+                self._prefix + name, f"must look like https://host:port, not {value!r}"
+            )
+        return value.rstrip("/")
+
+    def file(self, name: str) -> Path | None:
+        value = self.optional(name)
+        if value is None:
+            return None
+        self._content(self._prefix + name, value)
+        return Path(value).resolve()
+
+    def directory(self, name: str, *, default: Path) -> Path:
+        path = Path(self.optional(name) or default).resolve()
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as problem:
+            raise SettingsError(
+                self._prefix + name, f"cannot be created: {problem}"
+            ) from None
+        return path
+
+    def refuse_unknown(self, *, but: frozenset[str]) -> None:
+        """A misspelt variable would be a setting silently left at its default."""
+        for variable in self._environ.keys() - self._known - but:
+            if variable.startswith(self._prefix):
+                raise SettingsError(variable, "is not a setting of Bottlepost")
+
+    @staticmethod
+    def _content(variable: str, path: str) -> str:
+        try:
+            return Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as problem:
+            raise SettingsError(variable, f"cannot be read: {problem}") from None

@@ -1,0 +1,45 @@
+"""Connections and transactions; the queries live beside, one file per noun."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+from datastore import sqlite
+
+
+class Datastore:
+    """One database. Safe to share between threads, and over a fork."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        # A connection that the server closed meanwhile is replaced, not handed out.
+        self.engine = create_engine(self.url, pool_pre_ping=not self.is_sqlite)
+        self._queue = sqlite.prepare(self.engine) if self.is_sqlite else None
+        os.register_at_fork(after_in_child=self._forget_connections)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one state of the data and writes nothing."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction: committed at the end of the block, undone by an exception."""
+        turn = self._queue.turn() if self._queue else nullcontext()
+        with turn, Session(self.engine, expire_on_commit=False) as session:
+            session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+            yield session
+            session.commit()
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def _forget_connections(self) -> None:
+        # The parent goes on using them; closing here would end them for both.
+        self.engine.dispose(close=False)

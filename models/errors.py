@@ -1,0 +1,47 @@
+"""What a caller can do wrong; a class's docstring is its message."""
+
+from typing import Any
+
+
+class CallerError(Exception):
+    """The request cannot be carried out."""
+
+    code = "bad_request"
+
+    def __init__(self, message: str | None = None, **details: Any) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+        self.details = details
+
+    @property
+    def message(self) -> str:
+        return str(self.args[0])
+
+
+class Invalid(CallerError):
+    """The request is not valid."""
+
+    code = "invalid"
+
+
+class Unauthorized(CallerError):
+    """A valid bearer token is needed."""
+
+    code = "unauthorized"
+
+
+class Forbidden(CallerError):
+    """You may not do this."""
+
+    code = "forbidden"
+
+
+class NotFound(CallerError):
+    """There is no such thing, or you may not see it."""
+
+    code = "not_found"
+
+
+class Conflict(CallerError):
+    """This contradicts what is there already."""
+
+    code = "conflict"

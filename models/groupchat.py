@@ -1,0 +1,75 @@
+"""Conversations: chats, their members and the messages in them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, BigId
+
+OWNER = "owner"
+MEMBER = "member"
+
+
+class Chat(Base):
+    """A conversation of any number of members."""
+
+    __tablename__ = "chat"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    # Number of the newest message: paging, unread counts and badges come from it.
+    last_seq: Mapped[int] = mapped_column(Integer, default=0)
+    created_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
+
+
+class Member(Base):
+    """A user's place in a chat; leaving deletes the row, so no later push follows."""
+
+    __tablename__ = "member"
+    __table_args__ = (Index("ix_member_user_id_chat_id", "user_id", "chat_id"),)
+
+    chat_id: Mapped[int] = mapped_column(ForeignKey("chat.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    # last_seq of the chat when the user came: earlier messages are not pushed to them.
+    joined_seq: Mapped[int] = mapped_column(Integer)
+    read_seq: Mapped[int] = mapped_column(Integer)
+    muted_until: Mapped[datetime | None]
+
+
+class Message(Base):
+    """What a member wrote."""
+
+    __tablename__ = "message"
+    __table_args__ = (
+        UniqueConstraint("chat_id", "seq"),
+        UniqueConstraint("chat_id", "sender_id", "client_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    chat_id: Mapped[int] = mapped_column(ForeignKey("chat.id"))
+    # 1, 2, 3 … within its chat.
+    seq: Mapped[int] = mapped_column(Integer)
+    sender_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    # The sender's own name for the message: posting it again changes nothing.
+    client_id: Mapped[str | None] = mapped_column(String(100))
+    text: Mapped[str] = mapped_column(Text)
+    # The app's own key/value strings, delivered inside the push.
+    data: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    # Delivered without alert and sound.
+    silent: Mapped[bool] = mapped_column(Boolean, default=False)
+    created_at: Mapped[datetime]
+    edited_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
