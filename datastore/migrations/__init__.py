@@ -1,0 +1,23 @@
+"""Bringing a database's schema to the newest version, with Alembic."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
+
+from datastore import Datastore
+
+# Any fixed number: whoever migrates a PostgreSQL database holds this advisory lock.
+MIGRATION_LOCK = 6_071_403
+
+
+def upgrade(store: Datastore) -> None:
+    """Run the missing migrations in one transaction; several callers wait in turn."""
+    with store.write() as session:
+        if store.url.get_backend_name() == "postgresql":
+            session.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent))
+        config.attributes["connection"] = session.connection()
+        command.upgrade(config, "head")

@@ -1,0 +1,165 @@
+"""The devices a job is for, read in batches by keyset.
+
+A batch costs O(batch) whatever the size of the chat: members come in the order of
+their primary key, each one's devices in the order of theirs; nothing is sorted.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from datastore.outbox import Claim
+from models.accounts import Device
+from models.groupchat import Chat, Member, Message
+from models.pushes import PushFailure, Target
+
+
+def is_withdrawn(session: Session, claim: Claim) -> bool:
+    """Whether the message, or its chat, has been deleted meanwhile."""
+    row = session.execute(
+        select(Message.deleted_at, Chat.deleted_at)
+        .join(Chat, Chat.id == Message.chat_id)
+        .where(Message.id == claim.message_id)
+    ).one()
+    return any(row)
+
+
+def next_targets(
+    session: Session,
+    claim: Claim,
+    *,
+    after: tuple[int, int],
+    limit: int,
+    now: datetime,
+) -> list[Target]:
+    """Up to `limit` devices after (user, device); fewer mean that it is the end."""
+    user, device = after
+    query = (
+        _audience(claim, now)
+        # The first line bounds the index; the second is exact about the user's devices.
+        .where(Member.user_id >= user)
+        .where(or_(Member.user_id > user, Device.id > device))
+        .order_by(Member.user_id, Device.id)
+        .limit(limit)
+        .with_only_columns(
+            Member.user_id,
+            Device.id,
+            Device.platform,
+            Device.token,
+            Device.app,
+            Device.environment,
+            Device.registered_at,
+            _unread(),
+        )
+    )
+    return [Target._make((*row, 0)) for row in session.execute(query)]
+
+
+def count_targets(
+    session: Session, claim: Claim, *, after: tuple[int, int], now: datetime
+) -> int:
+    """How many devices come after (user, device)."""
+    user, device = after
+    query = (
+        _audience(claim, now)
+        .where(Member.user_id >= user)
+        .where(or_(Member.user_id > user, Device.id > device))
+        .with_only_columns(func.count())
+    )
+    return session.scalars(query).one()
+
+
+def _audience(claim: Claim, now: datetime) -> Select[Any]:
+    """Devices of those who were members when it was written, and still are."""
+    query = (
+        select(Member)
+        .join(Device, Device.user_id == Member.user_id)
+        .where(
+            Member.chat_id == claim.chat_id,
+            Member.user_id != claim.sender_id,
+            Member.joined_seq < claim.seq,
+            or_(Member.muted_until.is_(None), Member.muted_until <= now),
+            Device.disabled_at.is_(None),
+        )
+    )
+    if claim.until_user is not None:
+        query = query.where(Member.user_id <= claim.until_user)
+    return query
+
+
+def _unread() -> Any:
+    """The badge: what the user has not read, over all conversations."""
+    seat, chat = aliased(Member), aliased(Chat)
+    return (
+        select(func.coalesce(func.sum(chat.last_seq - seat.read_seq), 0))
+        .join(chat, chat.id == seat.chat_id)
+        .where(seat.user_id == Member.user_id, chat.deleted_at.is_(None))
+        .correlate(Member)
+        .scalar_subquery()
+    )
+
+
+def due_retries(
+    session: Session, claim: Claim, *, limit: int, now: datetime
+) -> tuple[list[Target], list[int]]:
+    """Devices to be tried again now, and those (ids) there is no reason to try.
+
+    The second are devices that were removed or disabled meanwhile, or whose user has
+    left or muted the conversation.
+    """
+    rows = session.execute(
+        select(
+            PushFailure.device_id,
+            PushFailure.attempts,
+            Device,
+            Member.user_id,
+            _unread(),
+        )
+        .join(Device, Device.id == PushFailure.device_id, isouter=True)
+        .join(
+            Member,
+            and_(
+                Member.chat_id == claim.chat_id,
+                Member.user_id == Device.user_id,
+                or_(Member.muted_until.is_(None), Member.muted_until <= now),
+            ),
+            isouter=True,
+        )
+        .where(PushFailure.job_id == claim.job_id, PushFailure.next_attempt_at <= now)
+        .order_by(PushFailure.next_attempt_at)
+        .limit(limit)
+    ).all()
+    targets, pointless = [], []
+    for device_id, attempts, device, member_id, badge in rows:
+        if device is None or device.disabled_at or member_id is None:
+            pointless.append(device_id)
+            continue
+        targets.append(
+            Target(
+                user_id=device.user_id,
+                device_id=device_id,
+                platform=device.platform,
+                token=device.token,
+                app=device.app,
+                environment=device.environment,
+                registered_at=device.registered_at,
+                badge=badge,
+                attempts=attempts,
+            )
+        )
+    return targets, pointless
+
+
+def next_retry_at(session: Session, job_ids: Sequence[int]) -> dict[int, datetime]:
+    """Per job, when its next device is to be tried again; none left, not in it."""
+    rows = session.execute(
+        select(PushFailure.job_id, func.min(PushFailure.next_attempt_at))
+        .where(
+            PushFailure.job_id.in_(job_ids), PushFailure.next_attempt_at.is_not(None)
+        )
+        .group_by(PushFailure.job_id)
+    )
+    return {job_id: moment for job_id, moment in rows if moment is not None}

@@ -1,0 +1,14 @@
+"""Alembic's entry: runs the migrations on the connection that it is handed."""
+
+from alembic import context
+
+from models import accounts, groupchat, pushes  # noqa: F401 - they fill the metadata
+from models.base import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    # SQLite changes a table by copying it.
+    render_as_batch=True,
+)
+context.run_migrations()

@@ -1,0 +1,243 @@
+"""The outbox: jobs are put in with their message, claimed under a lease, and reported.
+
+Whoever has written its name into `lease_owner` works on the job until `due_at`. Every
+later write checks that name, so an engine that was taken for dead changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, exists, func, insert, or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from models.accounts import User
+from models.groupchat import Chat, Message
+from models.pushes import (
+    COMPLETED,
+    FAILED,
+    PROCESSING,
+    QUEUED,
+    Note,
+    PushJob,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A job under our lease, as it stood when we took it."""
+
+    job_id: int
+    chat_id: int
+    message_id: int
+    seq: int
+    sender_id: int
+    # Everything up to and including this (user, device) is recorded already.
+    cursor: tuple[int, int]
+    until_user: int | None
+    fanned_out: bool
+    total: int | None
+    accepted: int
+    failed: int
+    error: str | None
+    # The message or its chat was deleted: nothing may be pushed any more.
+    withdrawn: bool
+    note: Note
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobStatus:
+    """A job as its sender sees it, its shards added up."""
+
+    id: int
+    chat_id: int
+    message_id: int
+    state: str
+    total: int | None
+    accepted: int
+    failed: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+
+    @property
+    def pending(self) -> int | None:
+        if self.total is None:
+            return None
+        return self.total - self.accepted - self.failed
+
+
+def enqueue(
+    session: Session,
+    *,
+    message: Message,
+    deliver_at: datetime,
+    ttl_s: int,
+    now: datetime,
+) -> int:
+    """Put the push of a message into the outbox, in the message's own transaction."""
+    job = insert(PushJob).values(
+        message_id=message.id,
+        chat_id=message.chat_id,
+        state=QUEUED,
+        due_at=deliver_at,
+        # What is put off on purpose may come after what is written later.
+        ordering_key=message.chat_id if deliver_at <= now else None,
+        created_at=now,
+        expires_at=deliver_at + timedelta(seconds=ttl_s),
+    )
+    return session.scalars(job.returning(PushJob.id)).one()
+
+
+def _claimable() -> ColumnElement[bool]:
+    """In its chat's order: no earlier message of the chat is still being fanned out."""
+    earlier = aliased(PushJob)
+    blocked = exists().where(
+        earlier.ordering_key == PushJob.ordering_key,
+        earlier.message_id < PushJob.message_id,
+    )
+    return or_(PushJob.ordering_key.is_(None), ~blocked)
+
+
+def next_due_at(session: Session) -> datetime | None:
+    """When the next job can be claimed; in the past if one can be now."""
+    return session.scalar(
+        select(PushJob.due_at)
+        .where(PushJob.due_at.is_not(None), _claimable())
+        .order_by(PushJob.due_at)
+        .limit(1)
+    )
+
+
+def claim(
+    session: Session, owner: str, *, limit: int, now: datetime, lease_until: datetime
+) -> list[Claim]:
+    """Take up to `limit` due jobs, oldest first; nobody else gets them meanwhile."""
+    ids = session.scalars(
+        select(PushJob.id)
+        .where(PushJob.due_at <= now, _claimable())
+        .order_by(PushJob.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=PushJob)
+    ).all()
+    if not ids:
+        return []
+    session.execute(
+        update(PushJob)
+        .where(PushJob.id.in_(ids))
+        .values(
+            state=PROCESSING,
+            lease_owner=owner,
+            due_at=lease_until,
+            attempts=PushJob.attempts + 1,
+            started_at=func.coalesce(PushJob.started_at, now),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return _claims(session, ids)
+
+
+def _claims(session: Session, ids: Sequence[int]) -> list[Claim]:
+    rows = session.execute(
+        select(PushJob, Message, Chat, User.name)
+        .join(Message, Message.id == PushJob.message_id)
+        .join(Chat, Chat.id == PushJob.chat_id)
+        .join(User, User.id == Message.sender_id)
+        .where(PushJob.id.in_(ids))
+        .order_by(PushJob.message_id)
+    )
+    return [_claim(*row) for row in rows]
+
+
+def _claim(job: PushJob, message: Message, chat: Chat, sender_name: str) -> Claim:
+    return Claim(
+        job_id=job.id,
+        chat_id=job.chat_id,
+        message_id=job.message_id,
+        seq=message.seq,
+        sender_id=message.sender_id,
+        cursor=(job.cursor_user, job.cursor_device),
+        until_user=job.until_user,
+        fanned_out=job.fanned_out,
+        total=job.total,
+        accepted=job.accepted,
+        failed=job.failed,
+        error=job.error,
+        withdrawn=bool(message.deleted_at or chat.deleted_at),
+        note=Note(
+            job_id=job.id,
+            message_id=message.id,
+            chat_id=chat.id,
+            chat_name=chat.name,
+            seq=message.seq,
+            sender_name=sender_name,
+            text=message.text,
+            data=message.data or {},
+            silent=message.silent,
+            created_at=message.created_at,
+            expires_at=job.expires_at,
+        ),
+    )
+
+
+def renew(
+    session: Session, owner: str, job_ids: Sequence[int], lease_until: datetime
+) -> set[int]:
+    """Lengthen our leases; returns the jobs that are still ours."""
+    session.execute(
+        update(PushJob)
+        .where(PushJob.id.in_(job_ids), PushJob.lease_owner == owner)
+        .values(due_at=lease_until)
+        .execution_options(synchronize_session=False)
+    )
+    ours = select(PushJob.id).where(
+        PushJob.id.in_(job_ids), PushJob.lease_owner == owner
+    )
+    return set(session.scalars(ours))
+
+
+def release_owner(session: Session, owner: str, now: datetime) -> int:
+    """Make what an ended engine held due at once; returns how many jobs that were."""
+    result = session.execute(
+        update(PushJob)
+        .where(PushJob.lease_owner == owner)
+        .values(lease_owner=None, due_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def status(session: Session, job_id: int) -> JobStatus | None:
+    """Where a job stands; None when there is none of that number."""
+    shards = session.scalars(
+        select(PushJob)
+        .where(or_(PushJob.id == job_id, PushJob.parent_id == job_id))
+        .order_by(PushJob.id)
+    ).all()
+    if not shards or shards[0].id != job_id:
+        return None
+    first = shards[0]
+    counted = [shard.total for shard in shards if shard.total is not None]
+    ends = [shard.finished_at for shard in shards if shard.finished_at is not None]
+    return JobStatus(
+        id=first.id,
+        chat_id=first.chat_id,
+        message_id=first.message_id,
+        state=_state([shard.state for shard in shards]),
+        total=sum(counted) if len(counted) == len(shards) else None,
+        accepted=sum(shard.accepted for shard in shards),
+        failed=sum(shard.failed for shard in shards),
+        created_at=first.created_at,
+        started_at=first.started_at,
+        finished_at=max(ends) if len(ends) == len(shards) else None,
+        error=next((shard.error for shard in shards if shard.error), None),
+    )
+
+
+def _state(states: Sequence[str]) -> str:
+    if all(state == states[0] for state in states):
+        return states[0]
+    if all(state in (COMPLETED, FAILED) for state in states):
+        return FAILED
+    return PROCESSING

@@ -1,0 +1,173 @@
+"""Writing down how far jobs have come: many jobs, one transaction, one fsync."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy.orm import Session
+
+from models.accounts import Device
+from models.pushes import COMPLETED, FAILED, PROCESSING, PushFailure, PushJob, Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A device that did not accept; `next_attempt_at` None makes it final."""
+
+    device_id: int
+    outcome: str
+    reason: str
+    attempts: int
+    next_attempt_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """What an outcome changes on the device itself, if it is still the same token."""
+
+    target: Target
+    disable: bool = False
+    reason: str | None = None
+    environment: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """One job's state after some more outcomes; counters are totals, not steps."""
+
+    job_id: int
+    cursor: tuple[int, int]
+    fanned_out: bool
+    total: int | None
+    accepted: int
+    failed: int
+    error: str | None
+    # Devices that the fan-out has met for the first time and that did not accept.
+    new_failures: Sequence[Failure] = field(default=())
+    # Devices tried again that did not accept this time either.
+    changed_failures: Sequence[Failure] = field(default=())
+    # Devices tried again that accepted.
+    resolved: Sequence[int] = field(default=())
+    marks: Sequence[Mark] = field(default=())
+    # None keeps the lease; a time gives it back, to be claimed then.
+    release_until: datetime | None = None
+    # COMPLETED or FAILED ends the job.
+    end: str | None = None
+
+
+def record(
+    session: Session,
+    owner: str,
+    steps: Sequence[Progress],
+    *,
+    now: datetime,
+    lease_until: datetime,
+) -> set[int]:
+    """Write the steps of all jobs that are still ours; returns those that are not."""
+    lost = set()
+    for step in steps:
+        if not _record_job(session, owner, step, now, lease_until):
+            lost.add(step.job_id)
+            continue
+        _record_failures(session, step)
+    _mark_devices(
+        session,
+        [mark for step in steps if step.job_id not in lost for mark in step.marks],
+        now,
+    )
+    return lost
+
+
+def _record_job(
+    session: Session, owner: str, step: Progress, now: datetime, lease_until: datetime
+) -> bool:
+    values = {
+        "cursor_user": step.cursor[0],
+        "cursor_device": step.cursor[1],
+        "fanned_out": step.fanned_out,
+        "total": step.total,
+        "accepted": step.accepted,
+        "failed": step.failed,
+        "error": step.error,
+        "state": step.end or PROCESSING,
+        "due_at": lease_until,
+        "lease_owner": owner,
+    }
+    if step.fanned_out or step.end:
+        values["ordering_key"] = None
+    if step.release_until is not None:
+        values |= {"due_at": step.release_until, "lease_owner": None}
+    if step.end in (COMPLETED, FAILED):
+        values |= {"due_at": None, "lease_owner": None, "finished_at": now}
+    result = session.execute(
+        update(PushJob)
+        .where(PushJob.id == step.job_id, PushJob.lease_owner == owner)
+        .values(values)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(result.rowcount)  # type: ignore[attr-defined]
+
+
+def _record_failures(session: Session, step: Progress) -> None:
+    if step.new_failures:
+        session.execute(
+            insert(PushFailure),
+            [{"job_id": step.job_id} | vars(new) for new in step.new_failures],
+        )
+    if step.changed_failures:
+        session.execute(
+            update(PushFailure),
+            [{"job_id": step.job_id} | vars(row) for row in step.changed_failures],
+        )
+    if step.resolved:
+        session.execute(
+            delete(PushFailure)
+            .where(
+                PushFailure.job_id == step.job_id,
+                PushFailure.device_id.in_(step.resolved),
+            )
+            .execution_options(synchronize_session=False)
+        )
+
+
+def give_up(session: Session, job_id: int) -> int:
+    """Make the job's waiting failures final; returns how many there were."""
+    result = session.execute(
+        update(PushFailure)
+        .where(PushFailure.job_id == job_id, PushFailure.next_attempt_at.is_not(None))
+        .values(next_attempt_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def _mark_devices(session: Session, marks: Sequence[Mark], now: datetime) -> None:
+    """Compare and set: a token that was registered again meanwhile is a new one."""
+    if not marks:
+        return
+    table = Device.__table__
+    session.connection().execute(
+        update(table)  # type: ignore[arg-type]
+        .where(
+            table.c.id == bindparam("b_id"),
+            table.c.token == bindparam("b_token"),
+            table.c.registered_at == bindparam("b_registered_at"),
+        )
+        .values(
+            disabled_at=bindparam("b_disabled_at", type_=table.c.disabled_at.type),
+            reason=bindparam("b_reason"),
+            environment=bindparam("b_environment"),
+        ),
+        [
+            {
+                "b_id": mark.target.device_id,
+                "b_token": mark.target.token,
+                "b_registered_at": mark.target.registered_at,
+                "b_disabled_at": now if mark.disable else None,
+                "b_reason": mark.reason,
+                "b_environment": mark.environment or mark.target.environment,
+            }
+            for mark in marks
+        ],
+    )
