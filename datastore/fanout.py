@@ -4,7 +4,6 @@ A batch costs O(batch) whatever the size of the chat: members come in the order 
 their primary key, each one's devices in the order of theirs; nothing is sorted.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,16 +16,6 @@ from models.groupchat import Chat, Member, Message
 from models.pushes import PushFailure, Target
 
 
-def is_withdrawn(session: Session, claim: Claim) -> bool:
-    """Whether the message, or its chat, has been deleted meanwhile."""
-    row = session.execute(
-        select(Message.deleted_at, Chat.deleted_at)
-        .join(Chat, Chat.id == Message.chat_id)
-        .where(Message.id == claim.message_id)
-    ).one()
-    return any(row)
-
-
 def next_targets(
     session: Session,
     claim: Claim,
@@ -34,8 +23,13 @@ def next_targets(
     after: tuple[int, int],
     limit: int,
     now: datetime,
-) -> list[Target]:
-    """Up to `limit` devices after (user, device); fewer mean that it is the end."""
+) -> list[Target] | None:
+    """Up to `limit` devices after (user, device); fewer mean that it is the end.
+
+    None when the message, or its chat, has been deleted meanwhile.
+    """
+    if _is_withdrawn(session, claim):
+        return None
     user, device = after
     query = (
         _audience(claim, now)
@@ -104,12 +98,14 @@ def _unread() -> Any:
 
 def due_retries(
     session: Session, claim: Claim, *, limit: int, now: datetime
-) -> tuple[list[Target], list[int]]:
+) -> tuple[list[Target], list[int]] | None:
     """Devices to be tried again now, and those (ids) there is no reason to try.
 
     The second are devices that were removed or disabled meanwhile, or whose user has
-    left or muted the conversation.
+    left or muted the conversation. None when the message has been deleted.
     """
+    if _is_withdrawn(session, claim):
+        return None
     rows = session.execute(
         select(
             PushFailure.device_id,
@@ -153,13 +149,20 @@ def due_retries(
     return targets, pointless
 
 
-def next_retry_at(session: Session, job_ids: Sequence[int]) -> dict[int, datetime]:
-    """Per job, when its next device is to be tried again; none left, not in it."""
-    rows = session.execute(
-        select(PushFailure.job_id, func.min(PushFailure.next_attempt_at))
-        .where(
-            PushFailure.job_id.in_(job_ids), PushFailure.next_attempt_at.is_not(None)
+def waiting(session: Session, job_id: int) -> tuple[int, datetime | None]:
+    """How many devices of a job wait for another try, and when the first is due."""
+    row = session.execute(
+        select(func.count(), func.min(PushFailure.next_attempt_at)).where(
+            PushFailure.job_id == job_id, PushFailure.next_attempt_at.is_not(None)
         )
-        .group_by(PushFailure.job_id)
-    )
-    return {job_id: moment for job_id, moment in rows if moment is not None}
+    ).one()
+    return row[0], row[1]
+
+
+def _is_withdrawn(session: Session, claim: Claim) -> bool:
+    row = session.execute(
+        select(Message.deleted_at, Chat.deleted_at)
+        .join(Chat, Chat.id == Message.chat_id)
+        .where(Message.id == claim.message_id)
+    ).one()
+    return any(row)

@@ -40,6 +40,8 @@ class Claim:
     accepted: int
     failed: int
     error: str | None
+    # How often it has been claimed, this time included.
+    attempts: int
     # The message or its chat was deleted: nothing may be pushed any more.
     withdrawn: bool
     note: Note
@@ -164,6 +166,7 @@ def _claim(job: PushJob, message: Message, chat: Chat, sender_name: str) -> Clai
         accepted=job.accepted,
         failed=job.failed,
         error=job.error,
+        attempts=job.attempts,
         withdrawn=bool(message.deleted_at or chat.deleted_at),
         note=Note(
             job_id=job.id,
@@ -206,6 +209,27 @@ def release_owner(session: Session, owner: str, now: datetime) -> int:
         .execution_options(synchronize_session=False)
     )
     return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def put_off(
+    session: Session,
+    owner: str,
+    job_id: int,
+    *,
+    error: str,
+    now: datetime,
+    until: datetime | None,
+) -> None:
+    """Give back a job that fails by itself; without `until` that is its end."""
+    values = {"lease_owner": None, "due_at": until, "error": error}
+    if until is None:
+        values |= {"state": FAILED, "finished_at": now, "ordering_key": None}
+    session.execute(
+        update(PushJob)
+        .where(PushJob.id == job_id, PushJob.lease_owner == owner)
+        .values(values)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def status(session: Session, job_id: int) -> JobStatus | None:

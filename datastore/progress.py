@@ -49,6 +49,10 @@ class Progress:
     changed_failures: Sequence[Failure] = field(default=())
     # Devices tried again that accepted.
     resolved: Sequence[int] = field(default=())
+    # Devices (ids) that there is no reason to try again.
+    dropped: Sequence[int] = field(default=())
+    # The same for all that still wait.
+    drop_all: bool = False
     marks: Sequence[Mark] = field(default=())
     # None keeps the lease; a time gives it back, to be claimed then.
     release_until: datetime | None = None
@@ -120,26 +124,23 @@ def _record_failures(session: Session, step: Progress) -> None:
             update(PushFailure),
             [{"job_id": step.job_id} | vars(row) for row in step.changed_failures],
         )
+    of_job = PushFailure.job_id == step.job_id
+    unsynchronized = {"synchronize_session": False}
     if step.resolved:
         session.execute(
-            delete(PushFailure)
-            .where(
-                PushFailure.job_id == step.job_id,
-                PushFailure.device_id.in_(step.resolved),
-            )
-            .execution_options(synchronize_session=False)
+            delete(PushFailure).where(of_job, PushFailure.device_id.in_(step.resolved)),
+            execution_options=unsynchronized,
         )
-
-
-def give_up(session: Session, job_id: int) -> int:
-    """Make the job's waiting failures final; returns how many there were."""
-    result = session.execute(
-        update(PushFailure)
-        .where(PushFailure.job_id == job_id, PushFailure.next_attempt_at.is_not(None))
-        .values(next_attempt_at=None)
-        .execution_options(synchronize_session=False)
-    )
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    if step.dropped or step.drop_all:
+        which = (
+            PushFailure.next_attempt_at.is_not(None)
+            if step.drop_all
+            else PushFailure.device_id.in_(step.dropped)
+        )
+        session.execute(
+            update(PushFailure).where(of_job, which).values(next_attempt_at=None),
+            execution_options=unsynchronized,
+        )
 
 
 def _mark_devices(session: Session, marks: Sequence[Mark], now: datetime) -> None:

@@ -1,0 +1,216 @@
+"""Claim, fan out, send, record: the only way a push leaves the house."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from config import Settings
+from datastore import Datastore, outbox
+from datastore.outbox import Claim
+from models.base import utc_now
+from notifier import channels
+from notifier.channels import Channel, ProviderTokens
+from notifier.database import Database
+from notifier.job import JobRun
+from notifier.outcome import retry_delay_s
+from notifier.provider_tokens import SharedTokens
+from notifier.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+# Jobs worked on at once: at 80 ms a round trip, some 500 small chats a second.
+MAX_JOBS = 64
+# What is in flight when we are told to stop has this long to be answered.
+STOP_S = 10.0
+
+OpenChannels = Callable[[ProviderTokens], Mapping[str, Channel]]
+
+
+def build(settings: Settings, *, owner: str) -> "Engine":
+    """An engine on the database and with the channels of the settings."""
+    return Engine(
+        Datastore(settings.database_url),
+        lambda tokens: channels.open(settings, tokens),
+        owner=owner,
+        lease_s=settings.lease_s,
+    )
+
+
+class Engine:
+    """Works through the outbox on one event loop; one per process.
+
+    `owner` is its name in the leases: unlike that of any other engine, ever.
+    """
+
+    def __init__(
+        self,
+        store: Datastore,
+        open_channels: OpenChannels,
+        *,
+        owner: str,
+        lease_s: float,
+    ) -> None:
+        self._database = Database(store)
+        self._open_channels = open_channels
+        self._owner = owner
+        self._lease = timedelta(seconds=lease_s)
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._stopping = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._recorder: Recorder
+        self._channels: Mapping[str, Channel]
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another job would be begun at once."""
+        return len(self._running) < MAX_JOBS
+
+    async def run(self, *, linger_s: float | None, wake: asyncio.Event) -> None:
+        """Work until nothing has been due for `linger_s`; None means until `stop`.
+
+        `wake` set by anybody makes it look at the outbox at once.
+        """
+        self._wake = wake
+        tokens = SharedTokens(self._database.store, self._database.executor)
+        self._channels = self._open_channels(tokens)
+        self._recorder = Recorder(
+            self._database,
+            owner=self._owner,
+            lease_s=self._lease.total_seconds(),
+            on_lost=self._drop,
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                services = [
+                    group.create_task(self._recorder.run()),
+                    group.create_task(self._recorder.keep_leases()),
+                ]
+                await self._work(linger_s)
+                for service in services:
+                    service.cancel()
+        finally:
+            await self._close()
+
+    def stop(self) -> None:
+        """Begin nothing new, finish what is in flight, give the leases back."""
+        self._stopping.set()
+        self._wake.set()
+
+    async def _work(self, linger_s: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        idle_since = loop.time()
+        while not self._stopping.is_set():
+            self._wake.clear()
+            due_at = await self._claim() if self.has_room else None
+            if self._running:
+                idle_since = loop.time()
+            left_s = None
+            if linger_s is not None and not self._running:
+                left_s = idle_since + linger_s - loop.time()
+                if left_s <= 0 and not _is_past(due_at):
+                    break
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _sooner(left_s, due_at))
+        await self._finish()
+
+    async def _claim(self) -> datetime | None:
+        """Begin what is due; returns when something will be next, if we know."""
+        due_at = await self._database.read(outbox.next_due_at)
+        if not _is_past(due_at):
+            return due_at
+        now = utc_now()
+        claims = await self._database.write(
+            outbox.claim,
+            self._owner,
+            limit=MAX_JOBS - len(self._running),
+            now=now,
+            lease_until=now + self._lease,
+        )
+        for claim in claims:
+            self._begin(claim)
+        if claims:
+            # What they leave may be claimable too.
+            self._wake.set()
+        return None
+
+    def _begin(self, claim: Claim) -> None:
+        run = JobRun(
+            claim=claim,
+            channels=self._channels,
+            database=self._database,
+            recorder=self._recorder,
+            stopping=self._stopping,
+        )
+        task = asyncio.create_task(self._guard(run), name=f"job-{claim.job_id}")
+        self._running[claim.job_id] = task
+
+    async def _guard(self, run: JobRun) -> None:
+        """One job's trouble stays its own."""
+        claim = run.claim
+        try:
+            await run.run()
+        except Exception:
+            log.exception("job %d: cannot be worked on", claim.job_id)
+            await self._put_off(claim)
+        finally:
+            self._running.pop(claim.job_id, None)
+            self._wake.set()
+
+    async def _put_off(self, claim: Claim) -> None:
+        """Leave a job that fails by itself for later, and one that expired for good."""
+        now = utc_now()
+        expired = now >= claim.note.expires_at
+        await self._database.write(
+            outbox.put_off,
+            self._owner,
+            claim.job_id,
+            error="internal error; see the log of the notifier",
+            now=now,
+            until=None if expired else now + _pause(claim.attempts),
+        )
+
+    def _drop(self, job_ids: set[int]) -> None:
+        """Another engine has these now; whatever we still do to them is refused."""
+        for job_id in job_ids & self._running.keys():
+            log.warning("job %d: lease lost, dropped", job_id)
+            self._running[job_id].cancel()
+
+    async def _finish(self) -> None:
+        """Let jobs under way come to a stop, then give back what is left."""
+        if self._running:
+            tasks = list(self._running.values())
+            _, late = await asyncio.wait(tasks, timeout=STOP_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._recorder.flush()
+
+    async def _close(self) -> None:
+        for task in list(self._running.values()):
+            task.cancel()
+        for channel in self._channels.values():
+            await channel.close()
+        with suppress(Exception):
+            # Without a database the leases run out by themselves.
+            async with asyncio.timeout(1):
+                await self._database.write(outbox.release_owner, self._owner, utc_now())
+        self._database.close()
+
+
+def _pause(attempts: int) -> timedelta:
+    return timedelta(seconds=retry_delay_s(attempts))
+
+
+def _is_past(moment: datetime | None) -> bool:
+    return moment is not None and moment <= utc_now()
+
+
+def _sooner(left_s: float | None, due_at: datetime | None) -> float | None:
+    """Seconds to wait at most: until we would leave, or until something is due."""
+    waits = [] if left_s is None else [left_s]
+    if due_at is not None:
+        waits.append((due_at - utc_now()).total_seconds())
+    # A due job that we may not claim yet (its turn is not there) must not spin us.
+    return max(min(waits), 0.01) if waits else None

@@ -1,0 +1,198 @@
+"""Working on one claimed job: first its fan-out, then the devices to be tried again."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from datastore import fanout
+from datastore.outbox import Claim
+from models.base import utc_now
+from models.pushes import Target
+from notifier.channels import Channel
+from notifier.database import Database
+from notifier.outcome import ChannelDown, Kind, Outcome
+from notifier.recorder import Recorder
+from notifier.tally import Batch, Tally
+
+log = logging.getLogger(__name__)
+
+BATCH_SIZE = 1000
+# Batches of one job on their way at once: the next is read and rendered while the
+# answers to the last ones travel. More would only be pushed again after a crash.
+BATCHES_IN_FLIGHT = 3
+
+
+@dataclass(eq=False, kw_only=True)
+class JobRun:
+    """One job in the hands of one engine."""
+
+    claim: Claim
+    channels: Mapping[str, Channel]
+    database: Database
+    recorder: Recorder
+    # Set when the engine wants to end: nothing new is begun.
+    stopping: asyncio.Event
+    _rendered: dict[str, Any] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Return when the job has ended or was given back, and that is recorded."""
+        self.tally = Tally(self.claim, waiting=await self._count_waiting())
+        self.recorder.watch(self.tally)
+        try:
+            await self._fan_out()
+            await self._try_again()
+        finally:
+            self.recorder.forget(self.tally)
+
+    async def _count_waiting(self) -> int:
+        if self.claim.attempts == 1:
+            return 0
+        count, _ = await self.database.read(fanout.waiting, self.claim.job_id)
+        return count
+
+    # -- the first try of every device
+
+    async def _fan_out(self) -> None:
+        after = self.tally.cursor
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            while not self.tally.fanned_out and not self.stopping.is_set():
+                targets = await self._next_targets(after)
+                if targets:
+                    after = targets[-1][:2]
+                    batch = self.tally.open_batch(targets)
+                    under_way.add(asyncio.create_task(self._push(batch)))
+                await self._count_rest(after)
+                under_way = await _leave_room(under_way)
+            if under_way:
+                await asyncio.wait(under_way)
+        finally:
+            for task in under_way:
+                task.cancel()
+        await self.recorder.settle()
+
+    async def _next_targets(self, after: tuple[int, int]) -> Sequence[Target]:
+        """The next batch; tells the tally when nothing comes after it."""
+        targets = await self.database.read(
+            fanout.next_targets,
+            self.claim,
+            after=after,
+            limit=BATCH_SIZE,
+            now=utc_now(),
+        )
+        if targets is None:
+            self.tally.withdraw()
+            return ()
+        if len(targets) < BATCH_SIZE:
+            self.tally.close_fan_out()
+        return targets
+
+    async def _count_rest(self, after: tuple[int, int]) -> None:
+        """Count once, after the first batch has left; a single batch counts itself."""
+        if self.tally.total is not None or self.tally.fanned_out:
+            return
+        rest = await self.database.read(
+            fanout.count_targets, self.claim, after=after, now=utc_now()
+        )
+        self.tally.set_rest(rest)
+
+    # -- the later tries
+
+    async def _try_again(self) -> None:
+        """Push what is due again; then end, or give the job back until more is due."""
+        while self.tally.end is None and not self.stopping.is_set():
+            now = utc_now()
+            if now >= self.claim.note.expires_at:
+                self.tally.drop_all()
+                break
+            due = await self.database.read(
+                fanout.due_retries, self.claim, limit=BATCH_SIZE, now=now
+            )
+            if due is None:
+                self.tally.withdraw()
+                break
+            targets, pointless = due
+            if not targets and not pointless:
+                break
+            self.tally.drop(pointless)
+            await self._push(self.tally.open_batch(targets, again=True))
+            await self.recorder.settle()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Record the end, or until when nothing is to be done for this job."""
+        if self.tally.end is not None:
+            return
+        if self.tally.waiting or not self.tally.fanned_out:
+            self.tally.release(await self._next_due_at())
+        await self.recorder.settle()
+
+    async def _next_due_at(self) -> datetime:
+        now = utc_now()
+        if not self.tally.fanned_out:
+            return now
+        _, next_at = await self.database.read(fanout.waiting, self.claim.job_id)
+        return min(next_at or now, self.claim.note.expires_at)
+
+    # -- one batch
+
+    async def _push(self, batch: Batch) -> None:
+        """Hand the batch to the channels; afterwards every device has an outcome."""
+        by_platform: dict[str, list[Target]] = defaultdict(list)
+        for target in batch.targets:
+            by_platform[target.platform].append(target)
+        await asyncio.gather(
+            *(
+                self._send(platform, targets, batch)
+                for platform, targets in by_platform.items()
+            )
+        )
+
+    async def _send(self, platform: str, targets: list[Target], batch: Batch) -> None:
+        outcome = await self._send_to(platform, targets, batch)
+        for target in batch.missing(targets):
+            self._report(batch, target, outcome)
+
+    async def _send_to(
+        self, platform: str, targets: list[Target], batch: Batch
+    ) -> Outcome:
+        """Push; returns the outcome of those devices that got none of their own."""
+        channel = self.channels.get(platform)
+        if channel is None:
+            return Outcome(Kind.CREDENTIALS, "this channel is not configured")
+        try:
+            rendered = self._render(platform, channel)
+        except ValueError as problem:
+            return Outcome(Kind.REFUSED, str(problem))
+        try:
+            await channel.send(rendered, targets, partial(self._report, batch))
+        except ChannelDown as down:
+            return Outcome(Kind.LATER, down.reason, down.retry_after_s)
+        except Exception:
+            log.exception("job %d: channel %s failed", self.claim.job_id, platform)
+        return Outcome(Kind.LATER, "the channel gave no answer")
+
+    def _render(self, platform: str, channel: Channel) -> Any:
+        if platform not in self._rendered:
+            self._rendered[platform] = channel.render(self.claim.note)
+        return self._rendered[platform]
+
+    def _report(self, batch: Batch, target: Target, outcome: Outcome) -> None:
+        batch.outcomes[target.device_id] = outcome
+        self.recorder.note()
+
+
+async def _leave_room(
+    under_way: set[asyncio.Task[None]],
+) -> set[asyncio.Task[None]]:
+    """Wait until another batch may begin."""
+    while len(under_way) >= BATCHES_IN_FLIGHT:
+        _, under_way = await asyncio.wait(
+            under_way, return_when=asyncio.FIRST_COMPLETED
+        )
+    return under_way

@@ -1,0 +1,137 @@
+"""Commits the progress of all running jobs together, a few times a second."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from datastore import outbox, progress
+from models.base import utc_now
+from notifier.database import Database
+from notifier.tally import Tally
+
+log = logging.getLogger(__name__)
+
+# Outcomes wait this long for others to share their transaction …
+GROUP_S = 0.05
+# … but the end of a job, for which a next message may be waiting, not as long.
+SOON_S = 0.005
+# More than this many are not kept waiting: they would be pushed again after a crash.
+GROUP_SIZE = 1000
+
+
+class Recorder:
+    """Writes tallies down and keeps their leases; one per engine."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        owner: str,
+        lease_s: float,
+        on_lost: Callable[[set[int]], None],
+    ) -> None:
+        self._database = database
+        self._owner = owner
+        # Told of jobs that are worked on here but belong to another engine by now.
+        self._on_lost = on_lost
+        self._lease = timedelta(seconds=lease_s)
+        self._tallies: dict[int, Tally] = {}
+        self._due = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._since_flush = 0
+        self._flushed: asyncio.Future[None] = _new_future()
+
+    def watch(self, tally: Tally) -> None:
+        self._tallies[tally.job_id] = tally
+
+    def forget(self, tally: Tally) -> None:
+        self._tallies.pop(tally.job_id, None)
+
+    def note(self) -> None:
+        """An outcome has come in; called once for each, so it does next to nothing."""
+        self._since_flush += 1
+        if self._since_flush == 1:
+            self._arm(GROUP_S)
+        elif self._since_flush == GROUP_SIZE:
+            self._due.set()
+
+    async def settle(self) -> None:
+        """Return when all that every tally knows now is in the database."""
+        self._arm(SOON_S)
+        # A flush under way has its future already; this one is the next one's.
+        await asyncio.shield(self._flushed)
+
+    async def run(self) -> None:
+        """Flush when due, forever; cancelled by the engine after a last `flush`."""
+        while True:
+            await self._due.wait()
+            await self.flush()
+
+    async def flush(self) -> None:
+        self._due.clear()
+        self._since_flush = 0
+        self._disarm()
+        flushed, self._flushed = self._flushed, _new_future()
+        try:
+            await self._write_steps()
+        except BaseException:
+            flushed.cancel()
+            raise
+        flushed.set_result(None)
+
+    async def _write_steps(self) -> None:
+        now = utc_now()
+        steps = [tally.take(now) for tally in self._tallies.values()]
+        news = [step for step in steps if step is not None]
+        if not news:
+            return
+        try:
+            await self._write(news, now)
+        except SQLAlchemyError:
+            log.exception("steps of %d jobs cannot be recorded together", len(news))
+            for step in news:
+                await self._write_alone(step, now)
+
+    async def _write(self, steps: list[progress.Progress], now: datetime) -> None:
+        lost = await self._database.write(
+            progress.record, self._owner, steps, now=now, lease_until=now + self._lease
+        )
+        self._on_lost(lost)
+
+    async def _write_alone(self, step: progress.Progress, now: datetime) -> None:
+        """One job that the database refuses must not keep the others from theirs."""
+        try:
+            await self._write([step], now)
+        except SQLAlchemyError:
+            log.exception("job %d: its progress cannot be recorded", step.job_id)
+            self._on_lost({step.job_id})
+
+    async def keep_leases(self) -> None:
+        """Renew the leases of jobs whose devices take their time, forever."""
+        while True:
+            await asyncio.sleep(self._lease.total_seconds() / 3)
+            ids = list(self._tallies)
+            if ids:
+                kept = await self._database.write(
+                    outbox.renew, self._owner, ids, utc_now() + self._lease
+                )
+                self._on_lost(set(ids) - kept)
+
+    def _arm(self, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._timer is not None and self._timer.when() <= loop.time() + delay_s:
+            return
+        self._disarm()
+        self._timer = loop.call_later(delay_s, self._due.set)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _new_future() -> asyncio.Future[None]:
+    return asyncio.get_running_loop().create_future()
