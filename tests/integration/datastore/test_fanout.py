@@ -1,0 +1,170 @@
+"""The fan-out finds the right devices, at a cost that does not grow with the chat."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, update
+
+from datastore import Datastore, fanout, outbox
+from datastore.outbox import Claim
+from models.accounts import Device
+from models.base import utc_now
+from models.groupchat import Chat, Member, Message
+from models.pushes import Target
+from tests.support import chats
+
+START = (0, 0)
+
+
+def claimed(store: Datastore, chat_id: int) -> Claim:
+    chats.post(store, chat_id)
+    now = utc_now()
+    with store.write() as session:
+        [claim] = outbox.claim(
+            session, "a", limit=1, now=now, lease_until=now + timedelta(seconds=30)
+        )
+    return claim
+
+
+def change(store: Datastore, statement: Any) -> None:
+    with store.write() as session:
+        session.execute(statement)
+
+
+def batch(
+    store: Datastore, claim: Claim, after: tuple[int, int] = START, limit: int = 1000
+) -> list[Target]:
+    with store.read() as session:
+        found = fanout.next_targets(
+            session, claim, after=after, limit=limit, now=utc_now()
+        )
+    assert found is not None
+    return found
+
+
+def test_every_member_but_the_sender_is_addressed(store: Datastore) -> None:
+    claim = claimed(store, chats.make_chat(store, 3))
+
+    users = [target.user_id for target in batch(store, claim)]
+
+    assert users == [2, 3, 4]
+    assert claim.sender_id == 1
+
+
+def test_batches_continue_where_the_last_one_ended(store: Datastore) -> None:
+    claim = claimed(store, chats.make_chat(store, 5, devices_each=3))
+
+    seen: list[Target] = []
+    after = START
+    while found := batch(store, claim, after, limit=4):
+        seen += found
+        after = found[-1][:2]
+
+    keys = [target[:2] for target in seen]
+    assert len(set(keys)) == len(keys) == 15
+    assert keys == sorted(keys)
+
+
+def test_those_who_came_after_the_message_are_not_addressed(store: Datastore) -> None:
+    chat = chats.make_chat(store, 2)
+    claim = claimed(store, chat)
+    change(
+        store, update(Member).where(Member.user_id == 3).values(joined_seq=claim.seq)
+    )
+
+    assert [target.user_id for target in batch(store, claim)] == [2]
+
+
+def test_muted_members_are_left_alone_until_the_mute_ends(store: Datastore) -> None:
+    claim = claimed(store, chats.make_chat(store, 3))
+    soon, past = utc_now() + timedelta(hours=1), utc_now() - timedelta(hours=1)
+    change(store, update(Member).where(Member.user_id == 2).values(muted_until=soon))
+    change(store, update(Member).where(Member.user_id == 3).values(muted_until=past))
+
+    assert [target.user_id for target in batch(store, claim)] == [3, 4]
+
+
+def test_disabled_devices_are_left_out(store: Datastore) -> None:
+    claim = claimed(store, chats.make_chat(store, 2))
+    change(
+        store, update(Device).where(Device.user_id == 2).values(disabled_at=utc_now())
+    )
+
+    assert [target.user_id for target in batch(store, claim)] == [3]
+
+
+def test_the_badge_is_what_is_unread_over_all_conversations(store: Datastore) -> None:
+    chat = chats.make_chat(store, 2)
+    other = chats.make_chat(store, 1)
+    change(store, update(Chat).where(Chat.id == other).values(last_seq=9))
+    now = utc_now()
+    with store.write() as session:
+        session.add(
+            Member(
+                chat_id=other,
+                user_id=2,
+                role="member",
+                joined_seq=0,
+                read_seq=4,
+            )
+        )
+    claim = claimed(store, chat)
+    assert now
+
+    badges = {target.user_id: target.badge for target in batch(store, claim)}
+
+    assert badges == {2: 1 + 5, 3: 1}
+
+
+def test_counting_agrees_with_reading(store: Datastore) -> None:
+    claim = claimed(store, chats.make_chat(store, 7, devices_each=2))
+    third = batch(store, claim, limit=3)[-1][:2]
+
+    with store.read() as session:
+        rest = fanout.count_targets(session, claim, after=third, now=utc_now())
+
+    assert rest == 14 - 3
+
+
+@pytest.mark.parametrize("what", [Message, Chat])
+def test_a_deleted_message_or_chat_ends_the_fan_out(
+    store: Datastore, what: Any
+) -> None:
+    claim = claimed(store, chats.make_chat(store, 2))
+    change(store, update(what).values(deleted_at=utc_now()))
+
+    with store.read() as session:
+        found = fanout.next_targets(
+            session, claim, after=START, limit=10, now=utc_now()
+        )
+
+    assert found is None
+
+
+def test_a_batch_is_read_by_index_without_a_sort(store: Datastore) -> None:
+    claim = claimed(store, chats.make_chat(store, 500))
+
+    plan = explain(store, claim)
+
+    assert not [line for line in plan if "TEMP B-TREE" in line], plan
+    assert not [line for line in plan if line.startswith("SCAN")], plan
+    assert any("ix_device_user_id_id" in line for line in plan), plan
+
+
+def explain(store: Datastore, claim: Claim) -> list[str]:
+    """SQLite's plan of the very statement that the fan-out sends."""
+    statements: list[tuple[str, Any]] = []
+
+    def keep(_c: Any, _cur: Any, sql: str, parameters: Any, *_rest: Any) -> None:
+        statements.append((sql, parameters))
+
+    event.listen(store.engine, "before_cursor_execute", keep)
+    batch(store, claim, after=(5, 5), limit=100)
+    event.remove(store.engine, "before_cursor_execute", keep)
+    [(sql, parameters)] = [s for s in statements if "device" in s[0]]
+    with store.read() as session:
+        rows = session.connection().exec_driver_sql(
+            f"EXPLAIN QUERY PLAN {sql}", parameters
+        )
+        return [row[3] for row in rows]

@@ -1,0 +1,190 @@
+"""Jobs are claimed once, in order, and only while their lease lasts."""
+
+from datetime import timedelta
+
+from datastore import Datastore, outbox, progress
+from datastore.outbox import Claim
+from models.base import utc_now
+from models.pushes import COMPLETED
+from tests.support import chats
+
+LEASE = timedelta(seconds=30)
+
+
+def claim(
+    store: Datastore, owner: str, *, limit: int = 10, later_s: float = 0
+) -> list[Claim]:
+    now = utc_now() + timedelta(seconds=later_s)
+    with store.write() as session:
+        return outbox.claim(
+            session, owner, limit=limit, now=now, lease_until=now + LEASE
+        )
+
+
+def step(of: Claim, **changes: object) -> progress.Progress:
+    known = {
+        "job_id": of.job_id,
+        "cursor": of.cursor,
+        "fanned_out": of.fanned_out,
+        "total": of.total,
+        "accepted": of.accepted,
+        "failed": of.failed,
+        "error": of.error,
+    }
+    return progress.Progress(**(known | changes))  # type: ignore[arg-type]
+
+
+def record(store: Datastore, owner: str, *steps: progress.Progress) -> set[int]:
+    now = utc_now()
+    with store.write() as session:
+        return progress.record(session, owner, steps, now=now, lease_until=now + LEASE)
+
+
+def due(store: Datastore) -> bool:
+    with store.read() as session:
+        moment = outbox.next_due_at(session)
+    return moment is not None and moment <= utc_now()
+
+
+def test_a_posted_job_is_due_at_once(store: Datastore) -> None:
+    chats.post(store, chats.make_chat(store, 2))
+
+    assert due(store)
+
+
+def test_a_claimed_job_is_not_claimed_again(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 2))
+
+    first, second = claim(store, "a"), claim(store, "b")
+
+    assert [c.job_id for c in first] == [job]
+    assert second == []
+    assert not due(store)
+
+
+def test_a_job_whose_lease_has_run_out_is_claimed_by_another(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 2))
+    claim(store, "a")
+
+    taken = claim(store, "b", later_s=31)
+
+    assert [(c.job_id, c.attempts) for c in taken] == [(job, 2)]
+
+
+def test_an_engine_that_lost_its_lease_changes_nothing(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 2))
+    [old] = claim(store, "a")
+    claim(store, "b", later_s=31)
+
+    lost = record(store, "a", step(old, end=COMPLETED, accepted=2, total=2))
+
+    assert lost == {job}
+    with store.read() as session:
+        status = outbox.status(session, job)
+    assert status
+    assert (status.state, status.accepted) == ("processing", 0)
+
+
+def test_the_end_of_a_job_is_final(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 2))
+    [mine] = claim(store, "a")
+
+    record(store, "a", step(mine, end=COMPLETED, fanned_out=True, accepted=2, total=2))
+
+    with store.read() as session:
+        status = outbox.status(session, job)
+    assert status
+    assert (status.state, status.pending) == ("completed", 0)
+    assert status.finished_at is not None
+    assert claim(store, "b", later_s=3600) == []
+
+
+def test_a_later_message_waits_for_the_fan_out_of_an_earlier_one(
+    store: Datastore,
+) -> None:
+    chat = chats.make_chat(store, 2)
+    first, second = chats.post(store, chat), chats.post(store, chat)
+
+    [mine] = claim(store, "a")
+    blocked = claim(store, "b")
+    record(store, "a", step(mine, fanned_out=True))
+    free = claim(store, "b")
+
+    assert mine.job_id == first
+    assert blocked == []
+    assert [c.job_id for c in free] == [second]
+
+
+def test_a_waiting_later_message_is_not_reported_as_due(store: Datastore) -> None:
+    chat = chats.make_chat(store, 2)
+    chats.post(store, chat)
+    chats.post(store, chat)
+    claim(store, "a")
+
+    # Else an idle engine would spin on what it may not have.
+    assert not due(store)
+
+
+def test_chats_do_not_wait_for_one_another(store: Datastore) -> None:
+    jobs = [chats.post(store, chats.make_chat(store, 2)) for _ in range(3)]
+
+    assert [c.job_id for c in claim(store, "a")] == jobs
+
+
+def test_a_put_off_message_is_due_when_it_was_asked_for(store: Datastore) -> None:
+    chat = chats.make_chat(store, 2)
+    job = chats.post(store, chat, delay_s=60)
+    at_once = chats.post(store, chat)
+
+    assert [c.job_id for c in claim(store, "a")] == [at_once]
+    assert [c.job_id for c in claim(store, "a", later_s=61) if c.job_id == job] == [job]
+
+
+def test_the_oldest_due_jobs_are_taken_first(store: Datastore) -> None:
+    jobs = [chats.post(store, chats.make_chat(store, 1)) for _ in range(5)]
+
+    assert [c.job_id for c in claim(store, "a", limit=2)] == jobs[:2]
+    assert [c.job_id for c in claim(store, "b", limit=9)] == jobs[2:]
+
+
+def test_what_an_ended_engine_held_is_due_at_once(store: Datastore) -> None:
+    jobs = [chats.post(store, chats.make_chat(store, 1)) for _ in range(2)]
+    claim(store, "a")
+
+    with store.write() as session:
+        released = outbox.release_owner(session, "a", utc_now())
+
+    assert released == 2
+    assert [c.job_id for c in claim(store, "b")] == jobs
+
+
+def test_renewing_tells_which_jobs_are_still_ours(store: Datastore) -> None:
+    jobs = [chats.post(store, chats.make_chat(store, 1)) for _ in range(2)]
+    claim(store, "a")
+    with store.write() as session:
+        session.connection().exec_driver_sql(
+            f"UPDATE push_job SET lease_owner = 'b' WHERE id = {jobs[0]}"
+        )
+
+    with store.write() as session:
+        kept = outbox.renew(session, "a", jobs, utc_now() + 2 * LEASE)
+
+    assert kept == {jobs[1]}
+
+
+def test_a_job_that_fails_by_itself_is_put_off_with_its_error(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 1))
+    claim(store, "a")
+    now = utc_now()
+
+    with store.write() as session:
+        outbox.put_off(session, "a", job, error="broken", now=now, until=now + LEASE)
+
+    assert claim(store, "b") == []
+    [again] = claim(store, "b", later_s=31)
+    assert again.error == "broken"
+
+
+def test_no_job_of_that_number_has_no_status(store: Datastore) -> None:
+    with store.read() as session:
+        assert outbox.status(session, 77) is None

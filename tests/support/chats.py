@@ -1,0 +1,102 @@
+"""Conversations written straight into a database, of any size."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from datastore import Datastore, outbox
+from models.accounts import Device, User
+from models.base import utc_now
+from models.groupchat import Chat, Member, Message
+
+
+def make_chat(
+    store: Datastore,
+    members: int,
+    *,
+    platforms: Sequence[str] = ("apns",),
+    tokens: Sequence[str] = (),
+    devices_each: int = 1,
+) -> int:
+    """A chat of a sender (the first user) and so many members with devices."""
+    now = utc_now() - timedelta(minutes=1)
+    with store.write() as session:
+        first = (session.scalar(select(func.max(User.id))) or 0) + 1
+        users = range(first, first + members + 1)
+        chat = Chat(name=f"chat of {members}", created_at=now)
+        session.add(chat)
+        session.execute(
+            insert(User),
+            [{"id": i, "name": f"user {i}", "created_at": now} for i in users],
+        )
+        session.flush()
+        session.execute(
+            insert(Member),
+            [
+                {
+                    "chat_id": chat.id,
+                    "user_id": i,
+                    "role": "member",
+                    "joined_seq": 0,
+                    "read_seq": 0,
+                }
+                for i in users
+            ],
+        )
+        rows = []
+        for user in users:
+            for k in range(devices_each):
+                n = (user - first - 1) * devices_each + k
+                named = tokens[n] if 0 <= n < len(tokens) else None
+                rows.append(
+                    {
+                        "user_id": user,
+                        "platform": platforms[n % len(platforms)],
+                        "token": named or f"{user * 100 + k:064x}",
+                        "token_hash": f"{user * 100 + k:064x}",
+                        "environment": "production",
+                        "registered_at": now,
+                    }
+                )
+        session.execute(insert(Device), rows)
+        return chat.id
+
+
+def post(
+    store: Datastore,
+    chat_id: int,
+    *,
+    text: str = "hello",
+    delay_s: float = 0,
+    ttl_s: int = 3600,
+) -> int:
+    """A message of the chat's first member; returns its job."""
+    with store.write() as session:
+        return post_in(session, chat_id, text=text, delay_s=delay_s, ttl_s=ttl_s)
+
+
+def post_in(
+    session: Session, chat_id: int, *, text: str, delay_s: float, ttl_s: int
+) -> int:
+    now = utc_now()
+    session.execute(
+        update(Chat).where(Chat.id == chat_id).values(last_seq=Chat.last_seq + 1)
+    )
+    seq = session.scalars(select(Chat.last_seq).where(Chat.id == chat_id)).one()
+    sender = session.scalar(
+        select(func.min(Member.user_id)).where(Member.chat_id == chat_id)
+    )
+    message = Message(
+        chat_id=chat_id, seq=seq, sender_id=sender, text=text, created_at=now
+    )
+    session.add(message)
+    session.flush()
+    return outbox.enqueue(
+        session,
+        message=message,
+        deliver_at=now + timedelta(seconds=delay_s),
+        ttl_s=ttl_s,
+        now=now,
+    )

@@ -1,0 +1,22 @@
+"""Pauses grow, never fall below what the provider asked for, and are spread out."""
+
+import pytest
+
+from notifier.outcome import RETRY_LADDER_S, retry_delay_s
+
+
+@pytest.mark.parametrize("attempts", range(1, 12))
+def test_the_pause_stays_on_its_rung(attempts: int) -> None:
+    rung = RETRY_LADDER_S[min(attempts, len(RETRY_LADDER_S)) - 1]
+
+    pauses = [retry_delay_s(attempts) for _ in range(200)]
+
+    assert 0 <= min(pauses) < rung / 2 < max(pauses) <= rung
+
+
+@pytest.mark.parametrize(("asked", "floor"), [(0.1, 1.0), (40.0, 40.0), (9e9, 3600.0)])
+def test_retry_after_is_believed_within_bounds(asked: float, floor: float) -> None:
+    pauses = [retry_delay_s(1, asked) for _ in range(50)]
+
+    assert floor <= min(pauses)
+    assert max(pauses) <= floor + 1.0
