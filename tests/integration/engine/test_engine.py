@@ -1,0 +1,322 @@
+"""The engine on a real database, with channels that answer as the test tells them."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from sqlalchemy import select, update
+
+from datastore import Datastore, outbox
+from models.accounts import Device
+from models.base import utc_now
+from models.groupchat import Message
+from models.pushes import PushFailure, PushJob, Target
+from notifier.engine import Engine
+from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
+from tests.support import chats
+from tests.support.channel import ToldChannel
+
+BUSY = Outcome(Kind.LATER, "busy")
+
+
+def make_engine(store: Datastore, owner: str = "a", **channels: ToldChannel) -> Engine:
+    # Its own pool: an engine closes its store when it ends.
+    own = Datastore(store.url.render_as_string(hide_password=False))
+    return Engine(own, lambda tokens: channels, owner=owner, lease_s=30)
+
+
+async def drain(engine: Engine) -> None:
+    async with asyncio.timeout(30):
+        await engine.run(linger_s=0, wake=asyncio.Event())
+
+
+def work(store: Datastore, channel: ToldChannel) -> None:
+    asyncio.run(drain(make_engine(store, apns=channel)))
+
+
+def status(store: Datastore, job: int) -> outbox.JobStatus:
+    with store.read() as session:
+        found = outbox.status(session, job)
+    assert found is not None
+    return found
+
+
+def make_due(store: Datastore, job: int) -> None:
+    """As if the pause before the next try had passed."""
+    past = utc_now() - timedelta(seconds=1)
+    with store.write() as session:
+        session.execute(update(PushJob).where(PushJob.id == job).values(due_at=past))
+        session.execute(
+            update(PushFailure)
+            .where(PushFailure.next_attempt_at.is_not(None))
+            .values(next_attempt_at=past)
+        )
+
+
+def test_every_device_is_pushed_once(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 2500, devices_each=2))
+    channel = ToldChannel()
+
+    work(store, channel)
+
+    done = status(store, job)
+    assert (done.state, done.total, done.accepted) == ("completed", 5000, 5000)
+    assert Counter(channel.devices()).most_common(1)[0][1] == 1
+    assert len(channel.pushed) == 5000
+
+
+def test_a_chat_without_devices_completes(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 0))
+
+    work(store, ToldChannel())
+
+    assert (status(store, job).state, status(store, job).total) == ("completed", 0)
+
+
+def test_a_device_that_was_busy_is_tried_again(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 3))
+    answers = iter([ACCEPTED, BUSY, ACCEPTED, ACCEPTED])
+    channel = ToldChannel(lambda target: next(answers))
+
+    work(store, channel)
+    between = status(store, job)
+    make_due(store, job)
+    work(store, channel)
+
+    assert (between.state, between.accepted, between.pending) == ("processing", 2, 1)
+    done = status(store, job)
+    assert (done.state, done.accepted, done.failed) == ("completed", 3, 0)
+    assert channel.devices()[-1] == channel.devices()[1]
+
+
+def test_a_retry_stops_when_the_message_expires(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 2), ttl_s=3600)
+    channel = ToldChannel(lambda target: BUSY)
+    work(store, channel)
+    with store.write() as session:
+        session.execute(update(PushJob).values(expires_at=utc_now()))
+    make_due(store, job)
+
+    work(store, channel)
+
+    done = status(store, job)
+    assert (done.state, done.failed, done.pending) == ("completed", 2, 0)
+    assert len(channel.pushed) == 2
+
+
+def test_an_outage_of_one_channel_does_not_hold_up_the_other(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 10, platforms=("apns", "fcm")))
+    google = ToldChannel()
+
+    class Down(ToldChannel):
+        async def send(self, *args: object) -> None:
+            raise ChannelDown("no route", retry_after_s=30)
+
+    asyncio.run(drain(make_engine(store, apns=Down(), fcm=google)))
+
+    now = status(store, job)
+    assert (now.accepted, now.failed, now.pending) == (5, 0, 5)
+    with store.read() as session:
+        rows = session.scalars(select(PushFailure)).all()
+    assert {row.reason for row in rows} == {"no route"}
+    assert all(row.next_attempt_at > utc_now() + timedelta(seconds=20) for row in rows)
+
+
+def test_a_channel_that_raises_costs_no_device(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 4))
+
+    class Broken(ToldChannel):
+        async def send(self, _: object, targets: list[Target], report: object) -> None:
+            raise RuntimeError("a bug")
+
+    work(store, Broken())
+
+    assert (status(store, job).state, status(store, job).pending) == ("processing", 4)
+
+
+def test_a_platform_without_a_channel_shows_in_the_job(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 2, platforms=("fcm",)))
+
+    work(store, ToldChannel())
+
+    now = status(store, job)
+    assert now.error == "fcm: this channel is not configured"
+    assert (now.failed, now.pending) == (0, 2)
+
+
+def test_a_note_that_cannot_be_rendered_fails_the_job(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 2))
+
+    class Strict(ToldChannel):
+        def render(self, note: object) -> None:  # type: ignore[override]
+            raise ValueError("reserved key")
+
+    work(store, Strict())
+
+    done = status(store, job)
+    assert (done.state, done.error) == ("failed", "apns: reserved key")
+
+
+def test_gone_devices_are_not_addressed_by_the_next_message(store: Datastore) -> None:
+    chat = chats.make_chat(store, 3)
+    chats.post(store, chat, text="first")
+    channel = ToldChannel(
+        lambda t: Outcome(Kind.GONE, "Unregistered") if t.user_id == 2 else ACCEPTED
+    )
+    work(store, channel)
+    chats.post(store, chat, text="second")
+
+    work(store, channel)
+
+    assert Counter(channel.texts()) == {"first": 3, "second": 2}
+    with store.read() as session:
+        gone = session.scalars(select(Device).where(Device.user_id == 2)).one()
+    assert gone.reason == "Unregistered"
+
+
+def test_messages_of_one_chat_are_pushed_in_order(store: Datastore) -> None:
+    chat = chats.make_chat(store, 3)
+    for n in range(10):
+        chats.post(store, chat, text=str(n))
+    channel = ToldChannel()
+
+    work(store, channel)
+
+    for user in (2, 3, 4):
+        texts = [text for text, target in channel.pushed if target.user_id == user]
+        assert texts == [str(n) for n in range(10)]
+
+
+def test_a_deleted_message_is_not_pushed(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 3))
+    with store.write() as session:
+        session.execute(update(Message).values(deleted_at=utc_now()))
+    channel = ToldChannel()
+
+    work(store, channel)
+
+    assert channel.pushed == []
+    assert status(store, job).state == "completed"
+
+
+def test_two_engines_never_push_the_same_device(store: Datastore) -> None:
+    jobs = [chats.post(store, chats.make_chat(store, 20)) for _ in range(40)]
+    channel = ToldChannel()
+
+    async def both() -> None:
+        engines = (make_engine(store, owner, apns=channel) for owner in "ab")
+        await asyncio.gather(*(drain(engine) for engine in engines))
+
+    asyncio.run(both())
+
+    assert Counter(channel.devices()).most_common(1)[0][1] == 1
+    assert {status(store, job).accepted for job in jobs} == {20}
+
+
+def run_with(
+    store: Datastore, scene: Callable[[Engine, ToldChannel], Awaitable[None]]
+) -> ToldChannel:
+    """Run an engine that lingers, play the scene beside it, and end it."""
+
+    async def play() -> ToldChannel:
+        channel = ToldChannel()
+        engine = make_engine(store, apns=channel)
+        wake = asyncio.Event()
+        running = asyncio.create_task(engine.run(linger_s=None, wake=wake))
+        async with asyncio.timeout(20):
+            await scene(engine, channel)
+            engine.stop()
+            await running
+        return channel
+
+    return asyncio.run(play())
+
+
+def test_told_to_stop_it_finishes_what_is_in_flight(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 1500))
+
+    async def scene(engine: Engine, channel: ToldChannel) -> None:
+        channel.gate.clear()
+        await channel.reached.wait()
+        engine.stop()
+        channel.gate.set()
+
+    channel = run_with(store, scene)
+
+    now = status(store, job)
+    assert now.accepted == len(channel.pushed)
+    with store.read() as session:
+        left = session.scalars(select(PushJob)).one()
+    assert left.lease_owner is None
+
+
+def test_a_lost_job_is_dropped_without_touching_it(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 5))
+
+    async def scene(engine: Engine, channel: ToldChannel) -> None:
+        channel.gate.clear()
+        await channel.reached.wait()
+        with store.write() as session:
+            session.execute(update(PushJob).values(lease_owner="another"))
+        channel.gate.set()
+
+    run_with(store, scene)
+
+    now = status(store, job)
+    assert (now.state, now.accepted) == ("processing", 0)
+
+
+def test_a_crash_in_the_middle_repeats_only_what_was_not_recorded(
+    store: Datastore,
+) -> None:
+    job = chats.post(store, chats.make_chat(store, 3000))
+    channel = ToldChannel()
+
+    async def crash() -> None:
+        engine = make_engine(store, "first", apns=channel)
+        running = asyncio.create_task(engine.run(linger_s=None, wake=asyncio.Event()))
+        await channel.reached.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(crash())
+    with store.write() as session:
+        outbox.release_owner(session, "first", utc_now())
+    work(store, channel)
+
+    counts = Counter(channel.devices())
+    assert len(counts) == 3000
+    assert status(store, job).accepted == 3000
+
+
+def test_work_that_arrives_while_it_lingers_is_begun_at_once(store: Datastore) -> None:
+    chat = chats.make_chat(store, 2)
+
+    async def play() -> float:
+        channel = ToldChannel()
+        engine = make_engine(store, apns=channel)
+        wake = asyncio.Event()
+        running = asyncio.create_task(engine.run(linger_s=None, wake=wake))
+        chats.post(store, chat, text="one")
+        wake.set()
+        async with asyncio.timeout(10):
+            await channel.reached.wait()
+        engine.stop()
+        await running
+        return len(channel.pushed)
+
+    assert asyncio.run(play()) == 2
+
+
+def test_a_put_off_job_is_begun_when_it_is_due(store: Datastore) -> None:
+    chats.post(store, chats.make_chat(store, 2), delay_s=0.15)
+    posted = utc_now()
+
+    async def scene(engine: Engine, channel: ToldChannel) -> None:
+        await channel.reached.wait()
+
+    channel = run_with(store, scene)
+
+    assert utc_now() - posted >= timedelta(seconds=0.15)
+    assert len(channel.pushed) == 2

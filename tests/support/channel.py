@@ -1,0 +1,42 @@
+"""A channel that answers as told, in the test's own process."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from models.pushes import Note, Target
+from notifier.channels import Report
+from notifier.outcome import ACCEPTED, Outcome
+
+Answer = Callable[[Target], Outcome]
+
+
+class ToldChannel:
+    """Records every push; `answer` decides on each, `gate` holds them back."""
+
+    def __init__(self, answer: Answer = lambda target: ACCEPTED) -> None:
+        self.answer = answer
+        self.pushed: list[tuple[str, Target]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.reached = asyncio.Event()
+
+    def render(self, note: Note) -> Note:
+        return note
+
+    async def send(
+        self, rendered: Note, targets: Sequence[Target], report: Report
+    ) -> None:
+        self.reached.set()
+        await self.gate.wait()
+        for target in targets:
+            self.pushed.append((rendered.text, target))
+            report(target, self.answer(target))
+
+    async def close(self) -> None:
+        pass
+
+    def texts(self) -> list[str]:
+        return [text for text, _ in self.pushed]
+
+    def devices(self) -> list[int]:
+        return [target.device_id for _, target in self.pushed]
