@@ -6,7 +6,7 @@ NAME_FILE instead, the path of a file that holds the value.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.read import Reader, SettingsError
@@ -24,13 +24,15 @@ SANDBOX_VARIABLES = frozenset({"BOTTLEPOST_SANDBOX_PORT"})
 class Settings:
     """Everything that can be set; complete before the first request."""
 
-    database_url: str
+    # It may contain a password.
+    database_url: str = field(repr=False)
     dispatcher: str = "process"
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
     run_dir: Path
-    service_key: str
+    # Left out of every printout and log.
+    service_key: str = field(repr=False)
     # Apple: either key_file + key_id + team_id, or cert_file; all empty = no APNs.
     apns_url: str = APNS_PRODUCTION_URL
     apns_sandbox_url: str = APNS_SANDBOX_URL

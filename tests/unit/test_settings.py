@@ -1,0 +1,113 @@
+"""Settings come from the environment once; nonsense is refused by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import config
+from config import Settings, SettingsError
+
+KEY = "a service key of good length"
+Read = Callable[..., Settings]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def from_env(**variables: str) -> Settings:
+        environ = {"RUN_DIR": str(tmp_path / "run"), "SERVICE_KEY": KEY} | variables
+        return config.from_env({f"BOTTLEPOST_{k}": v for k, v in environ.items()})
+
+    return from_env
+
+
+def test_the_service_key_is_all_that_is_needed(read: Read, tmp_path: Path) -> None:
+    settings = read()
+
+    assert settings.database_url == f"sqlite:///{tmp_path}/run/bottlepost.db"
+    assert (settings.dispatcher, settings.port) == ("process", 8080)
+
+
+def test_the_service_key_is_never_shown(read: Read) -> None:
+    assert KEY not in repr(read())
+
+
+def test_the_run_directory_is_for_its_owner_only(read: Read) -> None:
+    assert read().run_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_secret_may_come_from_a_file(read: Read, tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    secret.write_text("a key out of a file\n")
+
+    settings = read(SERVICE_KEY="", SERVICE_KEY_FILE=str(secret))
+
+    assert settings.service_key == "a key out of a file"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("SERVICE_KEY", "", "is missing"),
+        ("SERVICE_KEY", "short", "is too short"),
+        ("PORT", "eighty", "must be a whole number"),
+        ("PORT", "0", "must be from 1 to 65535"),
+        ("PORT", "65536", "must be from 1 to 65535"),
+        ("WORKERS", "0", "must be from 1"),
+        ("PUSH_LINGER_S", "-1", "must be from 0"),
+        ("PUSH_LINGER_S", "nan", "must be from 0"),
+        ("PUSH_LINGER_S", "inf", "must be from 0"),
+        ("PUSH_LINGER_S", "soon", "must be a number of seconds"),
+        ("APNS_URL", "http://api.push.apple.com", "must look like https://"),
+        ("FCM_URL", "https://", "must look like https://"),
+        ("CA_FILE", "/nowhere/ca.pem", "cannot be read"),
+        ("DISPATCHR", "process", "is not a setting"),
+    ],
+)
+def test_a_wrong_value_names_its_variable(
+    read: Read, name: str, value: str, problem: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(**{name: value})
+
+    assert caught.value.variable == f"BOTTLEPOST_{name}"
+    assert problem in str(caught.value)
+
+
+def test_half_filled_apns_credentials_are_refused(read: Read) -> None:
+    with pytest.raises(SettingsError, match="BOTTLEPOST_APNS_KEY_FILE is missing"):
+        read(APNS_KEY_ID="ABC", APNS_TEAM_ID="DEF")
+
+
+def test_apns_needs_a_topic(read: Read, tmp_path: Path) -> None:
+    cert = tmp_path / "cert.pem"
+    cert.write_text("certificate")
+
+    with pytest.raises(SettingsError, match="BOTTLEPOST_APNS_TOPIC is missing"):
+        read(APNS_CERT_FILE=str(cert))
+
+
+def test_a_key_and_a_certificate_exclude_each_other(read: Read, tmp_path: Path) -> None:
+    file = tmp_path / "file.pem"
+    file.write_text("anything")
+
+    with pytest.raises(SettingsError, match="BOTTLEPOST_APNS_CERT_FILE"):
+        read(
+            APNS_CERT_FILE=str(file),
+            APNS_KEY_FILE=str(file),
+            APNS_KEY_ID="ABC",
+            APNS_TEAM_ID="DEF",
+            APNS_TOPIC="org.example",
+        )
+
+
+def test_a_value_given_twice_is_refused(read: Read, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text(KEY)
+
+    with pytest.raises(SettingsError, match="both set"):
+        read(SERVICE_KEY_FILE=str(file))
+
+
+def test_the_sandbox_may_share_our_environment(read: Read) -> None:
+    assert read(SANDBOX_PORT="9443").port == 8080
