@@ -89,6 +89,7 @@ def _unread() -> Any:
     seat, chat = aliased(Member), aliased(Chat)
     return (
         select(func.coalesce(func.sum(chat.last_seq - seat.read_seq), 0))
+        .select_from(seat)
         .join(chat, chat.id == seat.chat_id)
         .where(seat.user_id == Member.user_id, chat.deleted_at.is_(None))
         .correlate(Member)
