@@ -28,6 +28,8 @@ class Claim:
     """A job under our lease, as it stood when we took it."""
 
     job_id: int
+    # The job it is a shard of.
+    parent_id: int | None
     chat_id: int
     message_id: int
     seq: int
@@ -102,27 +104,44 @@ def _claimable() -> ColumnElement[bool]:
     return or_(PushJob.ordering_key.is_(None), ~blocked)
 
 
-def next_due_at(session: Session) -> datetime | None:
-    """When the next job can be claimed; in the past if one can be now."""
-    return session.scalar(
-        select(PushJob.due_at)
-        .where(PushJob.due_at.is_not(None), _claimable())
-        .order_by(PushJob.due_at)
-        .limit(1)
-    )
+def next_due_at(session: Session, *, shards: bool = True) -> datetime | None:
+    """When the next job can be claimed; in the past if one can be now.
+
+    Without `shards` those of large jobs are passed over.
+    """
+    query = select(PushJob.due_at).where(PushJob.due_at.is_not(None), _claimable())
+    if not shards:
+        query = query.where(PushJob.parent_id.is_(None))
+    return session.scalar(query.order_by(PushJob.due_at).limit(1))
 
 
 def claim(
-    session: Session, owner: str, *, limit: int, now: datetime, lease_until: datetime
+    session: Session,
+    owner: str,
+    *,
+    limit: int,
+    shards: int = 1,
+    now: datetime,
+    lease_until: datetime,
 ) -> list[Claim]:
-    """Take up to `limit` due jobs, oldest first; nobody else gets them meanwhile."""
-    ids = session.scalars(
-        select(PushJob.id)
-        .where(PushJob.due_at <= now, _claimable())
-        .order_by(PushJob.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=PushJob)
-    ).all()
+    """Take up to `limit` due jobs, oldest first; nobody else gets them meanwhile.
+
+    At most `shards` shards of large jobs are taken beside them: the other ones are
+    for other engines.
+    """
+    ids: list[int] = []
+    for is_shard, most in ((False, limit), (True, min(limit, shards))):
+        ids += session.scalars(
+            select(PushJob.id)
+            .where(
+                PushJob.due_at <= now,
+                PushJob.parent_id.is_not(None) == is_shard,
+                _claimable(),
+            )
+            .order_by(PushJob.due_at)
+            .limit(most)
+            .with_for_update(skip_locked=True, of=PushJob)
+        ).all()
     if not ids:
         return []
     session.execute(
@@ -155,6 +174,7 @@ def _claims(session: Session, ids: Sequence[int]) -> list[Claim]:
 def _claim(job: PushJob, message: Message, chat: Chat, sender_name: str) -> Claim:
     return Claim(
         job_id=job.id,
+        parent_id=job.parent_id,
         chat_id=job.chat_id,
         message_id=job.message_id,
         seq=message.seq,

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # Jobs worked on at once: at 80 ms a round trip, some 500 small chats a second.
 MAX_JOBS = 64
+# Parts of large jobs worked on at once; the other parts are left to other engines.
+MAX_SHARDS = 2
 # What is in flight when we are told to stop has this long to be answered.
 STOP_S = 10.0
 
@@ -57,6 +59,7 @@ class Engine:
         self._owner = owner
         self._lease = timedelta(seconds=lease_s)
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._runs: dict[int, JobRun] = {}
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._recorder: Recorder
@@ -117,7 +120,8 @@ class Engine:
 
     async def _claim(self) -> datetime | None:
         """Begin what is due; returns when something will be next, if we know."""
-        due_at = await self._database.read(outbox.next_due_at)
+        shards = self._room_for_shards()
+        due_at = await self._database.read(outbox.next_due_at, shards=shards > 0)
         if not _is_past(due_at):
             return due_at
         now = utc_now()
@@ -125,6 +129,7 @@ class Engine:
             outbox.claim,
             self._owner,
             limit=MAX_JOBS - len(self._running),
+            shards=shards,
             now=now,
             lease_until=now + self._lease,
         )
@@ -135,14 +140,21 @@ class Engine:
             self._wake.set()
         return None
 
+    def _room_for_shards(self) -> int:
+        taken = sum(run.is_shard for run in self._runs.values())
+        return max(MAX_SHARDS - taken, 0)
+
     def _begin(self, claim: Claim) -> None:
         run = JobRun(
             claim=claim,
             channels=self._channels,
             database=self._database,
             recorder=self._recorder,
+            owner=self._owner,
             stopping=self._stopping,
+            is_shard=claim.parent_id is not None,
         )
+        self._runs[claim.job_id] = run
         task = asyncio.create_task(self._guard(run), name=f"job-{claim.job_id}")
         self._running[claim.job_id] = task
 
@@ -156,6 +168,7 @@ class Engine:
             await self._put_off(claim)
         finally:
             self._running.pop(claim.job_id, None)
+            self._runs.pop(claim.job_id, None)
             self._wake.set()
 
     async def _put_off(self, claim: Claim) -> None:

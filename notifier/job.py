@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from datastore import fanout
+from datastore import fanout, shards
 from datastore.outbox import Claim
 from models.base import utc_now
 from models.pushes import Target
@@ -25,6 +25,8 @@ BATCH_SIZE = 1000
 # Batches of one job on their way at once: the next is read and rendered while the
 # answers to the last ones travel. More would only be pushed again after a crash.
 BATCHES_IN_FLIGHT = 3
+# A job for more devices than this is split, so that other engines can help.
+SHARD_SIZE = 100_000
 
 
 @dataclass(eq=False, kw_only=True)
@@ -35,8 +37,12 @@ class JobRun:
     channels: Mapping[str, Channel]
     database: Database
     recorder: Recorder
+    # The engine's name in the lease.
+    owner: str
     # Set when the engine wants to end: nothing new is begun.
     stopping: asyncio.Event
+    # Part of a large job, on which other engines work too.
+    is_shard: bool = False
     _rendered: dict[str, Any] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -96,10 +102,25 @@ class JobRun:
         """Count once, after the first batch has left; a single batch counts itself."""
         if self.tally.total is not None or self.tally.fanned_out:
             return
-        rest = await self.database.read(
+        rest = await self._rest(after)
+        if rest > SHARD_SIZE and self.claim.until_user is None:
+            shortened = await self.database.write(
+                shards.split,
+                self.owner,
+                self.claim,
+                after=after,
+                size=SHARD_SIZE,
+                now=utc_now(),
+            )
+            self.claim = shortened or self.claim
+            self.is_shard = True
+            rest = await self._rest(after)
+        self.tally.set_rest(rest)
+
+    async def _rest(self, after: tuple[int, int]) -> int:
+        return await self.database.read(
             fanout.count_targets, self.claim, after=after, now=utc_now()
         )
-        self.tally.set_rest(rest)
 
     # -- the later tries
 

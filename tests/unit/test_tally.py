@@ -29,6 +29,7 @@ def make_claim(ttl_s: int = 3600, **changes: object) -> Claim:
     )
     values = {
         "job_id": 1,
+        "parent_id": None,
         "chat_id": 1,
         "message_id": 1,
         "seq": 1,

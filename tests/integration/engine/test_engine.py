@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select, update
 
+import notifier.job
 from datastore import Datastore, outbox
 from models.accounts import Device
 from models.base import utc_now
@@ -212,6 +214,44 @@ def test_two_engines_never_push_the_same_device(store: Datastore) -> None:
 
     assert Counter(channel.devices()).most_common(1)[0][1] == 1
     assert {status(store, job).accepted for job in jobs} == {20}
+
+
+def test_a_large_job_is_split_and_its_status_adds_up(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier.job, "BATCH_SIZE", 10)
+    monkeypatch.setattr(notifier.job, "SHARD_SIZE", 25)
+    job = chats.post(store, chats.make_chat(store, 120, devices_each=2))
+    channel = ToldChannel()
+
+    async def both() -> None:
+        engines = (make_engine(store, owner, apns=channel) for owner in "ab")
+        await asyncio.gather(*(drain(engine) for engine in engines))
+
+    asyncio.run(both())
+
+    done = status(store, job)
+    assert (done.state, done.total, done.accepted) == ("completed", 240, 240)
+    assert Counter(channel.devices()).most_common(1)[0][1] == 1
+    with store.read() as session:
+        parts = session.scalars(select(PushJob)).all()
+    assert len(parts) == 5
+    assert len({part.attempts for part in parts}) == 1
+
+
+def test_the_message_after_a_split_one_waits_for_all_its_shards(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier.job, "BATCH_SIZE", 10)
+    monkeypatch.setattr(notifier.job, "SHARD_SIZE", 25)
+    chat = chats.make_chat(store, 120)
+    chats.post(store, chat, text="first")
+    chats.post(store, chat, text="second")
+    channel = ToldChannel()
+
+    work(store, channel)
+
+    assert channel.texts() == ["first"] * 120 + ["second"] * 120
 
 
 def run_with(
