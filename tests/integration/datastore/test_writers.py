@@ -2,12 +2,21 @@
 
 import multiprocessing
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from sqlalchemy import select, text
 
 from datastore import Datastore
 from models.groupchat import Chat
-from tests.support import chats
+from tests.support import chats, databases
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Datastore]:
+    with databases.fresh("sqlite", tmp_path) as store:
+        yield store
 
 
 def add_to_counter(url: str, times: int) -> None:

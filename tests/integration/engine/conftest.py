@@ -1,4 +1,4 @@
-"""A fresh, migrated database for every test."""
+"""A fresh, migrated database for every test, of every kind."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,12 +6,10 @@ from pathlib import Path
 import pytest
 
 from datastore import Datastore
-from datastore.migrations import upgrade
+from tests.support import databases
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Datastore]:
-    store = Datastore(f"sqlite:///{tmp_path}/test.db")
-    upgrade(store)
-    yield store
-    store.close()
+@pytest.fixture(params=databases.KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Datastore]:
+    with databases.fresh(request.param, tmp_path) as store:
+        yield store

@@ -19,7 +19,8 @@ from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
 from tests.support import chats
 from tests.support.channel import ToldChannel
 
-BUSY = Outcome(Kind.LATER, "busy")
+# Far enough away that no test meets the second try by chance.
+BUSY = Outcome(Kind.LATER, "busy", retry_after_s=60)
 
 
 def make_engine(store: Datastore, owner: str = "a", **channels: ToldChannel) -> Engine:
