@@ -1,0 +1,52 @@
+# Everything a newcomer needs; `make` alone shows it.
+#
+# All of it lives in .venv, which is made on first use and renewed when the
+# dependencies change. Another Python:  make test PYTHON=python3.13 VENV=.venv-3.13
+
+VENV   ?= .venv
+PYTHON ?=
+ARGS   ?=
+
+BIN  := $(VENV)/bin
+DEPS := setup.cfg pyproject.toml .ci/venv
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench clean
+
+help:  ## Show this
+	@echo "Bottlepost: group chat that answers at once and pushes behind the answer"
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' Makefile \
+	  | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo "  Ports and paths of make run: BOTTLEPOST_PORT, BOTTLEPOST_SANDBOX_PORT,"
+	@echo "  BOTTLEPOST_RUN_DIR. Options for pytest or a benchmark: ARGS=\"...\"."
+
+run: $(VENV)/.installed  ## Start the server, the sandbox and a demo conversation
+	@$(BIN)/python -m demo
+
+test: $(VENV)/.installed-dev  ## Run every test (minutes)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev  ## Lint, format, types, import arrows, unit tests (seconds)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . \
+	  || { echo "Not formatted: run $(BIN)/ruff format ."; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+bench: $(VENV)/.installed-dev  ## Run the benchmarks and print their tables
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean:  ## Remove .venv, caches and build products (the data in var/ stays)
+	@rm -rf $(VENV) build dist *.egg-info \
+	  .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: $(DEPS)
+	@.ci/venv $(VENV) "$(PYTHON)" .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@.ci/venv $(VENV) "$(PYTHON)" ".[speed,check,test]"
+	@touch $@

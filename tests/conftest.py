@@ -1,0 +1,26 @@
+"""What every test stands on: a clean environment, and servers that have to be there."""
+
+import os
+from collections.abc import Callable
+from typing import NoReturn
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_clean_environment() -> None:
+    """Settings of whoever runs the tests must not reach them or their children."""
+    for variable in [name for name in os.environ if name.startswith("BOTTLEPOST_")]:
+        del os.environ[variable]
+
+
+@pytest.fixture(scope="session")
+def missing() -> Callable[[str], NoReturn]:
+    """Called when a server is not installed: a laptop goes on, CI must have it."""
+
+    def missing(server: str) -> NoReturn:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{server} is missing, and CI leaves no test out")
+        pytest.skip(f"{server} is not installed here")
+
+    return missing
