@@ -45,3 +45,15 @@ class Conflict(CallerError):
     """This contradicts what is there already."""
 
     code = "conflict"
+
+
+class TooLarge(CallerError):
+    """The body is too large."""
+
+    code = "too_large"
+
+
+class UnsupportedType(CallerError):
+    """The body must be JSON, sent with Content-Type: application/json."""
+
+    code = "unsupported_type"

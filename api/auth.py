@@ -1,0 +1,47 @@
+"""Who calls: a user by a bearer token, or the service by its key."""
+
+import hmac
+from enum import Enum
+from typing import Any
+
+from datastore import Datastore, accounts
+from datastore.accounts import Identity
+from models.base import utc_now
+from models.errors import Forbidden, Unauthorized
+
+
+class Who(Enum):
+    """Who may call a route at all; handlers decide about single things."""
+
+    ANYONE = "anyone"
+    USER = "user"
+    SERVICE = "service"
+    EITHER = "either"
+
+
+def admit(
+    environ: dict[str, Any], who: Who, store: Datastore, service_key: str
+) -> tuple[Identity | None, bool]:
+    """The calling user, or None and whether it is the service."""
+    if who is Who.ANYONE:
+        return None, False
+    token = _bearer(environ)
+    if hmac.compare_digest(token.encode(), service_key.encode()):
+        if who is Who.USER:
+            raise Forbidden("This needs the token of a user, not the service key.")
+        return None, True
+    with store.read() as session:
+        user = accounts.identify(session, token, utc_now())
+    if user is None:
+        raise Unauthorized
+    if who is Who.SERVICE:
+        raise Forbidden("This needs the service key.")
+    return user, False
+
+
+def _bearer(environ: dict[str, Any]) -> str:
+    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token.isascii() or not token:
+        raise Unauthorized
+    return str(token)

@@ -1,0 +1,39 @@
+"""What goes in and out as JSON; these classes validate and describe it."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+# The databases' widest integer.
+LARGEST_ID = 2**63 - 1
+
+
+class In(BaseModel):
+    """A request's body or query: nothing unknown, nothing of the wrong type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Out(BaseModel):
+    """An answer's body; built by our own code, times in UTC."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+def _writable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain the character NUL")
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(_writable)
+]
+Text = Annotated[
+    str, StringConstraints(min_length=1, max_length=4000), AfterValidator(_writable)
+]
+# Printable ASCII: compared byte for byte by every database.
+Key = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,100}$")]

@@ -1,0 +1,25 @@
+"""The progress of a push as JSON."""
+
+from datetime import datetime
+from typing import Literal
+
+from api.schemas import Out
+
+
+class Job(Out):
+    """How many devices a push is for and how far it is; unknown until it starts."""
+
+    id: int
+    state: Literal["queued", "processing", "completed", "failed"]
+    total: int | None
+    accepted: int
+    failed: int
+    pending: int | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+
+
+class Health(Out):
+    status: Literal["ok"] = "ok"

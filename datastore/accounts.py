@@ -1,0 +1,142 @@
+"""Users, their API tokens and their devices."""
+
+import hashlib
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from models.accounts import ApiToken, Device, User
+from models.errors import NotFound
+
+# Below the number of parameters that every database takes in one statement.
+IDS_AT_ONCE = 1000
+
+
+class Identity(NamedTuple):
+    """The user behind a bearer token."""
+
+    id: int
+    name: str
+
+
+def add_user(session: Session, name: str, now: datetime) -> User:
+    user = User(name=name, created_at=now)
+    session.add(user)
+    session.flush()
+    return user
+
+
+def issue_token(
+    session: Session, user_id: int, now: datetime, *, expires_at: datetime | None = None
+) -> tuple[str, ApiToken]:
+    """A new bearer token; it is shown this once, the row keeps its hash."""
+    if session.get(User, user_id) is None:
+        raise NotFound("There is no such user.")
+    token = secrets.token_urlsafe(32)
+    row = ApiToken(
+        user_id=user_id,
+        token_hash=_sha256(token),
+        created_at=now,
+        expires_at=expires_at,
+    )
+    session.add(row)
+    session.flush()
+    return token, row
+
+
+def identify(session: Session, token: str, now: datetime) -> Identity | None:
+    """Whose token this is, while it is valid."""
+    row = session.execute(
+        select(User.id, User.name)
+        .join(ApiToken, ApiToken.user_id == User.id)
+        .where(
+            ApiToken.token_hash == _sha256(token),
+            ApiToken.revoked_at.is_(None),
+            or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now),
+        )
+    ).first()
+    return Identity(*row) if row else None
+
+
+def check_users(session: Session, user_ids: Sequence[int]) -> None:
+    """Raises NotFound naming (some of) the users that do not exist."""
+    for ids in in_slices(user_ids):
+        known = set(session.scalars(select(User.id).where(User.id.in_(ids))))
+        if len(known) < len(ids):
+            unknown = sorted(set(ids) - known)[:20]
+            raise NotFound("Some of the users do not exist.", user_ids=unknown)
+
+
+def in_slices(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        yield ids[start : start + IDS_AT_ONCE]
+
+
+def register_device(
+    session: Session,
+    user_id: int,
+    *,
+    platform: str,
+    token: str,
+    app: str | None,
+    environment: str,
+    locale: str | None,
+    now: datetime,
+) -> tuple[Device, bool]:
+    """The device of that token, now this user's, and whether it is new."""
+    values = {
+        "user_id": user_id,
+        "app": app,
+        "environment": environment,
+        "locale": locale,
+        "registered_at": now,
+        "disabled_at": None,
+        "reason": None,
+    }
+    token_hash = _sha256(token)
+    by_token = (
+        select(Device)
+        .where(Device.platform == platform, Device.token_hash == token_hash)
+        .with_for_update()
+    )
+    device = session.scalar(by_token)
+    if device is None:
+        new = Device(platform=platform, token=token, token_hash=token_hash, **values)
+        try:
+            with session.begin_nested():
+                session.add(new)
+        except IntegrityError:
+            # Another request registered the same token between our two statements.
+            device = session.scalars(by_token).one()
+        else:
+            return new, True
+    for name, value in values.items():
+        setattr(device, name, value)
+    session.flush()
+    return device, False
+
+
+def list_devices(session: Session, user_id: int) -> Sequence[Device]:
+    return session.scalars(
+        select(Device).where(Device.user_id == user_id).order_by(Device.id)
+    ).all()
+
+
+def remove_device(session: Session, user_id: int, device_id: int) -> None:
+    """Raises NotFound when the user has no such device."""
+    removed = session.execute(
+        delete(Device)
+        .where(Device.id == device_id, Device.user_id == user_id)
+        .execution_options(synchronize_session=False)
+    )
+    if not removed.rowcount:  # type: ignore[attr-defined]
+        raise NotFound("You have no such device.")
+
+
+def _sha256(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

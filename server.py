@@ -1,0 +1,84 @@
+"""The web server: settings, database, dispatcher and API put together.
+
+`create_app` is the factory that any WSGI host calls; `python server.py` is a host.
+"""
+
+import errno
+import socket
+import sys
+
+import bottle
+from granian import Granian
+from granian.constants import Interfaces
+
+import api
+import config
+from config import Settings, SettingsError
+from datastore import Datastore, migrations
+from notifier import dispatchers
+
+# Requests are short and share one interpreter lock and one writer's turn: a few
+# threads are enough to keep the disk busy, more only wait for one another.
+THREADS = 8
+BACKLOG = 2048
+
+
+def create_app(settings: Settings | None = None) -> bottle.Bottle:
+    """The WSGI application of this process, its dispatcher started."""
+    settings = settings or config.from_env()
+    dispatcher = dispatchers.open(settings)
+    app = api.build(
+        store=Datastore(settings.database_url),
+        dispatcher=dispatcher,
+        service_key=settings.service_key,
+    )
+    dispatcher.start()
+    return app
+
+
+def main() -> None:
+    try:
+        settings = config.from_env()
+        # A wrong choice is told here and not by every worker.
+        dispatchers.open(settings).close()
+    except SettingsError as problem:
+        _exit(2, str(problem))
+    _check_port(settings)
+    migrations.upgrade(Datastore(settings.database_url))
+    print(f"Bottlepost listens on http://{settings.host}:{settings.port}", flush=True)
+    Granian(
+        "server:create_app",
+        factory=True,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=THREADS,
+        backlog=BACKLOG,
+        websockets=False,
+        log_access=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=10,
+    ).serve()
+
+
+def _check_port(settings: Settings) -> None:
+    """Granian shares ports between its processes, so it would not notice."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as problem:
+            taken = problem.errno == errno.EADDRINUSE
+            reason = "is taken by another program" if taken else str(problem)
+            _exit(1, f"port {settings.port} on {settings.host}: {reason}")
+
+
+def _exit(status: int, message: str) -> None:
+    print(f"bottlepost: {message}", file=sys.stderr)
+    raise SystemExit(status)
+
+
+if __name__ == "__main__":
+    main()
