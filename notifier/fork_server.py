@@ -1,0 +1,83 @@
+"""The fork server that PushProcesses come from: ours alone, one per web worker.
+
+multiprocessing's own fork server is shared with whatever else the host does with it;
+ours has imported the engine beforehand, and its children never run the host's
+`__main__` a second time, which in a small script would start the web server again.
+"""
+
+import os
+import pickle
+import sys
+from multiprocessing import forkserver, popen_forkserver, set_executable, util
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from notifier import forks
+
+PRELOAD = ["notifier.preload"]
+
+
+class _Current:
+    """The fork server of this process; one from before a fork is not ours to use."""
+
+    def __init__(self) -> None:
+        self._server = forkserver.ForkServer()
+        self._pid = 0
+
+    def get(self) -> forkserver.ForkServer:
+        if self._pid != os.getpid():
+            self._let_go()
+            self._pid = os.getpid()
+            self._server = forkserver.ForkServer()
+            self._server.set_forkserver_preload(PRELOAD)
+        return self._server
+
+    def _let_go(self) -> None:
+        # A fork copied the pipe that keeps the parent's server alive.
+        alive_fd = getattr(self._server, "_forkserver_alive_fd", None)
+        if alive_fd is not None:
+            os.close(alive_fd)
+
+
+_current = _Current()
+
+
+def warm_up() -> None:
+    """Start the fork server, so that the first message need not wait for it."""
+    with forks.keep_out():
+        _name_the_interpreter()
+        _current.get().ensure_running()
+
+
+class Popen(popen_forkserver.Popen):
+    """Asks our fork server for a child and hands it its process object."""
+
+    def _launch(self, process: BaseProcess) -> None:
+        # Without "init_main_from_…": the child has no use for the host's main module.
+        preparation = {
+            "name": process.name,
+            "sys_path": [entry or os.getcwd() for entry in sys.path],
+            "dir": os.getcwd(),
+        }
+        message = pickle.dumps(preparation) + pickle.dumps(process)
+        with forks.keep_out():
+            _name_the_interpreter()
+            self.sentinel, data = _current.get().connect_to_new_process([])
+            self.finalizer = util.Finalize(self, os.close, (self.sentinel,))
+            with open(data, "wb") as pipe:
+                pipe.write(message)
+            self.pid = forkserver.read_signed(self.sentinel)
+
+
+def _name_the_interpreter() -> None:
+    """Tell multiprocessing where Python is when we are embedded, as in uWSGI."""
+    if os.path.basename(sys.executable or "").startswith(("python", "pypy")):
+        return
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for prefix in (sys.prefix, sys.base_prefix):
+        for name in (version, "python3", "python"):
+            python = Path(prefix, "bin", name)
+            if os.access(python, os.X_OK):
+                set_executable(str(python))
+                return
+    raise FileNotFoundError(f"no Python interpreter in {sys.prefix}/bin")

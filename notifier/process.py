@@ -1,0 +1,178 @@
+"""PushProcess: the warm process in which pushes leave the house."""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import resource_tracker
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from config import Settings
+from datastore import Datastore
+from notifier import fork_server, lookout
+from notifier.bell import Bell
+from notifier.logfile import LogFile
+from notifier.slots import Slot, Slots
+
+log = logging.getLogger(__name__)
+
+
+class Engine(Protocol):
+    """What a PushProcess asks of an engine."""
+
+    @property
+    def has_room(self) -> bool: ...
+
+    async def run(self, *, linger_s: float | None, wake: asyncio.Event) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+BuildEngine = Callable[..., Engine]
+
+
+def build_engine(settings: Settings, *, owner: str) -> Engine:
+    """The engine every PushProcess runs, unless it is told otherwise."""
+    # A web worker has no use for the engine, so only the child imports it.
+    from notifier import engine  # noqa: PLC0415
+
+    return engine.build(settings, owner=owner)
+
+
+class PushProcess(ForkServerProcess):
+    """Works through the outbox, lingers with warm connections, and goes.
+
+    It belongs to nobody: it outlives the web worker that started it, and that worker
+    ends without waiting for it. `build` makes its engine.
+    """
+
+    _Popen = staticmethod(fork_server.Popen)
+
+    def __init__(self, settings: Settings, build: BuildEngine = build_engine) -> None:
+        super().__init__(name="PushProcess", daemon=False)
+        self._settings = settings
+        self._build = build
+        self._stopping = False
+
+    def start(self) -> None:
+        """Start without becoming one of the host's children.
+
+        Process.start would refuse where the host is a daemonic process itself (as
+        granian's workers are), and would enter us in `multiprocessing.process.
+        _children`, all of which a host joins when it exits.
+        """
+        self._popen = self._Popen(self)
+        self._sentinel = self._popen.sentinel
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Its authentication key refuses to be pickled, and we have no use for it.
+        return {**self.__dict__, "_config": {}, "_popen": None}
+
+    def run(self) -> None:
+        """The life of the child."""
+        _leave_host(self._settings.run_dir)
+        if self._settings.push_slots:
+            self._work_in_slots()
+        else:
+            asyncio.run(self._work(_new_owner(), linger_s=0.0, news=None))
+
+    def _work_in_slots(self) -> None:
+        slots = Slots(self._settings.run_dir, self._settings.push_slots)
+        store = Datastore(self._settings.database_url)
+        while slot := slots.take():
+            self._work_in(slot, store)
+            if self._stopping or not self._sees_work(store):
+                return
+
+    def _work_in(self, slot: Slot, store: Datastore) -> None:
+        """Own the slot as long as there is work, and the linger after it.
+
+        The order of these steps is what keeps every wake-up; see docs/processes.md.
+        """
+        _free_jobs_of_the_dead(slot, store)
+        owner = _new_owner()
+        slot.sign(owner)
+        try:
+            news = slot.listen()
+            linger_s = self._settings.push_linger_s
+            asyncio.run(self._work(owner, linger_s=linger_s, news=news))
+        finally:
+            self._hang_up(slot)
+            self._give_up(slot)
+
+    async def _work(
+        self, owner: str, *, linger_s: float, news: socket.socket | None
+    ) -> None:
+        wake = asyncio.Event()
+        engine = self._build(self._settings, owner=owner)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop, engine)
+        bell = None if news is None else Bell(news, engine, wake)
+        try:
+            await engine.run(linger_s=linger_s, wake=wake)
+        finally:
+            if bell is not None:
+                bell.close()
+
+    def _stop(self, engine: Engine) -> None:
+        self._stopping = True
+        engine.stop()
+
+    def _hang_up(self, slot: Slot) -> None:
+        slot.hang_up()
+
+    def _give_up(self, slot: Slot) -> None:
+        slot.clear()
+        slot.release()
+
+    def _sees_work(self, store: Datastore) -> bool:
+        """The last look: news that came after the engine's own is not lost."""
+        try:
+            return lookout.is_work_due(store)
+        except (SQLAlchemyError, OSError) as problem:
+            log.warning("cannot look at the outbox before leaving: %s", problem)
+            return False
+
+
+def _new_owner() -> str:
+    """A name for leases that nobody else has ever had."""
+    return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(6)}"
+
+
+def _free_jobs_of_the_dead(slot: Slot, store: Datastore) -> None:
+    """An owner of the slot who did not sign off was killed; its jobs need not wait."""
+    try:
+        lookout.free_jobs(store, slot)
+    except (SQLAlchemyError, OSError) as problem:
+        # Then its leases have to run out.
+        log.warning("cannot free the jobs of a dead process: %s", problem)
+
+
+def _leave_host(run_dir: Path) -> None:
+    """Let go of everything that ties us to the web worker."""
+    os.setsid()
+    # The host's signal mask and ignored signals came to us through the fork server.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    # The host waits at its exit until nobody holds its resource tracker's pipe.
+    tracker: Any = resource_tracker._resource_tracker
+    if tracker._fd is not None:
+        os.close(tracker._fd)
+        tracker._fd = None
+    logging.basicConfig(
+        handlers=[LogFile(run_dir / "push" / "push.log")],
+        level=logging.INFO,
+        force=True,
+    )
+    with suppress(OSError):
+        # Shown by ps and top; Linux only.
+        Path("/proc/self/comm").write_text("push-process")

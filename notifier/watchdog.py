@@ -1,0 +1,88 @@
+"""The watchdog of a web worker: finds the work that nobody was woken for."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from datastore import Datastore
+from models.base import utc_now
+from notifier import forks, lookout
+from notifier.slots import Slots
+
+log = logging.getLogger(__name__)
+
+# Web workers that started together must not all ask at the same moment.
+JITTER = 0.2
+SHORTEST_PAUSE_S = 0.05
+CLOSE_S = 1.0
+
+
+class Watchdog:
+    """A daemon thread that asks the outbox every `every_s` whether work is due.
+
+    `on_due` is called on that thread. `slots` are looked through for processes that
+    died; None where there are none.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        on_due: Callable[[], object],
+        *,
+        every_s: float,
+        slots: Slots | None = None,
+    ) -> None:
+        self._database_url = database_url
+        self._on_due = on_due
+        self._every_s = every_s
+        self._slots = slots
+        self._in_trouble = False
+        self._closing = False
+        self._nudged = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+        self._thread.start()
+
+    def nudge(self) -> None:
+        """Look now."""
+        self._nudged.set()
+
+    def close(self) -> None:
+        self._closing = True
+        self._nudged.set()
+        self._thread.join(CLOSE_S)
+
+    def _run(self) -> None:
+        store = Datastore(self._database_url)
+        while not self._closing:
+            self._nudged.clear()
+            self._nudged.wait(self._round(store))
+        store.close()
+
+    def _round(self, store: Datastore) -> float:
+        """Look once; returns the seconds until the next time."""
+        pause_s = self._every_s * random.uniform(1 - JITTER, 1 + JITTER)
+        try:
+            with forks.keep_out():
+                left_s = self._look(store)
+        except (SQLAlchemyError, OSError) as problem:
+            if not self._in_trouble:
+                log.error("the watchdog cannot look at the outbox: %s", problem)
+            self._in_trouble = True
+            return pause_s
+        self._in_trouble = False
+        if left_s is None:
+            return pause_s
+        if left_s <= 0:
+            self._on_due()
+            return pause_s
+        return max(min(pause_s, left_s), SHORTEST_PAUSE_S)
+
+    def _look(self, store: Datastore) -> float | None:
+        """Seconds until something is due, or None; first frees what the dead held."""
+        if self._slots is not None:
+            lookout.free_abandoned_jobs(store, self._slots)
+        due_at = lookout.next_due_at(store)
+        return None if due_at is None else (due_at - utc_now()).total_seconds()

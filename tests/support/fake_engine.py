@@ -1,0 +1,99 @@
+"""An engine that claims and ends jobs without pushing, in any process."""
+
+import asyncio
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import update
+
+from config import Settings
+from datastore import Datastore, outbox
+from models.base import utc_now
+from models.pushes import COMPLETED, PushJob
+
+
+@dataclass(frozen=True)
+class FakeEngines:
+    """Builds them; crosses to the child by pickle. `room` is how many jobs fit in."""
+
+    room: int = 64
+
+    def __call__(self, settings: Settings, *, owner: str) -> "FakeEngine":
+        return FakeEngine(settings, owner, self.room)
+
+
+class FakeEngine:
+    """Writes "job pid" to `pushed` for each job; while `hold` exists it keeps them."""
+
+    def __init__(self, settings: Settings, owner: str, room: int) -> None:
+        self._store = Datastore(settings.database_url)
+        self._lease = timedelta(seconds=settings.lease_s)
+        self._directory = settings.run_dir
+        self._owner = owner
+        self._room = room
+        self._held: list[int] = []
+        self._stopping = False
+
+    @property
+    def has_room(self) -> bool:
+        return len(self._held) < self._room
+
+    async def run(self, *, linger_s: float | None, wake: asyncio.Event) -> None:
+        self._wake = wake
+        while not self._stopping:
+            wake.clear()
+            if self._claim() or self._let_go():
+                continue
+            try:
+                patience_s = 0.02 if self._held else linger_s
+                await asyncio.wait_for(wake.wait(), patience_s)
+            except TimeoutError:
+                if not self._held:
+                    break
+        with self._store.write() as session:
+            outbox.release_owner(session, self._owner, utc_now())
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    def _claim(self) -> bool:
+        now = utc_now()
+        limit = self._room - len(self._held)
+        with self._store.write() as session:
+            claims = outbox.claim(
+                session,
+                self._owner,
+                limit=limit,
+                now=now,
+                lease_until=now + self._lease,
+            )
+        self._held += [claim.job_id for claim in claims]
+        return bool(claims)
+
+    def _let_go(self) -> bool:
+        if not self._held or (self._directory / "hold").exists():
+            return False
+        with self._store.write() as session:
+            session.execute(
+                update(PushJob)
+                .where(PushJob.id.in_(self._held), PushJob.lease_owner == self._owner)
+                .values(
+                    state=COMPLETED, due_at=None, lease_owner=None, ordering_key=None
+                )
+            )
+        with (self._directory / "pushed").open("a") as pushed:
+            pushed.writelines(f"{job_id} {os.getpid()}\n" for job_id in self._held)
+        self._held.clear()
+        return True
+
+
+def pushed(directory: Path) -> list[tuple[int, int]]:
+    """(job, pid) of every push so far."""
+    with suppress(FileNotFoundError):
+        lines = (directory / "pushed").read_text().splitlines()
+        return [(int(job), int(pid)) for job, pid in map(str.split, lines)]
+    return []
