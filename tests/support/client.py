@@ -1,0 +1,88 @@
+"""A small JSON client over real HTTP, one connection kept per thread."""
+
+import http.client
+import json
+import threading
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The code of an error in our format."""
+        return self.json["error"]["code"]
+
+
+class Client:
+    """Talks to one server; `token` is the bearer token unless a call brings its own."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self.url = url.rstrip("/")
+        self.token = token
+        self._host = urlsplit(url).netloc
+        self._local = threading.local()
+
+    def as_user(self, token: str) -> "Client":
+        return Client(self.url, token)
+
+    def get(self, path: str, **headers: str) -> Reply:
+        return self.request("GET", path, headers=headers)
+
+    def delete(self, path: str) -> Reply:
+        return self.request("DELETE", path)
+
+    def post(self, path: str, body: Any = None) -> Reply:
+        return self.request("POST", path, body)
+
+    def put(self, path: str, body: Any = None) -> Reply:
+        return self.request("PUT", path, body)
+
+    def patch(self, path: str, body: Any = None) -> Reply:
+        return self.request("PATCH", path, body)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> Reply:
+        """Bytes go as they are, everything else as JSON."""
+        sent = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+            body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent |= headers or {}
+        try:
+            return self._exchange(method, path, body, sent)
+        except (http.client.RemoteDisconnected, ConnectionError):
+            # The server ended a connection that had been idle: once more, anew.
+            self.close()
+            return self._exchange(method, path, body, sent)
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> Reply:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = http.client.HTTPConnection(self._host, timeout=30)
+            self._local.connection = connection
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        names = {name.lower(): value for name, value in answer.getheaders()}
+        return Reply(answer.status, names, answer.read())
+
+    def close(self) -> None:
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None

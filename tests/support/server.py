@@ -1,0 +1,124 @@
+"""A real web server process on a free port of this machine."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.support.client import Client
+from tests.support.wait import until
+
+ROOT = Path(__file__).parents[2]
+# What a server needs of our own environment to start at all.
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """`python server.py`, or another host's command, and a client for it.
+
+    In a command's arguments "{port}" stands for the port. With another host the
+    database must have been upgraded before.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        environment: Mapping[str, str] | None = None,
+        command: Sequence[str] = (sys.executable, "server.py"),
+        *,
+        wait: bool = True,
+    ) -> None:
+        self.port = free_port()
+        self.service_key = secrets.token_hex(16)
+        self.run_dir = run_dir
+        self.output = run_dir / f"server-{self.port}.log"
+        self.environment = {
+            **{name: os.environ[name] for name in INHERITED if name in os.environ},
+            "PYTHONPATH": str(ROOT),
+            "BOTTLEPOST_RUN_DIR": str(run_dir),
+            "BOTTLEPOST_PORT": str(self.port),
+            "BOTTLEPOST_SERVICE_KEY": self.service_key,
+            **(environment or {}),
+        }
+        self.service_key = self.environment["BOTTLEPOST_SERVICE_KEY"]
+        self.port = int(self.environment["BOTTLEPOST_PORT"])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = Client(self.url, self.service_key)
+        self._command = [part.format(port=self.port) for part in command]
+        self.start(wait=wait)
+
+    def start(self, *, wait: bool = True) -> None:
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                self._command,
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self.pid = self.process.pid
+        if wait:
+            until(self._is_ready, what=f"for {self._command} to be ready")
+
+    def user(self, name: str) -> tuple[int, Client]:
+        """A new user's id and a client that speaks for them."""
+        made = self.client.post("/users", {"name": name}).json
+        return made["id"], self.client.as_user(made["token"])
+
+    def workers(self) -> list[int]:
+        """The server's own child processes, where it has some."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
+    def stop(self, timeout_s: float = 20) -> int:
+        """Ask it to end, as an operator would; returns its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout_s)
+
+    def kill(self) -> None:
+        """End it as a power cut would, its workers too."""
+        for pid in [*self._living_workers(), self.pid]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait(20)
+
+    def log(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _living_workers(self) -> list[int]:
+        try:
+            return self.workers()
+        except FileNotFoundError:
+            return []
+
+    def _is_ready(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended at once:\n{self.log()}")
+        try:
+            return self.client.get("/readyz").status == 200
+        except OSError:
+            return False

@@ -1,0 +1,74 @@
+"""The API called as a function: no socket, everything else real."""
+
+import io
+import json
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
+
+from tests.support.client import Reply
+
+
+class WsgiClient:
+    """Like Client, for an application in this process; checks WSGI's rules too."""
+
+    def __init__(self, app: Any, token: str | None = None) -> None:
+        self._app = app
+        self._checked = validator(app)
+        self.token = token
+
+    def as_user(self, token: str | None) -> "WsgiClient":
+        return WsgiClient(self._app, token)
+
+    def get(self, path: str) -> Reply:
+        return self.request("GET", path)
+
+    def delete(self, path: str) -> Reply:
+        return self.request("DELETE", path)
+
+    def post(self, path: str, body: Any = None) -> Reply:
+        return self.request("POST", path, body)
+
+    def put(self, path: str, body: Any = None) -> Reply:
+        return self.request("PUT", path, body)
+
+    def patch(self, path: str, body: Any = None) -> Reply:
+        return self.request("PATCH", path, body)
+
+    def request(
+        self, method: str, path: str, body: Any = None, **environ: Any
+    ) -> Reply:
+        """Bytes go as they are, the rest as JSON; `environ` has the last word."""
+        path, _, query = path.partition("?")
+        sent = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query}
+        if self.token:
+            sent["HTTP_AUTHORIZATION"] = f"Bearer {self.token}"
+        if body is not None:
+            body = body if isinstance(body, bytes) else json.dumps(body).encode()
+            sent |= {
+                "CONTENT_TYPE": "application/json",
+                "CONTENT_LENGTH": str(len(body)),
+            }
+        call: dict[str, Any] = {
+            **sent,
+            "wsgi.input": io.BytesIO(body or b""),
+            **environ,
+        }
+        setup_testing_defaults(call)
+        return self._run(call)
+
+    def _run(self, environ: dict[str, Any]) -> Reply:
+        started: list[tuple[int, dict[str, str]]] = []
+
+        def start(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
+            names = {name.lower(): value for name, value in headers}
+            started.append((int(status.split(maxsplit=1)[0]), names))
+            return lambda data: None
+
+        chunks = self._checked(environ, start)
+        try:
+            body = b"".join(chunks)
+        finally:
+            chunks.close()
+        status, names = started[-1]
+        return Reply(status, names, body)
