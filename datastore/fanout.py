@@ -7,13 +7,13 @@ their primary key, each one's devices in the order of theirs; nothing is sorted.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from datastore.outbox import Claim
 from models.accounts import Device
 from models.groupchat import Chat, Member, Message
-from models.pushes import PushFailure, Target
+from models.pushes import MESSAGE, PushFailure, Target
 
 
 def next_targets(
@@ -73,15 +73,27 @@ def _audience(claim: Claim, now: datetime) -> Select[Any]:
         .join(Device, Device.user_id == Member.user_id)
         .where(
             Member.chat_id == claim.chat_id,
-            Member.user_id != claim.sender_id,
             Member.joined_seq < claim.seq,
-            or_(Member.muted_until.is_(None), Member.muted_until <= now),
+            _listens(claim, now),
             Device.disabled_at.is_(None),
         )
     )
+    if claim.only_user is not None:
+        return query.where(Member.user_id == claim.only_user)
+    query = query.where(Member.user_id != claim.sender_id)
     if claim.until_user is not None:
         query = query.where(Member.user_id <= claim.until_user)
     return query
+
+
+def _listens(claim: Claim, now: datetime) -> ColumnElement[bool]:
+    """Not muted, or mentioned; what is taken away is taken away from everybody."""
+    if claim.kind != MESSAGE:
+        return true()
+    awake = or_(Member.muted_until.is_(None), Member.muted_until <= now)
+    if not claim.mentions:
+        return awake
+    return or_(awake, Member.user_id.in_(claim.mentions))
 
 
 def _unread() -> Any:
@@ -121,7 +133,7 @@ def due_retries(
             and_(
                 Member.chat_id == claim.chat_id,
                 Member.user_id == Device.user_id,
-                or_(Member.muted_until.is_(None), Member.muted_until <= now),
+                _listens(claim, now),
             ),
             isouter=True,
         )
@@ -161,9 +173,9 @@ def waiting(session: Session, job_id: int) -> tuple[int, datetime | None]:
 
 
 def _is_withdrawn(session: Session, claim: Claim) -> bool:
-    row = session.execute(
+    message, chat = session.execute(
         select(Message.deleted_at, Chat.deleted_at)
         .join(Chat, Chat.id == Message.chat_id)
         .where(Message.id == claim.message_id)
     ).one()
-    return any(row)
+    return claim.kind == MESSAGE and bool(message or chat)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from models.accounts import User
@@ -16,6 +16,7 @@ from models.groupchat import Chat, Message
 from models.pushes import (
     COMPLETED,
     FAILED,
+    MESSAGE,
     PROCESSING,
     QUEUED,
     Note,
@@ -34,6 +35,10 @@ class Claim:
     message_id: int
     seq: int
     sender_id: int
+    kind: str
+    # Told alone (READ), or although they have muted the conversation.
+    only_user: int | None
+    mentions: tuple[int, ...]
     # Everything up to and including this (user, device) is recorded already.
     cursor: tuple[int, int]
     until_user: int | None
@@ -44,8 +49,6 @@ class Claim:
     error: str | None
     # How often it has been claimed, this time included.
     attempts: int
-    # The message or its chat was deleted: nothing may be pushed any more.
-    withdrawn: bool
     note: Note
 
 
@@ -79,11 +82,19 @@ def enqueue(
     deliver_at: datetime,
     ttl_s: int,
     now: datetime,
+    kind: str = MESSAGE,
+    only_user: int | None = None,
 ) -> int:
-    """Put the push of a message into the outbox, in the message's own transaction."""
+    """Put the push of a message into the outbox, in the message's own transaction.
+
+    Kind WITHDRAW takes a message's notification away from everybody's devices, and
+    READ tells the devices of `only_user` what is left unread after this message.
+    """
     job = insert(PushJob).values(
         message_id=message.id,
         chat_id=message.chat_id,
+        kind=kind,
+        only_user=only_user,
         state=QUEUED,
         due_at=deliver_at,
         # What is put off on purpose may come after what is written later.
@@ -95,11 +106,19 @@ def enqueue(
 
 
 def _claimable() -> ColumnElement[bool]:
-    """In its chat's order: no earlier message of the chat is still being fanned out."""
+    """In its chat's order: no earlier message of the chat is still being fanned out.
+
+    Earlier than what is said about a message is the message itself, too.
+    """
     earlier = aliased(PushJob)
+    itself = and_(
+        earlier.message_id == PushJob.message_id,
+        earlier.kind == MESSAGE,
+        PushJob.kind != MESSAGE,
+    )
     blocked = exists().where(
         earlier.ordering_key == PushJob.ordering_key,
-        earlier.message_id < PushJob.message_id,
+        or_(earlier.message_id < PushJob.message_id, itself),
     )
     return or_(PushJob.ordering_key.is_(None), ~blocked)
 
@@ -179,6 +198,9 @@ def _claim(job: PushJob, message: Message, chat: Chat, sender_name: str) -> Clai
         message_id=job.message_id,
         seq=message.seq,
         sender_id=message.sender_id,
+        kind=job.kind,
+        only_user=job.only_user,
+        mentions=tuple(message.mentions or ()),
         cursor=(job.cursor_user, job.cursor_device),
         until_user=job.until_user,
         fanned_out=job.fanned_out,
@@ -187,9 +209,9 @@ def _claim(job: PushJob, message: Message, chat: Chat, sender_name: str) -> Clai
         failed=job.failed,
         error=job.error,
         attempts=job.attempts,
-        withdrawn=bool(message.deleted_at or chat.deleted_at),
         note=Note(
             job_id=job.id,
+            kind=job.kind,
             message_id=message.id,
             chat_id=chat.id,
             chat_name=chat.name,

@@ -38,6 +38,8 @@ def split(
             insert(PushJob).values(
                 message_id=job.message_id,
                 chat_id=job.chat_id,
+                kind=job.kind,
+                only_user=job.only_user,
                 parent_id=job.id,
                 state=QUEUED,
                 due_at=now,

@@ -68,6 +68,8 @@ class Message(Base):
     text: Mapped[str] = mapped_column(Text)
     # The app's own key/value strings, delivered inside the push.
     data: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    # Users (ids) who are told although they have muted the conversation.
+    mentions: Mapped[list[int] | None] = mapped_column(JSON)
     # Delivered without alert and sound.
     silent: Mapped[bool] = mapped_column(Boolean, default=False)
     created_at: Mapped[datetime]

@@ -25,6 +25,11 @@ PROCESSING = "processing"
 COMPLETED = "completed"
 FAILED = "failed"
 
+# What a push says: here is a message, forget that message, this user has read so far.
+MESSAGE = "message"
+WITHDRAW = "withdraw"
+READ = "read"
+
 
 class PushJob(Base):
     """A message to be pushed, or one key range (shard) of its audience."""
@@ -42,6 +47,9 @@ class PushJob(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     message_id: Mapped[int] = mapped_column(ForeignKey("message.id"), index=True)
     chat_id: Mapped[int] = mapped_column(ForeignKey("chat.id"))
+    kind: Mapped[str] = mapped_column(String(16), default=MESSAGE)
+    # Of kind READ: the reader, whose own devices are told.
+    only_user: Mapped[int | None] = mapped_column(BigId)
     # A shard points to the job it was split from, which is the first shard itself.
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("push_job.id"))
     state: Mapped[str] = mapped_column(String(16))
@@ -125,6 +133,8 @@ class Note:
     """What every device of a job is told: the message, ready to be rendered."""
 
     job_id: int
+    # MESSAGE is shown; WITHDRAW takes it away again; READ only corrects the badge.
+    kind: str = MESSAGE
     message_id: int
     chat_id: int
     chat_name: str

@@ -58,8 +58,7 @@ class Engine:
         self._open_channels = open_channels
         self._owner = owner
         self._lease = timedelta(seconds=lease_s)
-        self._running: dict[int, asyncio.Task[None]] = {}
-        self._runs: dict[int, JobRun] = {}
+        self._running: dict[int, tuple[JobRun, asyncio.Task[None]]] = {}
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._recorder: Recorder
@@ -141,7 +140,7 @@ class Engine:
         return None
 
     def _room_for_shards(self) -> int:
-        taken = sum(run.is_shard for run in self._runs.values())
+        taken = sum(run.is_shard for run, _ in self._running.values())
         return max(MAX_SHARDS - taken, 0)
 
     def _begin(self, claim: Claim) -> None:
@@ -154,9 +153,8 @@ class Engine:
             stopping=self._stopping,
             is_shard=claim.parent_id is not None,
         )
-        self._runs[claim.job_id] = run
         task = asyncio.create_task(self._guard(run), name=f"job-{claim.job_id}")
-        self._running[claim.job_id] = task
+        self._running[claim.job_id] = run, task
 
     async def _guard(self, run: JobRun) -> None:
         """One job's trouble stays its own."""
@@ -168,7 +166,6 @@ class Engine:
             await self._put_off(claim)
         finally:
             self._running.pop(claim.job_id, None)
-            self._runs.pop(claim.job_id, None)
             self._wake.set()
 
     async def _put_off(self, claim: Claim) -> None:
@@ -188,12 +185,12 @@ class Engine:
         """Another engine has these now; whatever we still do to them is refused."""
         for job_id in job_ids & self._running.keys():
             log.warning("job %d: lease lost, dropped", job_id)
-            self._running[job_id].cancel()
+            self._running[job_id][1].cancel()
 
     async def _finish(self) -> None:
         """Let jobs under way come to a stop, then give back what is left."""
         if self._running:
-            tasks = list(self._running.values())
+            tasks = [task for _, task in self._running.values()]
             _, late = await asyncio.wait(tasks, timeout=STOP_S)
             for task in late:
                 task.cancel()
@@ -201,7 +198,7 @@ class Engine:
         await self._recorder.flush()
 
     async def _close(self) -> None:
-        for task in list(self._running.values()):
+        for _, task in self._running.values():
             task.cancel()
         for channel in self._channels.values():
             await channel.close()

@@ -34,6 +34,9 @@ def make_claim(ttl_s: int = 3600, **changes: object) -> Claim:
         "message_id": 1,
         "seq": 1,
         "sender_id": 1,
+        "kind": "message",
+        "only_user": None,
+        "mentions": (),
         "cursor": (0, 0),
         "until_user": None,
         "fanned_out": False,
@@ -42,7 +45,6 @@ def make_claim(ttl_s: int = 3600, **changes: object) -> Claim:
         "failed": 0,
         "error": None,
         "attempts": 1,
-        "withdrawn": False,
         "note": note,
     }
     return Claim(**(values | changes))  # type: ignore[arg-type]

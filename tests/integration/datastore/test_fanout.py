@@ -1,5 +1,6 @@
 """The fan-out finds the right devices, at a cost that does not grow with the chat."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from datastore.outbox import Claim
 from models.accounts import Device
 from models.base import utc_now
 from models.groupchat import Chat, Member, Message
-from models.pushes import Target
+from models.pushes import READ, WITHDRAW, Target
 from tests.support import chats
 
 START = (0, 0)
@@ -83,6 +84,34 @@ def test_muted_members_are_left_alone_until_the_mute_ends(store: Datastore) -> N
     change(store, update(Member).where(Member.user_id == 3).values(muted_until=past))
 
     assert [target.user_id for target in batch(store, claim)] == [3, 4]
+
+
+def test_a_mention_pierces_the_mute(store: Datastore) -> None:
+    claim = claimed(store, chats.make_chat(store, 3))
+    soon = utc_now() + timedelta(hours=1)
+    change(store, update(Member).values(muted_until=soon))
+
+    told = batch(store, replace(claim, mentions=(3,)))
+
+    assert [target.user_id for target in told] == [3]
+
+
+def test_taking_a_message_back_reaches_muted_members_too(store: Datastore) -> None:
+    claim = claimed(store, chats.make_chat(store, 2))
+    change(store, update(Member).values(muted_until=utc_now() + timedelta(hours=1)))
+    change(store, update(Message).values(deleted_at=utc_now()))
+
+    told = batch(store, replace(claim, kind=WITHDRAW))
+
+    assert [target.user_id for target in told] == [2, 3]
+
+
+def test_reading_is_told_to_the_readers_own_devices_only(store: Datastore) -> None:
+    claim = claimed(store, chats.make_chat(store, 3, devices_each=2))
+
+    told = batch(store, replace(claim, kind=READ, only_user=claim.sender_id))
+
+    assert [target.user_id for target in told] == [claim.sender_id] * 2
 
 
 def test_disabled_devices_are_left_out(store: Datastore) -> None:

@@ -2,10 +2,13 @@
 
 from datetime import timedelta
 
+from sqlalchemy import select
+
 from datastore import Datastore, outbox, progress
 from datastore.outbox import Claim
 from models.base import utc_now
-from models.pushes import COMPLETED
+from models.groupchat import Message
+from models.pushes import COMPLETED, WITHDRAW
 from tests.support import chats
 
 LEASE = timedelta(seconds=30)
@@ -113,6 +116,28 @@ def test_a_later_message_waits_for_the_fan_out_of_an_earlier_one(
     assert mine.job_id == first
     assert blocked == []
     assert [c.job_id for c in free] == [second]
+
+
+def test_a_message_is_pushed_before_it_is_taken_back(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 2))
+    now = utc_now()
+    with store.write() as session:
+        message = session.scalars(select(Message)).one()
+        back = outbox.enqueue(
+            session,
+            message=message,
+            deliver_at=now,
+            ttl_s=60,
+            now=now,
+            kind=WITHDRAW,
+        )
+
+    [mine] = claim(store, "a")
+    record(store, "a", step(mine, fanned_out=True))
+    then = claim(store, "b")
+
+    assert mine.job_id == job
+    assert [(c.job_id, c.kind) for c in then] == [(back, WITHDRAW)]
 
 
 def test_a_waiting_later_message_is_not_reported_as_due(store: Datastore) -> None:
