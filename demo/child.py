@@ -1,0 +1,65 @@
+"""A program that the demo starts, watches and stops."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from demo.choices import CannotRun
+
+ROOT = Path(__file__).parents[1]
+# Longer than the server gives the requests that are under way.
+STOP_S = 15
+TAIL_LINES = 15
+
+
+class Child:
+    """A Python program of this checkout, in a session of its own.
+
+    So Ctrl-C reaches only the demo, which stops its children in order.
+    """
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], log: Path, environ: Mapping[str, str]
+    ) -> None:
+        self._name = name
+        self._log = log
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - our own programs
+                [sys.executable, *arguments],
+                cwd=ROOT,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def check(self) -> None:
+        """Raise CannotRun, with its last words, if it has ended."""
+        status = self._process.poll()
+        if status is not None:
+            last_words = self._log.read_text(errors="replace").splitlines()
+            raise CannotRun(
+                "\n  ".join(
+                    [
+                        f"The {self._name} ended with status {status}. "
+                        f"The end of {self._log}:",
+                        *last_words[-TAIL_LINES:],
+                    ]
+                )
+            )
+
+    def stop(self) -> None:
+        """Ask it to end, and make it end if it does not."""
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_S)
+        # Whatever it leaves behind in its session goes with it.
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
