@@ -2,14 +2,14 @@
 
 from api.call import Answer, Call
 from api.schemas.jobs import Job
-from datastore import groupchat, outbox
+from datastore import groupchat
 from models.errors import NotFound
 
 
 def show(call: Call, job_id: int) -> Answer:
     """A job's state and counts, for the members of its conversation."""
     with call.store.read() as session:
-        job = outbox.status(session, job_id)
+        job = jobs.status(session, job_id)
         may_see = job is not None and (
             call.is_service or groupchat.is_member(session, job.chat_id, call.user.id)
         )

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session, aliased
 from models.accounts import User
 from models.groupchat import Chat, Message
 from models.pushes import (
-    COMPLETED,
     FAILED,
     MESSAGE,
     PROCESSING,
@@ -50,29 +49,6 @@ class Claim:
     # How often it has been claimed, this time included.
     attempts: int
     note: Note
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobStatus:
-    """A job as its sender sees it, its shards added up."""
-
-    id: int
-    chat_id: int
-    message_id: int
-    state: str
-    total: int | None
-    accepted: int
-    failed: int
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    error: str | None
-
-    @property
-    def pending(self) -> int | None:
-        if self.total is None:
-            return None
-        return self.total - self.accepted - self.failed
 
 
 def enqueue(
@@ -272,38 +248,3 @@ def put_off(
         .values(values)
         .execution_options(synchronize_session=False)
     )
-
-
-def status(session: Session, job_id: int) -> JobStatus | None:
-    """Where a job stands; None when there is none of that number."""
-    shards = session.scalars(
-        select(PushJob)
-        .where(or_(PushJob.id == job_id, PushJob.parent_id == job_id))
-        .order_by(PushJob.id)
-    ).all()
-    if not shards or shards[0].id != job_id:
-        return None
-    first = shards[0]
-    counted = [shard.total for shard in shards if shard.total is not None]
-    ends = [shard.finished_at for shard in shards if shard.finished_at is not None]
-    return JobStatus(
-        id=first.id,
-        chat_id=first.chat_id,
-        message_id=first.message_id,
-        state=_state([shard.state for shard in shards]),
-        total=sum(counted) if len(counted) == len(shards) else None,
-        accepted=sum(shard.accepted for shard in shards),
-        failed=sum(shard.failed for shard in shards),
-        created_at=first.created_at,
-        started_at=first.started_at,
-        finished_at=max(ends) if len(ends) == len(shards) else None,
-        error=next((shard.error for shard in shards if shard.error), None),
-    )
-
-
-def _state(states: Sequence[str]) -> str:
-    if all(state == states[0] for state in states):
-        return states[0]
-    if all(state in (COMPLETED, FAILED) for state in states):
-        return FAILED
-    return PROCESSING

@@ -32,7 +32,15 @@ def upgrade() -> None:
         sa.Column("expires_at", UtcDateTime(), nullable=True),
         sa.Column("refresher", sa.String(length=100), nullable=True),
         sa.Column("refresh_until", UtcDateTime(), nullable=True),
+        sa.Column("refused_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_provider_token")),
+    )
+    op.create_table(
+        "route_trouble",
+        sa.Column("route", sa.String(length=200), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("since", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("route", name=op.f("pk_route_trouble")),
     )
     op.create_table(
         "user",
@@ -231,5 +239,6 @@ def downgrade() -> None:
 
     op.drop_table("api_token")
     op.drop_table("user")
+    op.drop_table("route_trouble")
     op.drop_table("provider_token")
     op.drop_table("chat")

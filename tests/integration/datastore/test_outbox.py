@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from datastore import Datastore, outbox, progress
+from datastore import Datastore, jobs, outbox, progress
 from datastore.outbox import Claim
 from models.base import utc_now
 from models.groupchat import Message
@@ -83,7 +83,7 @@ def test_an_engine_that_lost_its_lease_changes_nothing(store: Datastore) -> None
 
     assert lost == {job}
     with store.read() as session:
-        status = outbox.status(session, job)
+        status = jobs.status(session, job)
     assert status
     assert (status.state, status.accepted) == ("processing", 0)
 
@@ -95,7 +95,7 @@ def test_the_end_of_a_job_is_final(store: Datastore) -> None:
     record(store, "a", step(mine, end=COMPLETED, fanned_out=True, accepted=2, total=2))
 
     with store.read() as session:
-        status = outbox.status(session, job)
+        status = jobs.status(session, job)
     assert status
     assert (status.state, status.pending) == ("completed", 0)
     assert status.finished_at is not None
@@ -151,9 +151,9 @@ def test_a_waiting_later_message_is_not_reported_as_due(store: Datastore) -> Non
 
 
 def test_chats_do_not_wait_for_one_another(store: Datastore) -> None:
-    jobs = [chats.post(store, chats.make_chat(store, 2)) for _ in range(3)]
+    posted_jobs = [chats.post(store, chats.make_chat(store, 2)) for _ in range(3)]
 
-    assert [c.job_id for c in claim(store, "a")] == jobs
+    assert [c.job_id for c in claim(store, "a")] == posted_jobs
 
 
 def test_a_put_off_message_is_due_when_it_was_asked_for(store: Datastore) -> None:
@@ -166,35 +166,35 @@ def test_a_put_off_message_is_due_when_it_was_asked_for(store: Datastore) -> Non
 
 
 def test_the_oldest_due_jobs_are_taken_first(store: Datastore) -> None:
-    jobs = [chats.post(store, chats.make_chat(store, 1)) for _ in range(5)]
+    posted_jobs = [chats.post(store, chats.make_chat(store, 1)) for _ in range(5)]
 
-    assert [c.job_id for c in claim(store, "a", limit=2)] == jobs[:2]
-    assert [c.job_id for c in claim(store, "b", limit=9)] == jobs[2:]
+    assert [c.job_id for c in claim(store, "a", limit=2)] == posted_jobs[:2]
+    assert [c.job_id for c in claim(store, "b", limit=9)] == posted_jobs[2:]
 
 
 def test_what_an_ended_engine_held_is_due_at_once(store: Datastore) -> None:
-    jobs = [chats.post(store, chats.make_chat(store, 1)) for _ in range(2)]
+    posted_jobs = [chats.post(store, chats.make_chat(store, 1)) for _ in range(2)]
     claim(store, "a")
 
     with store.write() as session:
         released = outbox.release_owner(session, "a", utc_now())
 
     assert released == 2
-    assert [c.job_id for c in claim(store, "b")] == jobs
+    assert [c.job_id for c in claim(store, "b")] == posted_jobs
 
 
 def test_renewing_tells_which_jobs_are_still_ours(store: Datastore) -> None:
-    jobs = [chats.post(store, chats.make_chat(store, 1)) for _ in range(2)]
+    posted_jobs = [chats.post(store, chats.make_chat(store, 1)) for _ in range(2)]
     claim(store, "a")
     with store.write() as session:
         session.connection().exec_driver_sql(
-            f"UPDATE push_job SET lease_owner = 'b' WHERE id = {jobs[0]}"
+            f"UPDATE push_job SET lease_owner = 'b' WHERE id = {posted_jobs[0]}"
         )
 
     with store.write() as session:
-        kept = outbox.renew(session, "a", jobs, utc_now() + 2 * LEASE)
+        kept = outbox.renew(session, "a", posted_jobs, utc_now() + 2 * LEASE)
 
-    assert kept == {jobs[1]}
+    assert kept == {posted_jobs[1]}
 
 
 def test_a_job_that_fails_by_itself_is_put_off_with_its_error(store: Datastore) -> None:
@@ -212,4 +212,4 @@ def test_a_job_that_fails_by_itself_is_put_off_with_its_error(store: Datastore) 
 
 def test_no_job_of_that_number_has_no_status(store: Datastore) -> None:
     with store.read() as session:
-        assert outbox.status(session, 77) is None
+        assert jobs.status(session, 77) is None

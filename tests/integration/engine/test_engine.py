@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 import notifier.job
-from datastore import Datastore, outbox
+from datastore import Datastore, jobs, outbox
 from models.accounts import Device
 from models.base import utc_now
 from models.groupchat import Message
@@ -38,9 +38,9 @@ def work(store: Datastore, channel: ToldChannel) -> None:
     asyncio.run(drain(make_engine(store, apns=channel)))
 
 
-def status(store: Datastore, job: int) -> outbox.JobStatus:
+def status(store: Datastore, job: int) -> jobs.JobStatus:
     with store.read() as session:
-        found = outbox.status(session, job)
+        found = jobs.status(session, job)
     assert found is not None
     return found
 
@@ -204,7 +204,7 @@ def test_a_deleted_message_is_not_pushed(store: Datastore) -> None:
 
 
 def test_two_engines_never_push_the_same_device(store: Datastore) -> None:
-    jobs = [chats.post(store, chats.make_chat(store, 20)) for _ in range(40)]
+    posted_jobs = [chats.post(store, chats.make_chat(store, 20)) for _ in range(40)]
     channel = ToldChannel()
 
     async def both() -> None:
@@ -214,7 +214,7 @@ def test_two_engines_never_push_the_same_device(store: Datastore) -> None:
     asyncio.run(both())
 
     assert Counter(channel.devices()).most_common(1)[0][1] == 1
-    assert {status(store, job).accepted for job in jobs} == {20}
+    assert {status(store, job).accepted for job in posted_jobs} == {20}
 
 
 def test_a_large_job_is_split_and_its_status_adds_up(
