@@ -2,7 +2,7 @@
 
 from api.call import Answer, Call
 from api.schemas.jobs import Job
-from datastore import groupchat
+from datastore import groupchat, jobs
 from models.errors import NotFound
 
 
