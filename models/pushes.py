@@ -110,6 +110,19 @@ class ProviderToken(Base):
     # Who is making the next one, and until when the others wait for it.
     refresher: Mapped[str | None] = mapped_column(String(100))
     refresh_until: Mapped[datetime | None]
+    # When the provider last refused one: a second refusal soon after must not be
+    # answered with yet another token.
+    refused_at: Mapped[datetime | None]
+
+
+class RouteTrouble(Base):
+    """A provider that refuses our credentials, as some process has seen it last."""
+
+    __tablename__ = "route_trouble"
+
+    route: Mapped[str] = mapped_column(String(200), primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    since: Mapped[datetime]
 
 
 class Target(NamedTuple):

@@ -1,0 +1,33 @@
+"""Which providers refuse our credentials, for all processes to see."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models.pushes import RouteTrouble
+
+
+def find_all(session: Session) -> Sequence[RouteTrouble]:
+    """Those that last refused us, the longest standing first."""
+    return session.scalars(select(RouteTrouble).order_by(RouteTrouble.since)).all()
+
+
+def reason_of(session: Session, route: str) -> str | None:
+    """Why the route refuses our credentials, if it does."""
+    return session.scalar(
+        select(RouteTrouble.reason).where(RouteTrouble.route == route)
+    )
+
+
+def note(session: Session, route: str, reason: str | None, *, now: datetime) -> None:
+    """Keep the newest reason and the time of the first; None ends the trouble."""
+    row = session.get(RouteTrouble, route)
+    if reason is None:
+        if row is not None:
+            session.delete(row)
+    elif row is None:
+        session.add(RouteTrouble(route=route, reason=reason, since=now))
+    else:
+        row.reason = reason
