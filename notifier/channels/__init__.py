@@ -1,8 +1,10 @@
 """The ways to a device, one file each, and the registry that opens them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Protocol
 
+from config import Settings
 from models.pushes import Note, Target
 from notifier.outcome import Outcome
 
@@ -32,6 +34,20 @@ class ProviderTokens(Protocol):
 class CredentialsRefused(Exception):
     """The provider does not take our credentials; nothing but the operator helps."""
 
+    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class Troubles(Protocol):
+    """The board on which all processes see whose credentials are refused."""
+
+    async def note(self, route: str, reason: str | None) -> None:
+        """Why the route refuses our credentials, or None when it takes them.
+
+        Never raises: pushes go on without it.
+        """
+
 
 class Channel(Protocol):
     """A provider of pushes. Made, used and closed on one event loop, by the engine."""
@@ -52,5 +68,47 @@ class Channel(Protocol):
         Several calls run at the same time and share the connections.
         """
 
+    def trouble(self) -> str | None:
+        """Why our credentials are refused at present, for people; None if all is well.
+
+        Seen by this process; what any process has seen is in the datastore.
+        """
+
     async def close(self) -> None:
-        """End the connections; pushes under way are let go."""
+        """End the connections; pushes under way are let go. May be called twice."""
+
+
+# Platform → the module whose `open` makes its channel, or None if it is not set up.
+REGISTRY = {
+    "apns": "notifier.channels.apns",
+    "fcm": "notifier.channels.fcm",
+}
+# Older names of platforms; the API stores the new ones.
+ALIASES = {"gcm": "fcm"}
+
+
+def open(
+    settings: Settings, tokens: ProviderTokens, troubles: Troubles | None = None
+) -> Mapping[str, Channel]:
+    """The channels that the settings have credentials for, by platform.
+
+    One whose credentials cannot be read is there too: it keeps the devices and says
+    what is wrong, so that the others go on.
+    """
+    board = troubles or _Nowhere()
+    opened: dict[str, Channel] = {}
+    for platform, module in REGISTRY.items():
+        channel = import_module(module).open(settings, tokens, board)
+        if channel is not None:
+            opened[platform] = channel
+    for alias, platform in ALIASES.items():
+        if platform in opened:
+            opened[alias] = opened[platform]
+    return opened
+
+
+class _Nowhere:
+    """For those who have no board: the log has the news too."""
+
+    async def note(self, route: str, reason: str | None) -> None:
+        return None

@@ -1,0 +1,65 @@
+"""Reading what providers answer: JSON that may not be any, and how long to wait."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from notifier.outcome import RETRY_AFTER_MAX_S, RETRY_AFTER_MIN_S, Kind, Outcome
+
+Headers = tuple[tuple[str, str], ...]
+
+
+def json_object(body: bytes) -> Mapping[str, Any]:
+    """The body's object; an empty one when it is anything else."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def member(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The object under that name; an empty one when there is none."""
+    inner = value.get(name)
+    return inner if isinstance(inner, dict) else {}
+
+
+def members(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """The objects of the list under that name."""
+    inner = value.get(name)
+    return [e for e in inner if isinstance(e, dict)] if isinstance(inner, list) else []
+
+
+def word(value: Mapping[str, Any], name: str) -> str:
+    """The string under that name, or an empty one."""
+    inner = value.get(name)
+    return inner if isinstance(inner, str) else ""
+
+
+def retry_after_s(headers: Headers, now: datetime) -> float | None:
+    """The pause that Retry-After asks for, in seconds or until a date, clamped."""
+    value = next((v.strip() for k, v in headers if k == "retry-after"), "")
+    if value.isdecimal():
+        # More digits than a float takes would raise; nobody means them.
+        seconds = float(value[:9])
+    else:
+        try:
+            until = parsedate_to_datetime(value)
+        except (ValueError, IndexError, OverflowError):
+            return None
+        seconds = (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds()
+    return min(max(seconds, RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S)
+
+
+def by_status(status: int, reason: str) -> Outcome:
+    """The end of a push whose answer carries no reason we know."""
+    reason = reason or f"status {status}"
+    if status in (401, 403):
+        return Outcome(Kind.CREDENTIALS, reason)
+    if 400 <= status < 500 and status not in (408, 425, 429):
+        return Outcome(Kind.REFUSED, reason)
+    # Success other than 200, redirects and the like are no provider's words but those
+    # of something in between: nothing was delivered, and it may pass.
+    return Outcome(Kind.LATER, reason)

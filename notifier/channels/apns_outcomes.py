@@ -1,0 +1,97 @@
+"""What APNs' statuses and reasons mean for a push.
+
+https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns
+"""
+
+from datetime import UTC, datetime
+
+from models.base import utc_now
+from notifier.channels import answers
+from notifier.http2 import Response
+from notifier.outcome import ACCEPTED, Kind, Outcome
+
+BAD_DEVICE_TOKEN = "BadDeviceToken"  # noqa: S105 - a reason, not a secret
+EXPIRED_PROVIDER_TOKEN = "ExpiredProviderToken"  # noqa: S105
+
+KINDS = {
+    # 400
+    "BadCollapseId": Kind.REFUSED,
+    BAD_DEVICE_TOKEN: Kind.SUSPECT,
+    "BadExpirationDate": Kind.REFUSED,
+    "BadMessageId": Kind.REFUSED,
+    "BadPriority": Kind.REFUSED,
+    "BadTopic": Kind.CREDENTIALS,
+    "DeviceTokenNotForTopic": Kind.SUSPECT,
+    "DuplicateHeaders": Kind.REFUSED,
+    "IdleTimeout": Kind.LATER,
+    "InvalidPushType": Kind.REFUSED,
+    "MissingDeviceToken": Kind.SUSPECT,
+    "MissingTopic": Kind.CREDENTIALS,
+    "PayloadEmpty": Kind.REFUSED,
+    "TopicDisallowed": Kind.CREDENTIALS,
+    # 403
+    "BadCertificate": Kind.CREDENTIALS,
+    "BadCertificateEnvironment": Kind.CREDENTIALS,
+    # The documentation says KeyIdInToken; the servers have been seen to say KeyIn.
+    "BadEnvironmentKeyIdInToken": Kind.CREDENTIALS,
+    "BadEnvironmentKeyInToken": Kind.CREDENTIALS,
+    EXPIRED_PROVIDER_TOKEN: Kind.CREDENTIALS,
+    "Forbidden": Kind.CREDENTIALS,
+    "InvalidProviderToken": Kind.CREDENTIALS,
+    "MissingProviderToken": Kind.CREDENTIALS,
+    "UnrelatedKeyIdInToken": Kind.CREDENTIALS,
+    # 404, 405: of the path only the device's token is not ours.
+    "BadPath": Kind.SUSPECT,
+    "MethodNotAllowed": Kind.REFUSED,
+    # 410
+    "ExpiredToken": Kind.GONE,
+    "Unregistered": Kind.GONE,
+    # 413
+    "PayloadTooLarge": Kind.REFUSED,
+    # 429
+    "TooManyProviderTokenUpdates": Kind.LATER,
+    "TooManyRequests": Kind.LATER,
+    # 500, 503
+    "InternalServerError": Kind.LATER,
+    "ServiceUnavailable": Kind.LATER,
+    "Shutdown": Kind.LATER,
+}
+
+# Where no Retry-After is given: of a new provider token, and of one device.
+MIN_WAITS_S = {"TooManyProviderTokenUpdates": 60.0, "TooManyRequests": 10.0}
+# When the app's name came with the device, these speak of the device's registration
+# and not of our settings.
+ABOUT_THE_APP = frozenset({"BadTopic", "MissingTopic", "TopicDisallowed"})
+
+
+def read(response: Response, *, own_app: bool = False) -> Outcome:
+    """The outcome; `own_app` says that the device brought its topic along."""
+    if response.status == 200:
+        return ACCEPTED
+    answer = answers.json_object(response.body)
+    reason = answers.word(answer, "reason")
+    kind = KINDS.get(reason)
+    if response.status == 410 and kind in (None, Kind.GONE):
+        # The status alone says that the token is dead for this topic.
+        return Outcome(Kind.GONE, reason or "status 410", gone_since=_since(answer))
+    if kind is None:
+        outcome = answers.by_status(response.status, reason)
+    elif own_app and reason in ABOUT_THE_APP:
+        outcome = Outcome(Kind.SUSPECT, reason)
+    else:
+        outcome = Outcome(kind, reason)
+    if outcome.kind is not Kind.LATER:
+        return outcome
+    pause_s = answers.retry_after_s(response.headers, utc_now())
+    return outcome._replace(retry_after_s=pause_s or MIN_WAITS_S.get(reason))
+
+
+def _since(answer: object) -> datetime | None:
+    """When APNs last found the token dead; it counts in milliseconds."""
+    milliseconds = answer.get("timestamp") if isinstance(answer, dict) else None
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,122 @@
+"""Android's phones, and whatever else hangs on FCM: pushes through Google."""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from urllib.parse import quote, urlsplit
+
+from pyfcm import FCMNotification
+
+from config import Settings
+from models.pushes import Note, Target
+from notifier.channels import (
+    Channel,
+    ProviderTokens,
+    Report,
+    Troubles,
+    fcm_credentials,
+    fcm_outcomes,
+    trust,
+)
+from notifier.channels.authorization import Authorization, ByToken
+from notifier.channels.fcm_credentials import TokenEndpoint
+from notifier.channels.fcm_payload import Rendered, Renderer
+from notifier.channels.route import Dialect, Route, Wave
+from notifier.channels.unreadable import Unreadable
+from notifier.http2 import Client, Head, Response
+from notifier.outcome import Outcome
+
+# /v1/projects: pyfcm knows where Google has put it.
+PROJECTS_PATH = urlsplit(FCMNotification.FCM_END_POINT_BASE).path
+
+
+class Fcm:
+    """Pushes to the apps of one Firebase project, over one route."""
+
+    def __init__(
+        self,
+        client: Client,
+        authorization: Authorization,
+        renderer: Renderer,
+        *,
+        project_id: str,
+        troubles: Troubles,
+        token_endpoint: TokenEndpoint | None = None,
+    ) -> None:
+        self._client = client
+        self._token_endpoint = token_endpoint
+        self._renderer = renderer
+        path = f"{PROJECTS_PATH}/{quote(project_id, '')}/messages:send"
+        self._head = partial(_head, path)
+        self._route = Route(
+            f"fcm {project_id}"[:200],
+            client,
+            authorization,
+            DIALECT,
+            troubles,
+        )
+
+    def render(self, note: Note) -> Rendered:
+        return self._renderer.render(note)
+
+    async def send(
+        self, rendered: Rendered, targets: Sequence[Target], report: Report
+    ) -> None:
+        requests = [rendered.request(target) for target in targets]
+        await self._route.push(Wave(self._head, requests, targets, report))
+
+    def trouble(self) -> str | None:
+        trouble = self._route.trouble
+        return f"{self._route.name}: {trouble}" if trouble else None
+
+    async def close(self) -> None:
+        await self._client.close()
+        if self._token_endpoint is not None:
+            await self._token_endpoint.close()
+
+
+@lru_cache(maxsize=16)
+def _head(path: str, token: str | None) -> Head:
+    headers = (
+        ("authorization", f"Bearer {token}"),
+        ("content-type", "application/json"),
+    )
+    return Head(headers, path)
+
+
+def _read(response: Response, target: Target) -> Outcome:
+    return fcm_outcomes.read(response, attempts=target.attempts)
+
+
+def _is_stale(response: Response, outcome: Outcome) -> bool:
+    third_party = outcome.reason == fcm_outcomes.THIRD_PARTY_AUTH_ERROR
+    return response.status == 401 and not third_party
+
+
+DIALECT = Dialect(
+    read=_read,
+    is_stale=_is_stale,
+    device_only=frozenset({fcm_outcomes.THIRD_PARTY_AUTH_ERROR}),
+)
+
+
+def open(
+    settings: Settings, tokens: ProviderTokens, troubles: Troubles
+) -> Channel | None:
+    """The channel of the settings; None when they have nothing about FCM."""
+    path = settings.fcm_credentials_file
+    if path is None:
+        return None
+    try:
+        account = fcm_credentials.read(path)
+        tls = trust.context(settings.ca_file)
+    except (ValueError, OSError) as problem:
+        return Unreadable("fcm", str(problem), troubles)
+    google = TokenEndpoint(Client(account.token_origin, tls=tls), account)
+    return Fcm(
+        Client(settings.fcm_url, tls=tls),
+        ByToken(tokens, account.name, google.mint),
+        Renderer(str(path), account.project_id),
+        project_id=account.project_id,
+        troubles=troubles,
+        token_endpoint=google,
+    )

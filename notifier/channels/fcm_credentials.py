@@ -1,0 +1,136 @@
+"""Proving to Google who we are: an OAuth token for a service account."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from models.base import utc_now
+from notifier.channels import CredentialsRefused, answers
+from notifier.http2 import Client, Head, Request, Response
+from notifier.outcome import ChannelDown
+
+SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+ASSERTION_S = 3600
+# Where the answer does not say how long the token lives.
+LIFETIME_S = 3600.0
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """An OAuth token and how long it may be used."""
+
+    token: str
+    lifetime_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceAccount:
+    """What the JSON file of a service account says."""
+
+    project_id: str
+    client_email: str
+    token_uri: str
+    key_id: str
+    key: RSAPrivateKey
+    name: str
+
+    @property
+    def token_origin(self) -> str:
+        parts = urlsplit(self.token_uri)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def assertion(self) -> str:
+        now = int(time.time())
+        claims = {
+            "iss": self.client_email,
+            "scope": SCOPE,
+            "aud": self.token_uri,
+            "iat": now,
+            "exp": now + ASSERTION_S,
+        }
+        headers = {"kid": self.key_id}
+        return jwt.encode(claims, self.key, algorithm="RS256", headers=headers)
+
+
+def read(path: Path) -> ServiceAccount:
+    """Raises ValueError saying what is wrong with the file."""
+    content = path.read_bytes()
+    account = answers.json_object(content)
+    fields = ("project_id", "client_email", "token_uri", "private_key")
+    for field in fields:
+        if not answers.word(account, field):
+            raise ValueError(f"{path} is no service account file: no {field} in it")
+    if not account["token_uri"].startswith("https://"):
+        raise ValueError(f"{path}: token_uri must begin with https://")
+    return ServiceAccount(
+        project_id=account["project_id"],
+        client_email=account["client_email"],
+        token_uri=account["token_uri"],
+        key_id=answers.word(account, "private_key_id"),
+        key=_private_key(account["private_key"], path),
+        # Another key of the same account is not served the old one's tokens.
+        name=f"fcm {account['client_email']} "[:180]
+        + hashlib.sha256(content).hexdigest()[:12],
+    )
+
+
+def _private_key(pem: str, path: Path) -> RSAPrivateKey:
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
+        raise ValueError(f"{path}: private_key cannot be read") from problem
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError(f"{path}: private_key is not an RSA key")
+    return key
+
+
+class TokenEndpoint:
+    """Google's OAuth server: takes an assertion, gives an access token."""
+
+    def __init__(self, client: Client, account: ServiceAccount) -> None:
+        self._client = client
+        self._account = account
+        path = urlsplit(account.token_uri).path or "/"
+        content_type = ("content-type", "application/x-www-form-urlencoded")
+        self._head = Head((content_type,), path)
+
+    async def mint(self) -> AccessToken:
+        """Raises CredentialsRefused, or ChannelDown when Google cannot answer now."""
+        form = {"grant_type": GRANT_TYPE, "assertion": self._account.assertion()}
+        response = await self._client.fetch(
+            self._head, Request(urlencode(form).encode())
+        )
+        answer = answers.json_object(response.body)
+        token = answers.word(answer, "access_token")
+        if response.status == 200 and token:
+            return AccessToken(token, _lifetime_s(answer.get("expires_in")))
+        reason = _reason(response)
+        if response.status in (400, 401, 403, 404):
+            raise CredentialsRefused(reason)
+        pause_s = answers.retry_after_s(response.headers, utc_now())
+        raise ChannelDown(reason, retry_after_s=pause_s)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def _lifetime_s(value: object) -> float:
+    if isinstance(value, int | float) and 0 < value <= 86_400:
+        return float(value)
+    return LIFETIME_S
+
+
+def _reason(response: Response) -> str:
+    """`invalid_grant: …` and the like."""
+    answer = answers.json_object(response.body)
+    words = [answers.word(answer, "error"), answers.word(answer, "error_description")]
+    said = ": ".join(filter(None, words)) or f"status {response.status}"
+    return f"no access token: {said}"

@@ -1,0 +1,189 @@
+"""One way to a provider: a host under one credential, guarded by a breaker."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from models.pushes import Target
+from notifier.channels import CredentialsRefused, Report, Troubles
+from notifier.channels.authorization import Authorization
+from notifier.channels.breaker import Breaker
+from notifier.http2 import Client, Head, Request, Response
+from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
+
+log = logging.getLogger(__name__)
+
+
+class Dialect(NamedTuple):
+    """How a provider's answers are to be read."""
+
+    # An answer other than 200, as the outcome of the target's push.
+    read: Callable[[Response, Target], Outcome]
+    # Whether it says that our provider token has become too old.
+    is_stale: Callable[[Response, Outcome], bool]
+    # Words about credentials that concern single devices and not the whole route.
+    device_only: frozenset[str] = frozenset()
+    # A reason about credentials, in words for people.
+    explain: Callable[[str], str] = str
+
+
+class Wave:
+    """Requests that are sent together, and which of them have come to an end."""
+
+    def __init__(
+        self,
+        head: Callable[[str | None], Head],
+        requests: Sequence[Request],
+        targets: Sequence[Target],
+        report: Report,
+    ) -> None:
+        # What the requests share, given the provider token.
+        self.head = head
+        self.requests = requests
+        self.targets = targets
+        self.report = report
+        self.ended = bytearray(len(targets))
+        self.accepted = False
+
+    def end(self, index: int, outcome: Outcome) -> None:
+        self.ended[index] = 1
+        self.report(self.targets[index], outcome)
+
+    def end_rest(self, outcome: Outcome) -> None:
+        for index, ended in enumerate(self.ended):
+            if not ended:
+                self.end(index, outcome)
+
+
+class Route:
+    """Sends waves of pushes. Used from one event loop, by many tasks at a time."""
+
+    def __init__(
+        self,
+        name: str,
+        client: Client,
+        authorization: Authorization,
+        dialect: Dialect,
+        troubles: Troubles,
+        *,
+        breaker: Breaker | None = None,
+    ) -> None:
+        self.name = name
+        self.breaker = breaker or Breaker()
+        # Trouble with our credentials that has been published.
+        self.trouble: str | None = None
+        self._client = client
+        self._authorization = authorization
+        self._dialect = dialect
+        self._troubles = troubles
+        self._probing = asyncio.Lock()
+        # What an earlier process has left published is not known.
+        self._is_published = False
+
+    async def push(self, wave: Wave, *, quietly: bool = False) -> None:
+        """Report an outcome for every target of the wave.
+
+        Raises ChannelDown when the provider cannot be reached; some may have been
+        reported by then. `quietly` keeps trouble with credentials from the operator.
+        """
+        try:
+            await self._push(wave)
+        except CredentialsRefused as refused:
+            wave.end_rest(
+                Outcome(Kind.CREDENTIALS, str(refused), refused.retry_after_s)
+            )
+        if not quietly:
+            await self._publish(wave)
+
+    async def _push(self, wave: Wave) -> None:
+        begun = 0
+        if self.breaker.is_open:
+            async with self._probing:
+                # Somebody else's probe may have ended while we waited for ours.
+                self.breaker.check()
+                if self.breaker.is_open:
+                    begun = 1
+                    await self._probe(wave)
+        if begun < len(wave.targets):
+            self.breaker.check()
+            await self._send(wave, range(begun, len(wave.targets)))
+
+    async def _probe(self, wave: Wave) -> None:
+        self.breaker.begin_probe()
+        await self._send(wave, range(1))
+        self.breaker.end_probe()
+
+    async def _send(self, wave: Wave, indexes: Sequence[int]) -> None:
+        """Send these; with a new provider token once again those it was too old for."""
+        try:
+            token = await self._authorization.token()
+            stale = await self._exchange(wave, indexes, token)
+            if not stale:
+                return
+            await self._authorization.refused(token)
+            token = await self._authorization.token()
+            await self._exchange(wave, stale, token, is_last=True)
+        except CredentialsRefused as refused:
+            self.breaker.refused(str(refused))
+            raise
+        except ChannelDown as down:
+            # One request without an answer is no outage if the others have theirs.
+            if not any(wave.ended[index] for index in indexes):
+                self.breaker.down(down.reason, down.retry_after_s)
+            raise
+
+    async def _exchange(
+        self,
+        wave: Wave,
+        indexes: Sequence[int],
+        token: str | None,
+        *,
+        is_last: bool = False,
+    ) -> list[int]:
+        """One request and answer each; returns those refused for the token's age."""
+        stale: list[int] = []
+
+        def on_response(position: int, response: Response) -> None:
+            index = indexes[position]
+            if response.status == 200:
+                self.breaker.stumbles = 0
+                wave.accepted = True
+                wave.end(index, ACCEPTED)
+                return
+            outcome = self._dialect.read(response, wave.targets[index])
+            if not is_last and self._dialect.is_stale(response, outcome):
+                stale.append(index)
+                return
+            self._learn(response, outcome)
+            wave.end(index, outcome)
+
+        requests = wave.requests
+        if len(indexes) < len(requests):
+            requests = [requests[index] for index in indexes]
+        await self._client.send(wave.head(token), requests, on_response)
+        return stale
+
+    def _learn(self, response: Response, outcome: Outcome) -> None:
+        if response.status >= 500:
+            self.breaker.stumble(outcome.reason, outcome.retry_after_s)
+            return
+        self.breaker.stumbles = 0
+        is_ours = outcome.reason not in self._dialect.device_only
+        if outcome.kind is Kind.CREDENTIALS and is_ours:
+            self.breaker.refused(outcome.reason)
+
+    async def _publish(self, wave: Wave) -> None:
+        """Tell the operator once when credentials are refused, and when they work."""
+        trouble = self.breaker.refusal
+        is_news = trouble != self.trouble or not self._is_published
+        if not is_news or (trouble is None and not wave.accepted):
+            return
+        if trouble is not None:
+            words = self._dialect.explain(trouble)
+            log.error("%s refuses our credentials: %s", self.name, words)
+        elif self.trouble is not None:
+            log.warning("%s takes our credentials again", self.name)
+        # Set before the wait, so that waves at the same time don't repeat it.
+        self.trouble, self._is_published = trouble, True
+        await self._troubles.note(self.name, trouble)

@@ -1,0 +1,82 @@
+"""A payload rendered once with holes, and text cut so that it fits."""
+
+import json
+import secrets
+import unicodedata
+from collections.abc import Callable
+
+ELLIPSIS = "…"
+ZERO_WIDTH_JOINER = "\u200d"
+SKIN_TONES = range(0x1F3FB, 0x1F400)
+FLAG_LETTERS = range(0x1F1E6, 0x1F200)
+
+# With quotes around it and every character beyond ASCII escaped.
+json_string = json.JSONEncoder().encode
+
+
+class Hole:
+    """A place in a rendered JSON document that is filled later."""
+
+    def __init__(self) -> None:
+        # Nobody who writes a message can guess it, so it occurs only where we put it.
+        self.mark = secrets.token_hex(16)
+
+    def split(self, document: bytes) -> tuple[bytes, bytes]:
+        """What comes before and after the hole, the mark's quotes taken away too."""
+        before, _, after = document.partition(b'"%b"' % self.mark.encode())
+        return before, after
+
+
+def clean(text: str) -> str:
+    """Text that has a UTF-8 form: half a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def fit(render: Callable[[str], bytes], text: str, limit: int) -> bytes:
+    """The rendered text, cut where a character ends if it is longer than the limit.
+
+    Raises ValueError when it does not fit even without any of the text.
+    """
+    document = render(text)
+    if len(document) <= limit:
+        return document
+    if not text or len(render("")) > limit:
+        raise ValueError(f"the data of the message needs more than {limit} bytes")
+    # The length grows with every character kept, so the best cut is found by halving.
+    fits, too_long = 0, len(text)
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if len(render(text[:middle] + ELLIPSIS)) <= limit:
+            fits = middle
+        else:
+            too_long = middle
+    cut = _whole_characters(text, fits)
+    return render(text[:cut] + ELLIPSIS if cut else "")
+
+
+def _whole_characters(text: str, end: int) -> int:
+    """The last place at or before `end` that does not tear what a reader sees as one.
+
+    An approximation of Unicode's grapheme clusters by their most frequent cases:
+    accents, variation selectors, skin tones, joined emoji and flags.
+    """
+    while 0 < end < len(text) and _belong_together(text, end):
+        end -= 1
+    return end
+
+
+def _belong_together(text: str, place: int) -> bool:
+    before, after = text[place - 1], text[place]
+    if ZERO_WIDTH_JOINER in (before, after) or ord(after) in SKIN_TONES:
+        return True
+    if unicodedata.category(after).startswith("M") or (before, after) == ("\r", "\n"):
+        return True
+    return ord(after) in FLAG_LETTERS and _flag_letters(text, place) % 2 == 1
+
+
+def _flag_letters(text: str, end: int) -> int:
+    """How many flag letters in a row come before `end`; two of them are one flag."""
+    start = end
+    while start and ord(text[start - 1]) in FLAG_LETTERS:
+        start -= 1
+    return end - start

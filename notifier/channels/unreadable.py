@@ -1,0 +1,40 @@
+"""The channel of a provider whose credentials cannot be used as they are."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from models.pushes import Note, Target
+from notifier.channels import Report, Troubles
+from notifier.outcome import Kind, Outcome
+
+log = logging.getLogger(__name__)
+
+
+class Unreadable:
+    """Pushes nothing and keeps the devices, so that the other providers go on."""
+
+    def __init__(self, platform: str, reason: str, troubles: Troubles) -> None:
+        self._platform = platform
+        self._reason = reason
+        self._troubles = troubles
+        self._is_published = False
+
+    def render(self, note: Note) -> Any:
+        return None
+
+    async def send(
+        self, rendered: Any, targets: Sequence[Target], report: Report
+    ) -> None:
+        if not self._is_published:
+            self._is_published = True
+            log.error("%s: %s", self._platform, self._reason)
+            await self._troubles.note(self._platform, self._reason)
+        for target in targets:
+            report(target, Outcome(Kind.CREDENTIALS, self._reason))
+
+    def trouble(self) -> str | None:
+        return self._reason
+
+    async def close(self) -> None:
+        return None
