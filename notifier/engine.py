@@ -5,18 +5,20 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 from config import Settings
 from datastore import Datastore, outbox
 from datastore.outbox import Claim
 from models.base import utc_now
 from notifier import channels
-from notifier.channels import Channel, ProviderTokens
+from notifier.channels import Channel, ProviderTokens, Troubles
 from notifier.database import Database
 from notifier.job import JobRun
 from notifier.outcome import retry_delay_s
 from notifier.provider_tokens import SharedTokens
 from notifier.recorder import Recorder
+from notifier.troubles import SharedTroubles
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +29,14 @@ MAX_SHARDS = 2
 # What is in flight when we are told to stop has this long to be answered.
 STOP_S = 10.0
 
-OpenChannels = Callable[[ProviderTokens], Mapping[str, Channel]]
+OpenChannels = Callable[[ProviderTokens, Troubles], Mapping[str, Channel]]
 
 
 def build(settings: Settings, *, owner: str) -> "Engine":
     """An engine on the database and with the channels of the settings."""
     return Engine(
         Datastore(settings.database_url),
-        lambda tokens: channels.open(settings, tokens),
+        partial(channels.open, settings),
         owner=owner,
         lease_s=settings.lease_s,
     )
@@ -75,8 +77,10 @@ class Engine:
         `wake` set by anybody makes it look at the outbox at once.
         """
         self._wake = wake
-        tokens = SharedTokens(self._database.store, self._database.executor)
-        self._channels = self._open_channels(tokens)
+        shared = self._database.store, self._database.executor
+        self._channels = self._open_channels(
+            SharedTokens(*shared), SharedTroubles(*shared)
+        )
         self._recorder = Recorder(
             self._database,
             owner=self._owner,

@@ -26,7 +26,7 @@ BUSY = Outcome(Kind.LATER, "busy", retry_after_s=60)
 def make_engine(store: Datastore, owner: str = "a", **channels: ToldChannel) -> Engine:
     # Its own pool: an engine closes its store when it ends.
     own = Datastore(store.url.render_as_string(hide_password=False))
-    return Engine(own, lambda tokens: channels, owner=owner, lease_s=30)
+    return Engine(own, lambda tokens, troubles: channels, owner=owner, lease_s=30)
 
 
 async def drain(engine: Engine) -> None:
