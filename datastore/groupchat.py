@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from datastore import outbox
@@ -37,6 +37,33 @@ class Posted(NamedTuple):
     is_new: bool
 
 
+NOT_YOURS = "There is no such conversation, or you are not a member."
+
+# The statements of a send, built once: building one costs more than running it.
+_SEAT = (
+    select(
+        Chat.id, Chat.name, Chat.created_at, Chat.last_seq, Member.user_id, Member.role
+    )
+    .join(Member, Member.chat_id == Chat.id)
+    .where(
+        Chat.id == bindparam("chat"),
+        Chat.deleted_at.is_(None),
+        Member.user_id == bindparam("user"),
+    )
+)
+_SEAT_FOR_UPDATE = _SEAT.with_for_update(of=Chat)
+_INSERT = insert(Message).returning(Message.id)
+_COUNT = (
+    update(Chat).where(Chat.id == bindparam("chat")).values(last_seq=bindparam("seq"))
+)
+# Who writes has seen the conversation: one's own message is never unread.
+_READ = (
+    update(Member)
+    .where(Member.chat_id == bindparam("chat"), Member.user_id == bindparam("user"))
+    .values(read_seq=bindparam("seq"))
+)
+
+
 def create(
     session: Session,
     name: str,
@@ -60,7 +87,7 @@ def get(session: Session, chat_id: int, *, for_update: bool = False) -> Chat:
     query = select(Chat).where(Chat.id == chat_id, Chat.deleted_at.is_(None))
     chat = session.scalar(query.with_for_update() if for_update else query)
     if chat is None:
-        raise NotFound("There is no such conversation, or you are not a member.")
+        raise NotFound(NOT_YOURS)
     return chat
 
 
@@ -68,23 +95,12 @@ def seat(
     session: Session, chat_id: int, user_id: int, *, for_update: bool = False
 ) -> Seat:
     """Raises NotFound when there is no such chat or the user is not in it."""
-    query = (
-        select(
-            Chat.id,
-            Chat.name,
-            Chat.created_at,
-            Chat.last_seq,
-            Member.user_id,
-            Member.role,
-        )
-        .join(Member, Member.chat_id == Chat.id)
-        .where(Chat.id == chat_id, Chat.deleted_at.is_(None), Member.user_id == user_id)
+    query = _SEAT_FOR_UPDATE if for_update else _SEAT
+    row = (
+        session.connection().execute(query, {"chat": chat_id, "user": user_id}).first()
     )
-    row = session.execute(
-        query.with_for_update(of=Chat) if for_update else query
-    ).first()
     if row is None:
-        raise NotFound("There is no such conversation, or you are not a member.")
+        raise NotFound(NOT_YOURS)
     return Seat(*row)
 
 
@@ -107,26 +123,21 @@ def post(
     """Store a message and its push job; the seat must have been read for update."""
     if client_id is not None and (first := _posted_before(session, seat, client_id)):
         return first
-    message = Message(
-        chat_id=seat.chat_id,
-        seq=seat.last_seq + 1,
-        sender_id=seat.user_id,
-        client_id=client_id,
-        text=text,
-        silent=False,
-        created_at=now,
-    )
-    session.add(message)
-    session.flush()
-    session.execute(
-        update(Chat).where(Chat.id == seat.chat_id).values(last_seq=message.seq)
-    )
-    # Who writes has seen the conversation: one's own message is never unread.
-    session.execute(
-        update(Member)
-        .where(Member.chat_id == seat.chat_id, Member.user_id == seat.user_id)
-        .values(read_seq=message.seq)
-    )
+    values = {
+        "chat_id": seat.chat_id,
+        "seq": seat.last_seq + 1,
+        "sender_id": seat.user_id,
+        "client_id": client_id,
+        "text": text,
+        "silent": False,
+        "created_at": now,
+    }
+    connection = session.connection()
+    message_id = connection.execute(_INSERT, values).scalar_one()
+    message = Message(id=message_id, **values)
+    place = {"chat": seat.chat_id, "user": seat.user_id, "seq": message.seq}
+    connection.execute(_COUNT, place)
+    connection.execute(_READ, place)
     job_id = outbox.enqueue(
         session, message=message, deliver_at=now, ttl_s=ttl_s, now=now
     )
