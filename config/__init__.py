@@ -16,6 +16,7 @@ __all__ = ["Settings", "SettingsError", "from_env"]
 APNS_PRODUCTION_URL = "https://api.push.apple.com"
 APNS_SANDBOX_URL = "https://api.sandbox.push.apple.com"
 FCM_URL = "https://fcm.googleapis.com"
+PREVIEW_FULL, PREVIEW_SENDER, PREVIEW_NONE = PREVIEWS = ("full", "sender", "none")
 # Read by `make run` and the sandbox, which may share our environment.
 SANDBOX_VARIABLES = frozenset({"BOTTLEPOST_SANDBOX_PORT"})
 
@@ -46,6 +47,8 @@ class Settings:
     fcm_credentials_file: Path | None = None
     # A private certificate authority that the providers' servers are checked against.
     ca_file: Path | None = None
+    # How much of a message its push shows: all, who wrote, or only that there is one.
+    push_preview: str = PREVIEW_FULL
     # How many PushProcesses may run at once on this host; 0 = one per message.
     push_slots: int
     # How long an idle PushProcess keeps its connections warm.
@@ -78,6 +81,7 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         fcm_url=read.https_url("FCM_URL", FCM_URL),
         fcm_credentials_file=read.file("FCM_CREDENTIALS_FILE"),
         ca_file=read.file("CA_FILE"),
+        push_preview=read.choice("PUSH_PREVIEW", PREVIEW_FULL, PREVIEWS),
         push_slots=read.integer("PUSH_SLOTS", os.cpu_count() or 1, low=0, high=256),
         push_linger_s=read.seconds("PUSH_LINGER_S", Settings.push_linger_s, low=0),
         lease_s=read.seconds("LEASE_S", Settings.lease_s, low=1),

@@ -1,6 +1,6 @@
 """Reading and checking single values of the environment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,6 +37,14 @@ class Reader:
 
     def text(self, name: str, default: str) -> str:
         return self.optional(name) or default
+
+    def choice(self, name: str, default: str, choices: Sequence[str]) -> str:
+        value = self.text(name, default)
+        if value not in choices:
+            raise SettingsError(
+                self._prefix + name, f"must be one of {', '.join(choices)}"
+            )
+        return value
 
     def secret(self, name: str, *, shortest: int) -> str:
         value = self.optional(name)

@@ -7,11 +7,11 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
-from config import Settings
+from config import PREVIEW_FULL, Settings
 from datastore import Datastore, outbox
 from datastore.outbox import Claim
 from models.base import utc_now
-from notifier import channels
+from notifier import channels, preview
 from notifier.channels import Channel, ProviderTokens, Troubles
 from notifier.database import Database
 from notifier.job import JobRun
@@ -39,6 +39,7 @@ def build(settings: Settings, *, owner: str) -> "Engine":
         partial(channels.open, settings),
         owner=owner,
         lease_s=settings.lease_s,
+        push_preview=settings.push_preview,
     )
 
 
@@ -55,11 +56,13 @@ class Engine:
         *,
         owner: str,
         lease_s: float,
+        push_preview: str = PREVIEW_FULL,
     ) -> None:
         self._database = Database(store)
         self._open_channels = open_channels
         self._owner = owner
         self._lease = timedelta(seconds=lease_s)
+        self._preview = push_preview
         self._running: dict[int, tuple[JobRun, asyncio.Task[None]]] = {}
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
@@ -150,6 +153,7 @@ class Engine:
     def _begin(self, claim: Claim) -> None:
         run = JobRun(
             claim=claim,
+            note=preview.hide(claim.note, self._preview),
             channels=self._channels,
             database=self._database,
             recorder=self._recorder,

@@ -12,7 +12,7 @@ from typing import Any
 from datastore import fanout, shards
 from datastore.outbox import Claim
 from models.base import utc_now
-from models.pushes import Target
+from models.pushes import Note, Target
 from notifier.channels import Channel
 from notifier.database import Database
 from notifier.outcome import ChannelDown, Kind, Outcome
@@ -34,6 +34,8 @@ class JobRun:
     """One job in the hands of one engine."""
 
     claim: Claim
+    # What the devices are told of it.
+    note: Note
     channels: Mapping[str, Channel]
     database: Database
     recorder: Recorder
@@ -200,7 +202,7 @@ class JobRun:
 
     def _render(self, platform: str, channel: Channel) -> Any:
         if platform not in self._rendered:
-            self._rendered[platform] = channel.render(self.claim.note)
+            self._rendered[platform] = channel.render(self.note)
         return self._rendered[platform]
 
     def _report(self, batch: Batch, target: Target, outcome: Outcome) -> None:

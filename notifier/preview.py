@@ -1,0 +1,19 @@
+"""How much of a message its push gives away, for chats that are nobody's business."""
+
+from dataclasses import replace
+
+from config import PREVIEW_FULL, PREVIEW_SENDER
+from models.pushes import Note
+
+# What stands in for the message; the app fetches the real one.
+STAND_IN = "New message"
+
+
+def hide(note: Note, preview: str) -> Note:
+    """The note with as much as the setting lets providers and lock screens see."""
+    if preview == PREVIEW_FULL:
+        return note
+    note = replace(note, text=STAND_IN, data={})
+    if preview == PREVIEW_SENDER:
+        return note
+    return replace(note, sender_name=STAND_IN, chat_name="", text="")
