@@ -36,7 +36,8 @@ def create_app(settings: Settings | None = None) -> bottle.Bottle:
     return app
 
 
-def main() -> None:
+def main(app: str = "server:create_app") -> None:
+    """Serve a factory of ours, on a database of the newest schema."""
     try:
         settings = config.from_env()
         # A wrong choice is told here and not by every worker.
@@ -47,7 +48,7 @@ def main() -> None:
     migrations.upgrade(Datastore(settings.database_url))
     print(f"Bottlepost listens on http://{settings.host}:{settings.port}", flush=True)
     Granian(
-        "server:create_app",
+        app,
         factory=True,
         address=settings.host,
         port=settings.port,
