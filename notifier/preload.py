@@ -18,7 +18,7 @@ if sys.argv[0] == "-c":
     # The collector would write to the pages the children share with us.
     gc.freeze()
     # Whoever reads the host's output must not wait for us after the host has gone.
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
     os.close(null)

@@ -3,48 +3,25 @@
 import asyncio
 import logging
 import os
-import secrets
 import signal
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
 from datastore import Datastore
-from notifier import fork_server, lookout
+from notifier import engines, fork_server, lookout
 from notifier.bell import Bell
+from notifier.engines import BuildEngine, Engine
 from notifier.logfile import LogFile
 from notifier.slots import Slot, Slots
 
 log = logging.getLogger(__name__)
-
-
-class Engine(Protocol):
-    """What a PushProcess asks of an engine."""
-
-    @property
-    def has_room(self) -> bool: ...
-
-    async def run(self, *, linger_s: float | None, wake: asyncio.Event) -> None: ...
-
-    def stop(self) -> None: ...
-
-
-BuildEngine = Callable[..., Engine]
-
-
-def build_engine(settings: Settings, *, owner: str) -> Engine:
-    """The engine every PushProcess runs, unless it is told otherwise."""
-    # A web worker has no use for the engine, so only the child imports it.
-    from notifier import engine  # noqa: PLC0415
-
-    return engine.build(settings, owner=owner)
 
 
 class PushProcess(ForkServerProcess):
@@ -56,7 +33,7 @@ class PushProcess(ForkServerProcess):
 
     _Popen = staticmethod(fork_server.Popen)
 
-    def __init__(self, settings: Settings, build: BuildEngine = build_engine) -> None:
+    def __init__(self, settings: Settings, build: BuildEngine = engines.build) -> None:
         super().__init__(name="PushProcess", daemon=False)
         self._settings = settings
         self._build = build
@@ -82,7 +59,7 @@ class PushProcess(ForkServerProcess):
         if self._settings.push_slots:
             self._work_in_slots()
         else:
-            asyncio.run(self._work(_new_owner(), linger_s=0.0, news=None))
+            asyncio.run(self._work(engines.new_owner(), linger_s=0.0, news=None))
 
     def _work_in_slots(self) -> None:
         slots = Slots(self._settings.run_dir, self._settings.push_slots)
@@ -98,10 +75,10 @@ class PushProcess(ForkServerProcess):
         The order of these steps is what keeps every wake-up; see docs/processes.md.
         """
         _free_jobs_of_the_dead(slot, store)
-        owner = _new_owner()
+        owner = engines.new_owner()
         slot.sign(owner)
         try:
-            news = slot.listen()
+            news = self._listen(slot)
             linger_s = self._settings.push_linger_s
             asyncio.run(self._work(owner, linger_s=linger_s, news=news))
         finally:
@@ -126,6 +103,9 @@ class PushProcess(ForkServerProcess):
         self._stopping = True
         engine.stop()
 
+    def _listen(self, slot: Slot) -> socket.socket:
+        return slot.listen()
+
     def _hang_up(self, slot: Slot) -> None:
         slot.hang_up()
 
@@ -140,11 +120,6 @@ class PushProcess(ForkServerProcess):
         except (SQLAlchemyError, OSError) as problem:
             log.warning("cannot look at the outbox before leaving: %s", problem)
             return False
-
-
-def _new_owner() -> str:
-    """A name for leases that nobody else has ever had."""
-    return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(6)}"
 
 
 def _free_jobs_of_the_dead(slot: Slot, store: Datastore) -> None:
@@ -168,6 +143,8 @@ def _leave_host(run_dir: Path) -> None:
     if tracker._fd is not None:
         os.close(tracker._fd)
         tracker._fd = None
+    with open(os.devnull) as null:
+        os.dup2(null.fileno(), 0)
     logging.basicConfig(
         handlers=[LogFile(run_dir / "push" / "push.log")],
         level=logging.INFO,

@@ -65,10 +65,11 @@ class Starter:
         self._pull(b".")
         self._thread.join(CLOSE_S)
         if not self._thread.is_alive():
+            self._children.clear()
             self.forget()
 
     def forget(self) -> None:
-        """Close the pipes; after a fork, our copies of the parent's."""
+        """Close what is open; after a fork, our copies of it."""
         for fd in (self._bell, self._rope, *self._children):
             os.close(fd)
 

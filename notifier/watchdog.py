@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from config import Settings
 from datastore import Datastore
 from models.base import utc_now
 from notifier import forks, lookout
@@ -21,7 +22,7 @@ CLOSE_S = 1.0
 
 
 class Watchdog:
-    """A daemon thread that asks the outbox every `every_s` whether work is due.
+    """A daemon thread that asks the outbox now and then whether work is due.
 
     `on_due` is called on that thread. `slots` are looked through for processes that
     died; None where there are none.
@@ -29,15 +30,14 @@ class Watchdog:
 
     def __init__(
         self,
-        database_url: str,
+        settings: Settings,
         on_due: Callable[[], object],
         *,
-        every_s: float,
         slots: Slots | None = None,
     ) -> None:
-        self._database_url = database_url
+        self._database_url = settings.database_url
+        self._every_s = settings.watchdog_s
         self._on_due = on_due
-        self._every_s = every_s
         self._slots = slots
         self._in_trouble = False
         self._closing = False
@@ -76,9 +76,16 @@ class Watchdog:
         if left_s is None:
             return pause_s
         if left_s <= 0:
-            self._on_due()
+            self._call()
             return pause_s
         return max(min(pause_s, left_s), SHORTEST_PAUSE_S)
+
+    def _call(self) -> None:
+        try:
+            self._on_due()
+        except Exception:
+            # Whatever it was, there has to be a next round.
+            log.exception("work is due, and nobody could be woken")
 
     def _look(self, store: Datastore) -> float | None:
         """Seconds until something is due, or None; first frees what the dead held."""

@@ -1,0 +1,41 @@
+"""What those who run an engine know of it: how to build one, name it and talk to it."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+from config import Settings
+
+
+class Engine(Protocol):
+    """Works through the outbox; one per process or thread, used on one event loop."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another job would be begun at once."""
+
+    async def run(self, *, linger_s: float | None, wake: asyncio.Event) -> None:
+        """Work until nothing has been due for `linger_s`; None means until `stop`."""
+
+    def stop(self) -> None:
+        """Begin nothing new, finish what is in flight, give the leases back."""
+
+
+# Called with the settings and `owner`, the engine's name in its leases.
+BuildEngine = Callable[..., Engine]
+
+
+def build(settings: Settings, *, owner: str) -> Engine:
+    """The real one."""
+    # A web worker under `process` has no use for it: imported where it is run.
+    from notifier import engine  # noqa: PLC0415
+
+    return engine.build(settings, owner=owner)
+
+
+def new_owner() -> str:
+    """A name for leases that no engine has ever had."""
+    return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(6)}"

@@ -1,0 +1,123 @@
+"""No wake-up is lost, wherever it meets a PushProcess on its way in or out.
+
+The watchdog would find the work in the end; here nobody listens to it.
+"""
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from config import Settings
+from datastore import Datastore
+from notifier.process import PushProcess
+from notifier.slots import Answer, Slots
+from notifier.starter import Starter
+from tests.support.chats import make_chat, post
+from tests.support.fake_engine import FakeEngines, pushed
+from tests.support.push_processes import PausingProcess, is_gone
+from tests.support.wait import until
+
+STEPS_OUT = ("hang_up", "give_up", "last_look")
+
+
+def _pid_that_pushed(settings: Settings, job_id: int) -> int | None:
+    return dict(pushed(settings.run_dir)).get(job_id)
+
+
+@contextmanager
+def _starting(settings: Settings) -> Iterator[tuple[Slots, Starter]]:
+    slots = Slots(settings.run_dir, settings.push_slots)
+    starter = Starter(
+        slots, lambda: PushProcess(settings, FakeEngines()), on_end=lambda: None
+    )
+    yield slots, starter
+    starter.close()
+    slots.close()
+
+
+@pytest.mark.parametrize("step", STEPS_OUT)
+def test_news_during_the_exit_is_seen_by_the_last_look(
+    step: str, store: Datastore, make_settings
+) -> None:
+    settings = make_settings(push_linger_s=0.0)
+    slots = Slots(settings.run_dir, 1)
+    leaving = PausingProcess(settings, FakeEngines(), step)
+    leaving.start()
+    leaving.wait_until_there()
+
+    job_id = post(store, make_chat(store, 1))
+    taken = slots.wake() is Answer.TAKEN
+    leaving.go()
+
+    pid = until(lambda: _pid_that_pushed(settings, job_id))
+    assert pid == leaving.pid
+    # Only until it hangs up does anybody believe that it has the news.
+    assert taken == (step == "hang_up")
+
+
+@pytest.mark.parametrize("step", ["listen", "hang_up", "give_up"])
+def test_a_process_without_a_slot_leaves_the_work_to_the_owner(
+    step: str, store: Datastore, make_settings
+) -> None:
+    settings = make_settings(push_linger_s=0.0)
+    owner = PausingProcess(settings, FakeEngines(), step)
+    owner.start()
+    owner.wait_until_there()
+
+    job_id = post(store, make_chat(store, 1))
+    second = PushProcess(settings, FakeEngines())
+    second.start()
+    second.join(20)
+    pushed_by_second = _pid_that_pushed(settings, job_id)
+    owner.go()
+
+    assert second.exitcode == 0
+    assert pushed_by_second is None
+    assert until(lambda: _pid_that_pushed(settings, job_id)) == owner.pid
+
+
+@pytest.mark.parametrize("step", ["last_look", "leave"])
+def test_a_slot_given_up_serves_the_next_process(
+    step: str, store: Datastore, make_settings
+) -> None:
+    settings = make_settings(push_linger_s=0.0)
+    leaving = PausingProcess(settings, FakeEngines(), step)
+    leaving.start()
+    leaving.wait_until_there()
+
+    job_id = post(store, make_chat(store, 1))
+    with _starting(settings) as (slots, starter):
+        answer = slots.wake()
+        starter.ask()
+        pid = until(lambda: _pid_that_pushed(settings, job_id))
+    leaving.go()
+    leaving.join(20)
+
+    assert answer is Answer.NOBODY
+    assert pid != leaving.pid
+    assert leaving.exitcode == 0
+
+
+@pytest.mark.parametrize("slots_count", [1, 2])
+def test_no_news_is_lost_in_many_comings_and_goings(
+    slots_count: int, store: Datastore, make_settings
+) -> None:
+    settings = make_settings(push_linger_s=0.004, push_slots=slots_count)
+    chat_id = make_chat(store, 1)
+    clock = threading.Event()
+
+    with _starting(settings) as (slots, starter):
+        for _ in range(60):
+            job_id = post(store, chat_id)
+            if slots.wake() is Answer.NOBODY:
+                starter.ask()
+            until(lambda job=job_id: _pid_that_pushed(settings, job), 10)
+            # Aims the next news at the moment when the process makes up its mind.
+            clock.wait(random.uniform(0.002, 0.012))
+
+    pids = {pid for _, pid in pushed(settings.run_dir)}
+    assert len(pids) > 5, "the race was not met: processes hardly came and went"
+    until(lambda: all(is_gone(pid) for pid in pids))

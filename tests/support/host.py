@@ -1,0 +1,97 @@
+"""A web worker reduced to its dispatcher and a few sockets; a script, see `start`.
+
+It has no `__main__` guard, like many a small app: whoever runs it a second time, to
+unpickle something, writes a second line to `mains` and opens a second server.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from config import Settings
+from notifier.dispatchers.process import ProcessDispatcher
+from tests.support.fake_engine import FakeEngines
+
+ROOT = Path(__file__).parents[2]
+
+
+class Host:
+    """The script as seen by a test: one command a line, one answer a line."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self.sockets: list[str] = self._answer()
+
+    def dispatch(self, job_id: int) -> None:
+        self._tell("dispatch", job_id)
+
+    def exit(self) -> None:
+        self._tell("exit", 0)
+
+    def _tell(self, command: str, argument: int) -> None:
+        self.process.stdin.write(json.dumps([command, argument]) + "\n")
+        self.process.stdin.flush()
+        self._answer()
+
+    def _answer(self) -> Any:
+        return json.loads(self.process.stdout.readline())
+
+
+@contextmanager
+def start(settings: Settings):
+    """The script with pipes for its output, killed at the end."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, json.dumps(asdict(settings), default=str)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+    )
+    try:
+        yield Host(process)
+    finally:
+        process.kill()
+        process.communicate(timeout=20)
+
+
+def socket_names(pid: int | str) -> list[str]:
+    """What /proc calls the sockets and pipes a process has open."""
+    links = [os.readlink(fd.path) for fd in os.scandir(f"/proc/{pid}/fd")]
+    return [link for link in links if link.startswith(("socket:", "pipe:"))]
+
+
+def _serve(settings: Settings) -> None:
+    with (settings.run_dir / "mains").open("a") as mains:
+        mains.write(f"{os.getpid()}\n")
+    listener = socket.create_server(("127.0.0.1", 0))
+    client = socket.create_connection(listener.getsockname())
+    served, _ = listener.accept()
+    own = [os.readlink(f"/proc/self/fd/{s.fileno()}") for s in (listener, served)]
+    own += [os.readlink(f"/proc/self/fd/{fd}") for fd in (0, 1)]
+    dispatcher = ProcessDispatcher(settings, FakeEngines())
+    dispatcher.start()
+    print(json.dumps(own), flush=True)
+    for line in sys.stdin:
+        command, argument = json.loads(line)
+        if command == "dispatch":
+            dispatcher.dispatch(argument)
+        print("true", flush=True)
+        if command == "exit":
+            break
+    client.close()
+
+
+if sys.argv[0] == __file__:
+    values = json.loads(sys.argv[1])
+    values = {
+        k: Path(v) if k.endswith(("_dir", "_file")) and v else v
+        for k, v in values.items()
+    }
+    _serve(Settings(**values))

@@ -1,0 +1,84 @@
+"""PushProcesses seen from outside, and one that stops where it is told to."""
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+from config import Settings
+from datastore import Datastore
+from notifier.engines import BuildEngine
+from notifier.process import PushProcess
+from notifier.slots import Slot
+from tests.support.wait import until
+
+
+def owners(run_dir: Path) -> list[int]:
+    """Pids of those who signed a slot, alive or not."""
+    signatures = [lock.read_text() for lock in run_dir.glob("push/slot-*.lock")]
+    return [int(signature.split(":")[1]) for signature in signatures if signature]
+
+
+def is_alive(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[0] != "Z"
+    return False
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[1])
+
+
+def is_gone(pid: int) -> bool:
+    """Neither running nor a zombie."""
+    return not Path(f"/proc/{pid}").exists()
+
+
+def end_all(run_dir: Path) -> None:
+    """Kill what a test left behind, and wait until it is gone."""
+    for pid in owners(run_dir):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        until(lambda pid=pid: not is_alive(pid))
+
+
+class PausingProcess(PushProcess):
+    """Stops before a step of its life until `go` is called.
+
+    Steps in order: listen, hang_up, give_up, last_look, leave.
+    """
+
+    def __init__(self, settings: Settings, build: BuildEngine, step: str) -> None:
+        super().__init__(settings, build)
+        self._step = step
+        self._directory = settings.run_dir
+
+    def wait_until_there(self) -> None:
+        until((self._directory / f"at-{self._step}").exists)
+
+    def go(self) -> None:
+        (self._directory / f"go-{self._step}").touch()
+
+    def _listen(self, slot: Slot):
+        self._pause("listen")
+        return super()._listen(slot)
+
+    def _hang_up(self, slot: Slot) -> None:
+        self._pause("hang_up")
+        super()._hang_up(slot)
+
+    def _give_up(self, slot: Slot) -> None:
+        self._pause("give_up")
+        super()._give_up(slot)
+
+    def _sees_work(self, store: Datastore) -> bool:
+        self._pause("last_look")
+        sees = super()._sees_work(store)
+        self._pause("leave")
+        return sees
+
+    def _pause(self, step: str) -> None:
+        # Each once: a process may go through its steps again.
+        if step == self._step and not (self._directory / f"at-{step}").exists():
+            (self._directory / f"at-{step}").touch()
+            until((self._directory / f"go-{step}").exists)
