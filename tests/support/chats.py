@@ -10,6 +10,7 @@ from datastore import Datastore, outbox
 from models.accounts import Device, User
 from models.base import utc_now
 from models.groupchat import Chat, Member, Message
+from models.pushes import PushJob
 
 
 def make_chat(
@@ -62,6 +63,36 @@ def make_chat(
                 )
         session.execute(insert(Device), rows)
         return chat.id
+
+
+def sender_of(store: Datastore, chat_id: int) -> int:
+    with store.read() as session:
+        found = session.scalar(
+            select(func.min(Member.user_id)).where(Member.chat_id == chat_id)
+        )
+    assert found is not None
+    return found
+
+
+def tokens_of(store: Datastore, chat_id: int) -> set[str]:
+    """The tokens of everybody's devices but the sender's."""
+    with store.read() as session:
+        found = session.scalars(
+            select(Device.token)
+            .join(Member, Member.user_id == Device.user_id)
+            .where(
+                Member.chat_id == chat_id, Device.user_id != sender_of(store, chat_id)
+            )
+        )
+        return set(found)
+
+
+def open_jobs(store: Datastore) -> int:
+    with store.read() as session:
+        return (
+            session.scalar(select(func.count()).where(PushJob.finished_at.is_(None)))
+            or 0
+        )
 
 
 def post(
