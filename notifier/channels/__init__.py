@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from config import Settings
 from models.pushes import Note, Target
@@ -11,10 +11,11 @@ from notifier.outcome import Outcome
 Report = Callable[[Target, Outcome], None]
 
 
-class MintedToken(Protocol):
+class MintedToken(NamedTuple):
     """A provider's access token, new from the mint."""
 
     token: str
+    # How long the provider takes it.
     lifetime_s: float
 
 

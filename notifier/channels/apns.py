@@ -170,14 +170,15 @@ def _wave(
 
 @lru_cache(maxsize=64)
 def _head(topic: str, push_type: str, priority: str, token: str | None) -> Head:
-    headers = (
-        ("apns-topic", topic),
-        ("apns-push-type", push_type),
-        ("apns-priority", priority),
+    authorization = () if token is None else (("authorization", f"bearer {token}"),)
+    return Head(
+        (
+            *authorization,
+            ("apns-topic", topic),
+            ("apns-push-type", push_type),
+            ("apns-priority", priority),
+        )
     )
-    if token is not None:
-        headers = (("authorization", f"bearer {token}"), *headers)
-    return Head(headers)
 
 
 def _is_stale(response: Response, outcome: Outcome) -> bool:

@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import jwt
@@ -13,17 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from notifier.channels import MintedToken
+
 # Apple takes a token for an hour and wants no other for 20 minutes. The datastore
 # renews shared tokens five minutes before this ends.
 LIFETIME_S = 50 * 60.0
-
-
-@dataclass(frozen=True)
-class Jwt:
-    """A provider token and how long it may be used."""
-
-    token: str
-    lifetime_s: float
 
 
 class SigningKey:
@@ -42,14 +35,14 @@ class SigningKey:
         digest = hashlib.sha256(pem).hexdigest()[:12]
         self.name = f"apns {team_id} {key_id} {digest}"
 
-    async def mint(self) -> Jwt:
+    async def mint(self) -> MintedToken:
         token = jwt.encode(
             {"iss": self._team_id, "iat": int(time.time())},
             self._key,
             algorithm="ES256",
             headers={"kid": self._key_id},
         )
-        return Jwt(token, LIFETIME_S)
+        return MintedToken(token, LIFETIME_S)
 
 
 def _private_key(pem: bytes, path: Path) -> EllipticCurvePrivateKey:

@@ -60,7 +60,7 @@ def render(note: Note) -> Rendered:
         # with a priority of 10.
         payload = _json(Payload(content_available=True, custom=custom).dict())
         if len(payload) > MAX_PAYLOAD_SIZE:
-            raise ValueError("the data of the message is too long for APNs")
+            raise ValueError("the data of the message is too long for a push")
         kind, priority = NotificationType.Background, NotificationPriority.Delayed
         before, after = payload, None
     else:

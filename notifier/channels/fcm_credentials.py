@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from models.base import utc_now
-from notifier.channels import CredentialsRefused, answers
+from notifier.channels import CredentialsRefused, MintedToken, answers
 from notifier.http2 import Client, Head, Request, Response
 from notifier.outcome import ChannelDown
 
@@ -21,14 +21,6 @@ GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_S = 3600
 # Where the answer does not say how long the token lives.
 LIFETIME_S = 3600.0
-
-
-@dataclass(frozen=True)
-class AccessToken:
-    """An OAuth token and how long it may be used."""
-
-    token: str
-    lifetime_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +94,7 @@ class TokenEndpoint:
         content_type = ("content-type", "application/x-www-form-urlencoded")
         self._head = Head((content_type,), path)
 
-    async def mint(self) -> AccessToken:
+    async def mint(self) -> MintedToken:
         """Raises CredentialsRefused, or ChannelDown when Google cannot answer now."""
         form = {"grant_type": GRANT_TYPE, "assertion": self._account.assertion()}
         response = await self._client.fetch(
@@ -111,7 +103,7 @@ class TokenEndpoint:
         answer = answers.json_object(response.body)
         token = answers.word(answer, "access_token")
         if response.status == 200 and token:
-            return AccessToken(token, _lifetime_s(answer.get("expires_in")))
+            return MintedToken(token, _lifetime_s(answer.get("expires_in")))
         reason = _reason(response)
         if response.status in (400, 401, 403, 404):
             raise CredentialsRefused(reason)

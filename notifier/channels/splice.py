@@ -41,7 +41,7 @@ def fit(render: Callable[[str], bytes], text: str, limit: int) -> bytes:
     if len(document) <= limit:
         return document
     if not text or len(render("")) > limit:
-        raise ValueError(f"the data of the message needs more than {limit} bytes")
+        raise ValueError("the data of the message is too long for a push")
     # The length grows with every character kept, so the best cut is found by halving.
     fits, too_long = 0, len(text)
     while too_long - fits > 1:

@@ -1,0 +1,143 @@
+"""Browsers, and phones behind UnifiedPush: pushes to any push service (RFC 8030)."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import lru_cache
+
+from config import Settings, vapid
+from models import subscriptions
+from models.pushes import Note, Target
+from models.subscriptions import Subscription
+from notifier.channels import (
+    Channel,
+    CredentialsRefused,
+    ProviderTokens,
+    Report,
+    Troubles,
+    trust,
+    webpush_outcomes,
+    webpush_payload,
+)
+from notifier.channels.route import Dialect, Wave
+from notifier.channels.unreadable import Unreadable
+from notifier.channels.webpush_names import Names, PrivateAddress
+from notifier.channels.webpush_origins import Origins
+from notifier.channels.webpush_payload import Rendered
+from notifier.channels.webpush_vapid import Signer
+from notifier.http2 import Head, Request, Response
+from notifier.outcome import ChannelDown, Kind, Outcome
+
+# Pushes encrypted in one go, some milliseconds; then the event loop has its turn.
+ENCRYPTED_AT_ONCE = 32
+
+Addressee = tuple[Target, Subscription]
+
+
+class Webpush:
+    """Pushes to subscriptions; push services know nothing of one another's troubles."""
+
+    def __init__(self, origins: Origins) -> None:
+        self._origins = origins
+
+    def render(self, note: Note) -> Rendered:
+        return webpush_payload.render(note)
+
+    async def send(
+        self, rendered: Rendered, targets: Sequence[Target], report: Report
+    ) -> None:
+        groups: dict[str, list[Addressee]] = defaultdict(list)
+        for target in targets:
+            try:
+                subscription = subscriptions.parse(target.token)
+            except ValueError as problem:
+                report(target, Outcome(Kind.SUSPECT, str(problem)))
+            else:
+                groups[subscription.origin].append((target, subscription))
+        async with asyncio.TaskGroup() as tasks:
+            for origin, group in groups.items():
+                tasks.create_task(self._push(origin, rendered, group, report))
+
+    async def _push(
+        self,
+        origin: str,
+        rendered: Rendered,
+        addressees: Sequence[Addressee],
+        report: Report,
+    ) -> None:
+        """Push to the devices of one service; its outage ends here, as LATER."""
+        requests: list[Request] = []
+        targets = [target for target, _ in addressees]
+        wave = _Wave(requests, targets, report)
+        first = addressees[0][1]
+        try:
+            async with self._origins.use(origin, first.host, first.port) as service:
+                # Nothing is encrypted for a service that is left alone at present.
+                service.route.breaker.check()
+                for start in range(0, len(addressees), ENCRYPTED_AT_ONCE):
+                    some = addressees[start : start + ENCRYPTED_AT_ONCE]
+                    requests.extend(rendered.request(*addressee) for addressee in some)
+                    await asyncio.sleep(0)
+                # Operators are told of the browsers' services only: an alarm from a
+                # server that any user can name would be a toy.
+                await service.route.push(wave, quietly=not service.is_known)
+        except PrivateAddress as refused:
+            wave.end_rest(Outcome(Kind.SUSPECT, str(refused)))
+        except CredentialsRefused as refused:
+            reason, pause_s = str(refused), refused.retry_after_s
+            wave.end_rest(Outcome(Kind.CREDENTIALS, reason, pause_s))
+        except ChannelDown as down:
+            wave.end_rest(Outcome(Kind.LATER, down.reason, down.retry_after_s))
+
+    def trouble(self) -> str | None:
+        return "; ".join(self._origins.troubles()) or None
+
+    async def close(self) -> None:
+        await self._origins.close()
+
+
+class _Wave(Wave):
+    """Push services accept with 201, which the route leaves to the dialect."""
+
+    def __init__(
+        self, requests: Sequence[Request], targets: Sequence[Target], report: Report
+    ) -> None:
+        super().__init__(_head, requests, targets, report)
+
+    def end(self, index: int, outcome: Outcome) -> None:
+        self.accepted |= outcome.kind is Kind.ACCEPTED
+        super().end(index, outcome)
+
+
+@lru_cache(maxsize=256)
+def _head(authorization: str | None) -> Head:
+    return Head(
+        (
+            ("authorization", authorization or ""),
+            ("content-encoding", "aes128gcm"),
+            ("content-type", "application/octet-stream"),
+        )
+    )
+
+
+def _is_stale(response: Response, outcome: Outcome) -> bool:
+    """Never: our signatures are renewed long before their time."""
+    return False
+
+
+DIALECT = Dialect(webpush_outcomes.read, _is_stale)
+
+
+def open(
+    settings: Settings, tokens: ProviderTokens, troubles: Troubles
+) -> Channel | None:
+    """The channel of the settings; None when they say nobody to be contacted."""
+    if settings.vapid_subject is None:
+        return None
+    try:
+        tls = trust.context(settings.ca_file)
+        signer = Signer(vapid.private_key(settings), settings.vapid_subject)
+    except (ValueError, OSError) as problem:
+        return Unreadable("webpush", str(problem), troubles)
+    names = Names(settings.webpush_allow)
+    return Webpush(Origins(signer, DIALECT, names, tls=tls, troubles=troubles))

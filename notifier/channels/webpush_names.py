@@ -1,0 +1,103 @@
+"""Where a push service may be: on the Internet, and nowhere inside our own network.
+
+Endpoints come from users, so an unchecked one would let them make our server talk to
+whatever only it can reach. A name is resolved by us, its addresses are checked, and
+the connection is made to one of those and not to the name, which might be something
+else when it is looked up again (DNS rebinding).
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from notifier.outcome import ChannelDown
+
+LOOKUP_TIMEOUT_S = 5.0
+# Of its own, so that names which take long do not hold up the other channels' names.
+LOOKUP_THREADS = 8
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# IPv6 networks whose addresses lead on to an IPv4 address in their last 32 bits.
+_EMBEDDING = [
+    ipaddress.IPv6Network(network)
+    for network in ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
+]
+_IP6_IN_USE = ipaddress.IPv6Network("2000::/3")
+
+
+class PrivateAddress(Exception):
+    """A name that leads to no address on the Internet."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"{host} is no address on the Internet")
+
+
+class Names:
+    """Looks up the hosts of endpoints; those of `allow` may be anywhere.
+
+    An entry of `allow` is host or host:port.
+    """
+
+    def __init__(self, allow: Sequence[str] = ()) -> None:
+        self._allow = frozenset(allow)
+        self._threads = ThreadPoolExecutor(
+            LOOKUP_THREADS, thread_name_prefix="webpush-names"
+        )
+
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """The addresses to connect to, checked.
+
+        Raises PrivateAddress, or ChannelDown when the name cannot be resolved.
+        """
+        found = await self._look_up(host, port)
+        if {host, f"{host}:{port}"} & self._allow:
+            return found
+        public = [text for text in found if is_public(text)]
+        if not public:
+            raise PrivateAddress(host)
+        return public
+
+    async def _look_up(self, host: str, port: int) -> list[str]:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(LOOKUP_TIMEOUT_S):
+                found = await loop.run_in_executor(self._threads, _resolve, host, port)
+        except TimeoutError:
+            raise ChannelDown(f"{host}: looking up the name takes too long") from None
+        except (OSError, UnicodeError) as problem:
+            raise ChannelDown(f"{host}: {problem}") from problem
+        return found
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _resolve(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # In the order the system prefers, each once.
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def is_public(text: str) -> bool:
+    """Whether an address is one that everybody on the Internet has the same idea of."""
+    address: Address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = _inner(address)
+        if inner is not None:
+            return is_public(str(inner))
+        if address not in _IP6_IN_USE:
+            return False
+    return address.is_global and not address.is_multicast
+
+
+def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that packets to this IPv6 address end up at."""
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if any(address in network for network in _EMBEDDING):
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return None

@@ -1,0 +1,61 @@
+"""What push services answer, as outcomes."""
+
+import re
+
+from models.base import utc_now
+from models.pushes import Target
+from notifier.channels import answers
+from notifier.http2 import Response
+from notifier.outcome import ACCEPTED, Kind, Outcome
+
+LONGEST_REASON = 150
+
+# The browser subscribed with another key than ours, say that of an earlier
+# installation. Apple: VapidPkHashMismatch; Google and Mozilla say it in sentences.
+_is_other_key = re.compile(
+    r"VapidPkHashMismatch|do(es)? not correspond|(key|credentials?) mismatch"
+    r"|(do|does)(n't| not) match",
+    re.IGNORECASE,
+).search
+# Mozilla's errno 110 and the like: the browser's keys, not ours.
+_is_bad_subscription = re.compile(
+    r"invalid (crypto|encryption) keys|invalid subscription|invalid endpoint",
+    re.IGNORECASE,
+).search
+
+
+def read(response: Response, target: Target) -> Outcome:
+    """The outcome of one push, from an answer of whatever server it was."""
+    status, reason = response.status, _reason(response)
+    if status in (200, 201, 202, 204):
+        return ACCEPTED
+    if status in (404, 410):
+        return Outcome(Kind.GONE, reason)
+    if status in (400, 401, 403):
+        return _at_fault(status, reason)
+    outcome = answers.by_status(status, reason)
+    if outcome.kind is Kind.LATER:
+        pause_s = answers.retry_after_s(response.headers, utc_now())
+        return outcome._replace(retry_after_s=pause_s)
+    return outcome
+
+
+def _at_fault(status: int, reason: str) -> Outcome:
+    """Who has made the mistake: the device's subscription, our VAPID token, or we."""
+    if _is_other_key(reason) or _is_bad_subscription(reason):
+        return Outcome(Kind.SUSPECT, reason)
+    return Outcome(Kind.REFUSED if status == 400 else Kind.CREDENTIALS, reason)
+
+
+def _reason(response: Response) -> str:
+    """Apple's `reason`, Mozilla's `message` or a text's first line, made presentable.
+
+    Anybody can be a push service, so nothing is believed about what it says.
+    """
+    answer = answers.json_object(response.body)
+    words = answers.word(answer, "reason") or answers.word(answer, "message")
+    if not answer:
+        text = response.body[:1000].decode("utf-8", "replace").strip()
+        words = "" if text.startswith(("<", "{")) else text.partition("\n")[0]
+    shown = "".join(c for c in words if c.isprintable()).strip()[:LONGEST_REASON]
+    return f"{response.status} {shown}".strip()

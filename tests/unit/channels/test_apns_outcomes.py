@@ -1,0 +1,179 @@
+"""Every status and reason of APNs, beside what becomes of the push."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifier.channels import apns_outcomes
+from notifier.http2 import Response
+from notifier.outcome import ACCEPTED, Kind
+
+TABLE = [
+    (400, "BadCollapseId", "refused"),
+    (400, "BadDeviceToken", "suspect"),
+    (400, "BadExpirationDate", "refused"),
+    (400, "BadMessageId", "refused"),
+    (400, "BadPriority", "refused"),
+    (400, "BadTopic", "credentials"),
+    (400, "DeviceTokenNotForTopic", "suspect"),
+    (400, "DuplicateHeaders", "refused"),
+    (400, "IdleTimeout", "later"),
+    (400, "InvalidPushType", "refused"),
+    (400, "MissingDeviceToken", "suspect"),
+    (400, "MissingTopic", "credentials"),
+    (400, "PayloadEmpty", "refused"),
+    (400, "TopicDisallowed", "credentials"),
+    (403, "BadCertificate", "credentials"),
+    (403, "BadCertificateEnvironment", "credentials"),
+    (403, "BadEnvironmentKeyIdInToken", "credentials"),
+    (403, "BadEnvironmentKeyInToken", "credentials"),
+    (403, "ExpiredProviderToken", "credentials"),
+    (403, "Forbidden", "credentials"),
+    (403, "InvalidProviderToken", "credentials"),
+    (403, "MissingProviderToken", "credentials"),
+    (403, "UnrelatedKeyIdInToken", "credentials"),
+    (404, "BadPath", "suspect"),
+    (405, "MethodNotAllowed", "refused"),
+    (410, "ExpiredToken", "gone"),
+    (410, "Unregistered", "gone"),
+    (413, "PayloadTooLarge", "refused"),
+    (429, "TooManyProviderTokenUpdates", "later"),
+    (429, "TooManyRequests", "later"),
+    (500, "InternalServerError", "later"),
+    (503, "ServiceUnavailable", "later"),
+    (503, "Shutdown", "later"),
+]
+
+
+def answer(
+    status: int, body: object = None, headers: tuple[tuple[str, str], ...] = ()
+) -> Response:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Response(status, headers, raw)
+
+
+def test_200_is_accepted() -> None:
+    assert apns_outcomes.read(answer(200, b"")) is ACCEPTED
+
+
+@pytest.mark.parametrize(("status", "reason", "kind"), TABLE)
+def test_every_documented_reason_has_its_end(
+    status: int, reason: str, kind: str
+) -> None:
+    outcome = apns_outcomes.read(answer(status, {"reason": reason}))
+
+    assert (outcome.kind, outcome.reason) == (kind, reason)
+
+
+def test_the_table_of_the_product_has_no_other_reasons() -> None:
+    assert set(apns_outcomes.KINDS) == {reason for _, reason, _ in TABLE}
+
+
+@pytest.mark.parametrize("reason", ["BadTopic", "MissingTopic", "TopicDisallowed"])
+def test_a_topic_that_came_with_the_device_makes_the_device_suspect(
+    reason: str,
+) -> None:
+    outcome = apns_outcomes.read(answer(400, {"reason": reason}), own_app=True)
+
+    assert (outcome.kind, outcome.reason) == ("suspect", reason)
+
+
+def test_a_wrong_key_is_ours_whatever_the_app() -> None:
+    response = answer(403, {"reason": "InvalidProviderToken"})
+
+    assert apns_outcomes.read(response, own_app=True).kind is Kind.CREDENTIALS
+
+
+def test_gone_keeps_the_milliseconds_since_when() -> None:
+    body = {"reason": "Unregistered", "timestamp": 1_700_000_000_123}
+
+    outcome = apns_outcomes.read(answer(410, body))
+
+    assert outcome.gone_since == datetime(2023, 11, 14, 22, 13, 20, 123000, UTC)
+
+
+@pytest.mark.parametrize(
+    "timestamp", [None, "soon", True, [], 1e300, -1e300, float("inf"), float("nan")]
+)
+def test_gone_with_an_unreadable_time_is_gone_without_one(timestamp: object) -> None:
+    body = {"reason": "Unregistered", "timestamp": timestamp}
+
+    outcome = apns_outcomes.read(answer(410, body))
+
+    assert (outcome.kind, outcome.gone_since) == ("gone", None)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, "refused"),
+        (401, "credentials"),
+        (403, "credentials"),
+        (404, "refused"),
+        (408, "later"),
+        (410, "gone"),
+        (413, "refused"),
+        (418, "refused"),
+        (429, "later"),
+        (500, "later"),
+        (502, "later"),
+        (503, "later"),
+        (204, "later"),
+        (302, "later"),
+        (999, "later"),
+    ],
+)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"\xff\xfe",
+        b"[]",
+        b'"Unregistered"',
+        b'{"reason": 7}',
+        b'{"reason": "FromTheFuture"}',
+        b"[" * 100_000,
+    ],
+)
+def test_without_a_known_reason_the_status_decides(
+    status: int, kind: str, body: bytes
+) -> None:
+    outcome = apns_outcomes.read(answer(status, body))
+
+    assert outcome.kind == kind
+    assert outcome.reason
+
+
+def test_an_unknown_reason_is_kept_for_people() -> None:
+    outcome = apns_outcomes.read(answer(400, {"reason": "BadMoon"}))
+
+    assert outcome.reason == "BadMoon"
+
+
+def test_retry_after_is_honoured() -> None:
+    response = answer(503, {"reason": "Shutdown"}, (("retry-after", "17"),))
+
+    assert apns_outcomes.read(response).retry_after_s == 17
+
+
+def test_token_updates_in_a_hurry_wait_a_minute() -> None:
+    response = answer(429, {"reason": "TooManyProviderTokenUpdates"})
+
+    assert apns_outcomes.read(response).retry_after_s == 60
+
+
+def test_only_later_carries_a_pause() -> None:
+    response = answer(400, {"reason": "PayloadEmpty"}, (("retry-after", "17"),))
+
+    assert apns_outcomes.read(response).retry_after_s is None
+
+
+@given(st.integers(100, 999).filter(lambda s: s != 200), st.binary(max_size=200))
+def test_nothing_but_200_is_ever_accepted(status: int, body: bytes) -> None:
+    outcome = apns_outcomes.read(Response(status, (), body))
+
+    assert outcome.kind is not Kind.ACCEPTED

@@ -1,0 +1,167 @@
+"""When a route is left alone, and when it is tried again."""
+
+import pytest
+
+from notifier.channels import CredentialsRefused
+from notifier.channels.breaker import STUMBLES, Breaker
+from notifier.outcome import ChannelDown
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def breaker(clock: Clock) -> Breaker:
+    return Breaker(clock=clock)
+
+
+def left_s(breaker: Breaker) -> float | None:
+    """What is left of the pause; None when it is over."""
+    try:
+        breaker.check()
+    except (ChannelDown, CredentialsRefused) as problem:
+        return problem.retry_after_s
+    return None
+
+
+def fail_probe(breaker: Breaker) -> None:
+    breaker.begin_probe()
+    breaker.down("still away")
+    breaker.end_probe()
+
+
+def test_it_begins_closed(breaker: Breaker) -> None:
+    assert not breaker.is_open
+    assert left_s(breaker) is None
+
+
+def test_an_outage_opens_it_for_a_second(breaker: Breaker, clock: Clock) -> None:
+    breaker.down("unreachable")
+
+    with pytest.raises(ChannelDown, match="unreachable"):
+        breaker.check()
+    assert left_s(breaker) == 1
+    clock.now += 1
+    assert left_s(breaker) is None
+    assert breaker.is_open
+
+
+def test_a_lasting_outage_makes_the_pauses_longer(
+    breaker: Breaker, clock: Clock
+) -> None:
+    breaker.down("unreachable")
+    pauses = []
+
+    for _ in range(8):
+        pauses.append(left_s(breaker))
+        clock.now += 100
+        fail_probe(breaker)
+
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_what_the_provider_asks_for_is_the_least_pause(breaker: Breaker) -> None:
+    breaker.down("maintenance", 20)
+
+    assert left_s(breaker) == 20
+
+
+def test_no_provider_closes_us_out_for_an_hour(breaker: Breaker) -> None:
+    breaker.down("maintenance", 3600)
+
+    assert left_s(breaker) == 60
+
+
+def test_a_good_probe_closes_it_and_forgets_the_long_pauses(
+    breaker: Breaker, clock: Clock
+) -> None:
+    breaker.down("unreachable")
+    clock.now += 1
+    fail_probe(breaker)
+
+    breaker.begin_probe()
+    breaker.end_probe()
+
+    assert not breaker.is_open
+    breaker.down("again")
+    assert left_s(breaker) == 1
+
+
+def test_refused_credentials_open_it_for_a_minute(breaker: Breaker) -> None:
+    breaker.refused("InvalidProviderToken")
+
+    with pytest.raises(CredentialsRefused, match="InvalidProviderToken"):
+        breaker.check()
+    assert left_s(breaker) == 60
+    assert breaker.refusal == "InvalidProviderToken"
+
+
+def test_an_outage_is_no_refusal(breaker: Breaker) -> None:
+    breaker.down("unreachable")
+
+    assert breaker.refusal is None
+
+
+def test_news_from_before_it_opened_changes_nothing(
+    breaker: Breaker, clock: Clock
+) -> None:
+    breaker.refused("InvalidProviderToken")
+    clock.now += 10
+
+    breaker.down("unreachable")
+    breaker.refused("Forbidden")
+
+    assert breaker.refusal == "InvalidProviderToken"
+    assert left_s(breaker) == 50
+
+
+def test_single_server_errors_do_not_open_it(breaker: Breaker) -> None:
+    for _ in range(STUMBLES - 1):
+        breaker.stumble("InternalServerError")
+    breaker.stumbles = 0
+    for _ in range(STUMBLES - 1):
+        breaker.stumble("InternalServerError")
+
+    assert not breaker.is_open
+
+
+def test_many_server_errors_in_a_row_open_it(breaker: Breaker) -> None:
+    for _ in range(STUMBLES):
+        breaker.stumble("InternalServerError", 9)
+
+    assert left_s(breaker) == 9
+
+
+def test_one_server_error_fails_a_probe(breaker: Breaker, clock: Clock) -> None:
+    breaker.down("unreachable")
+    clock.now += 1
+
+    breaker.begin_probe()
+    breaker.stumble("ServiceUnavailable")
+    breaker.end_probe()
+
+    assert breaker.is_open
+    assert left_s(breaker) == 2
+
+
+def test_a_probe_that_was_cut_off_is_followed_by_another(
+    breaker: Breaker, clock: Clock
+) -> None:
+    breaker.down("unreachable")
+    clock.now += 1
+    breaker.begin_probe()
+
+    assert left_s(breaker) is None
+    breaker.begin_probe()
+    breaker.end_probe()
+    assert not breaker.is_open

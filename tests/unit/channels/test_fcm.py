@@ -1,0 +1,131 @@
+"""The FCM channel over a provider that answers as told."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+from models.pushes import Target
+from notifier.channels.authorization import ByToken
+from notifier.channels.fcm import Fcm
+from notifier.channels.fcm_payload import Renderer
+from notifier.http2 import Head, Request, Response
+from tests.support.pushes import (
+    OK,
+    Answer,
+    NotedTroubles,
+    Reports,
+    ToldClient,
+    ToldTokens,
+    make_note,
+    make_target,
+)
+
+FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
+
+
+def refusal(status: int, code: str | None = None) -> Response:
+    details = [{"@type": FCM_ERROR, "errorCode": code}] if code else []
+    body = {"error": {"code": status, "details": details}}
+    return Response(status, (), json.dumps(body).encode())
+
+
+class Google:
+    """A channel to a host in the test's hand."""
+
+    def __init__(self, answer: Answer = lambda head, request: OK) -> None:
+        self.client = ToldClient(answer)
+        self.tokens = ToldTokens()
+        self.troubles = NotedTroubles()
+        self.channel = Fcm(
+            self.client,  # type: ignore[arg-type]
+            ByToken(self.tokens, "fcm", asyncio.sleep),  # type: ignore[arg-type]
+            Renderer("service-account.json", "harbour"),
+            project_id="harbour",
+            troubles=self.troubles,
+        )
+
+    def push(self, targets: Sequence[Target]) -> Reports:
+        reports = Reports()
+        rendered = self.channel.render(make_note())
+        asyncio.run(self.channel.send(rendered, targets, reports))
+        return reports
+
+
+def by_token(special: dict[str, Response]) -> Answer:
+    def answer(head: Head, request: Request) -> Response:
+        return special.get(json.loads(request.body)["message"]["token"], OK)
+
+    return answer
+
+
+def test_the_head_holds_what_all_pushes_share() -> None:
+    google = Google()
+
+    google.push([make_target(1, "aa"), make_target(2, "bb")])
+
+    (first, request), (second, _) = google.client.sent
+    assert first is second
+    assert first.path == "/v1/projects/harbour/messages:send"
+    assert dict(first.headers) == {
+        "authorization": "Bearer t1",
+        "content-type": "application/json",
+    }
+    assert request.path is None
+
+
+def test_every_device_gets_its_own_outcome() -> None:
+    google = Google(
+        by_token(
+            {
+                "bb": refusal(404, "UNREGISTERED"),
+                "cc": refusal(403, "SENDER_ID_MISMATCH"),
+                "dd": refusal(429, "QUOTA_EXCEEDED"),
+            }
+        )
+    )
+
+    reports = google.push(
+        [make_target(n, token) for n, token in enumerate(["aa", "bb", "cc", "dd"])]
+    )
+
+    assert reports.kinds() == ["accepted", "gone", "suspect", "later"]
+
+
+def test_an_expired_access_token_is_replaced_and_the_push_sent_again() -> None:
+    def answer(head: Head, request: Request) -> Response:
+        old = dict(head.headers)["authorization"] == "Bearer t1"
+        return refusal(401) if old else OK
+
+    google = Google(answer)
+
+    assert google.push([make_target()]).kinds() == ["accepted"]
+    assert google.tokens.number == 2
+
+
+def test_keys_of_third_parties_concern_their_devices_only() -> None:
+    google = Google(by_token({"ios": refusal(401, "THIRD_PARTY_AUTH_ERROR")}))
+    targets = [make_target(1, "ios"), make_target(2, "android")]
+
+    google.push(targets)
+    again = google.push(targets)
+
+    assert again.kinds() == ["credentials", "accepted"]
+    assert google.tokens.number == 1
+    assert google.channel.trouble() is None
+
+
+def test_permission_denied_is_trouble() -> None:
+    google = Google(lambda head, request: refusal(403))
+
+    google.push([make_target()])
+
+    assert google.channel.trouble() == "fcm harbour: status 403"
+    assert google.troubles.notes == [("fcm harbour", "status 403")]
+
+
+def test_an_unspecified_error_gives_up_after_some_tries() -> None:
+    google = Google(lambda head, request: refusal(500, "UNSPECIFIED_ERROR"))
+
+    reports = google.push([make_target(1, attempts=1), make_target(2, attempts=7)])
+
+    assert reports.kinds() == ["later", "refused"]

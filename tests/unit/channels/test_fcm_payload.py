@@ -1,0 +1,125 @@
+"""What is sent to FCM."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.base import utc_now
+from models.pushes import Note, Target
+from notifier.channels.fcm_payload import Renderer
+from tests.support.pushes import make_note, make_target
+
+anything = st.text(st.characters(codec=None), max_size=80)
+
+
+def render(note: Note) -> Any:
+    return Renderer("service-account.json", "harbour").render(note)
+
+
+def message_of(note: Note, target: Target) -> dict[str, Any]:
+    body = json.loads(render(note).request(target).body)
+    assert set(body) == {"message", "validate_only"}
+    assert body["validate_only"] is False
+    message: dict[str, Any] = body["message"]
+    return message
+
+
+def test_a_notification_says_who_and_what() -> None:
+    expires_at = utc_now() + timedelta(hours=1, seconds=0.9)
+    note = make_note(data={"colour": "red"}, expires_at=expires_at)
+
+    message = message_of(note, make_target(1, "tok:en", badge=4))
+
+    assert message == {
+        "token": "tok:en",
+        "notification": {"title": "Ada", "body": "Ship ahoy"},
+        "android": {
+            "priority": "high",
+            "ttl": "3600s",
+            "notification": {"tag": "message-7", "notification_count": 4},
+        },
+        "data": {
+            "bottlepost": '{"conversation":3,"message":7,"seq":5}',
+            "colour": "red",
+        },
+    }
+
+
+def test_a_silent_push_is_data_only() -> None:
+    message = message_of(make_note(silent=True), make_target())
+
+    assert "notification" not in message
+    assert message["android"]["priority"] == "normal"
+    assert "notification" not in message["android"]
+    assert json.loads(message["data"]["bottlepost"])["message"] == 7
+
+
+@pytest.mark.parametrize(("days", "ttl"), [(90, "2419200s"), (-1, "0s")])
+def test_the_time_to_live_stays_within_its_bounds(days: int, ttl: str) -> None:
+    note = make_note(expires_at=utc_now() + timedelta(days=days))
+
+    assert message_of(note, make_target())["android"]["ttl"] == ttl
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["from", "message_type", "google", "google.sent", "gcm", "gcm.n", "bottlepost"],
+)
+def test_reserved_keys_are_refused(key: str) -> None:
+    with pytest.raises(ValueError, match=key):
+        render(make_note(data={key: "x"}))
+
+
+def test_text_is_cut_so_that_the_message_fits_with_a_long_token() -> None:
+    note = make_note(text="🚢" * 4000)
+
+    request = render(note).request(make_target(1, "t" * 240))
+
+    body = json.loads(request.body)["message"]["notification"]["body"]
+    assert 4000 <= len(request.body) <= 4096
+    assert body == "🚢" * (len(body) - 1) + "…"
+
+
+def test_data_that_leaves_no_room_is_refused() -> None:
+    for silent in (False, True):
+        with pytest.raises(ValueError, match="data of the message"):
+            render(make_note(data={"k": "v" * 4096}, silent=silent))
+
+
+def test_nothing_is_shown_of_an_empty_name_and_text() -> None:
+    message = message_of(make_note(sender_name="", text=""), make_target(badge=3))
+
+    assert message["android"]["notification"]["notification_count"] == 3
+
+
+@settings(max_examples=60)
+@given(
+    st.text(max_size=3000),
+    anything,
+    st.dictionaries(st.text('abcäö"\\\n🚢', max_size=8), st.text(max_size=30)),
+    st.integers(0, 2**31 - 1),
+    st.booleans(),
+)
+def test_any_token_any_text_and_any_data_arrive(
+    text: str, token: str, data: dict[str, str], badge: int, silent: bool
+) -> None:
+    note = make_note(text=text, data=data, silent=silent)
+
+    message = message_of(note, make_target(1, token, badge=badge))
+
+    assert message["token"] == token
+    assert {key: message["data"][key] for key in data} == data
+    if not silent:
+        shown = message["notification"].get("body", "")
+        assert message["android"]["notification"]["notification_count"] == badge
+        assert shown == text or text.startswith(shown.removesuffix("…"))
+
+
+@settings(max_examples=60)
+@given(anything, anything)
+def test_text_that_is_no_unicode_is_pushed_all_the_same(text: str, name: str) -> None:
+    message_of(make_note(text=text, sender_name=name), make_target())

@@ -1,0 +1,94 @@
+"""Which channels the settings open."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config import Settings
+from notifier import channels
+from notifier.channels.unreadable import Unreadable
+from tests.support.pushes import (
+    NotedTroubles,
+    Reports,
+    ToldTokens,
+    make_note,
+    make_target,
+)
+
+
+def settings(tmp_path: Path, **changes: Any) -> Settings:
+    return Settings(
+        database_url="sqlite://",
+        run_dir=tmp_path,
+        service_key="k" * 16,
+        push_slots=1,
+        **changes,
+    )
+
+
+def broken(tmp_path: Path) -> Settings:
+    """Both providers set up, with files that hold nonsense."""
+    path = tmp_path / "nonsense"
+    path.write_text("nonsense")
+    return settings(
+        tmp_path,
+        apns_key_file=path,
+        apns_key_id="KEY1234567",
+        apns_team_id="TEAM123456",
+        apns_topic="org.example.harbour",
+        fcm_credentials_file=path,
+    )
+
+
+def test_without_credentials_there_are_no_channels(tmp_path: Path) -> None:
+    assert channels.open(settings(tmp_path), ToldTokens()) == {}
+
+
+def test_gcm_is_another_name_of_fcm(tmp_path: Path) -> None:
+    opened = channels.open(broken(tmp_path), ToldTokens())
+
+    assert opened.keys() == {"apns", "fcm", "gcm"}
+    assert opened["gcm"] is opened["fcm"]
+
+
+@pytest.mark.parametrize("platform", ["apns", "fcm"])
+def test_unreadable_credentials_keep_the_devices_and_are_told_once(
+    tmp_path: Path, platform: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    troubles, reports = NotedTroubles(), Reports()
+    channel = channels.open(broken(tmp_path), ToldTokens(), troubles)[platform]
+    rendered = channel.render(make_note())
+
+    for device in (1, 2):
+        asyncio.run(channel.send(rendered, [make_target(device)], reports))
+
+    assert isinstance(channel, Unreadable)
+    assert reports.kinds() == ["credentials", "credentials"]
+    assert "nonsense" in reports.by_device[1].reason
+    assert troubles.notes == [(platform, channel.trouble())]
+    assert len(caplog.records) == 1
+    asyncio.run(channel.close())
+
+
+def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "cert.pem"
+    path.write_text("nonsense")
+    by_certificate = settings(tmp_path, apns_cert_file=path, apns_topic="org.example")
+
+    channel = channels.open(by_certificate, ToldTokens())["apns"]
+
+    assert "cert.pem" in (channel.trouble() or "")
+
+
+def test_a_private_authority_that_is_none_is_named(tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text("nonsense")
+    by_certificate = settings(
+        tmp_path, apns_cert_file=ca_file, apns_topic="org.example", ca_file=ca_file
+    )
+
+    channel = channels.open(by_certificate, ToldTokens())["apns"]
+
+    assert "ca.pem" in (channel.trouble() or "")
