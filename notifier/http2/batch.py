@@ -1,0 +1,173 @@
+"""The requests of one send() on their way: waiting, open, answered or lost."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from notifier.http2.messages import Head, Request, Response
+from notifier.outcome import ChannelDown
+
+# A request the peer did not look at is sent again, but not for ever.
+RESENDS = 5
+
+
+class Batch:
+    """One send(): connections take requests from it and bring back their ends."""
+
+    __slots__ = (
+        "_left",
+        "_next",
+        "_on_response",
+        "_resends",
+        "_returned",
+        "done",
+        "fault",
+        "head",
+        "idle_ticks",
+        "queue",
+        "queued",
+        "requests",
+    )
+
+    def __init__(
+        self,
+        head: Head,
+        requests: Sequence[Request],
+        on_response: Callable[[int, Response], None],
+        queue: "Queue",
+    ) -> None:
+        self.head = head
+        self.requests = requests
+        self.queue = queue
+        self.queued = False
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Why some requests have no answer; the first reason is the one to tell.
+        self.fault: ChannelDown | None = None
+        # Deadline ticks since a connection last took a request.
+        self.idle_ticks = 0
+        self._on_response = on_response
+        self._left = len(requests)
+        self._next = 0
+        self._returned: list[int] = []
+        self._resends: dict[int, int] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many requests no connection has taken yet."""
+        if self.done.done():
+            return 0
+        return len(self._returned) + len(self.requests) - self._next
+
+    def next_size(self) -> int:
+        """The body length of the request that is taken next."""
+        index = self._returned[0] if self._returned else self._next
+        return len(self.requests[index].body)
+
+    def take(self, count: int) -> Sequence[int]:
+        """The indexes of the next requests, at most so many."""
+        self.idle_ticks = 0
+        if self._returned:
+            taken = self._returned[:count]
+            del self._returned[:count]
+            return taken
+        first = self._next
+        self._next = min(first + count, len(self.requests))
+        return range(first, self._next)
+
+    def answer(self, index: int, response: Response) -> None:
+        if self.done.done():
+            return
+        try:
+            self._on_response(index, response)
+        except Exception as error:  # the caller's, and raised to the caller
+            self.done.set_exception(error)
+            return
+        self._left -= 1
+        if not self._left:
+            self._finish()
+
+    def give_back(self, index: int, reason: str) -> None:
+        """The peer has certainly not looked at this request: send it again."""
+        if self.done.done():
+            return
+        resends = self._resends.get(index, 0) + 1
+        if resends > RESENDS:
+            self.lose(1, ChannelDown(f"{reason} ({RESENDS} times in a row)"))
+            return
+        self._resends[index] = resends
+        self._returned.append(index)
+        self.queue.put(self)
+
+    def lose(self, count: int, fault: ChannelDown) -> None:
+        """So many requests will have no answer."""
+        if self.done.done():
+            return
+        self.fault = self.fault or fault
+        self._left -= count
+        if not self._left:
+            self._finish()
+
+    def lose_waiting(self, fault: ChannelDown) -> None:
+        """Nothing of this batch is sent any more; what is open may still end well."""
+        count = self.waiting
+        self._returned.clear()
+        self._next = len(self.requests)
+        if count:
+            self.lose(count, fault)
+
+    def _finish(self) -> None:
+        if self.fault is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(self.fault)
+
+
+class Queue:
+    """The batches with waiting requests; every connection serves them in turn."""
+
+    def __init__(self, on_put: Callable[[], None]) -> None:
+        self._on_put = on_put
+        self._batches: deque[Batch] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests no connection has taken yet."""
+        return sum(batch.waiting for batch in self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(list(self._batches))
+
+    def put(self, batch: Batch) -> None:
+        if not batch.queued:
+            self._append(batch)
+        self._on_put()
+
+    def _append(self, batch: Batch) -> None:
+        batch.queued = True
+        self._batches.append(batch)
+
+    def first(self) -> Batch | None:
+        """The batch whose turn it is."""
+        while self._batches:
+            if self._batches[0].waiting:
+                return self._batches[0]
+            self._batches.popleft().queued = False
+        return None
+
+    def turn(self) -> None:
+        """The first batch has had its turn."""
+        batch = self._batches.popleft()
+        batch.queued = False
+        if batch.waiting:
+            self._append(batch)
+
+    def lose_all(self, fault: ChannelDown) -> None:
+        for batch in self:
+            batch.lose_waiting(fault)
+
+    def tick(self, ticks_allowed: int, fault: ChannelDown) -> None:
+        """Let go of batches of which nothing has been taken for so long."""
+        for batch in self:
+            batch.idle_ticks += 1
+            if batch.idle_ticks > ticks_allowed:
+                batch.lose_waiting(fault)

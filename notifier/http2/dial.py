@@ -1,0 +1,143 @@
+"""The way to the peer: TCP, perhaps through a CONNECT proxy, TLS, HTTP/2."""
+
+import asyncio
+import base64
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from notifier.http2.connection import Connection
+
+# A second address is tried when the first is silent for so long (RFC 8305).
+_HAPPY_EYEBALLS_S = 0.25
+_LARGEST_PROXY_ANSWER = 16_384
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """Where the peer is and how to get there."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext
+    proxy: SplitResult | None = None
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == 443 else f"{host}:{self.port}"
+
+
+def route(url: str, tls: ssl.SSLContext, proxy_url: str | None) -> Route:
+    """Read the addresses; ValueError says what is wrong with them."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/"):
+        raise ValueError(f"not an https://host[:port] address: {url!r}")
+    proxy = urlsplit(proxy_url) if proxy_url else None
+    if proxy and (proxy.scheme != "http" or not proxy.hostname):
+        # The address may hold a password, so it is not repeated here.
+        raise ValueError("the proxy's address must be http://[user:password@]host:port")
+    tls.set_alpn_protocols(["h2"])
+    port = parts.port or 443
+    return Route(host=parts.hostname, port=port, tls=tls, proxy=proxy)
+
+
+async def dial(route: Route, make: Callable[[], Connection]) -> Connection:
+    """A connection that speaks HTTP/2 and has the peer's settings.
+
+    Raises OSError (which TLS errors are) with the reason when there is none.
+    """
+    connection = make()
+    try:
+        if route.proxy is None:
+            transport = await _directly(route, connection)
+        else:
+            transport = await _through_proxy(route, route.proxy, connection)
+        tls = transport.get_extra_info("ssl_object")
+        if tls.selected_alpn_protocol() != "h2":
+            raise ConnectionError("the server does not speak HTTP/2 (ALPN)")
+        await connection.ready
+    except BaseException:
+        connection.close("it could not be opened")
+        raise
+    return connection
+
+
+async def _directly(route: Route, connection: Connection) -> asyncio.BaseTransport:
+    loop = asyncio.get_running_loop()
+    pace: dict[str, Any] = {}
+    if isinstance(loop, asyncio.BaseEventLoop):
+        # uvloop does not know it.
+        pace["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_S
+    transport, _ = await loop.create_connection(
+        lambda: connection, route.host, route.port, ssl=route.tls, **pace
+    )
+    return transport
+
+
+async def _through_proxy(
+    route: Route, proxy: SplitResult, connection: Connection
+) -> asyncio.BaseTransport:
+    loop = asyncio.get_running_loop()
+    transport, tunnel = await loop.create_connection(
+        _Tunnel, str(proxy.hostname), proxy.port or 8080
+    )
+    try:
+        transport.write(_connect_request(route, proxy))
+        await tunnel.open
+        secured = await loop.start_tls(
+            transport, connection, route.tls, server_hostname=route.host
+        )
+    except BaseException:
+        transport.abort()
+        raise
+    if secured is None:
+        raise ConnectionError("the proxy closed the connection")
+    # asyncio leaves this to the caller when it upgrades a connection.
+    connection.connection_made(secured)
+    return secured
+
+
+def _connect_request(route: Route, proxy: SplitResult) -> bytes:
+    host = f"[{route.host}]" if ":" in route.host else route.host
+    target = f"{host}:{route.port}"
+    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+    if proxy.username is not None:
+        user = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+        credentials = base64.b64encode(user.encode()).decode()
+        lines.append(f"Proxy-Authorization: Basic {credentials}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+class _Tunnel(asyncio.Protocol):
+    """Waits for the proxy's answer to CONNECT."""
+
+    def __init__(self) -> None:
+        self.open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._answer = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        head, end, rest = self._answer.partition(b"\r\n\r\n")
+        if self.open.done():
+            return
+        if len(head) > _LARGEST_PROXY_ANSWER or rest:
+            self._refuse("the proxy's answer is not one to CONNECT")
+        elif end:
+            self._judge(head.split(b"\r\n", 1)[0].decode("latin-1"))
+
+    def _judge(self, status_line: str) -> None:
+        version, _, status = status_line.partition(" ")
+        if version.startswith("HTTP/1.") and status[:1] == "2":
+            self.open.set_result(None)
+        else:
+            self._refuse(f"the proxy refuses: {status_line[:100]!r}")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.open.done():
+            self._refuse("the proxy closed the connection")
+
+    def _refuse(self, reason: str) -> None:
+        self.open.set_exception(ConnectionError(reason))

@@ -1,0 +1,201 @@
+"""Header fields as HPACK (RFC 7541): request templates out, response fields in.
+
+Requests of one head differ in their path only, so they are a few index bytes around
+it. Our own table knows where each field stands, which makes encoding a head again,
+after other heads have moved it, a few lookups; a general encoder takes 100 µs for it.
+"""
+
+import re
+from collections import deque
+from functools import lru_cache
+from typing import NamedTuple
+
+from hpack import Decoder
+
+from notifier.http2.frames import Code, PeerError
+from notifier.http2.messages import Head
+
+Pair = tuple[bytes, bytes]
+
+# What we keep of the peer's table even when it offers more.
+TABLE_SIZE = 4096
+# RFC 7541 §4.1: what an entry costs besides its text.
+_ENTRY_OVERHEAD = 32
+# The 61 static entries come first.
+_FIRST_DYNAMIC = 62
+# Static entries: ":method" GET and POST, ":scheme" https.
+_METHODS = {"GET": b"\x82", "POST": b"\x83"}
+_HTTPS = b"\x87"
+# Heads whose encoding is kept per connection.
+_TEMPLATES = 256
+
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
+_PSEUDO = re.compile(rb":(authority|method|path)")
+_NOT_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def integer(number: int, prefix_bits: int, pattern: int = 0) -> bytes:
+    """An HPACK integer behind the bit pattern of its representation."""
+    most = (1 << prefix_bits) - 1
+    if number < most:
+        return bytes((pattern | number,))
+    octets = [pattern | most]
+    number -= most
+    while number >= 128:
+        octets.append(number & 127 | 128)
+        number >>= 7
+    return bytes((*octets, number))
+
+
+def _string(text: bytes) -> bytes:
+    return integer(len(text), 7) + text
+
+
+def _pair(name: str, value: str) -> Pair:
+    """The field as bytes; ValueError when it may not stand in a header."""
+    raw_name, raw_value = name.encode(), value.encode()
+    if not (_NAME.fullmatch(raw_name) or _PSEUDO.fullmatch(raw_name)):
+        raise ValueError(f"{name!r} is not the name of a header field")
+    if _NOT_IN_VALUE.search(raw_value):
+        raise ValueError(f"header field {name} has control characters in its value")
+    return raw_name, raw_value
+
+
+def literal(name: str, value: str) -> bytes:
+    """A field that touches no table, so it can be spliced in anywhere."""
+    raw_name, raw_value = _pair(name, value)
+    return b"\x00" + _string(raw_name) + _string(raw_value)
+
+
+class _PathOpenings(dict[int, bytes]):
+    """By length of the path: what stands before it (literal, name of index 4)."""
+
+    def __missing__(self, length: int) -> bytes:
+        return integer(4, 4) + integer(length, 7)
+
+
+PATH_OPENINGS = _PathOpenings({n: integer(4, 4) + integer(n, 7) for n in range(512)})
+
+
+@lru_cache(maxsize=1024)
+def pairs(head: Head, authority: str) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    """The fields of a head before and after the place of the request's own path."""
+    before = [_pair(":authority", authority)]
+    if head.method not in _METHODS:
+        before.append(_pair(":method", head.method))
+    if head.path is not None:
+        before.append(_pair(":path", head.path))
+    return tuple(before), tuple(_pair(*field) for field in head.headers)
+
+
+class Template(NamedTuple):
+    """The encoded halves of a request; its own path goes in between."""
+
+    before: bytes
+    after: bytes
+    # It inserts into the peer's table, so it is good for one request.
+    inserts: bool
+
+
+class Templates:
+    """Encodes heads for one connection and mirrors the table the peer keeps."""
+
+    def __init__(self, authority: str) -> None:
+        self._authority = authority
+        self._limit = TABLE_SIZE
+        # The table sizes the peer still has to be told: the lowest, then the last.
+        self._announce: list[int] = []
+        self._size = 0
+        # Oldest first; an entry is known by the number of entries inserted before.
+        self._entries: deque[tuple[Pair, int]] = deque()
+        self._position: dict[Pair, int] = {}
+        self._inserted = 0
+        self._encoded: dict[Head, Template] = {}
+
+    def resize(self, limit: int) -> None:
+        """The peer's HEADER_TABLE_SIZE; we never need more than the default."""
+        limit = min(limit, TABLE_SIZE)
+        if limit == self._limit and not self._announce:
+            return
+        lowest = min([limit, *self._announce])
+        self._announce = [lowest, limit] if lowest < limit else [limit]
+        self._limit = limit
+        self._evict(0)
+        self._encoded.clear()
+
+    def get(self, head: Head) -> Template:
+        """The template for the next request; ask again when it `inserts`."""
+        known = self._encoded.get(head)
+        if known is not None:
+            return known
+        version = self._inserted
+        announced = b"".join(integer(size, 5, 0x20) for size in self._announce)
+        before, after = pairs(head, self._authority)
+        encoded = [self._field(pair) for pair in before]
+        method = _METHODS.get(head.method, b"")
+        template = Template(
+            before=announced + method + _HTTPS + b"".join(encoded),
+            after=b"".join([self._field(pair) for pair in after]),
+            inserts=self._inserted != version or bool(announced),
+        )
+        self._announce = []
+        if not template.inserts:
+            if len(self._encoded) >= _TEMPLATES:
+                self._encoded.clear()
+            self._encoded[head] = template
+        return template
+
+    def _field(self, pair: Pair) -> bytes:
+        position = self._position.get(pair)
+        if position is not None:
+            index = _FIRST_DYNAMIC + self._inserted - 1 - position
+            return integer(index, 7, 0x80)
+        name, value = pair
+        cost = len(name) + len(value) + _ENTRY_OVERHEAD
+        # A field that fills half the table would push out what all requests share.
+        if cost > self._limit // 2:
+            return b"\x00" + _string(name) + _string(value)
+        self._evict(cost)
+        self._entries.append((pair, cost))
+        self._position[pair] = self._inserted
+        self._inserted += 1
+        self._size += cost
+        # Every index moved.
+        self._encoded.clear()
+        return b"\x40" + _string(name) + _string(value)
+
+    def _evict(self, room: int) -> None:
+        while self._size + room > self._limit:
+            pair, cost = self._entries.popleft()
+            del self._position[pair]
+            self._size -= cost
+
+
+class Fields:
+    """Decodes response header blocks; we allow the peer no table, so each alone."""
+
+    def __init__(self, largest_list: int) -> None:
+        self._decoder = Decoder(max_header_list_size=largest_list)
+        self._decoder.header_table_size = 0
+        self._decoder.max_allowed_table_size = 0
+
+    def decode(self, block: bytes) -> list[tuple[str, str]]:
+        try:
+            decoded = self._decoder.decode(block, raw=True)
+        # Whatever an HPACK library stumbles over, the block is what is broken.
+        except Exception as error:
+            raise PeerError(Code.COMPRESSION_ERROR, f"header block: {error}") from error
+        return [
+            (bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
+            for name, value in decoded
+        ]
+
+
+def status_in(fields: list[tuple[str, str]]) -> int:
+    """The status of a response; 0 when these fields are not a response's."""
+    names = [name for name, _ in fields]
+    if not names or names[0] != ":status" or any(n[:1] == ":" for n in names[1:]):
+        return 0
+    value = fields[0][1]
+    plain = len(value) == 3 and value.isascii() and value.isdigit()
+    return int(value) if plain and value >= "100" else 0

@@ -1,0 +1,198 @@
+"""The sending half of a connection: request frames, flow control, peer settings."""
+
+from collections.abc import Iterable
+
+from notifier.http2 import frames
+from notifier.http2.batch import Batch
+from notifier.http2.frames import Code, PeerError
+from notifier.http2.headers import PATH_OPENINGS, Templates
+
+# Our own ceiling where the peer names none, or more.
+MAX_STREAMS = 1000
+
+_pack = frames.HEADER.pack
+
+
+class _Stalled:
+    """A body of which the peer's windows have let pass only a part."""
+
+    __slots__ = ("body", "sent", "window")
+
+    def __init__(self, body: bytes, window: int) -> None:
+        self.body = body
+        self.sent = 0
+        self.window = window
+
+
+class Sender:
+    """Turns requests into frames, which its owner collects from `out` and writes."""
+
+    def __init__(self, authority: str) -> None:
+        self.out: list[bytes] = []
+        # Open requests, oldest first.
+        self.streams: dict[int, tuple[Batch, int]] = {}
+        self.next_id = 1
+        # What the peer lets us have open at a time.
+        self.max_streams = MAX_STREAMS
+        self._templates = Templates(authority)
+        # What the connection may send, and what a new stream may.
+        self._window = frames.DEFAULT_WINDOW
+        self._stream_window = frames.DEFAULT_WINDOW
+        self._frame_size = frames.DEFAULT_FRAME_SIZE
+        self._stalled: dict[int, _Stalled] = {}
+
+    @property
+    def exhausted(self) -> bool:
+        """No stream id is left; only a new connection has more."""
+        return self.next_id > frames.LARGEST
+
+    def open(self, batch: Batch, count: int) -> bool:
+        """Write up to so many requests of the batch; False when the window is shut."""
+        count = self._affordable(batch.next_size(), count)
+        if count:
+            template = self._templates.get(batch.head)
+            indexes = batch.take(1 if template.inserts else count)
+            self._write(batch, indexes, template.before, template.after)
+        return count > 0
+
+    def _affordable(self, body_size: int, count: int) -> int:
+        ids_left = (frames.LARGEST - self.next_id) // 2 + 1
+        count = min(count, ids_left)
+        if not body_size or self._window >= count * body_size:
+            return count
+        if self._window >= body_size:
+            return self._window // body_size
+        # A body may begin with what is left of the window; the next must wait.
+        return min(count, 1) if self._window > 0 else 0
+
+    def _write(
+        self, batch: Batch, indexes: Iterable[int], before: bytes, after: bytes
+    ) -> None:
+        """The hot loop: one HEADERS and one DATA frame per request."""
+        requests, streams, out = batch.requests, self.streams, self.out
+        own_path = batch.head.path is None
+        opening = own = b""
+        fixed = len(before) + len(after)
+        largest = min(self._stream_window, self._frame_size)
+        stream_id = self.next_id
+        for index in indexes:
+            body, path, fields = requests[index]
+            if own_path:
+                own = path or b""
+                opening = PATH_OPENINGS[len(own)]
+            block = fixed + len(opening) + len(own) + len(fields)
+            size = len(body)
+            if 0 < size <= largest and size <= self._window and block <= 16_384:
+                self._window -= size
+                out += (
+                    _pack(0, block, frames.HEADERS, frames.END_HEADERS, stream_id),
+                    before,
+                    opening,
+                    own,
+                    after,
+                    fields,
+                    _pack(size >> 16, size & 0xFFFF, 0, frames.END_STREAM, stream_id),
+                    body,
+                )
+            else:
+                self._write_head(
+                    stream_id, before + opening + own + after + fields, size
+                )
+                self._write_body(stream_id, body)
+            streams[stream_id] = (batch, index)
+            stream_id += 2
+        self.next_id = stream_id
+
+    def _write_head(self, stream_id: int, block: bytes, body_size: int) -> None:
+        kind = frames.HEADERS
+        flags = 0 if body_size else frames.END_STREAM
+        while len(block) > self._frame_size:
+            first, block = block[: self._frame_size], block[self._frame_size :]
+            self.out.append(frames.frame(kind, flags, stream_id, first))
+            kind, flags = frames.CONTINUATION, 0
+        flags |= frames.END_HEADERS
+        self.out.append(frames.frame(kind, flags, stream_id, block))
+
+    def _write_body(self, stream_id: int, body: bytes) -> None:
+        if body:
+            self._stalled[stream_id] = _Stalled(body, self._stream_window)
+            self._advance(stream_id)
+
+    def _advance(self, stream_id: int) -> None:
+        """Send as much of a stalled body as the windows let pass."""
+        stalled = self._stalled[stream_id]
+        left = len(stalled.body) - stalled.sent
+        while left and (room := min(stalled.window, self._window)) > 0:
+            size = min(left, room, self._frame_size)
+            left -= size
+            chunk = stalled.body[stalled.sent : stalled.sent + size]
+            flags = 0 if left else frames.END_STREAM
+            self.out.append(frames.frame(frames.DATA, flags, stream_id, chunk))
+            stalled.sent += size
+            stalled.window -= size
+            self._window -= size
+        if not left:
+            del self._stalled[stream_id]
+
+    def _advance_all(self) -> None:
+        for stream_id in list(self._stalled):
+            if self._window <= 0:
+                return
+            self._advance(stream_id)
+
+    def update_window(self, stream_id: int, increment: int) -> None:
+        """WINDOW_UPDATE of the connection (stream 0) or of one stream."""
+        if stream_id == 0:
+            self._window += increment
+            if self._window > frames.LARGEST:
+                raise PeerError(Code.FLOW_CONTROL_ERROR, "the window is too large")
+            self._advance_all()
+        elif stream_id in self._stalled:
+            self._widen(self._stalled[stream_id], increment)
+            self._advance(stream_id)
+
+    def _widen(self, stalled: _Stalled, increment: int) -> None:
+        stalled.window += increment
+        if stalled.window > frames.LARGEST:
+            raise PeerError(Code.FLOW_CONTROL_ERROR, "a stream's window is too large")
+
+    def apply(self, key: int, value: int) -> None:
+        """One setting of the peer."""
+        if key == frames.HEADER_TABLE_SIZE:
+            self._templates.resize(value)
+        elif key == frames.MAX_CONCURRENT_STREAMS:
+            self.max_streams = min(value, MAX_STREAMS)
+        elif key == frames.INITIAL_WINDOW_SIZE:
+            self._set_stream_window(value)
+        elif key == frames.MAX_FRAME_SIZE:
+            if not frames.DEFAULT_FRAME_SIZE <= value < 2**24:
+                raise PeerError(Code.PROTOCOL_ERROR, f"MAX_FRAME_SIZE {value}")
+            self._frame_size = value
+        elif key == frames.ENABLE_PUSH and value:
+            raise PeerError(Code.PROTOCOL_ERROR, "a server that asks for push")
+
+    def _set_stream_window(self, value: int) -> None:
+        if value > frames.LARGEST:
+            raise PeerError(Code.FLOW_CONTROL_ERROR, f"INITIAL_WINDOW_SIZE {value}")
+        change = value - self._stream_window
+        self._stream_window = value
+        # It also moves the windows of open streams, even below zero.
+        for stalled in self._stalled.values():
+            self._widen(stalled, change)
+        self._advance_all()
+
+    def reset(self, stream_id: int, code: Code) -> None:
+        """Tell the peer that a stream is over for us."""
+        self.forget(stream_id)
+        self.out.append(frames.rst_stream(stream_id, code))
+
+    def forget(self, stream_id: int) -> None:
+        """Send nothing more on a stream."""
+        self._stalled.pop(stream_id, None)
+
+    def close(self, stream_id: int) -> tuple[Batch, int]:
+        """Forget an open stream; its request is returned, to be ended by the caller."""
+        if stream_id in self._stalled:
+            # Answered before it was asked in full; the rest of it has no reader.
+            self.reset(stream_id, Code.NO_ERROR)
+        return self.streams.pop(stream_id)
