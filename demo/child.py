@@ -39,6 +39,10 @@ class Child:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def check(self) -> None:
         """Raise CannotRun, with its last words, if it has ended."""
         status = self._process.poll()

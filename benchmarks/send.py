@@ -1,0 +1,161 @@
+"""What a sender waits for: with push off, with PushProcess, with a process per message.
+
+    python -m benchmarks.send [--quick] [--json]
+
+Eight clients post as fast as they are answered, to conversations of five members with
+a device each. The three servers take turns, so that all meet the same machine, and
+each turn begins when everything has been pushed. Then one client posts to growing
+conversations in turn, so that all sizes meet the same pushing in the background.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from benchmarks.clients import Connection, Load, Sender, post_for, request_of
+from benchmarks.hosts import Host, Sandbox
+from benchmarks.report import Report, median, options, percentile
+from datastore import Datastore, accounts, migrations
+from models.base import utc_now
+from models.groupchat import Member
+from tests.support import chats
+
+CLIENTS = 8
+CONVERSATIONS = 200
+MEMBERS = 5
+SIZES = (2, 100, 10_000, 100_000)
+# Name → how its server is started, and with which settings.
+SERVERS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "push off": (("-m", "benchmarks.push_off"), {}),
+    "process": (("server.py",), {}),
+    "process per message": (("server.py",), {"BOTTLEPOST_PUSH_SLOTS": "0"}),
+}
+# On the disk of the checkout: /tmp may be memory, where nothing waits for a disk.
+SCRATCH = Path("var")
+Figures = dict[str, float]
+
+
+def main() -> None:
+    chosen = options(__doc__.splitlines()[0])
+    report = Report("Sends: 8 clients, keep-alive, SQLite with synchronous=FULL")
+    rounds, seconds, posts = (3, 2.0, 40) if chosen.quick else (9, 5.0, 200)
+    with _servers() as (hosts, senders):
+        loads = _take_turns(report, hosts, senders, rounds, seconds)
+        _sum_up(report, loads)
+        _grow(report, hosts["process"], posts)
+    report.print(as_json=chosen.json)
+
+
+@contextmanager
+def _servers() -> Iterator[tuple[dict[str, Host], dict[str, list[Sender]]]]:
+    """All three on free ports with the same content; the sandbox takes their pushes."""
+    with ExitStack() as running:
+        SCRATCH.mkdir(exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix="send-", dir=SCRATCH)).resolve()
+        running.callback(shutil.rmtree, scratch)
+        sandbox = Sandbox(scratch / "sandbox")
+        running.callback(sandbox.stop)
+        hosts, senders = {}, {}
+        for number, (name, (command, settings)) in enumerate(SERVERS.items()):
+            run_dir = scratch / str(number)
+            run_dir.mkdir()
+            senders[name] = _fill(run_dir, [MEMBERS] * CONVERSATIONS)
+            host = Host(run_dir, {**sandbox.environment, **settings}, *command)
+            running.callback(host.stop)
+            hosts[name] = host
+        yield hosts, senders
+
+
+def _fill(run_dir: Path, sizes: list[int]) -> list[Sender]:
+    """Conversations of those sizes; the first member of each has a token."""
+    store = Datastore(f"sqlite:///{run_dir}/bottlepost.db")
+    migrations.upgrade(store)
+    return [_conversation(store, size) for size in sizes]
+
+
+def _conversation(store: Datastore, size: int) -> Sender:
+    chat_id = chats.make_chat(store, size - 1)
+    with store.write() as session:
+        first = select(func.min(Member.user_id)).where(Member.chat_id == chat_id)
+        user_id = session.scalars(first).one()
+        token, _ = accounts.issue_token(session, user_id, utc_now())
+    return Sender(token, chat_id)
+
+
+def _take_turns(
+    report: Report,
+    hosts: Mapping[str, Host],
+    senders: Mapping[str, list[Sender]],
+    rounds: int,
+    seconds: float,
+) -> dict[str, list[Load]]:
+    loads: dict[str, list[Load]] = {name: [] for name in hosts}
+    for turn in range(rounds):
+        # Whoever went first goes last, so that no place in the order is an advantage.
+        for name in list(hosts)[:: -1 if turn % 2 else 1]:
+            host = hosts[name]
+            load = post_for(seconds, host.port, senders[name], CLIENTS)
+            loads[name].append(load)
+            report.row(turn=turn + 1, server=name, **_figures(load))
+            if name != "push off":
+                host.settle()
+    return loads
+
+
+def _figures(load: Load) -> Figures:
+    return {
+        "sends_per_s": load.per_second,
+        "p50_ms": percentile(load.latencies_s, 50) * 1000,
+        "p99_ms": percentile(load.latencies_s, 99) * 1000,
+    }
+
+
+def _sum_up(report: Report, loads: Mapping[str, list[Load]]) -> None:
+    """Medians of each server, and of its ratios to the same turn without push."""
+    figures = {name: [_figures(load) for load in loads[name]] for name in loads}
+    for name, found in figures.items():
+        report.row(
+            server=name,
+            **{column: median([f[column] for f in found]) for column in found[0]},
+            sends_ratio=_ratio(found, figures["push off"], "sends_per_s"),
+            p50_ratio=_ratio(found, figures["push off"], "p50_ms"),
+        )
+    ours, off = figures["process"], figures["push off"]
+    sends = _ratio(ours, off, "sends_per_s")
+    report.goal("sends/s with process ÷ push off", sends, at_least=0.95)
+    p50 = _ratio(ours, off, "p50_ms")
+    report.goal("p50 with process ÷ push off", p50, at_most=1.1)
+    spread = median([f["p99_ms"] / f["p50_ms"] for f in ours])
+    report.goal("p99 ÷ p50 with process", spread, at_most=5)
+
+
+def _ratio(ours: list[Figures], theirs: list[Figures], column: str) -> float:
+    return median([a[column] / b[column] for a, b in zip(ours, theirs, strict=True)])
+
+
+def _grow(report: Report, host: Host, posts: int) -> None:
+    """The answer's time over the size of the conversation."""
+    senders = _fill(host.database.parent, list(SIZES))
+    connection = Connection(host.port)
+    took_s: dict[int, list[float]] = {size: [] for size in SIZES}
+    for _ in range(posts):
+        for size, sender in zip(SIZES, senders, strict=True):
+            took_s[size].append(connection.post(request_of(sender)))
+    connection.close()
+    smallest = median(took_s[SIZES[0]])
+    for size, found in took_s.items():
+        p50 = median(found)
+        report.row(members=size, p50_ms=p50 * 1000, ratio=p50 / smallest)
+    report.goal(
+        f"p50 to {SIZES[-1]:,} members ÷ to {SIZES[0]}",
+        median(took_s[SIZES[-1]]) / smallest,
+        at_most=1.1,
+    )
+
+
+if __name__ == "__main__":
+    main()
