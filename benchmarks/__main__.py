@@ -1,31 +1,76 @@
-"""`make bench`: every benchmark, one after the other.
+"""Run every benchmark and keep what it found.
 
-python -m benchmarks [name ...] [--quick] [--json]
+    python -m benchmarks [--quick] [NAME ...]
+
+Each one's rows and goals go to benchmarks/results/NAME.json, and where matplotlib is
+installed a plot of its table goes to docs/plots/NAME.svg.
 """
 
+import argparse
+import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
-# In the order of a message's way: answered, pushed, and never lost.
-ALL = ("send", "push", "chaos")
+from benchmarks import plots
+
+BENCHMARKS = ("send", "push", "latency", "small", "scale", "chaos", "mechanisms")
+RESULTS = Path(__file__).parent / "results"
+# Each run has a bound, so that one that hangs does not hold up the others.
+LONGEST_S = 3600
 
 
-def main() -> int:
-    options = [word for word in sys.argv[1:] if word.startswith("-")]
-    names = [word for word in sys.argv[1:] if not word.startswith("-")] or list(ALL)
-    if unknown := set(names) - set(ALL):
-        print(f"No benchmark {', '.join(sorted(unknown))}; there are {', '.join(ALL)}.")
-        return 2
+def run(name: str, *, quick: bool) -> dict[str, Any] | None:
+    """What the benchmark printed as its last line; None if it did not get there."""
+    print(f"== {name}", flush=True)
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--json"]
+    try:
+        ended = subprocess.run(
+            command + ["--quick"] * quick,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=LONGEST_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        print(f"{name} did not end within {LONGEST_S} s")
+        return None
+    lines = ended.stdout.splitlines()
+    print("\n".join(lines[:-1]), flush=True)
+    if ended.returncode or not lines:
+        print(f"{name} ended with {ended.returncode}")
+        return None
+    found: dict[str, Any] = json.loads(lines[-1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a minute each")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    chosen = parser.parse_args()
+    if unknown := set(chosen.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
+    RESULTS.mkdir(exist_ok=True)
+    goals: list[tuple[str, dict[str, Any]]] = []
     failed = []
-    for name in names:
-        print(f"\n=== {name}", flush=True)
-        command = [sys.executable, "-m", f"benchmarks.{name}", *options]
-        if subprocess.run(command, check=False).returncode:
+    for name in chosen.names or BENCHMARKS:
+        found = run(name, quick=chosen.quick)
+        if found is None:
             failed.append(name)
-    if failed:
-        print(f"\nFailed: {', '.join(failed)}")
-    return 1 if failed else 0
+            continue
+        path = RESULTS / f"{name}.json"
+        path.write_text(json.dumps(found, indent=1) + "\n")
+        plots.draw(name, found)
+        goals += [(name, goal) for goal in found["goals"]]
+    print("\nGoals")
+    for name, goal in goals:
+        mark = "met " if goal["met"] else "MISS"
+        value = f"{goal['value']:.4g}"
+        print(f"{mark}  {name}: {goal['name']}: {value} ({goal['goal']})")
+    raise SystemExit(1 if failed else 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,236 @@
+"""Kill everything at random while messages are posted, then look for what is lost.
+
+    python -m benchmarks.chaos [--quick] [--json] [--kills 500] [--seed N]
+
+Victims are the PushProcess, the web server, the sandbox (as Apple and Google) and all
+of them at once, as a power cut would. Every message that was answered must reach every
+device of its conversation; the sandbox's journal tells which did.
+"""
+
+import os
+import random
+import signal
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.sandbox import Sandbox
+
+from benchmarks.report import Report, options
+from datastore import Datastore
+from datastore.migrations import upgrade
+from tests.support import chats
+from tests.support.server import Server
+
+POSTERS = 3
+CHATS = (5, 40, 400, 2500)
+# Between two kills; long enough for work to be begun, too short for peace.
+PAUSE_S = (0.05, 0.6)
+SETTLE_S = 180.0
+FAST = {
+    "BOTTLEPOST_LEASE_S": "3",
+    "BOTTLEPOST_WATCHDOG_S": "0.5",
+    "BOTTLEPOST_PUSH_LINGER_S": "2",
+}
+
+
+@dataclass
+class Scene:
+    """A server, a sandbox, and conversations with their senders' tokens."""
+
+    run_dir: Path
+    sandbox: Sandbox
+    server: Server
+    store: Datastore
+    # Conversation → its members' device tokens, the sender's left out.
+    audiences: dict[int, set[str]]
+    senders: dict[int, str]
+    # Message id → conversation: what has been answered.
+    answered: dict[int, int] = field(default_factory=dict)
+    ended: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def push_processes(self) -> list[int]:
+        """Process ids out of the names that slots are signed with."""
+        found = []
+        for path in sorted((self.run_dir / "push").glob("slot-*.lock")):
+            parts = path.read_text().split(":")
+            if len(parts) > 1 and Path(f"/proc/{parts[1]}").exists():
+                found.append(int(parts[1]))
+        return found
+
+
+def set_the_scene(run_dir: Path) -> Scene:
+    journal = run_dir / "journal"
+    sandbox = Sandbox(run_dir / "sandbox", journal=journal)
+    store = Datastore(f"sqlite:///{run_dir}/bottlepost.db")
+    upgrade(store)
+    audiences = {}
+    for size in CHATS:
+        chat = chats.make_chat(store, size, platforms=("apns", "fcm"))
+        audiences[chat] = chats.tokens_of(store, chat)
+    server = Server(run_dir, {**sandbox.environment, **FAST})
+    senders = {}
+    for chat in audiences:
+        user = chats.sender_of(store, chat)
+        senders[chat] = server.client.post(f"/users/{user}/tokens").json["token"]
+    return Scene(run_dir, sandbox, server, store, audiences, senders)
+
+
+def post_until_the_end(scene: Scene, number: int, rng: random.Random) -> None:
+    """Post messages; one that got no answer is posted again under the same name."""
+    count = 0
+    while not scene.ended.is_set():
+        chat = rng.choices(list(scene.audiences), weights=[50, 30, 15, 5])[0]
+        client = scene.server.client.as_user(scene.senders[chat])
+        body = {
+            "conversation": chat,
+            "message": f"message {count}",
+            "client_id": f"{number}-{count}",
+        }
+        count += 1
+        while not scene.ended.is_set():
+            with suppress(OSError, ValueError):
+                reply = client.post("/groupchat/send", body)
+                if reply.status in (200, 201):
+                    with scene.lock:
+                        scene.answered[reply.json["message"]["id"]] = chat
+                    break
+            client.close()
+            scene.ended.wait(0.05)
+        client.close()
+        scene.ended.wait(rng.uniform(0.02, 0.2))
+
+
+def kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def kill_push_process(scene: Scene) -> None:
+    for pid in scene.push_processes():
+        kill(pid)
+
+
+def kill_web_worker(scene: Scene) -> None:
+    """Its host starts another one."""
+    for pid in scene.server.workers():
+        kill(pid)
+
+
+def kill_sandbox(scene: Scene) -> None:
+    scene.sandbox.kill()
+    scene.ended.wait(0.2)
+    scene.sandbox.restart()
+
+
+def cut_the_power(scene: Scene) -> None:
+    scene.server.kill()
+    kill_push_process(scene)
+    scene.sandbox.kill()
+    scene.sandbox.restart()
+    scene.server.start()
+
+
+VICTIMS: dict[str, tuple[Callable[[Scene], None], int]] = {
+    "PushProcess": (kill_push_process, 50),
+    "web worker": (kill_web_worker, 25),
+    "sandbox": (kill_sandbox, 15),
+    "everything": (cut_the_power, 10),
+}
+
+
+def settle(scene: Scene) -> int:
+    """Wait until no job is open; returns how many are when patience ends."""
+    deadline = time.monotonic() + SETTLE_S
+    while (left := chats.open_jobs(scene.store)) and time.monotonic() < deadline:
+        scene.sandbox.stats()
+        threading.Event().wait(0.2)
+    return left
+
+
+def count_pushes(scene: Scene) -> Counter[tuple[int, str]]:
+    """How often each (message, device) was accepted, by the sandbox's journal."""
+    return Counter(
+        (push.message_id, push.token) for push in scene.sandbox.read_journal()
+    )
+
+
+def run(kills: int, seed: int, report: Report) -> None:
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory(prefix="bottlepost-chaos-") as name:
+        scene = set_the_scene(Path(name))
+        posters = [
+            threading.Thread(
+                target=post_until_the_end,
+                args=(scene, number, random.Random(seed + number)),
+            )
+            for number in range(POSTERS)
+        ]
+        try:
+            for poster in posters:
+                poster.start()
+            struck = strike(scene, kills, rng)
+            scene.ended.set()
+            for poster in posters:
+                poster.join(60)
+            left = settle(scene)
+            judge(scene, struck, left, report)
+        finally:
+            scene.ended.set()
+            scene.server.stop()
+            kill_push_process(scene)
+            scene.sandbox.stop()
+
+
+def strike(scene: Scene, kills: int, rng: random.Random) -> Counter[str]:
+    struck: Counter[str] = Counter()
+    names = list(VICTIMS)
+    weights = [weight for _, weight in VICTIMS.values()]
+    for _ in range(kills):
+        scene.ended.wait(rng.uniform(*PAUSE_S))
+        name = rng.choices(names, weights=weights)[0]
+        VICTIMS[name][0](scene)
+        struck[name] += 1
+    return struck
+
+
+def judge(scene: Scene, struck: Counter[str], left: int, report: Report) -> None:
+    pushed = count_pushes(scene)
+    expected = {
+        (message, token)
+        for message, chat in scene.answered.items()
+        for token in scene.audiences[chat]
+    }
+    lost = len(expected - pushed.keys())
+    twice = sum(count - 1 for count in pushed.values())
+    kills = struck.total()
+    for name, count in struck.items():
+        report.row(killed=name, times=count)
+    report.row(
+        messages=len(scene.answered),
+        pushes=len(expected),
+        lost=lost,
+        repeated=twice,
+        repeated_per_kill=twice / max(kills, 1),
+        jobs_left=left,
+    )
+    report.goal("pushes lost", lost, at_most=0)
+    report.goal("jobs left unfinished", left, at_most=0)
+    report.goal("repeated pushes per kill", twice / max(kills, 1), at_most=1000)
+
+
+def main() -> None:
+    chosen = options(__doc__ or "", kills=500, seed=20261121)
+    report = Report("Chaos: SIGKILL at random moments while messages are posted")
+    run(20 if chosen.quick else chosen.kills, chosen.seed, report)
+    report.print(as_json=chosen.json)
+
+
+if __name__ == "__main__":
+    main()
