@@ -15,6 +15,9 @@ __all__ = ["Settings", "SettingsError", "from_env"]
 
 APNS_PRODUCTION_URL = "https://api.push.apple.com"
 APNS_SANDBOX_URL = "https://api.sandbox.push.apple.com"
+REDIS_URL = "redis://127.0.0.1:6379/0"
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp")
 FCM_URL = "https://fcm.googleapis.com"
 PREVIEW_FULL, PREVIEW_SENDER, PREVIEW_NONE = PREVIEWS = ("full", "sender", "none")
 # Read by `make run` and the sandbox, which may share our environment.
@@ -57,6 +60,21 @@ class Settings:
     lease_s: float = 30.0
     # How often a web worker looks for work that nobody was woken for.
     watchdog_s: float = 15.0
+    # How many engines `pool` and the manager keep; how many workers `celery` starts.
+    pool_size: int = 2
+    # How often a polling worker looks, where nobody can tell it.
+    poll_s: float = 1.0
+    # Where the manager listens, and the secret it shares with the web workers.
+    manager_address: str = "127.0.0.1:8765"
+    manager_authkey: str | None = field(default=None, repr=False)
+    # Redis of `script` and `rq`; either may contain a password.
+    redis_url: str = field(default=REDIS_URL, repr=False)
+    # The broker of `celery`: Redis or RabbitMQ.
+    broker_url: str = field(default=REDIS_URL, repr=False)
+    # How many scripts may run at once on this host.
+    script_limit: int = 4
+    # How long Redis remembers what became of a script's job.
+    script_expiry_s: float = 86400.0
 
 
 def from_env(environ: Mapping[str, str] | None = None) -> Settings:
@@ -86,6 +104,18 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         push_linger_s=read.seconds("PUSH_LINGER_S", Settings.push_linger_s, low=0),
         lease_s=read.seconds("LEASE_S", Settings.lease_s, low=1),
         watchdog_s=read.seconds("WATCHDOG_S", Settings.watchdog_s, low=0.1),
+        pool_size=read.integer("POOL_SIZE", Settings.pool_size, low=1, high=64),
+        poll_s=read.seconds("POLL_S", Settings.poll_s, low=0.1),
+        manager_address=read.host_port("MANAGER_ADDRESS", Settings.manager_address),
+        manager_authkey=read.optional_secret("MANAGER_AUTHKEY", shortest=16),
+        redis_url=read.url("REDIS_URL", REDIS_URL, REDIS_SCHEMES),
+        broker_url=read.url("BROKER_URL", REDIS_URL, BROKER_SCHEMES),
+        script_limit=read.integer(
+            "SCRIPT_LIMIT", Settings.script_limit, low=1, high=64
+        ),
+        script_expiry_s=read.seconds(
+            "SCRIPT_EXPIRY_S", Settings.script_expiry_s, low=60
+        ),
     )
     _check_apns(settings)
     read.refuse_unknown(but=SANDBOX_VARIABLES)

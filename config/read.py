@@ -56,6 +56,9 @@ class Reader:
             )
         return value
 
+    def optional_secret(self, name: str, *, shortest: int) -> str | None:
+        return self.secret(name, shortest=shortest) if self.optional(name) else None
+
     def integer(self, name: str, default: int, *, low: int, high: int) -> int:
         value = self.optional(name)
         if value is None:
@@ -97,6 +100,24 @@ class Reader:
                 self._prefix + name, f"must look like https://host:port, not {value!r}"
             )
         return value.rstrip("/")
+
+    def url(self, name: str, default: str, schemes: Sequence[str]) -> str:
+        value = self.text(name, default)
+        if urlsplit(value).scheme not in schemes:
+            # Not shown: it may contain a password.
+            raise SettingsError(
+                self._prefix + name, f"must begin with {'://, '.join(schemes)}://"
+            )
+        return value
+
+    def host_port(self, name: str, default: str) -> str:
+        value = self.text(name, default)
+        host, _, port = value.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise SettingsError(
+                self._prefix + name, f"must look like host:port, not {value!r}"
+            )
+        return value
 
     def file(self, name: str) -> Path | None:
         value = self.optional(name)

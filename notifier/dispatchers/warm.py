@@ -1,0 +1,176 @@
+"""A warm engine in a worker process that is fed with news: one per process."""
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from config import Settings
+from datastore import Datastore, rest
+from notifier import engines, lookout
+from notifier.bell import Bell
+from notifier.engines import BuildEngine, Engine
+from notifier.slots import Slot, Slots
+from notifier.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+# Places for signatures of engines on one host; one more goes without, and if it is
+# killed its leases have to run out.
+MOST_ENGINES = 64
+# Longer than any job should take; a longer one goes on, watched by the outbox alone.
+LONGEST_WORK_S = 600.0
+FIRST_LOOK_S = 0.005
+LONGEST_LOOK_S = 0.25
+# An engine that cannot even begin is not begun again and again at full speed.
+RESTART_S = 1.0
+
+StartThread = Callable[[Callable[[], None]], object]
+
+
+def slots(settings: Settings) -> Slots:
+    """Where the engines of workers on this host sign."""
+    return Slots(settings.run_dir / "workers", MOST_ENGINES)
+
+
+def _start_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="engine", daemon=True).start()
+
+
+class WarmEngine:
+    """Runs an engine on a thread, from the first news on, with connections kept warm.
+
+    Its own watchdog looks at the outbox too: a worker without news only gets slower.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        build: BuildEngine = engines.build,
+        start_thread: StartThread = _start_thread,
+    ) -> None:
+        self._settings = settings
+        self._build = build
+        self._start_thread = start_thread
+        self._slots = slots(settings)
+        self._store = Datastore(settings.database_url)
+        self._engine: Engine | None = None
+        self._watchdog: Watchdog | None = None
+        self._starting = threading.Lock()
+        self._closing = threading.Event()
+        self._ended = threading.Event()
+        self._ended.set()
+        self._not_before = 0.0
+
+    def start(self) -> None:
+        with self._starting:
+            if self._closing.is_set():
+                return
+            if self._watchdog is None:
+                self._watchdog = Watchdog(self._settings, self.wake, slots=self._slots)
+            if self._ended.is_set() and time.monotonic() >= self._not_before:
+                self._ended.clear()
+                self._not_before = time.monotonic() + RESTART_S
+                self._loop = asyncio.new_event_loop()
+                self._news = asyncio.Event()
+                self._start_thread(self._run)
+
+    def wake(self) -> None:
+        """Have the engine look at the outbox."""
+        self.start()
+        with suppress(RuntimeError):
+            # The loop has just been closed: the engine ended, and the next one looks.
+            self._loop.call_soon_threadsafe(self._news.set)
+
+    def work(self, job_id: int, *, longest_s: float = LONGEST_WORK_S) -> bool:
+        """Wait until nothing is to be done for a job now; False when that takes long.
+
+        Whoever works on it: a job that another engine has, or had when it was killed,
+        is waited for, and taken over as soon as it may be.
+        """
+        deadline = time.monotonic() + longest_s
+        pause_s = FIRST_LOOK_S
+        while not self._is_at_rest(job_id):
+            self.wake()
+            if time.monotonic() > deadline or self._closing.wait(pause_s):
+                return False
+            pause_s = min(pause_s * 1.5, LONGEST_LOOK_S)
+        return True
+
+    def stop(self, timeout_s: float) -> None:
+        """Finish what is in flight and give the leases back, if that is soon done."""
+        self._closing.set()
+        if self._watchdog is not None:
+            self._watchdog.close()
+        if not self._ended.is_set():
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop)
+            self._ended.wait(timeout_s)
+
+    def _run(self) -> None:
+        """The engine's life, on its thread."""
+        slot = self._slots.take()
+        owner = engines.new_owner()
+        try:
+            if slot is not None:
+                self._sign(slot, owner)
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._work(owner, slot))
+        except Exception:
+            log.exception("the engine ended; the next news starts another")
+        finally:
+            if slot is not None:
+                slot.hang_up()
+                slot.clear()
+                slot.release()
+            self._ended.set()
+
+    async def _work(self, owner: str, slot: Slot | None) -> None:
+        engine = self._build(self._settings, owner=owner)
+        self._engine = engine
+        bell = None if slot is None else Bell(slot.listen(), engine, self._news)
+        try:
+            if not self._closing.is_set():
+                await engine.run(linger_s=None, wake=self._news)
+        finally:
+            if bell is not None:
+                bell.close()
+
+    def _sign(self, slot: Slot, owner: str) -> None:
+        try:
+            lookout.free_jobs(self._store, slot)
+        except (SQLAlchemyError, OSError) as problem:
+            log.warning("cannot free the jobs of a dead process: %s", problem)
+        slot.sign(owner)
+
+    def _stop(self) -> None:
+        if self._engine is not None:
+            self._engine.stop()
+
+    def _is_at_rest(self, job_id: int) -> bool:
+        try:
+            with self._store.read() as session:
+                return rest.is_at_rest(session, job_id)
+        except SQLAlchemyError as problem:
+            log.warning("cannot look at job %d: %s", job_id, problem)
+            return False
+
+
+_here: WarmEngine | None = None
+_pid = 0
+_making = threading.Lock()
+
+
+def here(settings: Settings) -> WarmEngine:
+    """The engine of this process, made at the first call; never that of a parent."""
+    global _here, _pid  # noqa: PLW0603 - one per process is what it is for
+    with _making:
+        if _here is None or _pid != os.getpid():
+            _here = WarmEngine(settings)
+            _pid = os.getpid()
+    return _here
