@@ -83,7 +83,7 @@ def add(app: Bottle, endpoint: Endpoint) -> None:
 
 def new_app() -> Bottle:
     """A Bottle that knows <name:id> in paths and answers its own errors in JSON."""
-    app = Bottle(autojson=False)
+    app = Bottle()
     app.router.add_filter("id", lambda _: (ID_PATTERN, int, None))
     app.default_error_handler = errors.of_bottle
     return app

@@ -15,7 +15,7 @@ from datastore import outbox
 from datastore.accounts import in_slices
 from models.errors import NotFound
 from models.groupchat import MEMBER, OWNER, Chat, Member, Message
-from models.pushes import PushJob
+from models.pushes import MESSAGE, PushJob
 
 
 class Seat(NamedTuple):
@@ -152,6 +152,7 @@ def _posted_before(session: Session, seat: Seat, client_id: str) -> Posted | Non
             Message.chat_id == seat.chat_id,
             Message.sender_id == seat.user_id,
             Message.client_id == client_id,
+            PushJob.kind == MESSAGE,
             PushJob.parent_id.is_(None),
         )
     ).first()

@@ -3,6 +3,7 @@
 import http.client
 import json
 import threading
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -56,30 +57,37 @@ class Client:
         body: Any = None,
         headers: dict[str, str] | None = None,
     ) -> Reply:
-        """Bytes go as they are, everything else as JSON."""
+        """Bytes, and an iterator of them, go as they are, everything else as JSON."""
         sent = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         if body is not None:
             sent["Content-Type"] = "application/json"
-            body = body if isinstance(body, bytes) else json.dumps(body).encode()
+            plain = isinstance(body, (bytes, Iterator))
+            body = body if plain else json.dumps(body).encode()
         sent |= headers or {}
+        is_kept = getattr(self._local, "connection", None) is not None
         try:
             return self._exchange(method, path, body, sent)
         except (http.client.RemoteDisconnected, ConnectionError):
+            if not is_kept:
+                raise
             # The server ended a connection that had been idle: once more, anew.
-            self.close()
             return self._exchange(method, path, body, sent)
 
     def _exchange(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+        self, method: str, path: str, body: Any, headers: dict[str, str]
     ) -> Reply:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = http.client.HTTPConnection(self._host, timeout=30)
             self._local.connection = connection
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        names = {name.lower(): value for name, value in answer.getheaders()}
-        return Reply(answer.status, names, answer.read())
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            names = {name.lower(): value for name, value in answer.getheaders()}
+            return Reply(answer.status, names, answer.read())
+        except Exception:
+            self.close()
+            raise
 
     def close(self) -> None:
         connection = getattr(self._local, "connection", None)

@@ -3,6 +3,7 @@
 import io
 import json
 from typing import Any
+from urllib.parse import unquote
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
@@ -40,7 +41,12 @@ class WsgiClient:
     ) -> Reply:
         """Bytes go as they are, the rest as JSON; `environ` has the last word."""
         path, _, query = path.partition("?")
-        sent = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query}
+        sent = {
+            "REQUEST_METHOD": method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote(path, "latin-1"),
+            "QUERY_STRING": query,
+        }
         if self.token:
             sent["HTTP_AUTHORIZATION"] = f"Bearer {self.token}"
         if body is not None:

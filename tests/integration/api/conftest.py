@@ -1,0 +1,43 @@
+"""A house of its own for every test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import house
+from tests.support.house import House, User
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return house.template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(name="house")
+def fresh_house(tmp_path: Path, template: Path) -> Iterator[House]:
+    built = house.build(tmp_path, template)
+    yield built
+    built.store.close()
+
+
+@pytest.fixture
+def ann(house: House) -> User:
+    return house.user("Ann")
+
+
+@pytest.fixture
+def bob(house: House) -> User:
+    return house.user("Bob")
+
+
+@pytest.fixture
+def eve(house: House) -> User:
+    """In none of the conversations."""
+    return house.user("Eve")
+
+
+@pytest.fixture
+def chat(house: House, ann: User, bob: User) -> int:
+    """A conversation that Ann owns and Bob is in."""
+    return house.chat(ann, bob)

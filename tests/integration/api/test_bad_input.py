@@ -1,0 +1,261 @@
+"""Whatever is sent, the answer is ours: 4xx in the error format, never a 500."""
+
+import io
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api.bodies import BODY_LIMIT
+
+ENDPOINTS = [
+    "/groupchat/send",
+    "/groupchat",
+    "/groupchat/1/members",
+    "/devices",
+    "/users",
+    "/users/1/tokens",
+]
+BODIES = {
+    "not JSON": b"name=Ann",
+    "cut off": b'{"name": "Ann"',
+    "a list": b"[]",
+    "a number": b"7",
+    "null": b"null",
+    "a string": b'"name"',
+    "invalid UTF-8": b'{"name": "\xff\xfe"}',
+    "a lone surrogate": rb'{"name": "\ud800", "message": "\ud800"}',
+    "a byte order mark": b"\xef\xbb\xbf{}",
+    "UTF-16": '{"name": "Ann"}'.encode("utf-16"),
+    "NaN": b'{"name": NaN, "conversation": NaN}',
+    "infinity": b'{"conversation": 1e999}',
+    "a huge integer": b'{"conversation": ' + b"9" * 5000 + b"}",
+    "deep nesting": b"[" * 20_000 + b"]" * 20_000,
+    "deep objects": b'{"name":' * 5_000 + b"1" + b"}" * 5_000,
+    "NUL bytes": b"\0" * 64,
+    "an unknown field": b'{"surprise": 1}',
+    "many unknown fields": json.dumps({f"k{n}": n for n in range(2000)}).encode(),
+}
+
+
+@pytest.fixture
+def callers(house, ann, chat):
+    return {path: ann.client for path in ENDPOINTS} | {
+        "/users": house.service,
+        "/users/1/tokens": house.service,
+    }
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+@pytest.mark.parametrize("name", BODIES)
+def test_wrong_body_is_refused_with_a_reason(callers, path, name):
+    answer = callers[path].post(path, BODIES[name])
+
+    assert (answer.status, answer.code) == (400, "invalid"), answer.body
+    assert answer.json["error"]["message"]
+    assert len(answer.json["error"]["details"]["problems"]) <= 20
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/groupchat/send", {"conversation": 1}, "message"),
+        ("/groupchat/send", {"conversation": "1", "message": "x"}, "conversation"),
+        ("/groupchat/send", {"conversation": True, "message": "x"}, "conversation"),
+        ("/groupchat/send", {"conversation": 1.0, "message": "x"}, "conversation"),
+        ("/groupchat/send", {"conversation": 0, "message": "x"}, "conversation"),
+        ("/groupchat/send", {"conversation": 2**63, "message": "x"}, "conversation"),
+        ("/groupchat/send", {"conversation": 1, "message": 7}, "message"),
+        ("/groupchat/send", {"conversation": 1, "message": ""}, "message"),
+        ("/groupchat/send", {"conversation": 1, "message": " \n\u2003"}, "message"),
+        ("/groupchat/send", {"conversation": 1, "message": "a\0b"}, "message"),
+        ("/groupchat/send", {"conversation": 1, "message": None}, "message"),
+        (
+            "/groupchat/send",
+            {"conversation": 1, "message": "x", "client_id": ""},
+            "client_id",
+        ),
+        (
+            "/groupchat/send",
+            {"conversation": 1, "message": "x", "client_id": "x" * 101},
+            "client_id",
+        ),
+        (
+            "/groupchat/send",
+            {"conversation": 1, "message": "x", "client_id": "a b"},
+            "client_id",
+        ),
+        ("/groupchat", {"members": []}, "name"),
+        ("/groupchat", {"name": "x" * 201}, "name"),
+        ("/groupchat", {"name": "x", "members": 7}, "members"),
+        ("/groupchat", {"name": "x", "members": ["1"]}, "members.0"),
+        ("/groupchat", {"name": "x", "members": [1, None]}, "members.1"),
+        ("/groupchat/1/members", {"user_ids": []}, "user_ids"),
+        ("/groupchat/1/members", {"user_ids": [-1]}, "user_ids.0"),
+        ("/devices", {"platform": "apns"}, "token"),
+        ("/devices", {"platform": "pager", "token": "x"}, "platform"),
+        ("/devices", {"platform": 7, "token": "x"}, "platform"),
+        ("/devices", {"platform": "apns", "token": ""}, "token"),
+        ("/devices", {"platform": "apns", "token": "a b"}, "token"),
+        ("/devices", {"platform": "apns", "token": "x" * 4097}, "token"),
+        ("/devices", {"platform": "fcm", "token": "x", "locale": "\n"}, "locale"),
+        (
+            "/devices",
+            {"platform": "fcm", "token": "x", "environment": "moon"},
+            "environment",
+        ),
+        ("/users", {"name": ""}, "name"),
+        ("/users", {"name": ["Ann"]}, "name"),
+    ],
+)
+def test_wrong_value_names_its_field(callers, path, body, field):
+    answer = callers[path].post(path, body)
+
+    assert (answer.status, answer.code) == (400, "invalid")
+    assert field in [p["field"] for p in answer.json["error"]["details"]["problems"]]
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_too_large_body_is_413(callers, path):
+    answer = callers[path].post(path, b" " * (4 * 1024 * 1024 + 1))
+
+    assert (answer.status, answer.code) == (413, "too_large")
+
+
+def test_ordinary_body_may_have_64_kib(ann, chat):
+    padded = b'{"conversation": 1, "message": "x"}'.ljust(BODY_LIMIT)
+
+    assert ann.client.post("/groupchat/send", padded).status == 201
+    assert ann.client.post("/groupchat/send", padded + b" ").status == 413
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "", "application/xml", "json", ";"])
+def test_other_content_types_are_415(ann, chat, kind):
+    answer = ann.client.request("POST", "/groupchat", b"{}", CONTENT_TYPE=kind)
+
+    assert (answer.status, answer.code) == (415, "unsupported_type")
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json; charset=utf-8", "Application/JSON", "application/json;"]
+)
+def test_json_may_come_with_parameters(ann, kind):
+    answer = ann.client.request(
+        "POST", "/groupchat", b'{"name": "x"}', CONTENT_TYPE=kind
+    )
+
+    assert answer.status == 201
+
+
+def test_short_body_is_noticed(ann):
+    answer = ann.client.request("POST", "/groupchat", b"{}", CONTENT_LENGTH="100")
+
+    assert (answer.status, answer.code) == (400, "bad_request")
+
+
+def test_body_of_unknown_length_is_read_where_the_host_marks_its_end(ann):
+    body = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
+    sent = io.BytesIO(b'{"name": "x"}')
+    marked = {**body, "wsgi.input": sent, "wsgi.input_terminated": True}
+
+    assert ann.client.request("POST", "/groupchat", b"", **marked).status == 201
+    assert ann.client.request("POST", "/groupchat", b"", **body).code == "bad_request"
+
+
+def test_body_without_an_end_is_413(ann):
+    endless = io.BytesIO(b" " * (5 * 1024 * 1024))
+    environ = {
+        "CONTENT_LENGTH": "",
+        "wsgi.input": endless,
+        "wsgi.input_terminated": True,
+    }
+
+    answer = ann.client.request("POST", "/groupchat", b"", **environ)
+
+    assert answer.status == 413
+    assert endless.tell() < 4.1 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/groupchat/",
+        "/groupchat/abc",
+        "/groupchat/-1",
+        "/groupchat/1.0",
+        "/groupchat/" + "9" * 5000,
+        "/groupchat/999999999999999999",
+        "/jobs/0",
+        "/jobs/%00",
+        "/jobs/1%0a",
+        "/%ff%fe",
+        "/gr%e2%82%ac",
+        "/../etc/passwd",
+        "/groupchat/1/messages/../../users",
+    ],
+)
+def test_other_addresses_are_404(ann, path):
+    answer = ann.client.get(path)
+
+    assert (answer.status, answer.code) == (404, "not_found")
+    assert answer.headers["content-type"] == "application/json"
+
+
+def test_other_methods_are_405_and_told_the_right_ones(ann):
+    answer = ann.client.put("/devices", {})
+
+    assert (answer.status, answer.code) == (405, "method_not_allowed")
+    assert set(answer.headers["allow"].split(",")) >= {"GET", "POST"}
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(
+    [
+        "name",
+        "members",
+        "conversation",
+        "message",
+        "client_id",
+        "user_ids",
+        "platform",
+        "token",
+        "app",
+        "environment",
+        "locale",
+    ]
+)
+HOUSE_IS_KEPT = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@HOUSE_IS_KEPT
+@given(
+    path=st.sampled_from(ENDPOINTS),
+    body=st.binary(max_size=200)
+    | ANY_JSON.map(lambda value: json.dumps(value).encode())
+    | st.dictionaries(FIELDS, ANY_JSON).map(lambda value: json.dumps(value).encode()),
+)
+def test_no_body_ends_in_a_500(callers, path, body):
+    answer = callers[path].post(path, body)
+
+    assert answer.status < 500
+    assert answer.json if answer.status < 400 else answer.code
+
+
+@HOUSE_IS_KEPT
+@given(token=st.text(st.characters(max_codepoint=255), max_size=60))
+def test_no_authorization_ends_in_a_500(house, token):
+    answer = house.nobody.request(
+        "GET", "/devices", HTTP_AUTHORIZATION=f"Bearer {token}"
+    )
+
+    assert (answer.status, answer.code) == (401, "unauthorized")

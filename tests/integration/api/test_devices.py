@@ -1,0 +1,105 @@
+"""POST, GET and DELETE /devices."""
+
+import threading
+
+TOKEN = {"platform": "apns", "token": "ab" * 32}
+
+
+def test_new_device_is_201_and_a_known_one_200(ann):
+    first = ann.client.post("/devices", TOKEN)
+    again = ann.client.post("/devices", TOKEN)
+
+    assert (first.status, again.status) == (201, 200)
+    assert first.json["id"] == again.json["id"]
+    assert again.json["registered_at"] > first.json["registered_at"]
+
+
+def test_every_field_is_kept(ann):
+    device = {
+        **TOKEN,
+        "app": "com.example.chat",
+        "environment": "sandbox",
+        "locale": "pt-BR",
+    }
+
+    ann.client.post("/devices", device)
+
+    (kept,) = ann.client.get("/devices").json["devices"]
+    assert {name: kept[name] for name in device} == device
+    assert kept["disabled_at"] is None
+
+
+def test_gcm_is_an_older_name_of_fcm(ann):
+    names = ["GCM", "gcm", "FCM", "fcm"]
+
+    answers = [
+        ann.client.post("/devices", {"platform": name, "token": "one"})
+        for name in names
+    ]
+
+    assert [answer.status for answer in answers] == [201, 200, 200, 200]
+    assert {answer.json["platform"] for answer in answers} == {"fcm"}
+
+
+def test_token_belongs_to_the_user_who_registered_it_last(ann, bob):
+    first = ann.client.post("/devices", TOKEN)
+    taken = bob.client.post("/devices", TOKEN)
+
+    assert (taken.status, taken.json["id"]) == (200, first.json["id"])
+    assert ann.client.get("/devices").json["devices"] == []
+    assert len(bob.client.get("/devices").json["devices"]) == 1
+
+
+def test_registering_again_enables_a_dead_device(house, ann):
+    from models.accounts import Device
+    from models.base import utc_now
+
+    device_id = ann.client.post("/devices", TOKEN).json["id"]
+    with house.store.write() as session:
+        device = session.get(Device, device_id)
+        device.disabled_at, device.reason = utc_now(), "Unregistered"
+
+    again = ann.client.post("/devices", TOKEN).json
+
+    assert (again["disabled_at"], again["reason"]) == (None, None)
+
+
+def test_same_token_on_two_platforms_is_two_devices(ann):
+    ann.client.post("/devices", {"platform": "apns", "token": "same"})
+    ann.client.post("/devices", {"platform": "fcm", "token": "same"})
+
+    assert len(ann.client.get("/devices").json["devices"]) == 2
+
+
+def test_token_registered_by_many_at_once_is_one_device(ann, bob):
+    ready = threading.Barrier(6)
+    answers = []
+
+    def register(who) -> None:
+        ready.wait(10)
+        answers.append(who.client.post("/devices", TOKEN))
+
+    threads = [threading.Thread(target=register, args=(w,)) for w in (ann, bob) * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert sorted(answer.status for answer in answers) == [200] * 5 + [201]
+    assert len({answer.json["id"] for answer in answers}) == 1
+
+
+def test_removed_device_is_gone(ann):
+    device_id = ann.client.post("/devices", TOKEN).json["id"]
+
+    assert ann.client.delete(f"/devices/{device_id}").status == 204
+
+    assert ann.client.get("/devices").json["devices"] == []
+    assert ann.client.delete(f"/devices/{device_id}").status == 404
+
+
+def test_nobody_removes_the_device_of_another(ann, bob):
+    device_id = ann.client.post("/devices", TOKEN).json["id"]
+
+    assert bob.client.delete(f"/devices/{device_id}").status == 404
+    assert len(ann.client.get("/devices").json["devices"]) == 1

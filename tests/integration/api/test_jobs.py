@@ -1,0 +1,37 @@
+"""GET /jobs/<id>."""
+
+
+def test_new_job_is_queued_and_its_devices_are_not_counted_yet(house, ann, chat):
+    url = house.say(ann, chat, "Noon?").json["job"]["url"]
+
+    job = ann.client.get(url).json
+
+    assert job.pop("created_at").endswith("Z")
+    assert job == {
+        "id": int(url.removeprefix("/jobs/")),
+        "state": "queued",
+        "total": None,
+        "accepted": 0,
+        "failed": 0,
+        "pending": None,
+        "started_at": None,
+        "finished_at": None,
+        "error": None,
+    }
+
+
+def test_job_is_shown_to_members_and_the_service_only(house, ann, bob, eve, chat):
+    url = house.say(ann, chat, "Noon?").json["job"]["url"]
+
+    statuses = [
+        client.get(url).status
+        for client in (ann.client, bob.client, house.service, eve.client, house.nobody)
+    ]
+
+    assert statuses == [200, 200, 200, 404, 401]
+
+
+def test_outsider_cannot_tell_a_job_from_none(house, ann, eve, chat):
+    url = house.say(ann, chat, "Noon?").json["job"]["url"]
+
+    assert eve.client.get(url).body == eve.client.get("/jobs/999999").body

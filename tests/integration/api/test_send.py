@@ -1,0 +1,124 @@
+"""POST /groupchat/send."""
+
+import threading
+
+from datastore import jobs
+from tests.support.house import House, User
+
+
+def test_message_is_answered_with_itself_its_conversation_and_its_job(house, ann, chat):
+    sent = house.say(ann, chat, "Noon?")
+
+    assert sent.status == 201
+    message, job = sent.json["message"], sent.json["job"]
+    assert (message["seq"], message["text"], message["sender"]) == (1, "Noon?", ann.id)
+    assert message["created_at"].endswith("Z")
+    assert sent.json["conversation"]["id"] == chat
+    assert sent.json["conversation"]["last_seq"] == 1
+    assert job["url"] == f"/jobs/{job['id']}"
+
+
+def test_dispatcher_is_told_once_and_after_the_commit(house: House, ann: User, chat):
+    seen = []
+
+    def look(job_id: int) -> None:
+        with house.store.read() as session:
+            seen.append(jobs.status(session, job_id))
+
+    house.dispatcher.dispatch = look
+    job = house.say(ann, chat, "Noon?").json["job"]
+
+    assert [(status.id, status.state) for status in seen] == [(job["id"], "queued")]
+
+
+def test_messages_of_a_conversation_are_numbered_without_gaps(house, ann, bob, chat):
+    other = house.chat(bob)
+
+    numbers = [house.say(who, chat, "hi").json["message"]["seq"] for who in (ann, bob)]
+    house.say(ann, chat, "   ")
+    numbers.append(house.say(ann, chat, "hi").json["message"]["seq"])
+
+    assert numbers == [1, 2, 3]
+    assert house.say(bob, other, "hi").json["message"]["seq"] == 1
+
+
+def test_same_client_id_gets_the_first_answer_and_no_second_push(house, ann, chat):
+    first = house.say(ann, chat, "Noon?", client_id="a-1")
+    again = house.say(ann, chat, "Noon?", client_id="a-1")
+
+    assert (first.status, again.status) == (201, 200)
+    assert again.json == first.json
+    assert house.dispatcher.job_ids == [first.json["job"]["id"]]
+
+
+def test_client_ids_belong_to_their_sender_and_conversation(house, ann, bob, chat):
+    other = house.chat(ann)
+
+    answers = [
+        house.say(ann, chat, "hi", client_id="1"),
+        house.say(bob, chat, "hi", client_id="1"),
+        house.say(ann, other, "hi", client_id="1"),
+        house.say(ann, chat, "hi", client_id="2"),
+    ]
+
+    assert [answer.status for answer in answers] == [201] * 4
+
+
+def test_client_id_posted_by_many_at_once_is_stored_once(house, ann, chat):
+    ready = threading.Barrier(8)
+    answers = []
+
+    def post() -> None:
+        ready.wait(10)
+        answers.append(house.say(ann, chat, "Noon?", client_id="once"))
+
+    threads = [threading.Thread(target=post) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert sorted(answer.status for answer in answers) == [200] * 7 + [201]
+    assert len({answer.body for answer in answers}) == 1
+    assert len(house.dispatcher.job_ids) == 1
+
+
+def test_messages_posted_at_once_all_get_numbers_of_their_own(house, ann, bob, chat):
+    ready = threading.Barrier(6)
+    answers = []
+
+    def post(who: User) -> None:
+        ready.wait(10)
+        answers.extend(house.say(who, chat, "hi") for _ in range(10))
+
+    threads = [threading.Thread(target=post, args=(w,)) for w in (ann, bob) * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    numbers = sorted(answer.json["message"]["seq"] for answer in answers)
+    assert numbers == list(range(1, 61))
+
+
+def test_text_arrives_as_it_was_written(house, ann, chat):
+    text = " Grüße 👩‍👩‍👧 \n\tzwei\u202eZeilen "
+
+    house.say(ann, chat, text)
+
+    kept = ann.client.get(f"/groupchat/{chat}/messages").json["messages"]
+    assert [message["text"] for message in kept] == [text]
+
+
+def test_text_may_have_4000_characters_and_no_more(house, ann, chat):
+    assert house.say(ann, chat, "ü" * 4000).status == 201
+    assert house.say(ann, chat, "ü" * 4001).code == "invalid"
+
+
+def test_outsider_and_unknown_conversation_look_the_same(house, eve, chat):
+    outside = house.say(eve, chat, "hi")
+    nowhere = house.say(eve, 10**9, "hi")
+
+    assert (outside.status, outside.code) == (404, "not_found")
+    assert outside.body == nowhere.body
+    assert house.dispatcher.job_ids == []

@@ -1,0 +1,112 @@
+"""`python server.py` as a process, over real HTTP."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.server import ROOT, Server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with Server(tmp_path_factory.mktemp("run")) as started:
+        yield started
+
+
+def test_message_goes_through_a_real_server(server):
+    ann_id, ann = server.user("Ann")
+    bob_id, bob = server.user("Bob")
+    chat = ann.post("/groupchat", {"name": "Lunch", "members": [bob_id]}).json
+
+    sent = ann.post("/groupchat/send", {"conversation": chat["id"], "message": "Noon?"})
+
+    assert sent.status == 201
+    page = bob.get(f"/groupchat/{chat['id']}/messages").json
+    assert [(m["sender"], m["text"]) for m in page["messages"]] == [(ann_id, "Noon?")]
+
+
+@pytest.mark.parametrize("path", ["/gr%e2%82%ac", "/%ff%fe", "/a%00b", "/%0d%0aX:1"])
+def test_strange_address_is_a_plain_404(server, path):
+    answer = server.client.get(path)
+
+    assert (answer.status, answer.code) == (404, "not_found")
+
+
+def test_chunked_body_is_read(server):
+    chunked = server.client.request(
+        "POST",
+        "/users",
+        iter([b'{"name"', b': "Ann"}']),
+    )
+
+    assert chunked.status == 201
+
+
+def test_too_large_body_is_413_over_the_wire(server):
+    answer = server.client.request("POST", "/users", b" " * 70_000)
+
+    assert (answer.status, answer.code) == (413, "too_large")
+
+
+def test_half_a_request_does_not_keep_others_waiting(server):
+    head = b"POST /users HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+    head += f"Authorization: Bearer {server.service_key}\r\n".encode()
+    head += b"Content-Type: application/json\r\n\r\n{"
+    halves = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(16)]
+    try:
+        for half in halves:
+            half.sendall(head)
+
+        assert server.client.get("/healthz").status == 200
+    finally:
+        for half in halves:
+            half.close()
+
+
+def test_taken_port_is_one_clear_line(server, tmp_path):
+    with Server(tmp_path, {"BOTTLEPOST_PORT": str(server.port)}, wait=False) as second:
+        status = second.process.wait(20)
+
+    assert status == 1
+    assert second.log().splitlines() == [
+        f"bottlepost: port {server.port} on 127.0.0.1: is taken by another program"
+    ]
+
+
+def test_wrong_setting_is_one_clear_line(tmp_path):
+    with Server(tmp_path, {"BOTTLEPOST_WORKERS": "many"}, wait=False) as wrong:
+        status = wrong.process.wait(20)
+
+    assert status == 2
+    (line,) = wrong.log().splitlines()
+    assert "BOTTLEPOST_WORKERS" in line
+
+
+def test_server_ends_when_it_is_asked_to(tmp_path):
+    server = Server(tmp_path)
+
+    assert server.stop() == 0
+    assert "Traceback" not in server.log()
+
+
+def test_factory_makes_an_application_from_the_environment(tmp_path):
+    code = "import server; print(type(server.create_app()).__name__)"
+    environment = {
+        "PYTHONPATH": str(ROOT),
+        "BOTTLEPOST_RUN_DIR": str(tmp_path),
+        "BOTTLEPOST_SERVICE_KEY": "k" * 16,
+    }
+
+    made = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (made.returncode, made.stdout.strip()) == (0, "Bottle"), made.stderr

@@ -1,0 +1,63 @@
+"""When something of ours is broken."""
+
+import pytest
+
+import api
+from datastore import Datastore
+from tests.support.dispatcher import RecordingDispatcher
+from tests.support.wsgi import WsgiClient
+
+
+def broken(store_url: str) -> WsgiClient:
+    app = api.build(
+        store=Datastore(store_url),
+        dispatcher=RecordingDispatcher(),
+        service_key="k" * 16,
+    )
+    return WsgiClient(app, "k" * 16)
+
+
+def test_database_without_tables_is_not_ready(tmp_path):
+    client = broken(f"sqlite:///{tmp_path}/empty.db")
+
+    answer = client.get("/readyz")
+
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert client.get("/healthz").status == 200
+
+
+def test_database_that_cannot_be_opened_is_503(tmp_path):
+    client = broken(f"sqlite:///{tmp_path}")
+
+    assert client.get("/readyz").status == 503
+
+
+@pytest.mark.parametrize("failing", ["dispatch"])
+def test_defect_is_answered_with_its_number_and_logged_with_its_traceback(
+    house, ann, chat, caplog, failing
+):
+    def fail(job_id: int) -> None:
+        raise RuntimeError("the secret inside")
+
+    setattr(house.dispatcher, failing, fail)
+    answer = house.say(ann, chat, "hello")
+
+    assert (answer.status, answer.code) == (500, "internal_error")
+    incident = answer.json["error"]["details"]["incident"]
+    assert b"secret" not in answer.body
+    assert b"Traceback" not in answer.body
+    assert incident in caplog.text
+    assert "the secret inside" in caplog.text
+
+
+def test_token_is_not_kept_in_clear(house, ann):
+    from sqlalchemy import select
+
+    from models.accounts import ApiToken
+
+    with house.store.read() as session:
+        (row,) = session.scalars(select(ApiToken))
+
+    assert ann.client.token not in row.token_hash
+    assert len(row.token_hash) == 64

@@ -1,0 +1,61 @@
+"""Every route by every kind of caller."""
+
+import pytest
+
+# Method, path, body; then no token, outsider, member, owner, service.
+TABLE = [
+    ("POST", "/groupchat/send", {"conversation": 1, "message": "x"},
+     401, 404, 201, 201, 403),
+    ("GET", "/groupchat/1/messages", None, 401, 404, 200, 200, 403),
+    ("POST", "/groupchat", {"name": "x"}, 401, 201, 201, 201, 403),
+    ("GET", "/groupchat/1", None, 401, 404, 200, 200, 200),
+    ("GET", "/groupchat/1/members", None, 401, 404, 200, 200, 200),
+    ("POST", "/groupchat/1/members", {"user_ids": [1]}, 401, 404, 403, 200, 200),
+    ("DELETE", "/groupchat/1/members/1", None, 401, 404, 403, 204, 204),
+    ("DELETE", "/groupchat/1/members/2", None, 401, 404, 204, 204, 204),
+    ("GET", "/jobs/1", None, 401, 404, 200, 200, 200),
+    ("POST", "/devices", {"platform": "fcm", "token": "x"}, 401, 201, 201, 201, 403),
+    ("GET", "/devices", None, 401, 200, 200, 200, 403),
+    ("DELETE", "/devices/1", None, 401, 404, 404, 204, 403),
+    ("POST", "/users", {"name": "x"}, 401, 403, 403, 403, 201),
+    ("POST", "/users/1/tokens", {}, 401, 403, 403, 403, 201),
+    ("GET", "/healthz", None, 200, 200, 200, 200, 200),
+    ("GET", "/readyz", None, 200, 200, 200, 200, 200),
+]  # fmt: skip
+CALLERS = ["nobody", "outsider", "member", "owner", "service"]
+
+
+@pytest.fixture
+def clients(house, ann, bob, eve, chat):
+    """Ann (1) owns chat 1, in which Bob (2) is, and has device 1 and job 1."""
+    ann.client.post("/devices", {"platform": "apns", "token": "of-ann"})
+    house.say(ann, chat, "hello")
+    people = [house.nobody, eve.client, bob.client, ann.client, house.service]
+    return dict(zip(CALLERS, people, strict=True))
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row[0]} {row[1]}")
+def test_caller_gets_what_the_table_says(clients, row, caller):
+    method, path, body, *statuses = row
+
+    answer = clients[caller].request(method, path, body)
+
+    assert answer.status == statuses[CALLERS.index(caller)], answer.body
+    if answer.status == 401:
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_table_knows_every_route():
+    import api
+
+    def shape(path: str) -> list[str]:
+        return [
+            "#" if part.isdigit() or part.startswith("<") else part
+            for part in path.split("/")
+        ]
+
+    known = {(method, *shape(path)) for method, path, *_ in TABLE}
+    routes = {(route.method, *shape(route.path)) for route in api.ROUTES}
+
+    assert routes == known
