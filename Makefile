@@ -29,10 +29,10 @@ test: $(VENV)/.installed-dev  ## Run every test (minutes)
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.installed-dev  ## Lint, format, types, import arrows, unit tests (seconds)
-	@$(BIN)/ruff check --quiet .
-	@$(BIN)/ruff format --quiet --check . \
+	@$(BIN)/python -m ruff check --quiet .
+	@$(BIN)/python -m ruff format --quiet --check . \
 	  || { echo "Not formatted: run $(BIN)/ruff format ."; exit 1; }
-	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m mypy --no-error-summary
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
 
 bench: $(VENV)/.installed-dev  ## Run the benchmarks and print their tables

@@ -69,10 +69,10 @@ ARROWS: dict[str, set[str]] = {
     "engine": {"channels", "outcome", "datastore", "models", "config"},
     # The watchdog and the last look ask the outbox themselves.
     "process": {"engine", "datastore", "models", "config"},
-    "dispatchers": {"process", "engine", "datastore", "config"},
+    "dispatchers": {"process", "datastore", "config"},
     # Of the dispatchers only the protocol; see the test below.
     "api": {"dispatchers", "datastore", "models"},
-    "server": {"api", "dispatchers", "process", "engine", "datastore", "config"},
+    "server": {"api", "dispatchers", "datastore", "config"},
     "sandbox": set(),
     "demo": set(),
     "notifier": set(),

@@ -1,0 +1,100 @@
+"""`make run` shows a message become pushes, and leaves nothing behind but its data."""
+
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.support import curl
+from tests.support.demo import Demo
+from tests.support.wait import until
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    return tmp_path / "var"
+
+
+def test_the_printed_commands_show_a_message_become_pushes(run_dir: Path) -> None:
+    with Demo(run_dir) as demo:
+        post, inbox, job = demo.commands()
+
+        sent = curl.run(post)
+
+        assert (sent["message"]["seq"], sent["conversation"]["id"]) == (1, 1)
+        assert sent["job"]["url"] in job
+        until(lambda: curl.run(job)["state"] == "completed", what="for the job")
+        assert curl.run(job)["accepted"] == curl.run(job)["total"] == 3
+        pushes = curl.run(inbox)
+        assert sorted(push["platform"] for push in pushes) == ["apns", "fcm", "fcm"]
+        assert len({push["token"] for push in pushes}) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_all_of_it(run_dir: Path, number: int) -> None:
+    with Demo(run_dir) as demo:
+        post, _, job = demo.commands()
+        # So that there is a warm PushProcess to be stopped, too.
+        curl.run(post)
+        until(lambda: curl.run(job)["state"] == "completed", what="for the job")
+
+        status = demo.stop(number)
+
+        assert (status, demo.processes()) == (0, [])
+        assert demo.printed.endswith("Stopped.\n")
+
+
+def test_a_second_run_finds_its_data(run_dir: Path) -> None:
+    with Demo(run_dir) as demo:
+        first = demo.commands()
+        curl.run(first[0])
+
+    with Demo(run_dir, **demo.settings) as demo:
+        second = demo.commands()
+
+        assert second == first
+        assert curl.run(second[0])["message"]["seq"] == 2
+
+
+def test_a_database_that_was_deleted_is_made_anew(run_dir: Path) -> None:
+    with Demo(run_dir) as demo:
+        demo.commands()
+    for file in run_dir.glob("bottlepost.db*"):
+        file.unlink()
+
+    with Demo(run_dir) as demo:
+        post, *_ = demo.commands()
+
+        assert curl.run(post)["message"]["seq"] == 1
+
+
+@pytest.mark.parametrize("variable", ["BOTTLEPOST_PORT", "BOTTLEPOST_SANDBOX_PORT"])
+def test_a_taken_port_is_told_in_a_line(run_dir: Path, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+
+        with Demo(run_dir, **{variable: port}) as demo:
+            assert demo.wait() == 1
+
+    assert demo.printed.count("\n") == 1
+    assert port in demo.printed
+    assert variable in demo.printed
+    assert not run_dir.exists()
+
+
+def test_a_server_that_cannot_start_is_reported_with_its_words(run_dir: Path) -> None:
+    with Demo(run_dir, BOTTLEPOST_DISPATCHER="pigeon") as demo:
+        assert demo.wait() == 1
+
+    assert "The server ended" in demo.printed
+    assert "BOTTLEPOST_DISPATCHER must be one of" in demo.printed
+    assert demo.processes() == []
+
+
+def test_the_secrets_of_a_run_are_for_their_owner_only(run_dir: Path) -> None:
+    with Demo(run_dir) as demo:
+        demo.commands()
+
+    secrets = [run_dir / "service-key", run_dir / "demo.json"]
+    assert [file.stat().st_mode & 0o777 for file in secrets] == [0o600, 0o600]
