@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from notifier.http2 import headers
 from notifier.http2.batch import Batch
-from notifier.http2.dial import route
+from notifier.http2.dial import Resolve, route
 from notifier.http2.messages import Head, Request, Response
 from notifier.http2.pool import Pool
 
@@ -14,7 +14,8 @@ class Client:
     """Sends requests to one origin over as few connections as will do.
 
     Made, used and closed on one event loop; `send` may be called many times at once.
-    The TLS context is set to negotiate HTTP/2.
+    The TLS context is set to negotiate HTTP/2. `resolve` looks up the host at each
+    new connection, for those who may not connect to just any address.
     """
 
     def __init__(
@@ -28,8 +29,9 @@ class Client:
         connect_timeout_s: float = 10,
         idle_ping_s: float = 60,
         proxy_url: str | None = None,
+        resolve: Resolve | None = None,
     ) -> None:
-        self._route = route(url, tls, proxy_url)
+        self._route = route(url, tls, proxy_url, resolve)
         self._pool = Pool(
             self._route,
             max_connections=max_connections,

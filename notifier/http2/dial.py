@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -12,7 +12,12 @@ from notifier.http2.connection import Connection
 
 # A second address is tried when the first is silent for so long (RFC 8305).
 _HAPPY_EYEBALLS_S = 0.25
+# Addresses that were looked up for us are tried one after the other.
+_NEXT_ADDRESS_S = 2.0
 _LARGEST_PROXY_ANSWER = 16_384
+
+# Host and port to the addresses to connect to; may raise OSError or ChannelDown.
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +28,8 @@ class Route:
     port: int
     tls: ssl.SSLContext
     proxy: SplitResult | None = None
+    # None: the system's own way.
+    resolve: Resolve | None = None
 
     @property
     def authority(self) -> str:
@@ -30,7 +37,12 @@ class Route:
         return host if self.port == 443 else f"{host}:{self.port}"
 
 
-def route(url: str, tls: ssl.SSLContext, proxy_url: str | None) -> Route:
+def route(
+    url: str,
+    tls: ssl.SSLContext,
+    proxy_url: str | None,
+    resolve: Resolve | None = None,
+) -> Route:
     """Read the addresses; ValueError says what is wrong with them."""
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/"):
@@ -41,7 +53,7 @@ def route(url: str, tls: ssl.SSLContext, proxy_url: str | None) -> Route:
         raise ValueError("the proxy's address must be http://[user:password@]host:port")
     tls.set_alpn_protocols(["h2"])
     port = parts.port or 443
-    return Route(host=parts.hostname, port=port, tls=tls, proxy=proxy)
+    return Route(host=parts.hostname, port=port, tls=tls, proxy=proxy, resolve=resolve)
 
 
 async def dial(route: Route, make: Callable[[], Connection]) -> Connection:
@@ -66,13 +78,34 @@ async def dial(route: Route, make: Callable[[], Connection]) -> Connection:
 
 
 async def _directly(route: Route, connection: Connection) -> asyncio.BaseTransport:
+    if route.resolve is None:
+        return await _connect(route, connection, route.host)
+    addresses = await route.resolve(route.host, route.port)
+    for address in addresses[:-1]:
+        try:
+            async with asyncio.timeout(_NEXT_ADDRESS_S):
+                return await _connect(route, connection, address)
+        except OSError:
+            # Silent or refusing: a host's addresses are as good as each other.
+            continue
+    return await _connect(route, connection, addresses[-1])
+
+
+async def _connect(
+    route: Route, connection: Connection, host: str
+) -> asyncio.BaseTransport:
     loop = asyncio.get_running_loop()
     pace: dict[str, Any] = {}
     if isinstance(loop, asyncio.BaseEventLoop):
         # uvloop does not know it.
         pace["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_S
     transport, _ = await loop.create_connection(
-        lambda: connection, route.host, route.port, ssl=route.tls, **pace
+        lambda: connection,
+        host,
+        route.port,
+        ssl=route.tls,
+        server_hostname=route.host,
+        **pace,
     )
     return transport
 
