@@ -83,6 +83,8 @@ class Channel(Protocol):
 REGISTRY = {
     "apns": "notifier.channels.apns",
     "fcm": "notifier.channels.fcm",
+    "webpush": "notifier.channels.webpush",
+    "email": "notifier.channels.email",
 }
 # Older names of platforms; the API stores the new ones.
 ALIASES = {"gcm": "fcm"}

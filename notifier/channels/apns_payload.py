@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
-from models.pushes import Note, Target
+from models.pushes import READ, WITHDRAW, Note, Target
 from notifier.channels import identity
 from notifier.channels.apns_library import (
     MAX_PAYLOAD_SIZE,
@@ -22,15 +22,17 @@ RESERVED_KEYS = frozenset({"aps", identity.KEY})
 # Unread messages on the icon: room for so many digits is kept.
 BADGE_DIGITS = 10
 
+Custom = Mapping[str, object]
+
 _is_plain = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
 
 
 class Rendered(NamedTuple):
     """What all pushes of a job have in common."""
 
-    # The payload around the badge; a silent push has none and no second part.
+    # The payload around the badge.
     before: bytes
-    after: bytes | None
+    after: bytes
     # The job's header fields and the beginning of each push's apns-id.
     fields: bytes
     push_type: str
@@ -38,12 +40,9 @@ class Rendered(NamedTuple):
 
     def request(self, target: Target) -> Request:
         """The push to one device; on the hot path."""
-        body = self.before
-        if self.after is not None:
-            body = b"%b%d%b" % (body, target.badge, self.after)
         token = target.token if _is_plain(target.token) else quote(target.token, "")
         return Request(
-            body,
+            b"%b%d%b" % (self.before, target.badge, self.after),
             b"/3/device/" + token.encode(),
             self.fields + identity.device_digits(target.device_id),
         )
@@ -54,24 +53,23 @@ def render(note: Note) -> Rendered:
     if reserved := RESERVED_KEYS & note.data.keys():
         raise ValueError(f"the data key {min(reserved)!r} is reserved with APNs")
     custom: dict[str, object] = {clean(k): clean(v) for k, v in note.data.items()}
-    custom[identity.KEY] = identity.reference(note)
-    if note.silent:
-        # Apple refuses background pushes with an alert, a badge or a sound, and those
-        # with a priority of 10.
-        payload = _json(Payload(content_available=True, custom=custom).dict())
-        if len(payload) > MAX_PAYLOAD_SIZE:
-            raise ValueError("the data of the message is too long for a push")
+    badge = Hole()
+    kind, priority = NotificationType.Alert, NotificationPriority.Immediate
+    if note.kind == READ:
+        # To Apple a badge is an alert, though one that can wait.
+        priority = NotificationPriority.Delayed
+        document = _read(note, custom, badge)
+    elif note.silent or note.kind == WITHDRAW:
+        # Apple refuses background pushes that are urgent.
         kind, priority = NotificationType.Background, NotificationPriority.Delayed
-        before, after = payload, None
+        document = _background(note, custom, badge)
     else:
-        before, after = _alert(note, custom)
-        kind, priority = NotificationType.Alert, NotificationPriority.Immediate
+        document = _alert(note, custom, badge)
+    before, after = badge.split(document)
     return Rendered(before, after, _fields(note), kind.value, priority.value)
 
 
-def _alert(note: Note, custom: Mapping[str, object]) -> tuple[bytes, bytes]:
-    badge = Hole()
-
+def _alert(note: Note, custom: Custom, badge: Hole) -> bytes:
     def with_text(text: str) -> bytes:
         alert = PayloadAlert(
             title=clean(note.sender_name),
@@ -82,17 +80,33 @@ def _alert(note: Note, custom: Mapping[str, object]) -> tuple[bytes, bytes]:
             alert=alert,
             badge=badge.mark,
             sound="default",
-            custom=custom,
+            custom={**custom, identity.KEY: identity.reference(note)},
             thread_id=f"chat-{note.chat_id}",
         )
         return _json(payload.dict())
 
+    return _fit(with_text, clean(note.text), badge)
+
+
+def _background(note: Note, custom: Custom, badge: Hole) -> bytes:
+    """Apple allows nothing to be shown here: the app is told the badge as data."""
+    told = {**identity.reference(note), "badge": badge.mark}
+    payload = Payload(content_available=True, custom={**custom, identity.KEY: told})
+    return _fit(lambda text: _json(payload.dict()), "", badge)
+
+
+def _read(note: Note, custom: Custom, badge: Hole) -> bytes:
+    told = {**custom, identity.KEY: identity.reference(note)}
+    payload = Payload(badge=badge.mark, custom=told)
+    return _fit(lambda text: _json(payload.dict()), "", badge)
+
+
+def _fit(render: Callable[[str], bytes], text: str, badge: Hole) -> bytes:
     # The mark and its quotes stand where the digits will.
-    limit = MAX_PAYLOAD_SIZE + len(badge.mark) + 2 - BADGE_DIGITS
-    return badge.split(fit(with_text, clean(note.text), limit))
+    return fit(render, text, MAX_PAYLOAD_SIZE + len(badge.mark) + 2 - BADGE_DIGITS)
 
 
-def _json(payload: Mapping[str, object]) -> bytes:
+def _json(payload: Custom) -> bytes:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 

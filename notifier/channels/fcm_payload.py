@@ -1,37 +1,37 @@
 """A message as FCM wants it: rendered once, completed for each device."""
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pyfcm import FCMNotification
 
 from models.base import utc_now
-from models.pushes import Note, Target
+from models.pushes import MESSAGE, Note, Target
 from notifier.channels import identity
 from notifier.channels.splice import Hole, clean, fit, json_string
 from notifier.http2 import Request
 
 MAX_PAYLOAD_SIZE = 4096
-# Whether the token counts is not said anywhere; they have had up to some 200 bytes.
-TOKEN_ROOM = 256
+# Whether the token counts is not said anywhere, so we leave room for it and the badge.
+TOKEN_ROOM = 300
 MAX_TTL_S = 2_419_200
 RESERVED_KEYS = frozenset({"from", "message_type", identity.KEY})
 RESERVED_BEGINNINGS = ("google", "gcm")
+
+# Arguments of pyfcm's parse_payload.
+Content = dict[str, Any]
 
 
 class Rendered(NamedTuple):
     """The message around the badge and the token of a device."""
 
     before: bytes
-    # What stands between badge and token; a silent message has no badge.
-    between: bytes | None
+    between: bytes
     after: bytes
 
     def request(self, target: Target) -> Request:
         """The push to one device; on the hot path."""
         token = json_string(target.token).encode()
-        if self.between is None:
-            return Request(b"%b%b%b" % (self.before, token, self.after))
         return Request(
             b"%b%d%b%b%b" % (self.before, target.badge, self.between, token, self.after)
         )
@@ -48,53 +48,73 @@ class Renderer:
 
     def render(self, note: Note) -> Rendered:
         """Raises ValueError when no push can be made of this note."""
-        data = _data(note)
-        token, badge = Hole(), Hole()
-        limit = MAX_PAYLOAD_SIZE - TOKEN_ROOM + 2 * (len(token.mark) + 2)
+        _check_keys(note)
+        is_shown = note.kind == MESSAGE and not note.silent
+        # pyfcm sorts the keys, so the badge is always found before the token.
+        badge, token = Hole(), Hole()
+        content = _notification(note, badge) if is_shown else _data_only(note, badge)
 
         def with_text(text: str) -> bytes:
-            shown = {} if note.silent else _shown(note, text)
+            shown = {"notification_title": clean(note.sender_name)} if is_shown else {}
+            if text:
+                shown["notification_body"] = text
             document: bytes = self._pyfcm.parse_payload(
-                fcm_token=token.mark,
-                data_payload=data,
-                android_config=_android(note, badge),
-                **shown,
+                fcm_token=token.mark, **content, **shown
             )
             return document
 
-        text = "" if note.silent else clean(note.text)
-        document = fit(with_text, text, limit)
-        before, after = token.split(document)
-        if note.silent:
-            return Rendered(before, None, after)
-        before, between = badge.split(before)
+        limit = MAX_PAYLOAD_SIZE - TOKEN_ROOM + len(token.mark) + len(badge.mark)
+        document = fit(with_text, clean(note.text) if is_shown else "", limit)
+        start, after = token.split(document)
+        before, between = badge.split(start)
         return Rendered(before, between, after)
 
 
-def _shown(note: Note, text: str) -> dict[str, str]:
-    return {
-        "notification_title": clean(note.sender_name),
-        "notification_body": text,
-    }
-
-
-def _data(note: Note) -> dict[str, str]:
+def _check_keys(note: Note) -> None:
     for key in note.data:
         if key in RESERVED_KEYS or key.startswith(RESERVED_BEGINNINGS):
             raise ValueError(f"the data key {key!r} is reserved with FCM")
-    data = {clean(k): clean(v) for k, v in note.data.items()}
-    # FCM takes strings only.
-    data[identity.KEY] = json.dumps(identity.reference(note), separators=(",", ":"))
-    return data
 
 
-def _android(note: Note, badge: Hole) -> dict[str, object]:
-    """No collapse_key: notifications ignore it, and of silent messages a phone that is
-    away would get no more than four. What replaces an earlier try is the tag.
+def _notification(note: Note, badge: Hole) -> Content:
+    """What Android shows by itself.
+
+    No collapse_key: notifications ignore it. What replaces an earlier try is the tag.
     """
+    shown = {"tag": identity.tag(note), "notification_count": badge.mark}
+    return {
+        "data_payload": _data(note, _json(identity.reference(note))),
+        "android_config": {
+            "priority": "high",
+            "ttl": _ttl(note),
+            "notification": shown,
+        },
+    }
+
+
+def _data_only(note: Note, badge: Hole) -> Content:
+    """What is for the app alone; it is told the badge, and the tag it may cancel.
+
+    No collapse_key: a phone that is away would get no more than four of them.
+    """
+    told = _json({**identity.reference(note), "tag": identity.tag(note)})
+    with_badge = f'{told[:-1]},"badge":{badge.mark}}}'
+    return {
+        "data_payload": _data(note, with_badge),
+        "android_config": {"priority": "normal", "ttl": _ttl(note)},
+    }
+
+
+def _data(note: Note, told: str) -> dict[str, str]:
+    """FCM takes strings only."""
+    data = {clean(k): clean(v) for k, v in note.data.items()}
+    return {**data, identity.KEY: told}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _ttl(note: Note) -> str:
     left_s = int((note.expires_at - utc_now()).total_seconds())
-    ttl = f"{min(max(left_s, 0), MAX_TTL_S)}s"
-    if note.silent:
-        return {"priority": "normal", "ttl": ttl}
-    notification = {"tag": identity.tag(note), "notification_count": badge.mark}
-    return {"priority": "high", "ttl": ttl, "notification": notification}
+    return f"{min(max(left_s, 0), MAX_TTL_S)}s"

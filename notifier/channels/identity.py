@@ -2,33 +2,40 @@
 
 import hashlib
 
-from models.pushes import Note
+from models.pushes import MESSAGE, READ, Note
 
-# Under this key the app finds which message a push is about.
+# Under this key the app finds what a push is about.
 KEY = "bottlepost"
 
 
 def tag(note: Note) -> str:
-    """What makes a phone replace an earlier notification of the same message."""
+    """What makes a phone replace an earlier notification by a later one.
+
+    A message's withdrawal has the message's own tag; of the news that a conversation
+    has been read, only the last is of interest.
+    """
+    if note.kind == READ:
+        return f"read-{note.chat_id}"
     return f"message-{note.message_id}"
 
 
-def reference(note: Note) -> dict[str, int]:
-    """Where the app finds the message."""
-    return {
+def reference(note: Note) -> dict[str, int | str]:
+    """Where the app finds the message, and what it is to do unless it is to show it."""
+    place: dict[str, int | str] = {
         "conversation": note.chat_id,
         "message": note.message_id,
         "seq": note.seq,
     }
+    return place if note.kind == MESSAGE else {"kind": note.kind, **place}
 
 
 def push_ids(note: Note) -> str:
-    """All but the last 12 hexadecimal digits of the message's UUIDs.
+    """All but the last 12 hexadecimal digits of the UUIDs of a note's pushes.
 
     The device's number makes the rest, so that one push has one id in every try. Like
     a version 8 UUID (RFC 9562), whose bits are the application's own.
     """
-    digest = hashlib.sha256(b"bottlepost message %d" % note.message_id).hexdigest()
+    digest = hashlib.sha256(f"{note.kind} {note.message_id}".encode()).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-8{digest[12:15]}-8{digest[15:18]}-"
 
 

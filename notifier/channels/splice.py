@@ -22,8 +22,11 @@ class Hole:
         self.mark = secrets.token_hex(16)
 
     def split(self, document: bytes) -> tuple[bytes, bytes]:
-        """What comes before and after the hole, the mark's quotes taken away too."""
-        before, _, after = document.partition(b'"%b"' % self.mark.encode())
+        """What comes before and after the hole; quotes around it go with it."""
+        mark = self.mark.encode()
+        before, found, after = document.partition(b'"%b"' % mark)
+        if not found:
+            before, _, after = document.partition(mark)
         return before, after
 
 

@@ -9,6 +9,7 @@ from hpack import Decoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.pushes import MESSAGE, READ, WITHDRAW
 from notifier.channels import apns_payload
 from notifier.http2 import Request
 from tests.support.pushes import EXPIRES_AT, make_note, make_target
@@ -60,9 +61,49 @@ def test_a_silent_push_has_nothing_to_show_and_is_in_no_hurry() -> None:
     assert (rendered.push_type, rendered.priority) == ("background", "5")
     assert payload_of(rendered.request(make_target(badge=4))) == {
         "aps": {"content-available": 1},
-        "bottlepost": {"conversation": 3, "message": 7, "seq": 5},
+        "bottlepost": {"conversation": 3, "message": 7, "seq": 5, "badge": 4},
         "colour": "red",
     }
+
+
+def test_a_withdrawal_tells_the_app_which_notification_to_take_away() -> None:
+    note = make_note(kind=WITHDRAW)
+    rendered = apns_payload.render(note)
+    request = rendered.request(make_target(badge=1))
+
+    assert (rendered.push_type, rendered.priority) == ("background", "5")
+    assert payload_of(request) == {
+        "aps": {"content-available": 1},
+        "bottlepost": {
+            "kind": "withdraw",
+            "conversation": 3,
+            "message": 7,
+            "seq": 5,
+            "badge": 1,
+        },
+    }
+    assert fields_of(request)["apns-collapse-id"] == "message-7"
+
+
+def test_a_conversation_that_was_read_corrects_the_badge_without_a_sound() -> None:
+    rendered = apns_payload.render(make_note(kind=READ))
+    request = rendered.request(make_target(badge=0))
+
+    assert (rendered.push_type, rendered.priority) == ("alert", "5")
+    assert payload_of(request)["aps"] == {"badge": 0}
+    assert payload_of(request)["bottlepost"]["kind"] == "read"
+    assert fields_of(request)["apns-collapse-id"] == "read-3"
+
+
+def test_a_message_and_its_withdrawal_are_different_pushes() -> None:
+    ids = {
+        fields_of(apns_payload.render(make_note(kind=kind)).request(make_target()))[
+            "apns-id"
+        ]
+        for kind in (MESSAGE, WITHDRAW, READ)
+    }
+
+    assert len(ids) == 3
 
 
 def test_header_fields_carry_the_job_and_the_push() -> None:

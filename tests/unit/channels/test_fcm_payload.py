@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.base import utc_now
-from models.pushes import Note, Target
+from models.pushes import READ, WITHDRAW, Note, Target
 from notifier.channels.fcm_payload import Renderer
 from tests.support.pushes import make_note, make_target
 
@@ -49,13 +49,24 @@ def test_a_notification_says_who_and_what() -> None:
     }
 
 
-def test_a_silent_push_is_data_only() -> None:
-    message = message_of(make_note(silent=True), make_target())
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"silent": True}, {"tag": "message-7"}),
+        ({"kind": WITHDRAW}, {"kind": "withdraw", "tag": "message-7"}),
+        ({"kind": READ}, {"kind": "read", "tag": "read-3"}),
+    ],
+)
+def test_what_is_not_shown_is_data_for_the_app(
+    changes: dict[str, Any], told: dict[str, str]
+) -> None:
+    message = message_of(make_note(**changes), make_target(badge=4))
 
-    assert "notification" not in message
+    assert message.keys() == {"token", "data", "android"}
+    assert message["android"].keys() == {"priority", "ttl"}
     assert message["android"]["priority"] == "normal"
-    assert "notification" not in message["android"]
-    assert json.loads(message["data"]["bottlepost"])["message"] == 7
+    place = {"conversation": 3, "message": 7, "seq": 5, "badge": 4}
+    assert json.loads(message["data"]["bottlepost"]) == place | told
 
 
 @pytest.mark.parametrize(("days", "ttl"), [(90, "2419200s"), (-1, "0s")])
@@ -80,7 +91,7 @@ def test_text_is_cut_so_that_the_message_fits_with_a_long_token() -> None:
     request = render(note).request(make_target(1, "t" * 240))
 
     body = json.loads(request.body)["message"]["notification"]["body"]
-    assert 4000 <= len(request.body) <= 4096
+    assert 3950 <= len(request.body) <= 4096
     assert body == "🚢" * (len(body) - 1) + "…"
 
 
@@ -113,6 +124,8 @@ def test_any_token_any_text_and_any_data_arrive(
 
     assert message["token"] == token
     assert {key: message["data"][key] for key in data} == data
+    told = json.loads(message["data"]["bottlepost"])
+    assert told.get("badge", badge) == badge
     if not silent:
         shown = message["notification"].get("body", "")
         assert message["android"]["notification"]["notification_count"] == badge
