@@ -83,7 +83,6 @@ class Slots:
                 "BOTTLEPOST_RUN_DIR",
                 f"is {excess} bytes too long for the Unix sockets in it: {run_dir}",
             )
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._addresses = [str(self._socket_path(k)) for k in range(count)]
         self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sender.setblocking(False)
@@ -163,6 +162,7 @@ class Slots:
 
 
 def _try_lock(path: Path) -> int | None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

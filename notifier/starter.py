@@ -84,8 +84,7 @@ class Starter:
         while not self._closing.is_set():
             self._wait()
             if self._asked and time.monotonic() >= self._not_before:
-                self._asked = False
-                self._bring_up()
+                self._try_to_bring_up()
 
     def _warm_up(self) -> None:
         try:
@@ -104,6 +103,15 @@ class Starter:
             elif isinstance(ready, int):
                 self._see_end(ready)
 
+    def _try_to_bring_up(self) -> None:
+        self._asked = False
+        try:
+            self._bring_up()
+        except (OSError, EOFError) as problem:
+            log.error("cannot start a PushProcess: %s", problem)
+            self._asked = True
+            self._pause_after_crash(lived_s=0.0)
+
     def _bring_up(self) -> None:
         """Start a process unless one takes the news after all."""
         deadline = time.monotonic() + START_S
@@ -119,12 +127,7 @@ class Starter:
 
     def _start(self, deadline: float) -> None:
         process = self._make()
-        try:
-            process.start()
-        except (OSError, EOFError) as problem:
-            log.error("cannot start a PushProcess: %s", problem)
-            self._pause_after_crash(lived_s=0.0)
-            return
+        process.start()
         self._children[process.sentinel] = process, time.monotonic()
         # It is up when it takes news. If it ends instead, there was no free slot, and
         # the owners of the slots look at the outbox after us; or it crashed.
@@ -149,8 +152,7 @@ class Starter:
         self._on_end()
 
     def _pause_after_crash(self, lived_s: float) -> None:
-        """Replace it at once, but not again and again at full speed."""
+        """The first successor comes at once, but not one after the other."""
         self._crashes = 1 if lived_s >= HEALTHY_S else self._crashes + 1
         pause_s = min(0.25 * 2 ** (self._crashes - 1), LONGEST_PAUSE_S)
         self._not_before = time.monotonic() + (0 if self._crashes == 1 else pause_s)
-        self._asked = True

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +14,17 @@ from config import Settings
 from datastore import Datastore, outbox
 from models.base import utc_now
 from models.pushes import COMPLETED, PushJob
+
+
+class CrashingEngines:
+    """Builds none until `healed` exists: its process ends, and leaves a time behind."""
+
+    def __call__(self, settings: Settings, *, owner: str) -> "FakeEngine":
+        if (settings.run_dir / "healed").exists():
+            return FakeEngine(settings, owner, room=64)
+        with (settings.run_dir / "crashes").open("a") as crashes:
+            crashes.write(f"{time.monotonic()}\n")
+        os._exit(3)
 
 
 @dataclass(frozen=True)

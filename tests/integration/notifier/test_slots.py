@@ -103,8 +103,8 @@ def test_the_socket_of_a_killed_process_is_nobody_and_is_replaced(slots: Slots) 
 
 def test_a_signature_without_an_owner_is_abandoned(slots: Slots) -> None:
     killed, living = slots.take(), slots.take()
-    killed.sign("host:1:dead")
-    living.sign("host:2:alive")
+    killed.sign("host:0:dead")
+    living.sign("host:0:alive")
     killed.release()
 
     found = []
@@ -112,13 +112,13 @@ def test_a_signature_without_an_owner_is_abandoned(slots: Slots) -> None:
         found.append(slot.owner)
         slot.clear()
 
-    assert found == ["host:1:dead"]
+    assert found == ["host:0:dead"]
     assert list(slots.abandoned()) == []
 
 
 def test_a_slot_signed_off_is_not_abandoned(slots: Slots) -> None:
     slot = slots.take()
-    slot.sign("host:1:gone")
+    slot.sign("host:0:gone")
     slot.clear()
     slot.release()
 

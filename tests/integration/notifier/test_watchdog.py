@@ -1,0 +1,166 @@
+"""The watchdog finds what nobody was woken for."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from config import Settings
+from datastore import Datastore, outbox
+from datastore.migrations import upgrade
+from models.base import utc_now
+from notifier.slots import Slots
+from notifier.watchdog import Watchdog
+from tests.support.chats import make_chat, post
+from tests.support.wait import until
+
+
+class Woken:
+    """Counts the calls of `on_due`."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.event = threading.Event()
+
+    def __call__(self) -> None:
+        self.times.append(time.monotonic())
+        self.event.set()
+
+
+@contextmanager
+def _watching(
+    settings: Settings, on_due: Callable[[], None], **more
+) -> Iterator[Watchdog]:
+    watchdog = Watchdog(settings, on_due, **more)
+    yield watchdog
+    watchdog.close()
+
+
+def test_work_that_waits_at_the_start_is_found_at_once(
+    store: Datastore, make_settings
+) -> None:
+    post(store, make_chat(store, 1))
+    woken = Woken()
+
+    with _watching(make_settings(), woken):
+        assert woken.event.wait(5)
+
+
+def test_nobody_is_woken_for_nothing(store: Datastore, make_settings) -> None:
+    woken = Woken()
+
+    with _watching(make_settings(watchdog_s=0.02), woken):
+        assert not woken.event.wait(0.3)
+
+
+def test_it_does_not_oversleep_what_is_due_before_its_next_round(
+    store: Datastore, make_settings
+) -> None:
+    post(store, make_chat(store, 1), delay_s=0.4)
+    woken = Woken()
+    started = time.monotonic()
+
+    with _watching(make_settings(watchdog_s=3600.0), woken):
+        assert woken.event.wait(5)
+
+    assert 0.2 < woken.times[0] - started < 2
+
+
+def test_it_goes_on_asking_while_work_stays_due(
+    store: Datastore, make_settings
+) -> None:
+    post(store, make_chat(store, 1))
+    woken = Woken()
+
+    with _watching(make_settings(watchdog_s=0.02), woken):
+        until(lambda: len(woken.times) >= 3)
+
+
+def test_a_nudge_makes_it_look_now(store: Datastore, make_settings) -> None:
+    woken = Woken()
+    with _watching(make_settings(watchdog_s=3600.0), woken) as watchdog:
+        post(store, make_chat(store, 1))
+
+        watchdog.nudge()
+
+        assert woken.event.wait(5)
+
+
+def test_a_database_in_trouble_is_reported_once_and_asked_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, make_settings
+) -> None:
+    later = tmp_path / "later.db"
+    settings = make_settings(database_url=f"sqlite:///{later}", watchdog_s=0.02)
+    woken = Woken()
+
+    with caplog.at_level(logging.ERROR), _watching(settings, woken):
+        until(lambda: "no such table" in caplog.text)
+        # Several rounds pass until this is done.
+        store = Datastore(settings.database_url)
+        upgrade(store)
+        post(store, make_chat(store, 1))
+        assert woken.event.wait(5)
+        store.close()
+
+    assert caplog.text.count("cannot look at the outbox") == 1
+
+
+def test_it_survives_whatever_waking_does(store: Datastore, make_settings) -> None:
+    post(store, make_chat(store, 1))
+    woken = Woken()
+
+    def fail() -> None:
+        woken()
+        raise RuntimeError("nobody can be woken")
+
+    with _watching(make_settings(watchdog_s=0.02), fail):
+        until(lambda: len(woken.times) >= 2)
+
+
+def test_jobs_of_a_process_that_died_are_due_before_their_lease_ends(
+    store: Datastore, make_settings
+) -> None:
+    settings = make_settings(push_slots=2)
+    slots = Slots(settings.run_dir, 2)
+    owner = "host:0:dead"
+    slot = slots.take()
+    slot.sign(owner)
+    slot.release()
+    post(store, make_chat(store, 1))
+    now = utc_now()
+    with store.write() as session:
+        lease_until = now + timedelta(hours=1)
+        outbox.claim(session, owner, limit=1, now=now, lease_until=lease_until)
+    woken = Woken()
+
+    with _watching(settings, woken, slots=slots):
+        assert woken.event.wait(5)
+
+    assert list(slots.abandoned()) == []
+    slots.close()
+
+
+def test_jobs_of_a_living_process_are_left_to_it(
+    store: Datastore, make_settings
+) -> None:
+    settings = make_settings(watchdog_s=0.02)
+    slots = Slots(settings.run_dir, 1)
+    slot = slots.take()
+    slot.sign("host:0:alive")
+    post(store, make_chat(store, 1))
+    now = utc_now()
+    with store.write() as session:
+        lease_until = now + timedelta(hours=1)
+        outbox.claim(session, "host:0:alive", limit=1, now=now, lease_until=lease_until)
+    woken = Woken()
+
+    with _watching(settings, woken, slots=slots):
+        assert not woken.event.wait(0.3)
+
+    slot.release()
+    slots.close()
