@@ -1,0 +1,169 @@
+"""An HTTP/2 server on jh2, which shares no code with ours and misbehaves on request."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from jh2 import events
+from jh2.config import H2Configuration
+from jh2.connection import H2Connection
+from jh2.errors import ErrorCodes
+from jh2.settings import SettingCodes, Settings
+
+from tests.support import tls
+
+Fields = Iterable[tuple[str, str]]
+
+
+@dataclass
+class Asked:
+    """A request as the peer saw it, and the ways to react to it."""
+
+    visit: "Visit"
+    stream_id: int
+    headers: list[tuple[str, str]]
+    body: bytes = b""
+
+    @property
+    def path(self) -> str:
+        return dict(self.headers)[":path"]
+
+    def answer(self, status: int = 200, fields: Fields = (), body: bytes = b"") -> None:
+        h2 = self.visit.h2
+        head = [(":status", str(status)), *fields]
+        h2.send_headers(self.stream_id, head, end_stream=not body)
+        if body:
+            h2.send_data(self.stream_id, body, end_stream=True)
+        self.visit.flush()
+
+    def reset(self, code: ErrorCodes = ErrorCodes.INTERNAL_ERROR) -> None:
+        self.visit.h2.reset_stream(self.stream_id, code)
+        self.visit.flush()
+
+
+Reaction = Callable[[Asked], None]
+
+
+class Visit(asyncio.Protocol):
+    """One connection to the peer."""
+
+    def __init__(self, peer: "Peer") -> None:
+        self.peer = peer
+        self.h2 = H2Connection(
+            H2Configuration(client_side=False, header_encoding="utf-8")
+        )
+        self.h2.local_settings = Settings(client=False, initial_values=peer.settings)
+        self.open: dict[int, Asked] = {}
+        self.events: list[events.Event] = []
+        self.received = b""
+        self.lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.peer.visits.append(self)
+        if self.peer.greeting is not None:
+            transport.write(self.peer.greeting)
+            return
+        self.h2.initiate_connection()
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        if self.peer.deaf:
+            return
+        for event in self.h2.receive_data(data):
+            self._see(event)
+        self.flush()
+
+    def _see(self, event: events.Event) -> None:
+        self.events.append(event)
+        if isinstance(event, events.RequestReceived):
+            asked = Asked(self, event.stream_id, list(event.headers))
+            self.open[event.stream_id] = asked
+            self.peer.most_open = max(self.peer.most_open, len(self.open))
+        elif isinstance(event, events.DataReceived):
+            self.open[event.stream_id].body += event.data
+            if self.peer.widens:
+                size = event.flow_controlled_length
+                self.h2.acknowledge_received_data(size, event.stream_id)
+        elif isinstance(event, events.StreamEnded):
+            asked = self.open.pop(event.stream_id)
+            self.peer.asked.append(asked)
+            self.peer.on_request(asked)
+        elif isinstance(event, events.StreamReset):
+            self.open.pop(event.stream_id, None)
+
+    def seen(self, kind: type[events.Event]) -> list[events.Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def flush(self) -> None:
+        if data := self.h2.data_to_send():
+            self.transport.write(data)
+
+    def raw(self, data: bytes) -> None:
+        """Bytes that jh2 would not send."""
+        self.flush()
+        self.transport.write(data)
+
+    def change(self, settings: dict[SettingCodes, int]) -> None:
+        self.h2.update_settings(settings)
+        self.flush()
+
+    def goaway(self, last: int, code: int = 0, debug: bytes = b"") -> None:
+        self.h2.close_connection(code, additional_data=debug, last_stream_id=last)
+        self.flush()
+
+    def cut(self) -> None:
+        """End the TCP connection without a word."""
+        self.flush()
+        self.transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost = True
+
+
+@dataclass
+class Peer:
+    """What a test tells the server, and what it saw."""
+
+    on_request: Reaction = Asked.answer
+    settings: dict[SettingCodes, int] = field(default_factory=dict)
+    # Sent instead of a proper beginning.
+    greeting: bytes | None = None
+    # Takes bytes and does not understand them.
+    deaf: bool = False
+    # Gives back the flow-control window of what it has read.
+    widens: bool = True
+    asked: list[Asked] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
+    # The most requests that were half received at the same time.
+    most_open: int = 0
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}"
+
+    @property
+    def paths(self) -> list[str]:
+        return [asked.path for asked in self.asked]
+
+
+@asynccontextmanager
+async def serve(
+    peer: Peer, context: ssl.SSLContext | None = None, port: int = 0
+) -> AsyncIterator[Peer]:
+    """The peer behind TLS on a free port (or the given one) of the loopback."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: Visit(peer), "127.0.0.1", port, ssl=context or tls.server_context()
+    )
+    peer.port = server.sockets[0].getsockname()[1]
+    try:
+        yield peer
+    finally:
+        server.close()
+        for visit in peer.visits:
+            visit.transport.abort()
