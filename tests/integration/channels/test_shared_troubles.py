@@ -1,0 +1,67 @@
+"""The board on which all processes see whose credentials are refused."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from datastore import Datastore, troubles
+from notifier.troubles import SharedTroubles
+from tests.support import databases
+
+
+@pytest.fixture(params=databases.KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Datastore]:
+    with databases.fresh(request.param, tmp_path) as store:
+        yield store
+
+
+def note(store: Datastore, route: str, reason: str | None) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        asyncio.run(SharedTroubles(store, executor).note(route, reason))
+
+
+def noted(store: Datastore) -> list[tuple[str, str]]:
+    with store.read() as session:
+        return [(row.route, row.reason) for row in troubles.find_all(session)]
+
+
+def test_trouble_is_seen_by_others(store: Datastore) -> None:
+    note(store, "apns", "InvalidProviderToken")
+    note(store, "fcm", "invalid_grant")
+
+    assert noted(store) == [
+        ("apns", "InvalidProviderToken"),
+        ("fcm", "invalid_grant"),
+    ]
+
+
+def test_a_new_reason_keeps_the_time_of_the_first(store: Datastore) -> None:
+    note(store, "apns", "InvalidProviderToken")
+    with store.read() as session:
+        since = troubles.find_all(session)[0].since
+
+    note(store, "apns", "Forbidden")
+
+    with store.read() as session:
+        row = troubles.find_all(session)[0]
+    assert (row.reason, row.since) == ("Forbidden", since)
+
+
+def test_the_end_of_trouble_is_seen_too(store: Datastore) -> None:
+    note(store, "apns", "InvalidProviderToken")
+
+    note(store, "apns", None)
+    note(store, "fcm", None)
+
+    assert noted(store) == []
+
+
+def test_a_database_that_is_away_does_not_keep_pushes_from_going_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    note(Datastore(f"sqlite:///{tmp_path}/empty.db"), "apns", "InvalidProviderToken")
+
+    assert "could not be recorded" in caplog.text
