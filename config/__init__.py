@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from config import smtp
 from config.read import Reader, SettingsError
 
 __all__ = ["Settings", "SettingsError", "from_env"]
@@ -50,6 +51,19 @@ class Settings:
     fcm_credentials_file: Path | None = None
     # A private certificate authority that the providers' servers are checked against.
     ca_file: Path | None = None
+    # Mail: the server it is handed to; the URL may contain a password. None = no mail.
+    smtp_url: str | None = field(default=None, repr=False)
+    smtp_from: str | None = None
+    # Where a member is told to go who wants no more mail; None = a mail to smtp_from.
+    smtp_unsubscribe: str | None = None
+    # A conversation's messages of so many seconds come in one mail.
+    smtp_digest_s: float = 60.0
+    # Web push: whom a push service may turn to about us; None = no web push.
+    vapid_subject: str | None = None
+    # The key browsers subscribe to; None = made once and kept in the run directory.
+    vapid_key_file: Path | None = None
+    # Push services (host or host:port) that may be in a private network.
+    webpush_allow: tuple[str, ...] = ()
     # How much of a message its push shows: all, who wrote, or only that there is one.
     push_preview: str = PREVIEW_FULL
     # How many PushProcesses may run at once on this host; 0 = one per message.
@@ -99,6 +113,13 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         fcm_url=read.https_url("FCM_URL", FCM_URL),
         fcm_credentials_file=read.file("FCM_CREDENTIALS_FILE"),
         ca_file=read.file("CA_FILE"),
+        smtp_url=read.optional("SMTP_URL"),
+        smtp_from=read.optional("SMTP_FROM"),
+        smtp_unsubscribe=read.contact("SMTP_UNSUBSCRIBE"),
+        smtp_digest_s=read.seconds("SMTP_DIGEST_S", Settings.smtp_digest_s, low=0),
+        vapid_subject=read.contact("VAPID_SUBJECT"),
+        vapid_key_file=read.file("VAPID_KEY_FILE"),
+        webpush_allow=read.hosts("WEBPUSH_ALLOW"),
         push_preview=read.choice("PUSH_PREVIEW", PREVIEW_FULL, PREVIEWS),
         push_slots=read.integer("PUSH_SLOTS", os.cpu_count() or 1, low=0, high=256),
         push_linger_s=read.seconds("PUSH_LINGER_S", Settings.push_linger_s, low=0),
@@ -118,6 +139,7 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         ),
     )
     _check_apns(settings)
+    _check_smtp(settings)
     read.refuse_unknown(but=SANDBOX_VARIABLES)
     return settings
 
@@ -141,3 +163,18 @@ def _check_apns(settings: Settings) -> None:
     has_apns = not missing or settings.apns_cert_file is not None
     if has_apns and settings.apns_topic is None:
         raise SettingsError("BOTTLEPOST_APNS_TOPIC", "is missing: APNs needs a topic")
+
+
+def _check_smtp(settings: Settings) -> None:
+    """A server without a sender, or either of them unreadable, would mail nothing."""
+    values = {
+        "BOTTLEPOST_SMTP_URL": (settings.smtp_url, smtp.server),
+        "BOTTLEPOST_SMTP_FROM": (settings.smtp_from, smtp.sender),
+    }
+    for variable, (value, read) in values.items():
+        if value is None and any(other for other, _ in values.values()):
+            raise SettingsError(variable, "is missing: mail needs " + ", ".join(values))
+        try:
+            _ = value and read(value)
+        except ValueError as problem:
+            raise SettingsError(variable, str(problem)) from None

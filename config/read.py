@@ -1,8 +1,13 @@
 """Reading and checking single values of the environment."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
+
+# Printable ASCII without what would end it inside a header.
+_is_contact = re.compile(r"(mailto:[^@\s<>,]+@|https://)[!-;=?-~]+", re.ASCII).fullmatch
+_is_host = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?").fullmatch
 
 
 class SettingsError(Exception):
@@ -118,6 +123,26 @@ class Reader:
                 self._prefix + name, f"must look like host:port, not {value!r}"
             )
         return value
+
+    def contact(self, name: str) -> str | None:
+        """Where people can be turned to: a mailto: or https: URL."""
+        value = self.optional(name)
+        if value is not None and not _is_contact(value):
+            raise SettingsError(
+                self._prefix + name,
+                f"must look like mailto:name@example.org or https://…, not {value!r}",
+            )
+        return value
+
+    def hosts(self, name: str) -> tuple[str, ...]:
+        """Hosts or host:port pairs with commas between them, in lower case."""
+        hosts = [host.strip().lower() for host in self.text(name, "").split(",")]
+        for host in filter(None, hosts):
+            if not _is_host(host):
+                raise SettingsError(
+                    self._prefix + name, f"must be host or host:port, not {host!r}"
+                )
+        return tuple(filter(None, hosts))
 
     def file(self, name: str) -> Path | None:
         value = self.optional(name)

@@ -36,9 +36,7 @@ def encrypt(
         raise ValueError(f"a web push carries at most {MAX_PLAINTEXT} bytes")
     key = key or ec.generate_private_key(CURVE)
     salt = salt or os.urandom(SALT_SIZE)
-    point = key.public_key().public_bytes(
-        Encoding.X962, PublicFormat.UncompressedPoint
-    )
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     shared = key.exchange(ec.ECDH(), subscription.key)
     secret = _hkdf(
         subscription.auth, shared, b"WebPush: info\0" + subscription.point + point

@@ -52,7 +52,8 @@ class Names:
         Raises PrivateAddress, or ChannelDown when the name cannot be resolved.
         """
         found = await self._look_up(host, port)
-        if {host, f"{host}:{port}"} & self._allow:
+        name = f"[{host}]" if ":" in host else host
+        if {name, f"{name}:{port}"} & self._allow:
             return found
         public = [text for text in found if is_public(text)]
         if not public:

@@ -1,4 +1,4 @@
-"""A message as our service worker wants it: rendered once, completed for each device."""
+"""A message as a service worker wants it: rendered once, completed per device."""
 
 import json
 from typing import NamedTuple

@@ -1,0 +1,108 @@
+"""A mail: what members wrote in one conversation, for one of its members."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from html import escape
+from urllib.parse import quote
+
+from models.pushes import Note
+from notifier.channels.splice import clean
+
+# RFC 5322 allows 998; a name is cut long before.
+LONGEST_HEADER = 200
+
+_control_characters = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]").sub
+
+
+class Letterhead:
+    """How all our mails look: from whom, and how to get no more of them."""
+
+    def __init__(self, sender: Address, unsubscribe: str | None) -> None:
+        self._sender = sender
+        self._unsubscribe = unsubscribe
+
+    @property
+    def address(self) -> str:
+        return self._sender.addr_spec
+
+    def write(
+        self, notes: Sequence[Note], *, to: str, device_id: int, now: datetime
+    ) -> bytes:
+        """The mail with these messages of one conversation, in their order."""
+        first, last = notes[0], notes[-1]
+        chat_name = _one_line(last.chat_name) or f"Conversation {last.chat_id}"
+        thread = self._id(f"chat-{last.chat_id}")
+        mail = EmailMessage(policy=SMTP)
+        mail["From"] = self._sender
+        mail["To"] = Address(addr_spec=to)
+        # The same for each mail of a conversation: mail programs that don't follow
+        # References go by the subject.
+        mail["Subject"] = chat_name
+        mail["Date"] = format_datetime(now)
+        # The same messages to the same device have the same id, so that a repeated
+        # mail can be recognised by whoever gets it.
+        span = f"{first.message_id}-{last.message_id}-{len(notes)}"
+        mail["Message-ID"] = self._id(f"message-{span}-device-{device_id}")
+        # No mail has this id; it stands for the conversation and holds it together.
+        mail["In-Reply-To"] = mail["References"] = thread
+        mail["List-Unsubscribe"] = f"<{self._unsubscribe_url(device_id)}>"
+        # RFC 3834: no "I am on holiday" in return.
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(_plain(notes))
+        mail.add_alternative(_html(chat_name, notes), subtype="html")
+        return mail.as_bytes()
+
+    def _id(self, name: str) -> str:
+        return f"<bottlepost-{name}@{self._sender.domain}>"
+
+    def _unsubscribe_url(self, device_id: int) -> str:
+        if self._unsubscribe is not None:
+            return self._unsubscribe
+        return f"mailto:{quote(self.address, '@')}?subject=unsubscribe%20{device_id}"
+
+
+def _plain(notes: Sequence[Note]) -> str:
+    return "\n".join(f"{_byline(note)}\n{_text(note)}\n" for note in notes)
+
+
+def _html(title: str, notes: Sequence[Note]) -> str:
+    paragraphs = "".join(
+        f'<p dir="auto"><b>{escape(_sender(note))}</b> '
+        f'<small style="color:#666">{_time(note)}</small><br>\n'
+        f"{escape(_text(note)).replace(chr(10), '<br>' + chr(10))}</p>\n"
+        for note in notes
+    )
+    return (
+        '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
+        f"<title>{escape(title)}</title></head>\n"
+        f'<body style="font-family:sans-serif">\n{paragraphs}</body></html>\n'
+    )
+
+
+def _byline(note: Note) -> str:
+    return f"{_sender(note)}, {_time(note)}:"
+
+
+def _sender(note: Note) -> str:
+    return _one_line(note.sender_name) or "Somebody"
+
+
+def _time(note: Note) -> str:
+    return note.created_at.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _text(note: Note) -> str:
+    """Every kind of line end as "\\n", and no other control characters than tabs."""
+    return _control_characters("", "\n".join(clean(note.text).splitlines()))
+
+
+def _one_line(name: str) -> str:
+    """A name as it may stand in a header: nothing in it can begin another header."""
+    return "".join(
+        c if c.isprintable() else " " for c in " ".join(clean(name).split())
+    ).strip()[:LONGEST_HEADER]

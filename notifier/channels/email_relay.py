@@ -1,0 +1,220 @@
+"""The SMTP server that takes our mails: one connection, for one mail after another."""
+
+import asyncio
+import logging
+import ssl
+from contextlib import suppress
+
+import aiosmtplib
+from aiosmtplib import (
+    SMTP,
+    SMTPAuthenticationError,
+    SMTPException,
+    SMTPResponseException,
+)
+
+from config.smtp import Server
+from notifier.channels import CredentialsRefused, Troubles, email_outcomes
+from notifier.channels.breaker import Breaker
+from notifier.channels.email_outcomes import Stage
+from notifier.outcome import ChannelDown, Kind, Outcome
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S = 10.0
+COMMAND_TIMEOUT_S = 30.0
+# RFC 5321 §4.5.3.2.6 gives a server ten minutes for its last word on a mail; a relay
+# that needs more than one is in trouble.
+DATA_TIMEOUT_S = 60.0
+# A connection nobody uses is given back: relays count them.
+IDLE_S = 15.0
+GOODBYE_S = 2.0
+CLOSING = 421
+
+
+class _Replied(Exception):
+    """A reply that decides on the mail."""
+
+    def __init__(self, stage: Stage, error: SMTPResponseException) -> None:
+        super().__init__(stage, error.code)
+        self.outcome = email_outcomes.read(stage, error.code, error.message)
+        self.code = error.code
+
+
+class Relay:
+    """Hands in mails one at a time; many tasks may wait for their turn."""
+
+    def __init__(
+        self,
+        server: Server,
+        troubles: Troubles,
+        *,
+        tls: ssl.SSLContext,
+        breaker: Breaker | None = None,
+    ) -> None:
+        self.name = f"email {server.host}"[:200]
+        # Why it refuses our credentials, as last published.
+        self.trouble: str | None = None
+        self._server = server
+        self._troubles = troubles
+        self._tls = tls
+        self._breaker = breaker or Breaker()
+        self._turn = asyncio.Lock()
+        self._smtp: SMTP | None = None
+        self._goodbye: asyncio.TimerHandle | None = None
+        self._parting: set[asyncio.Task[None]] = set()
+        self._is_published = False
+
+    async def hand_in(self, sender: str, recipient: str, mail: bytes) -> Outcome:
+        """The server's verdict on one mail for one recipient.
+
+        Raises ChannelDown when there is none.
+        """
+        async with self._turn:
+            try:
+                self._breaker.check()
+                if self._breaker.is_open:
+                    self._breaker.begin_probe()
+                outcome = await self._try(sender, recipient, mail)
+            except CredentialsRefused as refused:
+                reason, pause_s = str(refused), refused.retry_after_s
+                return Outcome(Kind.CREDENTIALS, reason, pause_s)
+            except ChannelDown as down:
+                self._breaker.down(down.reason, down.retry_after_s)
+                raise
+            except BaseException:
+                # Cut off in the middle of a command: nobody knows what comes next.
+                self._hang_up()
+                raise
+            if outcome.kind is Kind.CREDENTIALS:
+                self._breaker.refused(outcome.reason)
+            else:
+                self._breaker.close()
+            await self._publish()
+            return outcome
+
+    async def _try(self, sender: str, recipient: str, mail: bytes) -> Outcome:
+        """One try; two if the connection had gone stale before the mail began."""
+        is_fresh = self._smtp is None or not self._smtp.is_connected
+        try:
+            return await self._exchange(sender, recipient, mail)
+        except ChannelDown:
+            if is_fresh or self._smtp is not None:
+                raise
+        return await self._exchange(sender, recipient, mail)
+
+    async def _exchange(self, sender: str, recipient: str, mail: bytes) -> Outcome:
+        began = False
+        try:
+            smtp = await self._connection()
+            await _step("sender", smtp.mail(sender))
+            began = True
+            await _step("recipient", smtp.rcpt(recipient))
+            await _step("data", smtp.data(mail, timeout=DATA_TIMEOUT_S))
+        except _Replied as replied:
+            return await self._after_refusal(replied, began=began)
+        except (SMTPException, OSError, ssl.SSLError) as error:
+            self._hang_up()
+            raise ChannelDown(f"{self._server.host}: {_words(error)}") from error
+        self._stay_a_while()
+        return email_outcomes.read("data", 250, "")
+
+    async def _connection(self) -> SMTP:
+        if self._goodbye is not None:
+            self._goodbye.cancel()
+        if self._smtp is not None and self._smtp.is_connected:
+            return self._smtp
+        server = self._server
+        smtp = SMTP(
+            hostname=server.host,
+            port=server.port,
+            username=server.user,
+            password=server.password,
+            use_tls=server.security == "tls",
+            start_tls=server.security == "starttls",
+            tls_context=self._tls,
+            timeout=COMMAND_TIMEOUT_S,
+        )
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await smtp.connect()
+        except SMTPAuthenticationError as error:
+            raise _Replied("login", error) from error
+        except SMTPResponseException as error:
+            raise _Replied("greeting", error) from error
+        self._smtp = smtp
+        return smtp
+
+    async def _after_refusal(self, replied: _Replied, *, began: bool) -> Outcome:
+        if replied.code == CLOSING:
+            # The server wants to go; the mail is not at fault.
+            self._hang_up()
+            raise ChannelDown(f"{self._server.host}: {replied.outcome.reason}")
+        if self._smtp is not None and began:
+            try:
+                await self._smtp.rset()
+            except (SMTPException, OSError):
+                self._hang_up()
+        self._stay_a_while()
+        return replied.outcome
+
+    def _stay_a_while(self) -> None:
+        if self._goodbye is not None:
+            self._goodbye.cancel()
+        loop = asyncio.get_running_loop()
+        self._goodbye = loop.call_later(IDLE_S, self._begin_goodbye)
+
+    def _begin_goodbye(self) -> None:
+        task = asyncio.create_task(self._say_goodbye())
+        self._parting.add(task)
+        task.add_done_callback(self._parting.discard)
+
+    async def _say_goodbye(self) -> None:
+        async with self._turn:
+            smtp, self._smtp = self._smtp, None
+            if smtp is None or not smtp.is_connected:
+                return
+            with suppress(SMTPException, OSError, TimeoutError):
+                await smtp.quit(timeout=GOODBYE_S)
+            smtp.close()
+
+    def _hang_up(self) -> None:
+        if self._smtp is not None:
+            self._smtp.close()
+            self._smtp = None
+
+    async def _publish(self) -> None:
+        """Tell the operator once when credentials are refused, and when they work."""
+        trouble = self._breaker.refusal
+        if trouble == self.trouble and self._is_published:
+            return
+        if trouble is not None:
+            log.error("%s refuses our credentials: %s", self.name, trouble)
+        elif self.trouble is not None:
+            log.warning("%s takes our credentials again", self.name)
+        self.trouble, self._is_published = trouble, True
+        await self._troubles.note(self.name, trouble)
+
+    async def close(self) -> None:
+        if self._goodbye is not None:
+            self._goodbye.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                await self._say_goodbye()
+        self._hang_up()
+
+
+async def _step(stage: Stage, command: object) -> None:
+    try:
+        await command  # type: ignore[misc]
+    except SMTPResponseException as error:
+        raise _Replied(stage, error) from error
+
+
+def _words(error: Exception) -> str:
+    """The first line of the library's or the system's words."""
+    if isinstance(error, aiosmtplib.SMTPServerDisconnected):
+        return "the connection was lost"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error).partition("\n")[0][:200] or type(error).__name__
