@@ -1,0 +1,151 @@
+"""python -m sandbox: Apple and Google on this computer."""
+
+import asyncio
+import json
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from sandbox import keys, serving
+from sandbox.journal import Journal, JournalUnreadable
+from sandbox.keys import Keys, KeysUnreadable
+from sandbox.rules import Rules
+from sandbox.serving import PortTaken
+from sandbox.site import Site
+
+PORT = click.IntRange(0, 65535)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--run-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("var/sandbox"),
+    show_default=True,
+    help="Keys, certificates and sandbox.json are kept here.",
+)
+@click.option(
+    "--port",
+    type=PORT,
+    default=8443,
+    show_default=True,
+    envvar="BOTTLEPOST_SANDBOX_PORT",
+    show_envvar=True,
+    help="Production; development listens on the next one. 0 takes free ones.",
+)
+@click.option("--development-port", type=PORT, help="Instead of the next one.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "--journal",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep accepted pushes in this file, whatever happens to the sandbox.",
+)
+@click.option(
+    "--token-update-s",
+    type=click.FloatRange(min=0),
+    default=Rules.apns_token_update_s,
+    show_default=True,
+    help="How soon a second APNs provider token is too many; 0 takes them all.",
+)
+def main(
+    run_dir: Path,
+    port: int,
+    development_port: int | None,
+    host: str,
+    journal: Path | None,
+    token_update_s: float,
+) -> None:
+    """Apple's and Google's push services on this computer, for tests and demos."""
+    if development_port is None:
+        development_port = port + 1 if 0 < port < 65535 else 0
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        sockets = (serving.bind(host, port), serving.bind(host, development_port))
+        provided = keys.provide(run_dir.resolve(), host)
+        site = Site(
+            provided,
+            {"apns_token_update_s": token_update_s},
+            Journal(journal) if journal else None,
+        )
+    except (PortTaken, KeysUnreadable, JournalUnreadable, OSError) as error:
+        print(f"sandbox: {error}", file=sys.stderr)
+        sys.exit(1)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(site, provided, host, sockets))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """uvloop's where it is installed: it halves the price of a push."""
+    try:
+        return import_module("uvloop").new_event_loop  # type: ignore[no-any-return]
+    except ImportError:
+        return asyncio.new_event_loop
+
+
+async def _serve(
+    site: Site, provided: Keys, host: str, sockets: tuple[socket.socket, ...]
+) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tls = serving.tls_context(provided)
+    environments = ("production", "development")
+    servers = [
+        await serving.listen(site, environment, listening, tls)
+        for environment, listening in zip(environments, sockets, strict=True)
+    ]
+    ports = [listening.getsockname()[1] for listening in sockets]
+    _announce(site, provided, host, ports)
+    await stop.wait()
+    for server in servers:
+        server.close()
+    for connection in tuple(site.counters.open):
+        connection.leave()
+    # One turn of the loop, so that the farewells leave.
+    await asyncio.sleep(0)
+
+
+def _announce(site: Site, provided: Keys, host: str, ports: list[int]) -> None:
+    """Tell where we are: sandbox.json for programs, sandbox.env for shells."""
+    name = f"[{host}]" if ":" in host else host
+    url, development_url = (f"https://{name}:{port}" for port in ports)
+    keys.point_account_at(provided, f"{url}/token")
+    site.access_tokens.endpoint = f"{url}/token"
+    environment = {
+        "BOTTLEPOST_APNS_URL": url,
+        "BOTTLEPOST_APNS_SANDBOX_URL": development_url,
+        "BOTTLEPOST_APNS_KEY_FILE": str(provided.apns_key_file),
+        "BOTTLEPOST_APNS_KEY_ID": keys.KEY_ID,
+        "BOTTLEPOST_APNS_TEAM_ID": keys.TEAM_ID,
+        "BOTTLEPOST_APNS_TOPIC": keys.TOPIC,
+        "BOTTLEPOST_FCM_URL": url,
+        "BOTTLEPOST_FCM_CREDENTIALS_FILE": str(provided.account_file),
+        "BOTTLEPOST_CA_FILE": str(provided.ca_file),
+    }
+    description = {
+        "url": url,
+        "development_url": development_url,
+        "port": ports[0],
+        "development_port": ports[1],
+        "ca_file": str(provided.ca_file),
+        "apns_cert_file": str(provided.apns_cert_file),
+        "environment": environment,
+    }
+    directory = provided.ca_file.parent
+    exports = "".join(
+        f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()
+    )
+    keys.keep(directory / "sandbox.env", exports.encode())
+    keys.keep(directory / "sandbox.json", json.dumps(description, indent=2).encode())
+    print(f"sandbox: {url} (development {development_url}), inbox {url}/inbox")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

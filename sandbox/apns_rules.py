@@ -1,0 +1,118 @@
+"""What Apple demands of a notification's headers and payload."""
+
+import json
+import re
+from typing import Any
+
+from sandbox.exchange import Fields
+from sandbox.jwts import Refused
+
+LARGEST = 4096
+LARGEST_VOIP = 5120
+LONGEST_COLLAPSE_ID = 64
+
+# Push type → what its topic ends in, behind the app's bundle id.
+SUFFIXES = {
+    "alert": "",
+    "background": "",
+    "voip": ".voip",
+    "complication": ".complication",
+    "fileprovider": ".pushkit.fileprovider",
+    "mdm": "",
+    "location": ".location-query",
+    "liveactivity": ".push-type.liveactivity",
+    "pushtotalk": ".voip-ptt",
+    "widgets": ".push-type.widgets",
+    "controls": ".push-type.controls",
+}
+_VISIBLE = ("alert", "sound", "badge")
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TOPIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+_NUMBER = re.compile(r"\d{1,15}")
+
+
+def check_id(apns_id: str) -> None:
+    """A lower-case UUID."""
+    if not _ID.fullmatch(apns_id):
+        raise Refused(400, "BadMessageId")
+
+
+def check_headers(fields: Fields) -> None:
+    """Priority, expiration, collapse id and the push type's name."""
+    if fields.get("apns-priority", "10") not in ("10", "5", "1"):
+        raise Refused(400, "BadPriority")
+    if not _NUMBER.fullmatch(fields.get("apns-expiration", "0")):
+        raise Refused(400, "BadExpirationDate")
+    collapse_id = fields.get("apns-collapse-id")
+    if collapse_id is not None and not (
+        0 < len(collapse_id.encode()) <= LONGEST_COLLAPSE_ID
+    ):
+        raise Refused(400, "BadCollapseId")
+    if fields.get("apns-push-type", "alert") not in SUFFIXES:
+        raise Refused(400, "InvalidPushType")
+
+
+def check_topic(
+    topic: str | None, push_type: str | None, ours: tuple[str, ...]
+) -> None:
+    """A topic of the team, of the form that the push type asks for."""
+    if topic is None:
+        raise Refused(400, "MissingTopic")
+    if not _TOPIC.fullmatch(topic):
+        raise Refused(400, "BadTopic")
+    bundle = next(
+        (known for known in ours if topic == known or topic.startswith(f"{known}.")),
+        None,
+    )
+    if bundle is None:
+        raise Refused(400, "TopicDisallowed")
+    suffix = topic[len(bundle) :]
+    if push_type is None:
+        fits = suffix in SUFFIXES.values()
+    else:
+        fits = suffix == SUFFIXES[push_type]
+    if not fits:
+        raise Refused(400, "BadTopic")
+
+
+def check_size(body: bytes, topic: str | None, push_type: str | None) -> None:
+    """VoIP pushes may be larger than all others."""
+    is_voip = push_type == "voip" or (topic or "").endswith(".voip")
+    if not body:
+        raise Refused(400, "PayloadEmpty")
+    if len(body) > (LARGEST_VOIP if is_voip else LARGEST):
+        raise Refused(413, "PayloadTooLarge")
+
+
+def check_payload(body: bytes, push_type: str | None, priority: str) -> None:
+    """A JSON object with an `aps` that is what the push type says."""
+    try:
+        payload = json.loads(body)
+    except ValueError:
+        raise Refused(400, "PayloadEmpty") from None
+    if not isinstance(payload, dict):
+        raise Refused(400, "PayloadEmpty")
+    if push_type == "mdm":
+        if "mdm" not in payload:
+            raise Refused(400, "InvalidPushType")
+        return
+    aps = payload.get("aps")
+    if not isinstance(aps, dict):
+        raise Refused(400, "PayloadEmpty")
+    _check_kind(aps, push_type, priority)
+
+
+def _check_kind(aps: dict[str, Any], push_type: str | None, priority: str) -> None:
+    visible = any(name in aps for name in _VISIBLE)
+    silent = aps.get("content-available") == 1 and not visible
+    if push_type == "background" and not silent:
+        raise Refused(400, "InvalidPushType")
+    if push_type == "alert" and not visible:
+        raise Refused(400, "InvalidPushType")
+    # Whatever its type says, what shows nothing must not wake the screen.
+    if silent and push_type in (None, "background") and priority != "5":
+        raise Refused(400, "BadPriority")
+    if push_type == "liveactivity" and not {"event", "timestamp"} <= aps.keys():
+        raise Refused(400, "InvalidPushType")
+    if push_type in ("widgets", "controls") and "content-changed" not in aps:
+        raise Refused(400, "InvalidPushType")

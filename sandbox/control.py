@@ -1,0 +1,139 @@
+"""The control endpoint: what the providers do from now on."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sandbox import faults
+from sandbox.exchange import Request
+from sandbox.rules import PROVIDERS, Rules
+
+if TYPE_CHECKING:
+    from sandbox.site import Site
+
+ROUTES = (*PROVIDERS, "all")
+# Rules that are one number each: the kind, the least and the most.
+NUMBERS: dict[str, tuple[type, float, float]] = {
+    "latency_ms": (float, 0, 60_000),
+    "max_concurrent_streams": (int, 0, 2**31 - 1),
+    "retry_after_s": (int, 0, 86_400),
+    "slow_s": (float, 0, 600),
+    "apns_token_max_age_s": (float, 0, 86_400),
+    "apns_token_update_s": (float, 0, 86_400),
+    "fcm_token_lifetime_s": (float, 1, 86_400),
+}
+
+
+class BadControl(Exception):
+    """Something that cannot be controlled like that."""
+
+
+def show(site: "Site") -> dict[str, Any]:
+    """The rules in force."""
+    rules = site.rules
+    return {
+        **{name: getattr(rules, name) for name in NUMBERS},
+        "topics": list(rules.topics),
+        "outage": rules.outage,
+        "answers": rules.answers,
+        "next": {
+            provider: {"count": count, "answer": answer}
+            for provider, (count, answer) in rules.next.items()
+        },
+    }
+
+
+def apply(site: "Site", request: Request) -> None:
+    """Take all changes of a request, or none; raises BadControl."""
+    kind = request.fields.get("content-type", "").partition(";")[0].strip()
+    # Browsers send this type across origins only after asking us, and we never allow.
+    if kind != "application/json":
+        raise BadControl("content-type must be application/json")
+    try:
+        wanted = json.loads(request.body)
+    except ValueError:
+        raise BadControl("the body is not JSON") from None
+    if not isinstance(wanted, dict):
+        raise BadControl("the body must be an object")
+    steps = [_step(site, name, value) for name, value in wanted.items()]
+    if wanted.get("reset") is True:
+        _reset(site)
+    for name, value in steps:
+        if name is not None:
+            setattr(site.rules, name, value)
+    if wanted.get("expire_provider_tokens") is True:
+        site.provider_tokens.expire()
+        site.access_tokens.expire()
+    if {"max_concurrent_streams", "reset"} & wanted.keys():
+        for connection in tuple(site.counters.open):
+            connection.limit_changed()
+
+
+def _step(site: "Site", name: str, value: Any) -> tuple[str | None, Any]:
+    """One change, checked: the rule and its new value."""
+    if name in ("reset", "expire_provider_tokens"):
+        if not isinstance(value, bool):
+            raise BadControl(f"{name} must be true or false")
+        return None, None
+    if name in NUMBERS:
+        return name, _number(name, value)
+    if name == "topics":
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            raise BadControl("topics must be a list of bundle ids")
+        return name, tuple(value)
+    if name == "outage":
+        return name, _changed(site.rules.outage, name, value, routes=True)
+    if name == "answers":
+        return name, _changed(site.rules.answers, name, value, routes=False)
+    if name == "next":
+        return name, {**site.rules.next, **_next(value)}
+    raise BadControl(f"there is no {name!r} to control")
+
+
+def _number(name: str, value: Any) -> Any:
+    kind, least, most = NUMBERS[name]
+    is_number = type(value) is int or (kind is float and type(value) is float)
+    if not is_number or not least <= value <= most:
+        raise BadControl(f"{name} must be a number from {least:g} to {most:g}")
+    return value
+
+
+def _changed(
+    rules: dict[str, str], name: str, changes: Any, *, routes: bool
+) -> dict[str, str]:
+    if not isinstance(changes, dict):
+        raise BadControl(f"{name} must be an object")
+    changed = {**rules}
+    for key, answer in changes.items():
+        if routes and key not in ROUTES:
+            raise BadControl(f"{name} is for {', '.join(ROUTES)}, not {key!r}")
+        if answer is None:
+            changed.pop(key, None)
+        elif routes and key == "all" and answer == "refuse":
+            changed[key] = answer
+        else:
+            changed[key] = _answer(answer)
+    return changed
+
+
+def _next(value: Any) -> dict[str, tuple[int, str]]:
+    if not isinstance(value, dict) or not {"count", "answer"} <= value.keys():
+        raise BadControl("next needs a count and an answer, and may name a provider")
+    count, provider = value["count"], value.get("provider", "all")
+    if type(count) is not int or not 0 < count <= 10**9 or provider not in ROUTES:
+        raise BadControl(f"next needs a count from 1, and one of {', '.join(ROUTES)}")
+    return {provider: (count, _answer(value["answer"]))}
+
+
+def _answer(name: Any) -> str:
+    if not isinstance(name, str) or faults.named(name) is None:
+        raise BadControl(f"there is no answer {name!r}; the magic tokens name them")
+    return name
+
+
+def _reset(site: "Site") -> None:
+    """Rules as at the start, inbox empty, counts at zero."""
+    fresh = vars(Rules(**site.first_rules))
+    for name, value in fresh.items():
+        setattr(site.rules, name, value)
+    site.forget()
+    site.inbox.clear()

@@ -1,0 +1,149 @@
+"""Google's errors, in the form of google.rpc.Status."""
+
+import json
+from typing import Any
+
+from sandbox.exchange import Headers
+from sandbox.faults import Fault
+
+RPC = "type.googleapis.com/google.rpc"
+FCM = "type.googleapis.com/google.firebase.fcm.v1"
+BAD_TOKEN = "The registration token is not a valid FCM registration token"
+CODES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+}
+
+
+class Refusal(Exception):
+    """A message that Google does not take."""
+
+    def __init__(
+        self,
+        status: int | None,
+        reason: str,
+        message: str = "",
+        details: tuple[dict[str, Any], ...] = (),
+        headers: Headers = (),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.details = details
+        self.headers = headers
+
+    def body(self) -> bytes:
+        error: dict[str, Any] = {
+            "code": self.status,
+            "message": self.message,
+            "status": CODES.get(self.status or 0, "UNKNOWN"),
+        }
+        if self.details:
+            error["details"] = list(self.details)
+        return json.dumps({"error": error}, indent=2).encode()
+
+
+def fcm_error(code: str) -> dict[str, Any]:
+    """The detail that carries FCM's own code."""
+    return {"@type": f"{FCM}.FcmError", "errorCode": code}
+
+
+def bad_field(field: str, problem: str) -> Refusal:
+    """The message is wrong, not the token: which field, and why."""
+    violation = {"field": field, "description": problem}
+    details = ({"@type": f"{RPC}.BadRequest", "fieldViolations": [violation]},)
+    text = f"Invalid value at '{field}': {problem}"
+    return Refusal(400, "INVALID_ARGUMENT", text, details)
+
+
+def bad_token() -> Refusal:
+    """The token is no registration token at all."""
+    violation = {"field": "message.token", "description": BAD_TOKEN}
+    details = (
+        fcm_error("INVALID_ARGUMENT"),
+        {"@type": f"{RPC}.BadRequest", "fieldViolations": [violation]},
+    )
+    return Refusal(400, "INVALID_ARGUMENT", BAD_TOKEN, details)
+
+
+def not_found(text: str) -> Refusal:
+    """No such address."""
+    return Refusal(404, "NOT_FOUND", text)
+
+
+def unauthenticated(reason: str) -> Refusal:
+    """The access token is missing, wrong or no longer valid."""
+    detail = {
+        "@type": f"{RPC}.ErrorInfo",
+        "reason": reason,
+        "domain": "googleapis.com",
+        "metadata": {"service": "fcm.googleapis.com"},
+    }
+    text = (
+        "Request had invalid authentication credentials. "
+        "Expected OAuth 2 access token, login cookie or other valid credential."
+    )
+    challenge = (("www-authenticate", 'Bearer realm="https://accounts.google.com/"'),)
+    return Refusal(401, "UNAUTHENTICATED", text, (detail,), challenge)
+
+
+def foreign_project(project: str) -> Refusal:
+    """The service account has no right on that project."""
+    text = f"Permission 'cloudmessaging.messages.create' denied on '{project}'"
+    return Refusal(403, "PERMISSION_DENIED", text)
+
+
+def of(fault: Fault, more: Headers) -> Refusal:
+    """The error that a magic token asks for."""
+    if fault.name == "answer":
+        code = fault.reason or CODES.get(fault.status, "UNSPECIFIED_ERROR")
+        return Refusal(fault.status, code, "As asked for.", (fcm_error(code),))
+    if fault.name == "invalid-payload":
+        return bad_field("message.data[0].value", "As asked for.")
+    if fault.name in ("bad-token", "wrong-environment"):
+        return bad_token()
+    if fault.name == "payload-too-large":
+        return bad_field("message", "Message is too big.")
+    status, code, text = ERRORS[fault.name]
+    if fault.name == "quota-bare":
+        violation = {"subject": "device", "description": text}
+        quota = {"@type": f"{RPC}.QuotaFailure", "violations": [violation]}
+        return Refusal(status, code, text, (quota,))
+    return Refusal(status, code, text, (fcm_error(code),), more)
+
+
+_GONE = (404, "UNREGISTERED", "Requested entity was not found.")
+_QUOTA = (429, "QUOTA_EXCEEDED", "Quota exceeded for this device.")
+_DOWN = (503, "UNAVAILABLE", "The service is currently unavailable.")
+_FOREIGN = (403, "SENDER_ID_MISMATCH", "SenderId mismatch")
+_PARTY = (401, "THIRD_PARTY_AUTH_ERROR", "Auth error from APNS or Web Push Service")
+ERRORS = {
+    "429": _QUOTA,
+    "500": (500, "INTERNAL", "Internal error encountered."),
+    "503": _DOWN,
+    "503-after": _DOWN,
+    "503-date": _DOWN,
+    "bad-environment-key": _PARTY,
+    "expired-token": _GONE,
+    "flaky": _DOWN,
+    "not-for-topic": _FOREIGN,
+    "quota": _QUOTA,
+    "quota-bare": _QUOTA,
+    "sender-mismatch": _FOREIGN,
+    "shutdown": _DOWN,
+    "slow-body": _GONE,
+    "third-party-auth": _PARTY,
+    "too-many": _QUOTA,
+    "too-many-updates": _QUOTA,
+    "topic-disallowed": _FOREIGN,
+    "unknown-reason": (400, "REASON_OF_TOMORROW", "A reason that came later."),
+    "unregistered": _GONE,
+    "unregistered-new": _GONE,
+    "unregistered-old": _GONE,
+}

@@ -1,0 +1,87 @@
+"""Listening, and which protocol a connection has agreed on."""
+
+import asyncio
+import socket
+import ssl
+from typing import Any, cast
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from sandbox.http1 import Http1
+from sandbox.http2 import Http2
+from sandbox.keys import Keys
+from sandbox.site import Site
+
+# A connection cut at the handshake cannot tell its provider, so all are cut.
+REFUSE = "refuse"
+
+
+class PortTaken(Exception):
+    """Somebody else listens there."""
+
+
+class Door(asyncio.Protocol):
+    """Stands at a port until the handshake is over, then hands over."""
+
+    def __init__(self, site: Site, environment: str) -> None:
+        self._site = site
+        self._environment = environment
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, transport)
+        tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
+        memory: dict[str, Any] = {"environment": self._environment}
+        topic = _certified_topic(tls.getpeercert(binary_form=True))
+        if topic is not None:
+            memory["topic"] = topic
+        agreed = tls.selected_alpn_protocol()
+        # The desk stays open over HTTP/1.1: somebody must end the outage.
+        if agreed == "h2" and self._site.rules.outage.get("all") == REFUSE:
+            transport.abort()
+            return
+        protocol = (Http2 if agreed == "h2" else Http1)(self._site, memory)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; raises PortTaken with a message for people."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.create_server(
+            (host, port), family=family, backlog=1024, reuse_port=False
+        )
+    except (OSError, OverflowError) as error:
+        raise PortTaken(f"cannot listen on {host}:{port}: {error}") from error
+    listening.setblocking(False)
+    return listening
+
+
+def tls_context(keys: Keys) -> ssl.SSLContext:
+    """TLS as the providers speak it: 1.2 or later, certificates if one has them."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(keys.server_file)
+    context.load_verify_locations(keys.ca_file)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
+
+
+async def listen(
+    site: Site, environment: str, listening: socket.socket, tls: ssl.SSLContext
+) -> asyncio.Server:
+    """Serve one environment of the providers on a bound socket."""
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(
+        lambda: Door(site, environment), sock=listening, ssl=tls, backlog=1024
+    )
+
+
+def _certified_topic(certificate: bytes | None) -> str | None:
+    if certificate is None:
+        return None
+    subject = x509.load_der_x509_certificate(certificate).subject
+    names = subject.get_attributes_for_oid(NameOID.USER_ID)
+    return str(names[0].value) if names else None

@@ -1,0 +1,150 @@
+"""A real sandbox in a process of its own: started, asked, stopped, killed."""
+
+import json
+import os
+import select
+import signal
+import ssl
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+START_TIMEOUT_S = 30.0
+
+
+class Sandbox:
+    """Apple and Google for one test; use `running`, or start and stop it yourself."""
+
+    def __init__(
+        self, run_dir: Path, *, token_update_s: float = 0, journal: Path | None = None
+    ) -> None:
+        """`token_update_s`: how soon a second APNs token is too many; 0: never.
+
+        Apple's 1200 is for tests about that; others begin with fresh databases.
+        """
+        self.run_dir = run_dir
+        self._options = ["--token-update-s", str(token_update_s)]
+        if journal is not None:
+            self._options += ["--journal", str(journal)]
+        self._process: subprocess.Popen[str] | None = None
+        self.port = 0
+        self.development_port = 0
+
+    def start(self) -> "Sandbox":
+        """Start it, on the ports of an earlier start if there was one; ready after."""
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        ports = ["--port", str(self.port)]
+        ports += ["--development-port", str(self.development_port)]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "sandbox", "--run-dir", str(self.run_dir)]
+            + ports
+            + self._options,
+            stdout=subprocess.PIPE,
+            text=True,
+            # Ctrl-C in the terminal is the test run's, not ours.
+            start_new_session=True,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        self._await_ready(self._process)
+        described = json.loads((self.run_dir / "sandbox.json").read_text())
+        self.port = described["port"]
+        self.development_port = described["development_port"]
+        self.url: str = described["url"]
+        self.development_url: str = described["development_url"]
+        self.environment: dict[str, str] = described["environment"]
+        self.ca_file = Path(described["ca_file"])
+        self.apns_cert_file = Path(described["apns_cert_file"])
+        self._tls = ssl.create_default_context(cafile=self.ca_file)
+        return self
+
+    def inbox(self, **query: Any) -> list[dict[str, Any]]:
+        """Accepted pushes in order of arrival; `token`, `since`, `all`, `wait` …"""
+        found = self.ask("GET", "/inbox", query=query)
+        assert isinstance(found, list)
+        return found
+
+    def empty_inbox(self) -> None:
+        self.ask("DELETE", "/inbox")
+
+    def summary(self, **query: Any) -> dict[str, Any]:
+        return dict(self.ask("GET", "/inbox/summary", query=query))
+
+    def stats(self) -> dict[str, int]:
+        return dict(self.ask("GET", "/stats"))
+
+    def control(self, **changes: Any) -> dict[str, Any]:
+        """Change the rules, e.g. `latency_ms=80`; the rules then in force."""
+        return dict(self.ask("POST", "/control", body=changes))
+
+    def reset(self) -> None:
+        """As new: rules, counts and inbox."""
+        self.control(reset=True)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+    ) -> Any:
+        """One request to the desk; its JSON."""
+        target = f"{self.url}{path}" + (f"?{urlencode(query)}" if query else "")
+        data = None if body is None else json.dumps(body).encode()
+        headers = {} if body is None else {"content-type": "application/json"}
+        request = urllib.request.Request(target, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=60, context=self._tls) as answer:
+            content = answer.read()
+        return json.loads(content) if content else None
+
+    def stop(self) -> int:
+        """End it politely; its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL: its ports refuse connections from now on."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> "Sandbox":
+        """Up again on the same ports, after `stop` or `kill` or while it runs."""
+        self.stop()
+        return self.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def _end(self, number: int) -> int:
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        if process.stdout is not None:
+            process.stdout.close()
+        return process.wait(timeout=20)
+
+    def _await_ready(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        readable, _, _ = select.select([process.stdout], [], [], START_TIMEOUT_S)
+        line = process.stdout.readline() if readable else ""
+        if not line:
+            process.kill()
+            code = process.wait()
+            raise AssertionError(f"the sandbox did not start: exit code {code}")
+
+
+@contextmanager
+def running(run_dir: Path, **options: Any) -> Iterator[Sandbox]:
+    """A sandbox that lives as long as the block."""
+    sandbox = Sandbox(run_dir, **options)
+    try:
+        yield sandbox.start()
+    finally:
+        sandbox.kill()
