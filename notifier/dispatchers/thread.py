@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 
 from config import Settings
 from notifier import engines
@@ -47,10 +48,10 @@ class ThreadDispatcher(Resident):
 
     def _wake(self) -> None:
         with self._replacing:
-            if self._engine is None or not self._engine.is_alive():
+            if self._engine is None or not self._engine.wake():
                 self._engine = _EngineThread(self._settings, self._build)
+                # It looks at the outbox first thing.
                 self._engine.start()
-        self._engine.wake()
 
 
 class _EngineThread(threading.Thread):
@@ -65,13 +66,21 @@ class _EngineThread(threading.Thread):
         self._engine: Engine | None = None
         self._stopping = False
 
-    def wake(self) -> None:
-        self._loop.call_soon_threadsafe(self._news.set)
+    def wake(self) -> bool:
+        """Whether the engine is there to be woken."""
+        return self._call(self._news.set)
 
     def stop(self) -> None:
-        if self.is_alive():
-            self._loop.call_soon_threadsafe(self._stop)
+        if self._call(self._stop):
             self.join(STOP_S)
+
+    def _call(self, what: Callable[[], None]) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(what)
+        except RuntimeError:
+            # The loop is closed: the engine has failed.
+            return False
+        return True
 
     def run(self) -> None:
         try:

@@ -1,0 +1,137 @@
+"""The dispatchers that push in the web worker itself: `inline` and `thread`."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from config import Settings
+from datastore import Datastore
+from models.pushes import PushJob
+from notifier.dispatchers.inline import InlineDispatcher
+from notifier.dispatchers.thread import ThreadDispatcher
+from tests.support.chats import make_chat, post
+from tests.support.fake_engine import FakeEngines, pushed
+from tests.support.wait import until
+
+
+class FailingOnce:
+    """Builds no engine the first time."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, settings: Settings, *, owner: str):
+        self.calls += 1
+        if self.calls == 1:
+            raise RuntimeError("no engine today")
+        return FakeEngines()(settings, owner=owner)
+
+
+@pytest.fixture(params=[InlineDispatcher, ThreadDispatcher])
+def kind(request: pytest.FixtureRequest):
+    return request.param
+
+
+@pytest.fixture
+def opened() -> Iterator[list]:
+    """Dispatchers to be closed at the end."""
+    dispatchers: list = []
+    yield dispatchers
+    for dispatcher in dispatchers:
+        dispatcher.close()
+
+
+def _started(kind, settings: Settings, build, opened: list):
+    dispatcher = kind(settings, build)
+    opened.append(dispatcher)
+    dispatcher.start()
+    return dispatcher
+
+
+def test_inline_returns_when_the_pushes_have_been_made(
+    store: Datastore, make_settings, opened
+) -> None:
+    settings = make_settings()
+    dispatcher = _started(InlineDispatcher, settings, FakeEngines(), opened)
+    job_id = post(store, make_chat(store, 1))
+
+    dispatcher.dispatch(job_id)
+
+    assert pushed(settings.run_dir) == [(job_id, os.getpid())]
+
+
+def test_thread_returns_before_the_pushes_have_been_made(
+    store: Datastore, make_settings, opened
+) -> None:
+    settings = make_settings()
+    (settings.run_dir / "hold").touch()
+    dispatcher = _started(ThreadDispatcher, settings, FakeEngines(), opened)
+    job_id = post(store, make_chat(store, 1))
+
+    dispatcher.dispatch(job_id)
+    pushed_before = pushed(settings.run_dir)
+    (settings.run_dir / "hold").unlink()
+
+    assert pushed_before == []
+    assert until(lambda: pushed(settings.run_dir)) == [(job_id, os.getpid())]
+
+
+def test_thread_keeps_one_warm_engine(store: Datastore, make_settings, opened) -> None:
+    settings = make_settings()
+    dispatcher = _started(ThreadDispatcher, settings, FakeEngines(), opened)
+    chat_id = make_chat(store, 1)
+
+    for count in (1, 2, 3):
+        dispatcher.dispatch(post(store, chat_id))
+        until(lambda count=count: len(pushed(settings.run_dir)) == count)
+
+    assert [t.name for t in threading.enumerate()].count("engine") == 1
+
+
+def test_work_from_before_the_start_is_done(
+    kind, store: Datastore, make_settings, opened
+) -> None:
+    settings = make_settings()
+    job_id = post(store, make_chat(store, 1))
+
+    _started(kind, settings, FakeEngines(), opened)
+
+    assert until(lambda: pushed(settings.run_dir)) == [(job_id, os.getpid())]
+
+
+def test_a_failing_engine_is_logged_and_the_next_job_gets_another(
+    kind, store: Datastore, make_settings, opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = make_settings()
+    dispatcher = _started(kind, settings, FailingOnce(), opened)
+    jobs = {post(store, make_chat(store, 1)) for _ in range(2)}
+
+    with caplog.at_level(logging.ERROR):
+        dispatcher.dispatch(min(jobs))
+        until(lambda: "no engine today" in caplog.text)
+        until(lambda: "engine" not in [t.name for t in threading.enumerate()])
+        dispatcher.dispatch(max(jobs))
+
+    until(lambda: {job_id for job_id, _ in pushed(settings.run_dir)} == jobs)
+
+
+def test_a_closed_thread_gives_its_leases_back(
+    store: Datastore, make_settings, opened
+) -> None:
+    settings = make_settings(lease_s=600.0)
+    (settings.run_dir / "hold").touch()
+    dispatcher = _started(ThreadDispatcher, settings, FakeEngines(), opened)
+    job_id = post(store, make_chat(store, 1))
+
+    def lease() -> str | None:
+        with store.read() as session:
+            return session.get_one(PushJob, job_id).lease_owner
+
+    dispatcher.dispatch(job_id)
+    until(lease)
+    dispatcher.close()
+
+    assert lease() is None

@@ -1,0 +1,64 @@
+"""The log of the PushProcesses takes what is printed, and stays within its bounds."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+SCRIPT = """
+import logging, sys
+from pathlib import Path
+from notifier.logfile import LogFile
+name, path, largest, count = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:])
+print("for the host", flush=True)
+logging.basicConfig(handlers=[LogFile(path, largest)], level=logging.INFO)
+print("printed by", name, flush=True)
+for number in range(count):
+    logging.info("%s says %06d to all who care to read the log", name, number)
+sys.exit("the end of " + name)
+"""
+
+
+def _writers(path: Path, *names: str, largest: int, count: int) -> list[str]:
+    """Processes that log to one file at the same time; what they print elsewhere."""
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, name, path, str(largest), str(count)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            text=True,
+        )
+        for name in names
+    ]
+    return [writer.communicate(timeout=30)[0] for writer in writers]
+
+
+def test_all_that_is_printed_goes_to_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "push" / "push.log"
+
+    printed = _writers(log, "one", largest=100_000, count=1)
+
+    assert printed == ["for the host\n"]
+    first, second, third = log.read_text().splitlines()
+    assert first == "printed by one"
+    assert second.endswith("INFO root: one says 000000 to all who care to read the log")
+    assert third == "the end of one"
+
+
+def test_the_log_is_turned_over_by_one_of_several_writers(tmp_path: Path) -> None:
+    log = tmp_path / "push.log"
+
+    _writers(log, "one", "two", "three", largest=50_000, count=1500)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "push.log",
+        "push.log.1",
+    ]
+    for path in tmp_path.iterdir():
+        assert path.stat().st_size < 51_000
+        said = [line for line in path.read_text().splitlines() if " says " in line]
+        assert said
+        assert all(line.endswith("to all who care to read the log") for line in said)
+    assert (tmp_path / "push.log.1").stat().st_size > 50_000
