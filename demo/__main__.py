@@ -62,6 +62,8 @@ class Demo:
         ready.unlink(missing_ok=True)
         arguments = ["-m", "sandbox", "--run-dir", str(directory)]
         arguments += ["--port", str(self._chosen.sandbox_port)]
+        # Where Apple's second gateway listens is told in the file.
+        arguments += ["--development-port", "0"]
         self._start("sandbox", arguments, dict(os.environ))
         self._wait(ready.exists, f"The sandbox is not ready after {START_S:.0f} s.")
         told: dict[str, Any] = json.loads(ready.read_text())

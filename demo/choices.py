@@ -86,9 +86,13 @@ def _port(variable: str, default: int, host: str) -> int:
         except OSError as problem:
             raise CannotRun(
                 f"Port {value} on {host} cannot be used ({problem.strerror}). "
-                f"Choose another one: {variable}={int(value) % 65535 + 1} make run"
+                f"Choose another one: {variable}={_another(int(value))} make run"
             ) from None
     return int(value)
+
+
+def _another(port: int) -> int:
+    return port + 1000 if port + 1000 <= 65535 else port - 1000
 
 
 def _service_key(run_dir: Path) -> str:

@@ -26,7 +26,7 @@ class Device(NamedTuple):
         # Apple's tokens are hexadecimal, Google's start with an instance id.
         if self.platform == "apns":
             return digest
-        return f"{self.owner}-{self.model}-{digest[:12]}:APA91b{digest}".lower()
+        return f"{self.owner}-{self.model}-{digest[:12]}:APA91b{digest}"
 
 
 DEVICES = (
