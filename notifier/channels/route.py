@@ -45,6 +45,8 @@ class Wave:
         self.report = report
         self.ended = bytearray(len(targets))
         self.accepted = False
+        # What was said against our credentials.
+        self.refusal: str | None = None
 
     def end(self, index: int, outcome: Outcome) -> None:
         self.ended[index] = 1
@@ -155,23 +157,26 @@ class Route:
             if not is_last and self._dialect.is_stale(response, outcome):
                 stale.append(index)
                 return
-            self._learn(response, outcome)
+            self._learn(wave, response, outcome)
             wave.end(index, outcome)
 
         requests = wave.requests
         if len(indexes) < len(requests):
             requests = [requests[index] for index in indexes]
         await self._client.send(wave.head(token), requests, on_response)
+        # Credentials that others of the same wave came through with are not to blame.
+        if wave.refusal is not None and not wave.accepted:
+            self.breaker.refused(wave.refusal)
         return stale
 
-    def _learn(self, response: Response, outcome: Outcome) -> None:
+    def _learn(self, wave: Wave, response: Response, outcome: Outcome) -> None:
         if response.status >= 500:
             self.breaker.stumble(outcome.reason, outcome.retry_after_s)
             return
         self.breaker.stumbles = 0
         is_ours = outcome.reason not in self._dialect.device_only
         if outcome.kind is Kind.CREDENTIALS and is_ours:
-            self.breaker.refused(outcome.reason)
+            wave.refusal = outcome.reason
 
     async def _publish(self, wave: Wave) -> None:
         """Tell the operator once when credentials are refused, and when they work."""

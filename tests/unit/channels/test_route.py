@@ -143,11 +143,20 @@ def test_refused_credentials_open_the_breaker() -> None:
     assert len(world.client.sent) == 2
 
 
-def test_words_about_single_devices_do_not_open_the_breaker() -> None:
-    world = World(by_body({b"0": Response(403, (), b"NotOurs")}))
+def test_credentials_that_others_came_through_with_are_not_to_blame() -> None:
+    world = World(by_body({b"0": REFUSED}))
     world.push(2)
 
     assert world.push(2).kinds() == ["credentials", "accepted"]
+    assert world.troubles.notes == [("harbour", None)]
+
+
+def test_words_about_single_devices_do_not_open_the_breaker() -> None:
+    world = World(always(Response(403, (), b"NotOurs")))
+    world.push(2)
+    world.client.answer = always(OK)
+
+    assert world.push(2).kinds() == ["accepted", "accepted"]
     assert world.troubles.notes == [("harbour", None)]
 
 
