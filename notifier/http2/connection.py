@@ -106,7 +106,9 @@ class Connection(asyncio.Protocol):
         if self.sender.exhausted:
             self.draining = True
         self.flush()
-        if self.draining and not self.streams:
+        if self.draining and not self.streams and not self.ended:
+            # Not earlier: to some servers a GOAWAY is the end of all streams.
+            self.sender.out.append(frames.goaway(Code.NO_ERROR))
             self.close(self.reason)
 
     def flush(self) -> None:
@@ -227,7 +229,6 @@ class Connection(asyncio.Protocol):
 
     def leave(self) -> None:
         """Open nothing more, and go when the last open request has ended."""
-        self.sender.out.append(frames.goaway(Code.NO_ERROR))
         self.draining = True
         self.fill()
 
@@ -241,11 +242,9 @@ class Connection(asyncio.Protocol):
             loop.call_later(FAREWELL_S, self._transport.abort)
         self._end()
 
-    def eof_received(self) -> None:
-        self.reason = self.reason or "the peer closed the connection"
-
     def connection_lost(self, error: Exception | None) -> None:
-        self.reason = self.reason or f"connection lost: {error or 'closed by the peer'}"
+        lost = f"connection lost: {error}" if error else "closed by the peer"
+        self.reason = self.reason or lost
         self._end()
 
     def _end(self) -> None:

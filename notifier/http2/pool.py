@@ -48,7 +48,8 @@ class Pool:
         # Set when the last connection has ended after close() began.
         self._emptied = asyncio.Event()
         self._woken = False
-        self._tick_s = min(1.0, max(0.02, request_timeout_s / 20))
+        shortest_s = min(request_timeout_s / 20, idle_ping_s / 4)
+        self._tick_s = min(1.0, max(0.02, shortest_s))
         self._ticking: asyncio.TimerHandle | None = None
         self._growth: asyncio.TimerHandle | None = None
         # Wall clock and our own CPU time at the last look.

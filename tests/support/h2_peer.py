@@ -55,6 +55,8 @@ class Visit(asyncio.Protocol):
             H2Configuration(client_side=False, header_encoding="utf-8")
         )
         self.h2.local_settings = Settings(client=False, initial_values=peer.settings)
+        # jh2 only reads it from its own settings once they have been acknowledged.
+        self.h2.max_inbound_frame_size = self.h2.local_settings.max_frame_size
         self.open: dict[int, Asked] = {}
         self.events: list[events.Event] = []
         self.received = b""

@@ -1,0 +1,248 @@
+"""Answers in every shape the protocol allows, and in some it does not."""
+
+import asyncio
+
+import pytest
+from jh2.hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame
+from jh2.settings import SettingCodes
+
+from tests.support import h2_client
+from tests.support.aio import coroutine_test, until
+from tests.support.h2_client import talking_to
+from tests.support.h2_peer import Asked, Peer
+
+
+def _block(asked: Asked, *fields: tuple[str, str]) -> bytes:
+    raw = [(name.encode(), value.encode(), False) for name, value in fields]
+    return asked.visit.h2.encoder.encode(raw)
+
+
+def _headers(asked: Asked, block: bytes, *flags: str) -> bytes:
+    frame = HeadersFrame(asked.stream_id, block, flags=flags)
+    return frame.serialize()
+
+
+def _data(asked: Asked, data: bytes, *flags: str, pad_length: int = 0) -> bytes:
+    frame = DataFrame(asked.stream_id, data, flags=flags, pad_length=pad_length)
+    return frame.serialize()
+
+
+@coroutine_test
+async def test_status_fields_and_body_arrive():
+    fields = [("apns-id", "8f1c"), ("content-type", "application/json")]
+    peer = Peer(on_request=lambda asked: asked.answer(410, fields, b'{"reason":"x"}'))
+
+    async with talking_to(peer) as client:
+        sent = await h2_client.send(client, 1)
+
+    assert sent.answers[0] == (410, tuple(fields), b'{"reason":"x"}')
+
+
+@coroutine_test
+async def test_the_request_arrives_as_it_was_given():
+    peer = Peer()
+
+    async with talking_to(peer) as client:
+        await h2_client.send(client, 2, b"a body")
+
+    asked = peer.asked[1]
+    assert asked.body == b"a body"
+    assert asked.headers == [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", f"localhost:{peer.port}"),
+        (":path", "/1"),
+        *h2_client.HEAD.headers,
+    ]
+
+
+@coroutine_test
+async def test_a_hundred_answers_in_any_order_find_their_requests():
+    held: list[Asked] = []
+
+    def answer_backwards(asked: Asked) -> None:
+        held.append(asked)
+        if len(held) == 100:
+            for one in reversed(held):
+                one.answer(200, body=one.path.encode())
+
+    async with talking_to(Peer(on_request=answer_backwards)) as client:
+        sent = await h2_client.send(client, 100)
+
+    assert {i: r.body for i, r in sent.answers.items()} == {
+        i: b"/%d" % i for i in range(100)
+    }
+
+
+@coroutine_test
+async def test_an_empty_body_ends_the_request_with_its_headers():
+    peer = Peer()
+
+    async with talking_to(peer) as client:
+        sent = await h2_client.send(client, 1, b"")
+
+    assert sent.statuses == {0: 200}
+    assert peer.asked[0].body == b""
+
+
+@coroutine_test
+async def test_interim_answers_are_passed_over():
+    def hesitate(asked: Asked) -> None:
+        for status in ("100", "103"):
+            asked.visit.h2.send_headers(asked.stream_id, [(":status", status)])
+        asked.answer(200, body=b"done")
+
+    async with talking_to(Peer(on_request=hesitate)) as client:
+        sent = await h2_client.send(client, 1)
+
+    assert sent.answers[0].body == b"done"
+
+
+@coroutine_test
+async def test_trailers_end_an_answer():
+    def with_trailers(asked: Asked) -> None:
+        h2 = asked.visit.h2
+        h2.send_headers(asked.stream_id, [(":status", "200")])
+        h2.send_data(asked.stream_id, b"body")
+        h2.send_headers(asked.stream_id, [("checksum", "1")], end_stream=True)
+
+    async with talking_to(Peer(on_request=with_trailers)) as client:
+        sent = await h2_client.send(client, 1)
+
+    assert sent.answers[0].body == b"body"
+
+
+@coroutine_test
+async def test_padded_answers_are_read_without_the_padding():
+    def padded(asked: Asked) -> None:
+        asked.visit.h2.send_headers(asked.stream_id, [(":status", "400")])
+        asked.visit.h2.send_data(asked.stream_id, b"padded", True, pad_length=200)
+
+    async with talking_to(Peer(on_request=padded)) as client:
+        sent = await h2_client.send(client, 3)
+
+    assert [r.body for r in sent.answers.values()] == [b"padded"] * 3
+
+
+@coroutine_test
+async def test_headers_may_come_in_many_frames():
+    def in_pieces(asked: Asked) -> None:
+        block = _block(asked, (":status", "429"), ("retry-after", "7"))
+        raw = HeadersFrame(asked.stream_id, block[:1], flags=["END_STREAM"]).serialize()
+        for octet in block[1:-1]:
+            raw += ContinuationFrame(asked.stream_id, bytes([octet])).serialize()
+        last = ContinuationFrame(asked.stream_id, block[-1:], flags=["END_HEADERS"])
+        asked.visit.raw(raw + last.serialize())
+
+    async with talking_to(Peer(on_request=in_pieces)) as client:
+        sent = await h2_client.send(client, 2)
+
+    assert sent.answers[1] == (429, (("retry-after", "7"),), b"")
+
+
+@coroutine_test
+async def test_a_body_in_crumbs_is_put_together():
+    def crumble(asked: Asked) -> None:
+        asked.visit.h2.send_headers(asked.stream_id, [(":status", "200")])
+        for octet in b"crumbs":
+            asked.visit.h2.send_data(asked.stream_id, bytes([octet]))
+        asked.visit.h2.end_stream(asked.stream_id)
+
+    async with talking_to(Peer(on_request=crumble)) as client:
+        sent = await h2_client.send(client, 1)
+
+    assert sent.answers[0].body == b"crumbs"
+
+
+@coroutine_test
+async def test_an_answer_before_the_end_of_the_request_counts():
+    # The window of 65,535 bytes lets only a part of the body pass.
+    peer = Peer(widens=False)
+
+    async with talking_to(peer) as client:
+        sending = asyncio.create_task(h2_client.send(client, 1, b"x" * 200_000))
+        await until(lambda: peer.visits and peer.visits[0].open)
+        asked = next(iter(peer.visits[0].open.values()))
+        asked.answer(413, body=b"too large")
+        sent = await sending
+        again = await h2_client.send(client, 0)
+
+    assert sent.answers[0].status == 413
+    assert again.fault is None
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        lambda a: _headers(a, b"\x00\x01a\x01b", "END_HEADERS", "END_STREAM"),
+        lambda a: _headers(a, b"\x08\x03101", "END_HEADERS"),
+        lambda a: _headers(a, b"\x08\x03100", "END_HEADERS", "END_STREAM"),
+        lambda a: _data(a, b"body first", "END_STREAM"),
+        lambda a: _headers(a, b"\x88", "END_HEADERS") + _headers(a, b"", "END_HEADERS"),
+        lambda a: (
+            _headers(a, b"\x88", "END_HEADERS")
+            + _headers(a, b"\x8d", "END_HEADERS", "END_STREAM")
+        ),
+        lambda a: (
+            _headers(a, b"\x08\x03500\x0f\x0d\x0212", "END_HEADERS")
+            + _data(a, b"eleven byte", "END_STREAM")
+        ),
+    ],
+    ids=[
+        "no status",
+        "switching protocols",
+        "interim at the end",
+        "body before headers",
+        "headers twice",
+        "status in trailers",
+        "wrong content-length",
+    ],
+)
+@coroutine_test
+async def test_a_malformed_answer_loses_its_request_and_no_other(malformed):
+    def react(asked: Asked) -> None:
+        if asked.path == "/1":
+            asked.visit.raw(malformed(asked))
+        else:
+            asked.answer(200)
+
+    peer = Peer(on_request=react)
+    async with talking_to(peer) as client:
+        sent = await h2_client.send(client, 3)
+
+    assert sent.statuses == {0: 200, 2: 200}
+    assert sent.fault is not None
+    assert len(peer.visits) == 1
+
+
+@coroutine_test
+async def test_an_endless_answer_is_cut_off():
+    def flood(asked: Asked) -> None:
+        if asked.path == "/0":
+            asked.answer(200)
+            return
+        asked.visit.h2.send_headers(asked.stream_id, [(":status", "200")])
+        for _ in range(4):
+            asked.visit.h2.send_data(asked.stream_id, b"x" * 16_384)
+        asked.visit.h2.send_data(asked.stream_id, b"x")
+
+    async with talking_to(Peer(on_request=flood)) as client:
+        sent = await h2_client.send(client, 2)
+
+    assert sent.statuses == {0: 200}
+    assert "larger than any" in str(sent.fault)
+
+
+@coroutine_test
+async def test_the_window_is_widened_however_much_is_answered():
+    # Together 24 MB, more than a connection's window of 16 MiB.
+    peer = Peer(
+        on_request=lambda asked: asked.answer(500, body=b"x" * 16_000),
+        settings={SettingCodes.MAX_CONCURRENT_STREAMS: 100},
+    )
+
+    async with talking_to(peer, max_connections=1) as client:
+        sent = await h2_client.send(client, 1500)
+
+    assert sent.fault is None
+    assert len(sent.answers) == 1500

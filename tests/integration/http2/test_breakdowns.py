@@ -1,0 +1,266 @@
+"""What goes wrong on a connection: every request is answered, resent or lost."""
+
+import asyncio
+
+import pytest
+from jh2 import events
+from jh2.errors import ErrorCodes
+from jh2.hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    PushPromiseFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
+from jh2.settings import SettingCodes
+
+from tests.support import h2_client
+from tests.support.aio import coroutine_test, until
+from tests.support.h2_client import talking_to
+from tests.support.h2_peer import Asked, Peer
+
+
+@coroutine_test
+async def test_a_reset_stream_loses_its_request_only():
+    def react(asked: Asked) -> None:
+        asked.reset() if asked.path == "/3" else asked.answer(200)
+
+    async with talking_to(Peer(on_request=react)) as client:
+        sent = await h2_client.send(client, 10)
+
+    assert sorted(sent.answers) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    assert "INTERNAL_ERROR" in sent.fault.reason
+
+
+@coroutine_test
+async def test_a_refused_stream_is_sent_again():
+    refused: set[str] = set()
+
+    def refuse_once(asked: Asked) -> None:
+        if asked.path in refused:
+            asked.answer(200)
+        else:
+            refused.add(asked.path)
+            asked.reset(ErrorCodes.REFUSED_STREAM)
+
+    async with talking_to(Peer(on_request=refuse_once)) as client:
+        sent = await h2_client.send(client, 50)
+
+    assert sent.fault is None
+    assert len(sent.answers) == 50
+
+
+@coroutine_test
+async def test_a_stream_that_is_refused_again_and_again_is_lost():
+    def react(asked: Asked) -> None:
+        if asked.path == "/1":
+            asked.reset(ErrorCodes.REFUSED_STREAM)
+        else:
+            asked.answer(200)
+
+    peer = Peer(on_request=react)
+    async with talking_to(peer) as client:
+        sent = await h2_client.send(client, 3)
+
+    assert sent.statuses == {0: 200, 2: 200}
+    assert "REFUSED_STREAM" in sent.fault.reason
+    assert peer.paths.count("/1") == 6
+
+
+@coroutine_test
+async def test_requests_above_goaways_last_stream_are_sent_again():
+    def leave_once(asked: Asked) -> None:
+        visit = asked.visit
+        if len(visit.peer.visits) > 1:
+            asked.answer(200)
+        elif asked.path == "/9":
+            # Streams 1, 3 and 5 were processed, the others were not looked at.
+            for stream_id in (1, 3, 5):
+                visit.h2.send_headers(stream_id, [(":status", "200")], end_stream=True)
+            visit.goaway(last=5, debug=b'{"reason":"Shutdown"}')
+
+    peer = Peer(on_request=leave_once)
+    async with talking_to(peer) as client:
+        sent = await h2_client.send(client, 10)
+
+    assert sent.fault is None
+    assert len(sent.answers) == 10
+    assert sorted(peer.paths[10:]) == [f"/{i}" for i in range(3, 10)]
+
+
+@coroutine_test
+async def test_requests_up_to_goaways_last_stream_may_finish():
+    held: list[Asked] = []
+
+    def hold(asked: Asked) -> None:
+        held.append(asked)
+        if len(held) == 4:
+            raw = GoAwayFrame(0, last_stream_id=2**31 - 1).serialize()
+            asked.visit.raw(raw)
+            asyncio.get_running_loop().call_later(0.05, finish)
+
+    def finish() -> None:
+        for asked in held:
+            asked.answer(200)
+
+    peer = Peer(on_request=hold)
+    async with talking_to(peer) as client:
+        sent = await h2_client.send(client, 4)
+        await until(lambda: peer.visits[0].lost)
+
+    assert sent.fault is None
+    assert len(sent.answers) == 4
+
+
+@coroutine_test
+async def test_the_reason_of_a_goaway_reaches_the_caller():
+    def leave(asked: Asked) -> None:
+        asked.visit.goaway(last=1, code=2, debug=b'{"reason":"BadCertificate"}')
+        asked.visit.cut()
+
+    async with talking_to(Peer(on_request=leave)) as client:
+        sent = await h2_client.send(client, 1)
+
+    assert sent.answers == {}
+    assert "BadCertificate" in sent.fault.reason
+
+
+@coroutine_test
+async def test_a_peer_that_always_leaves_at_once_is_not_pestered():
+    peer = Peer(on_request=lambda asked: asked.visit.goaway(last=0))
+
+    async with talking_to(peer) as client:
+        sent = await h2_client.send(client, 5)
+
+    assert sent.answers == {}
+    assert sent.fault.retry_after_s > 0
+    assert len(peer.visits) == 1
+
+
+@pytest.mark.parametrize("after", ["nothing", "headers", "half a frame"])
+@coroutine_test
+async def test_a_cut_connection_loses_what_was_open(after):
+    def react(asked: Asked) -> None:
+        if len(asked.visit.peer.visits) > 1 or asked.path == "/0":
+            asked.answer(200)
+            return
+        if after == "headers":
+            asked.visit.h2.send_headers(asked.stream_id, [(":status", "200")])
+        elif after == "half a frame":
+            frame = HeadersFrame(asked.stream_id, b"\x88", flags=["END_HEADERS"])
+            asked.visit.raw(frame.serialize()[:-1])
+        asked.visit.cut()
+
+    peer = Peer(on_request=react, settings={SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+    async with talking_to(peer, max_connections=1) as client:
+        sent = await h2_client.send(client, 4)
+
+    # What had not been written goes over the next connection.
+    assert sent.statuses == {0: 200, 2: 200, 3: 200}
+    assert sent.fault is not None
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"\xff" * 64,
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        DataFrame(2, b"even stream").serialize(),
+        DataFrame(99, b"idle stream").serialize(),
+        HeadersFrame(99, b"\x88", flags=["END_HEADERS"]).serialize(),
+        RstStreamFrame(99, 1).serialize(),
+        WindowUpdateFrame(99, 1).serialize(),
+        WindowUpdateFrame(0, 1).serialize()[:-4] + bytes(4),
+        ContinuationFrame(1, b"\x88").serialize(),
+        HeadersFrame(1, b"\x88").serialize() + PingFrame(0, b"12345678").serialize(),
+        HeadersFrame(1, b"\xff\xff", flags=["END_HEADERS"]).serialize(),
+        PushPromiseFrame(1, 2, b"\x88", flags=["END_HEADERS"]).serialize(),
+        b"\0\0\x07\x06\0\0\0\0\x00" + bytes(7),
+        b"\0\0\x05\x04\0\0\0\0\x00" + bytes(5),
+        b"\0\0\x06\x04\x01\0\0\0\x00" + bytes(6),
+        b"\0\0\x04\x07\0\0\0\0\x00" + bytes(4),
+        b"\0\x40\x01\0\0\0\0\0\x01" + bytes(16_385),
+        b"\0\0\x06\x04\x00\0\0\0\x01" + bytes(6),
+        b"\0\0\x01\x00\x00\0\0\0\x00" + bytes(1),
+    ],
+)
+@coroutine_test
+async def test_a_peer_that_breaks_the_protocol_is_told_and_left(frame):
+    peer = Peer(on_request=lambda asked: asked.visit.raw(frame))
+
+    async with talking_to(peer) as client:
+        sent = await h2_client.send(client, 1)
+        await until(lambda: peer.visits[0].lost)
+
+    assert sent.answers == {}
+    assert "protocol broken" in sent.fault.reason
+    ends = peer.visits[0].seen(events.ConnectionTerminated)
+    assert [end.error_code != 0 for end in ends] == [True]
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+        PingFrame(0, b"12345678").serialize(),
+        SettingsFrame(0, flags=["ACK"]).serialize(),
+        b"\0" * 200,
+    ],
+)
+@coroutine_test
+async def test_a_peer_that_does_not_begin_with_settings_gets_no_request(greeting):
+    peer = Peer(greeting=greeting, deaf=True)
+
+    async with talking_to(peer) as client:
+        sent = await h2_client.send(client, 2)
+
+    assert sent.answers == {}
+    assert sent.fault.retry_after_s > 0
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        lambda: PingFrame(0, b"12345678").serialize() * 1500,
+        lambda: SettingsFrame(0).serialize() * 1500,
+        lambda: (
+            HeadersFrame(1, b"\x88").serialize()
+            + ContinuationFrame(1, b"").serialize() * 100
+        ),
+        lambda: (
+            HeadersFrame(1, b"\x88").serialize()
+            + ContinuationFrame(1, b"\0" * 16_000).serialize() * 2
+        ),
+    ],
+    ids=["ping", "settings", "empty continuations", "long continuations"],
+)
+@coroutine_test
+async def test_a_flood_is_answered_with_enhance_your_calm(flood):
+    peer = Peer(on_request=lambda asked: asked.visit.raw(flood()))
+
+    async with talking_to(peer) as client:
+        sent = await h2_client.send(client, 1)
+        await until(lambda: peer.visits[0].lost)
+
+    end = peer.visits[0].seen(events.ConnectionTerminated)[0]
+    assert end.error_code == ErrorCodes.ENHANCE_YOUR_CALM
+    assert sent.answers == {}
+
+
+@coroutine_test
+async def test_unknown_frames_and_priorities_are_ignored():
+    def react(asked: Asked) -> None:
+        altsvc = b"\0\0\x03\x0a\0\0\0\0\0abc"
+        unknown = b"\0\0\x01\xf0\xff\x7f\xff\xff\xff!"
+        priority = b"\0\0\x05\x02\0\0\0\0\x01" + bytes(5)
+        asked.visit.raw(altsvc + unknown + priority)
+        asked.answer(200)
+
+    async with talking_to(Peer(on_request=react)) as client:
+        sent = await h2_client.send(client, 3)
+
+    assert sent.statuses == {0: 200, 1: 200, 2: 200}

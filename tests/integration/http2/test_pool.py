@@ -1,0 +1,208 @@
+"""How many sends share how many connections."""
+
+import asyncio
+import time
+
+import pytest
+from jh2 import events
+from jh2.settings import SettingCodes
+
+from notifier.http2 import Head, Request
+from notifier.outcome import ChannelDown
+from tests.support import h2_client
+from tests.support.aio import coroutine_test, until
+from tests.support.h2_client import Sent, requests, talking_to
+from tests.support.h2_peer import Asked, Peer
+
+STREAMS = SettingCodes.MAX_CONCURRENT_STREAMS
+
+
+def _after(delay_s: float):
+    def react(asked: Asked) -> None:
+        asyncio.get_running_loop().call_later(delay_s, asked.answer, 200)
+
+    return react
+
+
+@coroutine_test
+async def test_one_connection_serves_many_sends():
+    peer = Peer()
+
+    async with talking_to(peer) as client:
+        sends = [h2_client.send(client, 5) for _ in range(40)]
+        all_sent = await asyncio.gather(*sends)
+
+    assert [len(sent.answers) for sent in all_sent] == [5] * 40
+    assert len(peer.visits) == 1
+
+
+@coroutine_test
+async def test_more_connections_are_opened_when_streams_are_the_limit():
+    peer = Peer(on_request=_after(0.08), settings={STREAMS: 10})
+
+    async with talking_to(peer, max_connections=4) as client:
+        began = time.monotonic()
+        sent = await h2_client.send(client, 400)
+        took_s = time.monotonic() - began
+
+    assert len(sent.answers) == 400
+    assert len(peer.visits) == 4
+    # One connection would need 40 round trips of 80 ms.
+    assert took_s < 2.4
+
+
+@coroutine_test
+async def test_a_small_batch_does_not_wait_behind_a_large_one():
+    peer = Peer(settings={STREAMS: 8})
+    order: list[str] = []
+
+    async def noted(name: str, count: int) -> None:
+        await h2_client.send(client, count)
+        order.append(name)
+
+    async with talking_to(peer, max_connections=1) as client:
+        await asyncio.gather(noted("large", 3000), noted("small", 5))
+
+    assert order == ["small", "large"]
+    assert len(peer.asked) == 3005
+
+
+@coroutine_test
+async def test_a_token_connection_has_one_stream_until_the_first_answer():
+    open_at_once: list[int] = []
+    held: list[Asked] = []
+
+    def hold(asked: Asked) -> None:
+        held.append(asked)
+        if len(peer.asked) == 1:
+            asyncio.get_running_loop().call_later(0.1, answer_all)
+
+    def answer_all() -> None:
+        open_at_once.append(len(held))
+        peer.on_request = Asked.answer
+        for asked in held:
+            asked.answer(200)
+
+    peer = Peer(on_request=hold)
+    async with talking_to(peer, one_stream_until_answer=True) as client:
+        sent = await h2_client.send(client, 50)
+
+    assert len(sent.answers) == 50
+    assert open_at_once == [1]
+
+
+@coroutine_test
+async def test_a_new_connection_is_opened_when_stream_ids_run_out():
+    peer = Peer()
+
+    async with talking_to(peer) as client:
+        await h2_client.send(client, 1)
+        client._pool.connections[0].sender.next_id = 2**31 - 21
+        sent = await h2_client.send(client, 50)
+        await until(lambda: peer.visits[0].lost)
+
+    assert len(sent.answers) == 50
+    assert sent.fault is None
+    assert [len(v.seen(events.RequestReceived)) for v in peer.visits] == [12, 39]
+
+
+@coroutine_test
+async def test_an_idle_connection_the_peer_has_closed_is_replaced():
+    peer = Peer()
+
+    async with talking_to(peer) as client:
+        await h2_client.send(client, 1)
+        peer.visits[0].goaway(last=1)
+        await until(lambda: peer.visits[0].lost)
+        sent = await h2_client.send(client, 1)
+
+    assert sent.statuses == {0: 200}
+    assert len(peer.visits) == 2
+
+
+@coroutine_test
+async def test_a_cancelled_send_takes_no_more_streams():
+    peer = Peer(on_request=_after(0.02), settings={STREAMS: 1})
+    sent = Sent()
+
+    async with talking_to(peer, max_connections=1) as client:
+        sending = asyncio.create_task(
+            client.send(h2_client.HEAD, requests(100), sent.take)
+        )
+        await until(lambda: len(sent.answers) == 3)
+        sending.cancel()
+        await asyncio.wait([sending])
+        answered = len(sent.answers)
+        other = await h2_client.send(client, 2)
+
+    assert sending.cancelled()
+    assert other.statuses == {0: 200, 1: 200}
+    assert len(sent.answers) == answered
+    assert len(peer.asked) <= answered + 3
+
+
+@coroutine_test
+async def test_a_mistake_in_the_callers_callback_is_raised_to_the_caller_alone():
+    async def mistaken() -> None:
+        await client.send(h2_client.HEAD, requests(20), lambda _, __: 1 / 0)
+
+    async with talking_to(Peer()) as client:
+        other, mistake = await asyncio.gather(
+            h2_client.send(client, 20), mistaken(), return_exceptions=True
+        )
+
+    assert isinstance(mistake, ZeroDivisionError)
+    assert len(other.answers) == 20
+
+
+@pytest.mark.parametrize(
+    ("head", "request_"),
+    [
+        (Head(headers=()), Request(b"")),
+        (Head(headers=(("Upper", "x"),)), Request(b"", b"/")),
+        (Head(headers=(("topic", "a\r\nb"),)), Request(b"", b"/")),
+    ],
+)
+@coroutine_test
+async def test_a_request_that_is_none_is_refused_before_it_is_sent(head, request_):
+    peer = Peer()
+
+    async with talking_to(peer) as client:
+        with pytest.raises(ValueError, match=r"path|field"):
+            await client.fetch(head, request_)
+
+    assert peer.visits == []
+
+
+@coroutine_test
+async def test_closing_lets_open_requests_end_and_says_goodbye():
+    peer = Peer(on_request=_after(0.1), settings={STREAMS: 2})
+
+    async with talking_to(peer, max_connections=1) as client:
+        sending = asyncio.create_task(h2_client.send(client, 10))
+        await until(lambda: len(peer.asked) == 2)
+        await client.close()
+        sent = await sending
+        with pytest.raises(ChannelDown, match="closed"):
+            await client.fetch(h2_client.HEAD, Request(b"", b"/"))
+        await until(lambda: peer.visits[0].lost)
+
+    assert sorted(sent.answers) == [0, 1]
+    assert "closed" in sent.fault.reason
+    assert peer.visits[0].seen(events.ConnectionTerminated)[0].error_code == 0
+
+
+@coroutine_test
+async def test_closing_does_not_wait_for_a_peer_that_hangs():
+    peer = Peer(on_request=lambda asked: None)
+
+    async with talking_to(peer) as client:
+        sending = asyncio.create_task(h2_client.send(client, 1))
+        await until(lambda: peer.asked)
+        began = time.monotonic()
+        await client.close()
+        took_s = time.monotonic() - began
+        sent = await sending
+
+    assert sent.answers == {}
+    assert took_s < 3

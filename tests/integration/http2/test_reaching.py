@@ -1,0 +1,220 @@
+"""Ways to the peer: TLS, certificates, proxies, and peers that are not there."""
+
+import asyncio
+import socket
+import ssl
+import time
+
+import pytest
+
+from notifier.http2 import Client
+from notifier.outcome import ChannelDown
+from tests.support import connect_proxy, h2_client, h2_peer, tls
+from tests.support.aio import coroutine_test
+from tests.support.connect_proxy import Proxy
+from tests.support.h2_client import talking_to
+from tests.support.h2_peer import Peer
+
+
+async def _refusal(url: str, context: ssl.SSLContext, **options: object) -> ChannelDown:
+    client = Client(url, tls=context, **options)
+    try:
+        sent = await h2_client.send(client, 2)
+    finally:
+        await client.close()
+    assert sent.answers == {}
+    assert sent.fault.retry_after_s > 0
+    return sent.fault
+
+
+@coroutine_test
+async def test_a_certificate_of_an_unknown_authority_is_refused():
+    async with h2_peer.serve(Peer()) as peer:
+        fault = await _refusal(peer.url, ssl.create_default_context())
+
+    assert "certificate verify failed" in fault.reason
+    assert peer.asked == []
+
+
+@coroutine_test
+async def test_a_certificate_of_another_host_is_refused():
+    async with h2_peer.serve(Peer()) as peer:
+        url = f"https://127.0.0.2:{peer.port}"
+        server = await asyncio.get_running_loop().create_server(
+            lambda: h2_peer.Visit(peer), "127.0.0.2", peer.port,
+            ssl=tls.server_context(),
+        )  # fmt: skip
+        fault = await _refusal(url, tls.client_context())
+        server.close()
+
+    assert "127.0.0.2" in fault.reason
+
+
+@pytest.mark.parametrize("alpn", [(), ("http/1.1",)])
+@coroutine_test
+async def test_a_server_without_http2_is_refused(alpn):
+    async with h2_peer.serve(Peer(), tls.server_context(alpn=alpn)) as peer:
+        fault = await _refusal(peer.url, tls.client_context())
+
+    assert "HTTP/2" in fault.reason
+    assert peer.asked == []
+
+
+@coroutine_test
+async def test_a_server_without_tls_is_refused():
+    server = await asyncio.start_server(
+        lambda _, writer: writer.write(b"220 hello\r\n"), "127.0.0.1", 0
+    )
+    port = server.sockets[0].getsockname()[1]
+
+    fault = await _refusal(f"https://localhost:{port}", tls.client_context())
+    server.close()
+
+    assert "SSL" in fault.reason
+
+
+@coroutine_test
+async def test_a_client_certificate_is_shown():
+    server = tls.server_context()
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(tls.authority().ca_file)
+    ours = tls.client_context()
+    identity = tls.authority().issue("push-certificate")
+    ours.load_cert_chain(identity.certificate, identity.key)
+
+    async with h2_peer.serve(Peer(), server) as peer:
+        client = Client(peer.url, tls=ours)
+        sent = await h2_client.send(client, 1)
+        shown = peer.visits[0].transport.get_extra_info("peercert")
+        await client.close()
+
+    assert sent.statuses == {0: 200}
+    assert shown["subject"][0][0] == ("commonName", "push-certificate")
+
+
+@coroutine_test
+async def test_a_missing_client_certificate_is_told():
+    server = tls.server_context()
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(tls.authority().ca_file)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://localhost:{listener.getsockname()[1]}"
+        # asyncio's servers drop the alert that says why; a blocking one sends it.
+        shaking = asyncio.create_task(asyncio.to_thread(_shake_hands, listener, server))
+        fault = await _refusal(url, tls.client_context())
+        refused = await shaking
+
+    assert refused
+    assert "certificate required" in fault.reason.lower()
+
+
+def _shake_hands(listener: socket.socket, context: ssl.SSLContext) -> bool:
+    """Whether the server refuses its first client."""
+    listener.settimeout(10)
+    connection, _ = listener.accept()
+    with connection:
+        try:
+            context.wrap_socket(connection, server_side=True).close()
+        except ssl.SSLError:
+            return True
+    return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@coroutine_test
+async def test_after_a_failure_sends_fail_at_once_until_the_pause_is_over():
+    port = _free_port()
+    client = Client(f"https://localhost:{port}", tls=tls.client_context())
+    first = await h2_client.send(client, 1)
+
+    async with h2_peer.serve(Peer(), port=port) as peer:
+        began = time.monotonic()
+        second = await h2_client.send(client, 1)
+        took_s = time.monotonic() - began
+        await asyncio.sleep(second.fault.retry_after_s)
+        third = await h2_client.send(client, 1)
+        await client.close()
+
+    assert f"localhost:{port}" in first.fault.reason
+    assert 0 < second.fault.retry_after_s <= 0.5
+    assert took_s < 0.1
+    assert third.statuses == {0: 200}
+    assert len(peer.visits) == 1
+
+
+@coroutine_test
+async def test_a_peer_that_accepts_and_is_silent_is_given_up():
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    fault = await _refusal(
+        f"https://localhost:{port}", tls.client_context(), connect_timeout_s=0.2
+    )
+    server.close()
+
+    assert "no connection within 0.2 s" in fault.reason
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://push.test", "push.test", "https://", "https://push.test/path", ""],
+)
+def test_what_is_no_origin_is_refused(url):
+    with pytest.raises(ValueError, match="not an https://"):
+        Client(url, tls=tls.client_context())
+
+
+@pytest.mark.parametrize("proxy", ["https://proxy.test", "proxy.test:8080", "http://"])
+def test_what_is_no_proxy_is_refused_without_repeating_its_password(proxy):
+    with pytest.raises(ValueError, match="proxy's address must be"):
+        Client("https://push.test", tls=tls.client_context(), proxy_url=proxy)
+
+
+@coroutine_test
+async def test_requests_go_through_a_proxy():
+    async with connect_proxy.serve(Proxy()) as proxy:
+        route = f"http://127.0.0.1:{proxy.port}"
+        peer = Peer()
+        async with talking_to(peer, proxy_url=route) as client:
+            sent = await h2_client.send(client, 300, b"x" * 1000)
+
+    assert len(sent.answers) == 300
+    assert proxy.targets == [f"localhost:{peer.port}"]
+
+
+@coroutine_test
+async def test_a_proxy_is_told_the_password():
+    async with connect_proxy.serve(Proxy(credentials="push:p@ss:word")) as proxy:
+        route = f"http://push:p%40ss%3Aword@127.0.0.1:{proxy.port}"
+        async with talking_to(Peer(), proxy_url=route) as client:
+            sent = await h2_client.send(client, 1)
+
+    assert sent.statuses == {0: 200}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (None, "407"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "502"),
+        (b"", "closed the connection"),
+        (b"SSH-2.0-server\r\n\r\n", "refuses"),
+        (b"x" * 20_000, "not one to CONNECT"),
+        (b"HTTP/1.1 200 OK\r\n\r\nmore", "not one to CONNECT"),
+    ],
+)
+@coroutine_test
+async def test_a_proxy_that_does_not_connect_is_told(answer, reason):
+    proxy = Proxy(credentials="push:secret", answer=answer)
+    async with connect_proxy.serve(proxy), h2_peer.serve(Peer()) as peer:
+        route = f"http://127.0.0.1:{proxy.port}"
+        fault = await _refusal(peer.url, tls.client_context(), proxy_url=route)
+
+    assert reason in fault.reason
+    assert peer.asked == []

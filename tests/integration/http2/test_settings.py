@@ -1,0 +1,251 @@
+"""What the peer's settings and windows let through, at any time."""
+
+import asyncio
+
+import pytest
+from jh2 import events
+from jh2.hyperframe.frame import SettingsFrame, WindowUpdateFrame
+from jh2.settings import SettingCodes
+
+from tests.support import h2_client
+from tests.support.aio import coroutine_test, until
+from tests.support.h2_client import talking_to
+from tests.support.h2_peer import Asked, Peer
+
+STREAMS = SettingCodes.MAX_CONCURRENT_STREAMS
+WINDOW = SettingCodes.INITIAL_WINDOW_SIZE
+
+
+class Hold:
+    """Keeps requests until it is told to answer them."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.most = 0
+
+    def __call__(self, asked: Asked) -> None:
+        self.asked.append(asked)
+        self.most = max(self.most, len(self.asked))
+
+    def answer_all(self) -> None:
+        held, self.asked = self.asked, []
+        for asked in held:
+            asked.answer(200)
+
+    async def answer_until(self, sending: "asyncio.Task[h2_client.Sent]") -> None:
+        while not sending.done():
+            await asyncio.sleep(0.01)
+            self.answer_all()
+
+
+@pytest.mark.parametrize("limit", [1, 7])
+@coroutine_test
+async def test_no_more_streams_are_open_than_the_peer_allows(limit):
+    hold = Hold()
+    peer = Peer(on_request=hold, settings={STREAMS: limit})
+
+    async with talking_to(peer, max_connections=1) as client:
+        sending = asyncio.create_task(h2_client.send(client, 5 * limit))
+        await hold.answer_until(sending)
+
+    assert len(sending.result().answers) == 5 * limit
+    assert hold.most == limit
+
+
+@coroutine_test
+async def test_a_peer_that_allows_no_stream_is_waited_for():
+    peer = Peer(settings={STREAMS: 0})
+
+    async with talking_to(peer) as client:
+        sending = asyncio.create_task(h2_client.send(client, 20))
+        await until(
+            lambda: peer.visits and peer.visits[0].seen(events.RemoteSettingsChanged)
+        )
+        asked_before = list(peer.asked)
+        peer.visits[0].change({STREAMS: 3})
+        sent = await sending
+
+    assert asked_before == []
+    assert len(sent.answers) == 20
+    assert len(peer.visits) == 1
+
+
+@coroutine_test
+async def test_requests_for_a_peer_that_never_allows_a_stream_come_back():
+    peer = Peer(settings={STREAMS: 0})
+
+    async with talking_to(peer, request_timeout_s=0.3) as client:
+        sent = await h2_client.send(client, 3)
+
+    assert sent.answers == {}
+    assert "nothing could be sent" in str(sent.fault)
+
+
+@coroutine_test
+async def test_a_lower_limit_holds_for_what_is_opened_after_it():
+    hold = Hold()
+    peer = Peer(on_request=hold, settings={STREAMS: 50})
+
+    async with talking_to(peer, max_connections=1) as client:
+        sending = asyncio.create_task(h2_client.send(client, 100))
+        await until(lambda: len(hold.asked) == 50)
+        peer.visits[0].change({STREAMS: 2})
+        await until(lambda: peer.visits[0].seen(events.SettingsAcknowledged))
+        hold.answer_all()
+        hold.most = 0
+        await hold.answer_until(sending)
+
+    assert len(sending.result().answers) == 100
+    assert hold.most <= 2
+
+
+@pytest.mark.parametrize("window", [1, 100, 65_535])
+@coroutine_test
+async def test_bodies_pass_through_windows_of_any_size(window):
+    peer = Peer(settings={WINDOW: window})
+    body = bytes(range(256)) * 2
+
+    async with talking_to(peer, max_connections=1) as client:
+        sent = await h2_client.send(client, 20, body)
+
+    assert len(sent.answers) == 20
+    assert all(asked.body == body for asked in peer.asked)
+
+
+@coroutine_test
+async def test_bodies_together_larger_than_the_connections_window_wait_for_it():
+    peer = Peer()
+
+    async with talking_to(peer, max_connections=1) as client:
+        sent = await h2_client.send(client, 300, b"x" * 4096)
+
+    assert len(sent.answers) == 300
+    assert {len(asked.body) for asked in peer.asked} == {4096}
+
+
+@coroutine_test
+async def test_a_body_larger_than_window_and_frame_arrives_whole():
+    peer = Peer()
+    body = bytes(range(256)) * 1000
+
+    async with talking_to(peer) as client:
+        sent = await h2_client.send(client, 2, body)
+
+    assert sent.statuses == {0: 200, 1: 200}
+    assert all(asked.body == body for asked in peer.asked)
+
+
+@coroutine_test
+async def test_a_window_that_shrinks_below_zero_is_waited_out():
+    peer = Peer(widens=False, settings={WINDOW: 1000})
+
+    async with talking_to(peer) as client:
+        sending = asyncio.create_task(h2_client.send(client, 1, b"x" * 3000))
+        await until(lambda: peer.visits and peer.visits[0].seen(events.DataReceived))
+        visit = peer.visits[0]
+        # 1,000 bytes are on their way: the window is now 500 below zero.
+        visit.change({WINDOW: 500})
+        await until(lambda: visit.seen(events.SettingsAcknowledged))
+        visit.h2.increment_flow_control_window(500, 1)
+        visit.change({})
+        await until(lambda: len(visit.seen(events.SettingsAcknowledged)) >= 2)
+        received_at_zero = len(visit.open[1].body)
+        visit.change({WINDOW: 4000})
+        sent = await sending
+
+    assert received_at_zero == 1000
+    assert sent.statuses == {0: 200}
+    assert peer.asked[0].body == b"x" * 3000
+
+
+@coroutine_test
+async def test_a_window_opened_in_mid_flight_releases_all_bodies():
+    peer = Peer(settings={WINDOW: 0})
+
+    async with talking_to(peer) as client:
+        sending = asyncio.create_task(h2_client.send(client, 30, b"body"))
+        await until(lambda: peer.visits and len(peer.visits[0].open) == 30)
+        asked_before = list(peer.asked)
+        peer.visits[0].change({WINDOW: 1000})
+        sent = await sending
+
+    assert asked_before == []
+    assert len(sent.answers) == 30
+
+
+@coroutine_test
+async def test_the_header_table_can_shrink_to_nothing_and_grow_again():
+    peer = Peer(settings={STREAMS: 1})
+
+    async with talking_to(peer, max_connections=1) as client:
+        await h2_client.send(client, 3)
+        for size in (0, 4096, 60):
+            peer.visits[0].change({SettingCodes.HEADER_TABLE_SIZE: size})
+            sent = await h2_client.send(client, 3)
+            assert sent.statuses == {0: 200, 1: 200, 2: 200}
+
+    assert {tuple(a.headers[4:]) for a in peer.asked} == {h2_client.HEAD.headers}
+
+
+@coroutine_test
+async def test_larger_frames_are_used_when_they_are_allowed():
+    size = 100_000
+    peer = Peer(settings={SettingCodes.MAX_FRAME_SIZE: size, WINDOW: size})
+
+    async with talking_to(peer) as client:
+        sent = await h2_client.send(client, 1, b"x" * 60_000)
+
+    assert sent.statuses == {0: 200}
+    assert len(peer.visits[0].seen(events.DataReceived)[0].data) == 60_000
+
+
+@coroutine_test
+async def test_headers_longer_than_a_frame_are_continued():
+    peer = Peer(settings={SettingCodes.MAX_HEADER_LIST_SIZE: 100_000})
+    long = h2_client.Head(headers=(("long", "v" * 40_000),), path="/")
+
+    async with talking_to(peer) as client:
+        response = await client.fetch(long, h2_client.Request(b"body"))
+
+    assert response.status == 200
+    assert dict(peer.asked[0].headers)["long"] == "v" * 40_000
+
+
+@coroutine_test
+async def test_settings_and_pings_are_answered_in_mid_flight():
+    hold = Hold()
+    peer = Peer(on_request=hold)
+
+    async with talking_to(peer) as client:
+        sending = asyncio.create_task(h2_client.send(client, 1))
+        await until(lambda: hold.asked)
+        visit = peer.visits[0]
+        visit.h2.ping(b"12345678")
+        visit.change({STREAMS: 5})
+        await until(lambda: len(visit.seen(events.SettingsAcknowledged)) == 2)
+        hold.answer_all()
+        await sending
+
+    assert [e.ping_data for e in visit.seen(events.PingAckReceived)] == [b"12345678"]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        SettingsFrame(0, {4: 2**31}),
+        SettingsFrame(0, {5: 100}),
+        SettingsFrame(0, {2: 1}),
+        WindowUpdateFrame(0, 2**31 - 1),
+    ],
+    ids=["window", "frame size", "push", "window update"],
+)
+@coroutine_test
+async def test_settings_out_of_range_end_the_connection(frame):
+    peer = Peer(on_request=lambda asked: asked.visit.raw(frame.serialize()))
+
+    async with talking_to(peer) as client:
+        sent = await h2_client.send(client, 1)
+        await until(lambda: peer.visits[0].seen(events.ConnectionTerminated))
+
+    assert sent.answers == {}
+    assert "protocol broken" in str(sent.fault)
