@@ -1,0 +1,92 @@
+"""What push services answer, and what is done about it."""
+
+import json
+
+import pytest
+
+from notifier.channels import webpush_outcomes
+from notifier.http2 import Response
+from notifier.outcome import Kind
+from tests.support.pushes import make_target
+
+
+def _read(status: int, body: bytes = b"", **headers: str) -> tuple[Kind, str]:
+    named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    outcome = webpush_outcomes.read(Response(status, named, body), make_target())
+    return outcome.kind, outcome.reason
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_a_push_that_was_taken_is_accepted(status: int) -> None:
+    assert _read(status)[0] is Kind.ACCEPTED
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_subscription_that_has_ended_is_gone(status: int) -> None:
+    assert _read(status)[0] is Kind.GONE
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, b'{"reason":"VapidPkHashMismatch"}', Kind.SUSPECT),
+        (
+            403,
+            b"the VAPID credentials in the authorization header do not correspond to "
+            b"the credentials used to create the subscriptions.",
+            Kind.SUSPECT,
+        ),
+        (401, b'{"errno":109,"message":"VAPID public key mismatch"}', Kind.SUSPECT),
+        (400, b'{"errno":110,"message":"Invalid crypto keys specified"}', Kind.SUSPECT),
+        (401, b'{"errno":109,"message":"Invalid authentication"}', Kind.CREDENTIALS),
+        (403, b'{"reason":"BadJwtToken"}', Kind.CREDENTIALS),
+        (403, b"", Kind.CREDENTIALS),
+        (401, b"<html>nope", Kind.CREDENTIALS),
+        (400, b'{"reason":"BadWebPushTopic"}', Kind.REFUSED),
+        (400, b"", Kind.REFUSED),
+        (413, b"", Kind.REFUSED),
+        (405, b"", Kind.REFUSED),
+        (415, b"", Kind.REFUSED),
+        (301, b"", Kind.LATER),
+        (429, b"", Kind.LATER),
+        (500, b"", Kind.LATER),
+        (502, b"<html>", Kind.LATER),
+        (503, b"", Kind.LATER),
+    ],
+)
+def test_a_refusal_is_laid_at_the_right_door(
+    status: int, body: bytes, kind: Kind
+) -> None:
+    assert _read(status, body)[0] is kind
+
+
+@pytest.mark.parametrize(
+    ("value", "pause_s"), [("120", 120), ("999999", 3600), ("0", 1), ("soon", None)]
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_service_is_given_the_pause_it_asks_for(
+    status: int, value: str, pause_s: float | None
+) -> None:
+    response = Response(status, (("retry-after", value),), b"")
+
+    outcome = webpush_outcomes.read(response, make_target())
+
+    assert outcome.retry_after_s == pause_s
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"reason":"BadJwtToken"}', "403 BadJwtToken"),
+        (b'{"code":403,"message":"not you"}', "403 not you"),
+        (b"not you\nbecause", "403 not you"),
+        (b"<!doctype html><p>no</p>", "403"),
+        (b'{"reason": 7}', "403"),
+        (b"{broken", "403"),
+        (b"[" * 9999, "403 " + "[" * 150),
+        (b"\x1b[31mred\x00\xff", "403 [31mred\ufffd"),
+        (json.dumps({"reason": "x" * 999}).encode(), "403 " + "x" * 150),
+    ],
+)
+def test_the_reason_is_short_and_shows_nothing_odd(body: bytes, reason: str) -> None:
+    assert _read(403, body)[1] == reason

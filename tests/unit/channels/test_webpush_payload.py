@@ -1,0 +1,116 @@
+"""What a service worker is told, and for how long the push service keeps it."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hpack import Decoder
+
+from models import subscriptions
+from models.base import utc_now
+from models.pushes import READ, WITHDRAW
+from notifier.channels import webpush_payload
+from notifier.channels.webpush_encryption import MAX_PLAINTEXT
+from tests.support.push_service import Browser
+from tests.support.pushes import make_note, make_target
+
+
+def _push(badge: int = 2, **changes: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """The payload as the browser reads it, and the fields of the request."""
+    browser = Browser()
+    rendered = webpush_payload.render(make_note(**changes))
+    target = make_target(token=browser.token, badge=badge)
+    request = rendered.request(target, subscriptions.parse(browser.token))
+    fields = Decoder().decode(request.fields)
+    return json.loads(browser.decrypt(request.body)), dict(fields)
+
+
+def test_a_message_is_told_with_all_that_is_shown() -> None:
+    payload, _ = _push(badge=12, data={"link": "app://x"})
+
+    assert payload == {
+        "title": "Ada",
+        "chat": "Harbour",
+        "body": "Ship ahoy",
+        "silent": False,
+        "tag": "message-7",
+        "badge": 12,
+        "data": {"link": "app://x"},
+        "bottlepost": {"conversation": 3, "message": 7, "seq": 5},
+    }
+
+
+def test_a_silent_message_says_nothing_to_be_shown() -> None:
+    payload, fields = _push(silent=True, data={"k": "v"})
+
+    assert payload["silent"] is True
+    assert payload["data"] == {"k": "v"}
+    assert not {"title", "body", "chat"} & payload.keys()
+    assert fields["urgency"] == "low"
+
+
+@pytest.mark.parametrize("kind", [WITHDRAW, READ])
+def test_what_is_no_message_names_its_kind_and_the_badge(kind: str) -> None:
+    payload, fields = _push(kind=kind, badge=0)
+
+    assert payload["bottlepost"]["kind"] == kind
+    assert payload["badge"] == 0
+    assert "body" not in payload
+    assert fields["urgency"] == "low"
+
+
+def test_a_withdrawal_takes_the_place_of_a_waiting_message() -> None:
+    _, message = _push()
+    _, withdrawal = _push(kind=WITHDRAW)
+
+    assert withdrawal["topic"] == message["topic"]
+
+
+@pytest.mark.parametrize("message_id", [1, 2**63 - 1])
+def test_the_topic_is_one_that_services_take(message_id: int) -> None:
+    _, fields = _push(message_id=message_id)
+
+    assert len(fields["topic"]) <= 32
+    assert fields["topic"].replace("-", "").isalnum()
+
+
+@pytest.mark.parametrize(
+    ("left", "low", "high"),
+    [
+        (timedelta(hours=1), 3590, 3600),
+        (timedelta(days=400), 2_419_200, 2_419_200),
+        (timedelta(seconds=-5), 0, 0),
+    ],
+)
+def test_a_service_keeps_it_until_the_message_expires(
+    left: timedelta, low: int, high: int
+) -> None:
+    _, fields = _push(expires_at=utc_now() + left)
+
+    assert low <= int(fields["ttl"]) <= high
+    assert fields["urgency"] == "normal"
+
+
+@pytest.mark.parametrize("letter", ["a", "ß", "€", "🚢", '"'])
+def test_a_long_text_is_cut_where_a_character_ends(letter: str) -> None:
+    payload, _ = _push(text=letter * 4000, badge=9_999_999_999)
+    body = payload["body"]
+
+    size = len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
+
+    assert body[-1] == "…"
+    assert set(body[:-1]) == {letter}
+    # Not one character more would have fit.
+    assert MAX_PLAINTEXT - 4 < size <= MAX_PLAINTEXT
+
+
+def test_data_that_leaves_no_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="too long"):
+        webpush_payload.render(make_note(data={"k": "x" * 4000}))
+
+
+def test_half_a_surrogate_pair_does_no_harm() -> None:
+    payload, _ = _push(text="a\ud800b")
+
+    assert payload["body"] == "a?b"
