@@ -98,7 +98,7 @@ class Server:
 
     def kill(self) -> None:
         """End it as a power cut would, its workers too."""
-        for pid in [*self._living_workers(), self.pid]:
+        for pid in [*self.living_workers(), self.pid]:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -118,7 +118,11 @@ class Server:
         except subprocess.TimeoutExpired:
             self.kill()
 
-    def _living_workers(self) -> list[int]:
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def living_workers(self) -> list[int]:
+        """The same; none when the server itself has ended."""
         try:
             return self.workers()
         except FileNotFoundError:
