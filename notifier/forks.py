@@ -5,10 +5,13 @@ from it: threads are not copied, but whatever they were in the middle of is.
 """
 
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 # With an end: a database that hangs must not hang the host's fork as well.
 LONGEST_WAIT_S = 2.0
@@ -53,3 +56,18 @@ def in_child(method: Callable[[], None]) -> None:
             living()
 
     os.register_at_fork(after_in_child=call)
+
+
+def put_off_in_uwsgi(method: Callable[[], None]) -> bool:
+    """Whether the method is to wait until uWSGI has forked its workers from us.
+
+    uWSGI forks without a word to Python, so `keep_out` cannot hold it up and nothing
+    may be under way. With a master process it calls the method in each worker;
+    without one, nobody does.
+    """
+    uwsgi: Any = sys.modules.get("uwsgi")
+    if uwsgi is None or uwsgi.worker_id():
+        return False
+    if uwsgi.masterpid():
+        import_module("uwsgidecorators").postfork(method)
+    return True

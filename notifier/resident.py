@@ -22,7 +22,7 @@ class Resident:
 
     def start(self) -> None:
         """Begin, unless that was done in this process; cheap to call again."""
-        if self._pid == os.getpid():
+        if self._pid == os.getpid() or forks.put_off_in_uwsgi(self.start):
             return
         with self._starting:
             if self._pid != os.getpid():

@@ -10,6 +10,7 @@ from datastore import Datastore
 from notifier.engines import BuildEngine
 from notifier.process import PushProcess
 from notifier.slots import Slot
+from tests.support.host import socket_names
 from tests.support.wait import until
 
 
@@ -23,6 +24,10 @@ def is_alive(pid: int) -> bool:
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[0] != "Z"
     return False
+
+
+def sockets(pid: int) -> list[str]:
+    return [name for name in socket_names(pid) if name.startswith("socket:")]
 
 
 def parent(pid: int) -> int:

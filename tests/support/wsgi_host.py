@@ -1,0 +1,45 @@
+"""A small web app that saves a job and dispatches it, for any WSGI host to run."""
+
+import base64
+import json
+import os
+import pickle
+import sys
+
+import bottle
+
+from config import Settings
+from datastore import Datastore
+from notifier.dispatchers.process import ProcessDispatcher
+from tests.support.chats import post
+from tests.support.fake_engine import FakeEngines
+from tests.support.host import socket_names
+
+VARIABLE = "HOST_TEST_SETTINGS"
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What tells the app its settings, through whatever host there is in between."""
+    return {VARIABLE: base64.b64encode(pickle.dumps(settings)).decode()}
+
+
+def create_app() -> bottle.Bottle:
+    settings = pickle.loads(base64.b64decode(os.environ[VARIABLE]))
+    store = Datastore(settings.database_url)
+    dispatcher = ProcessDispatcher(settings, FakeEngines())
+    app = bottle.Bottle()
+
+    @app.post("/send/<chat_id:int>")
+    def send(chat_id: int) -> str:
+        job_id = post(store, chat_id)
+        dispatcher.dispatch(job_id)
+        sockets = [name for name in socket_names("self") if "socket" in name]
+        return json.dumps({"job": job_id, "pid": os.getpid(), "sockets": sockets})
+
+    dispatcher.start()
+    return app
+
+
+if __name__ == "__main__":
+    # Bottle's own server.
+    bottle.run(create_app(), host="127.0.0.1", port=int(sys.argv[1]), quiet=True)
