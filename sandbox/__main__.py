@@ -19,6 +19,8 @@ from sandbox.rules import Rules
 from sandbox.serving import PortTaken
 from sandbox.site import Site
 
+# How often we look whether the farewells have left, every 10 ms.
+GOODBYE_TURNS = 30
 PORT = click.IntRange(0, 65535)
 
 
@@ -54,6 +56,7 @@ PORT = click.IntRange(0, 65535)
     help="How soon a second APNs provider token is too many; 0 takes them all.",
 )
 def main(
+    *,
     run_dir: Path,
     port: int,
     development_port: int | None,
@@ -107,8 +110,10 @@ async def _serve(
         server.close()
     for connection in tuple(site.counters.open):
         connection.leave()
-    # One turn of the loop, so that the farewells leave.
-    await asyncio.sleep(0)
+    for _ in range(GOODBYE_TURNS):
+        if not site.counters.open:
+            break
+        await asyncio.sleep(0.01)
 
 
 def _announce(site: Site, provided: Keys, host: str, ports: list[int]) -> None:

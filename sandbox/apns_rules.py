@@ -31,14 +31,11 @@ _TOPIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _NUMBER = re.compile(r"\d{1,15}")
 
 
-def check_id(apns_id: str) -> None:
-    """A lower-case UUID."""
-    if not _ID.fullmatch(apns_id):
-        raise Refused(400, "BadMessageId")
-
-
 def check_headers(fields: Fields) -> None:
-    """Priority, expiration, collapse id and the push type's name."""
+    """Id, priority, expiration, collapse id and the push type's name."""
+    apns_id = fields.get("apns-id")
+    if apns_id is not None and not _ID.fullmatch(apns_id):
+        raise Refused(400, "BadMessageId")
     if fields.get("apns-priority", "10") not in ("10", "5", "1"):
         raise Refused(400, "BadPriority")
     if not _NUMBER.fullmatch(fields.get("apns-expiration", "0")):

@@ -1,7 +1,10 @@
 """The desk: inbox, statistics, controls, and the page with the phones."""
 
+import asyncio
 import json
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Callable
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -10,21 +13,25 @@ from urllib.parse import parse_qs
 
 from sandbox import control
 from sandbox.exchange import JSON, Answer, Headers, Reply, Request
+from sandbox.inbox import Inbox
 from sandbox.push import Push
 
 if TYPE_CHECKING:
     from sandbox.site import Site
 
 LONGEST_WAIT_S = 60.0
+# Pushes go on while a long list is written.
+ROWS_PER_TURN = 500
 PHONES = Path(__file__).with_name("phones")
 PAGES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/phones.css": ("phones.css", "text/css; charset=utf-8"),
     "/phones.js": ("phones.js", "text/javascript; charset=utf-8"),
 }
+_SAFE: Headers = (("cache-control", "no-store"), ("x-content-type-options", "nosniff"))
+PLAIN: Headers = (*JSON, *_SAFE)
 PAGE_HEADERS: Headers = (
-    ("cache-control", "no-store"),
-    ("x-content-type-options", "nosniff"),
+    *_SAFE,
     ("referrer-policy", "no-referrer"),
     (
         "content-security-policy",
@@ -32,6 +39,9 @@ PAGE_HEADERS: Headers = (
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
 )
+
+
+_ZONE = re.compile(r" (\d\d:?\d\d)$")
 
 
 class BadQuery(Exception):
@@ -47,24 +57,11 @@ def answer(site: "Site", request: Request) -> Reply:
 
 
 def _route(site: "Site", request: Request) -> Reply:
-    method, path = request.method, request.path
-    if path in PAGES and method in ("GET", "HEAD"):
-        return _page(path)
-    if path == "/inbox" and method == "GET":
-        return _list(site, Query(request.query))
-    if path == "/inbox" and method == "DELETE":
-        site.inbox.clear()
-        return Answer(204)
-    if path == "/inbox/summary" and method == "GET":
-        return _json(_summary(site, Query(request.query)))
-    if path == "/stats" and method == "GET":
-        return _json(site.counters.report())
-    if path == "/control" and method == "GET":
-        return _json(control.show(site))
-    if path == "/control" and method == "POST":
-        control.apply(site, request)
-        return _json(control.show(site))
-    known = path in PAGES or path in ("/inbox", "/inbox/summary", "/stats", "/control")
+    method = "GET" if request.method == "HEAD" else request.method
+    act = ROUTES.get((method, request.path))
+    if act is not None:
+        return act(site, request)
+    known = any(path == request.path for _, path in ROUTES)
     text = "method not allowed" if known else "no such address"
     return _json({"error": text}, 405 if known else 404)
 
@@ -109,7 +106,7 @@ class Query:
             return
         try:
             # A plus sign that nobody has escaped arrives as a space.
-            moment = datetime.fromisoformat(text.replace(" ", "+"))
+            moment = datetime.fromisoformat(_ZONE.sub(r"+\1", text))
         except ValueError:
             raise BadQuery(
                 f"since must be a `seq` or an RFC 3339 time, not {text!r}"
@@ -119,27 +116,62 @@ class Query:
         self.since = moment.timestamp()
 
 
-async def _list(site: "Site", query: Query) -> Answer:
-    pushes = list(_found(site, query))
-    if not pushes and query.wait_s:
-        await site.inbox.wait_past(query.after, query.wait_s)
-        pushes = list(_found(site, query))
+def _list(site: "Site", request: Request) -> Reply:
+    return _write_list(site.inbox, Query(request.query))
+
+
+async def _write_list(inbox: Inbox, query: Query) -> Answer:
+    pushes = await _found(inbox, query)
     rows = []
-    for push in pushes:
-        row = push.as_json()
-        if query.all:
-            row |= {"status": push.status, "reason": push.reason}
-        rows.append(json.dumps(row, ensure_ascii=False))
+    for number, push in enumerate(pushes):
+        rows.append(json.dumps(_row(push, query), ensure_ascii=False))
+        if number % ROWS_PER_TURN == 0:
+            await asyncio.sleep(0)
     text = "[" + ",\n ".join(rows) + "]\n"
-    return Answer(200, (*JSON, *PAGE_HEADERS[:2]), text.encode("utf-8", "replace"))
+    last = ("x-inbox-last", str(inbox.last_seq))
+    return Answer(200, (*PLAIN, last), text.encode("utf-8", "replace"))
 
 
-def _found(site: "Site", query: Query) -> Iterator[Push]:
-    return islice(site.inbox.pushes(query.wants, query.after), query.limit)
+def _row(push: Push, query: Query) -> dict[str, Any]:
+    row = push.as_json()
+    if query.all:
+        row |= {"status": push.status, "reason": push.reason}
+    return row
 
 
-def _summary(site: "Site", query: Query) -> dict[str, Any]:
-    inbox = site.inbox
+async def _found(inbox: Inbox, query: Query) -> list[Push]:
+    """The pushes asked for, as soon as there is one or the time to wait is over."""
+    deadline = time.monotonic() + query.wait_s
+    after = query.after
+    while True:
+        pushes = list(islice(inbox.pushes(query.wants, after), query.limit))
+        left_s = deadline - time.monotonic()
+        if pushes or left_s <= 0:
+            return pushes
+        after = max(after, inbox.last_seq)
+        await inbox.wait_past(after, left_s)
+
+
+def _clear(site: "Site", request: Request) -> Answer:
+    site.inbox.clear()
+    return Answer(204)
+
+
+def _stats(site: "Site", request: Request) -> Answer:
+    return _json(site.counters.report())
+
+
+def _rules(site: "Site", request: Request) -> Answer:
+    return _json(control.show(site))
+
+
+def _control(site: "Site", request: Request) -> Answer:
+    control.apply(site, request)
+    return _json(control.show(site))
+
+
+def _summary(site: "Site", request: Request) -> Answer:
+    inbox, query = site.inbox, Query(request.query)
     summary: dict[str, Any] = {
         "accepted": inbox.accepted,
         "refused": inbox.refused,
@@ -154,15 +186,26 @@ def _summary(site: "Site", query: Query) -> dict[str, Any]:
         ]
     elif query.by is not None:
         raise BadQuery("by must be token or push")
-    return summary
+    return _json(summary)
 
 
-def _page(path: str) -> Answer:
-    name, kind = PAGES[path]
+def _page(site: "Site", request: Request) -> Answer:
+    name, kind = PAGES[request.path]
     content = (PHONES / name).read_bytes()
     return Answer(200, (("content-type", kind), *PAGE_HEADERS), content)
 
 
 def _json(value: Any, status: int = 200) -> Answer:
     body = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
-    return Answer(status, (*JSON, *PAGE_HEADERS[:2]), body.encode())
+    return Answer(status, PLAIN, body.encode())
+
+
+ROUTES: dict[tuple[str, str], Callable[["Site", Request], Reply]] = {
+    ("GET", "/inbox"): _list,
+    ("DELETE", "/inbox"): _clear,
+    ("GET", "/inbox/summary"): _summary,
+    ("GET", "/stats"): _stats,
+    ("GET", "/control"): _rules,
+    ("POST", "/control"): _control,
+    **{("GET", path): _page for path in PAGES},
+}

@@ -4,7 +4,9 @@ import re
 import time
 from email.utils import formatdate
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+from sandbox.exchange import Answer, Headers, Trick
 
 
 class Fault(NamedTuple):
@@ -19,7 +21,7 @@ class Fault(NamedTuple):
     once: bool = False
 
 
-# A new name needs an answer in apns.py or fcm.py, or in TRICKS, and a row in the docs.
+# A new name needs its errors in apns.py and fcm_errors.py, or a line in a table below.
 NAMES = (
     "429",
     "500",
@@ -69,6 +71,8 @@ TRICKS = {
 }
 # The push is accepted, but not just so.
 ACCEPTING = {"goaway-after": "farewell", "lost-answer": "lose", "slow": "delay"}
+# The body is no JSON; whoever gets 200 with it cannot tell.
+GARBAGE = {"garbage": 200, "garbage-400": 400}
 
 _PLAIN = re.compile(
     r"(?P<once>once-)?(?:(?P<name>"
@@ -111,6 +115,39 @@ class Attempts:
 
     def clear(self) -> None:
         self._counts.clear()
+
+
+class Delivery(Protocol):
+    """A push on its way to its answer, as each provider has its own."""
+
+    def accept(self) -> Answer:
+        """Record it as accepted, and say so."""
+
+    def note(self, status: int | None, reason: str) -> None:
+        """Record it as not accepted."""
+
+    def fail(self, fault: Fault) -> Answer:
+        """Record it, and answer the error that the fault names."""
+
+    def headers(self) -> Headers:
+        """What every answer of this provider carries."""
+
+
+def commit(fault: Fault, delivery: Delivery, slow_s: float) -> Answer:
+    """Do to a push what the fault says."""
+    name = fault.name
+    if name in TRICKS:
+        delivery.note(None, name)
+        return Answer(200, delivery.headers(), trick=Trick(TRICKS[name]))
+    if name in ACCEPTING:
+        return Answer(200, trick=Trick(ACCEPTING[name], delivery.accept, slow_s))
+    if name in GARBAGE:
+        delivery.note(GARBAGE[name], "garbage")
+        return Answer(GARBAGE[name], delivery.headers(), b'{"reason": "Bad\xff')
+    answer = delivery.fail(fault)
+    if name == "slow-body":
+        return answer._replace(trick=Trick("drip", lambda: answer, slow_s))
+    return answer
 
 
 def retry_after(fault: Fault, seconds: int) -> tuple[tuple[str, str], ...]:

@@ -3,17 +3,15 @@
 import re
 import secrets
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from sandbox import faults, fcm_errors, fcm_schema, keys
-from sandbox.exchange import JSON, Answer, Request, Trick
+from sandbox.exchange import JSON, Answer, Headers, Request
 from sandbox.faults import Attempts, Fault
 from sandbox.fcm_errors import Refusal
 from sandbox.inbox import Inbox
 from sandbox.oauth import AccessTokens
-from sandbox.push import FCM_HEADERS
+from sandbox.push import FCM_HEADERS, Push
 from sandbox.rules import Counters, Rules
 
 _PATH = re.compile(r"/v1/projects/([^/:]+)/messages:send")
@@ -25,109 +23,102 @@ class Fcm:
     def __init__(
         self, tokens: AccessTokens, rules: Rules, counters: Counters, inbox: Inbox
     ) -> None:
+        self.rules = rules
+        self.counters = counters
+        self.inbox = inbox
         self.attempts = Attempts()
         self._tokens = tokens
-        self._rules = rules
-        self._counters = counters
-        self._inbox = inbox
-        self._sent = 0
+        self._named = 0
         self._start = f"{int(time.time() * 1e6):x}{secrets.token_hex(3)}"
 
     def push(self, request: Request) -> Answer:
         """The answer to one request; what is accepted is in the inbox."""
-        message: dict[str, Any] = {}
+        delivery = Delivery(self, request)
         try:
-            self._check_sender(request)
-            message, dry = fcm_schema.read(request.body)
-            fault = self._fault_of(fcm_schema.address(message))
+            fault, dry = self._check(request, delivery)
         except Refusal as refusal:
-            return self._refuse(message, request, refusal)
-        if dry:
-            return self._ok(self._name())
-        accept = partial(self._accept, message, request)
-        if fault is None or not self.attempts.fails(message.get("token", ""), fault):
-            return accept()
-        return self._misbehave(fault, accept, partial(self._refuse, message, request))
+            return delivery.refuse(refusal)
+        if fault is not None and self.attempts.fails(delivery.token, fault):
+            return faults.commit(fault, delivery, self.rules.slow_s)
+        return _named(self.new_name()) if dry else delivery.accept()
 
-    def _check_sender(self, request: Request) -> None:
+    def new_name(self) -> str:
+        """What a message is called from now on."""
+        self._named += 1
+        return f"projects/{keys.PROJECT}/messages/0:{self._start}%{self._named:x}"
+
+    def _check(
+        self, request: Request, delivery: "Delivery"
+    ) -> tuple[Fault | None, bool]:
+        """Everything that Google looks at; the fault, and whether it is a dry run."""
+        outage = self.rules.outage and self.rules.outage_of("fcm")
+        if outage and outage.name not in faults.ACCEPTING:
+            return outage, False
         found = _PATH.fullmatch(request.path)
-        if found is None:
+        if found is None or request.method != "POST":
             raise fcm_errors.not_found("The requested URL was not found.")
-        if request.method != "POST":
-            raise fcm_errors.not_found("Method not found.")
-        # An outage strikes before anybody is asked for a name.
-        if self._rules.outage:
-            return
         self._tokens.check(request.fields.get("authorization"))
         if found[1] != keys.PROJECT:
             raise fcm_errors.foreign_project(found[1])
+        delivery.message, dry = fcm_schema.read(request.body)
+        delivery.token = token = fcm_schema.address(delivery.message)
+        fault = outage or self.rules.chosen("fcm", token) or faults.named(token)
+        return fault, dry
 
-    def _fault_of(self, token: str) -> Fault | None:
-        chosen = self._rules.scheduled("fcm") or (
-            self._rules.answers.get(token) if self._rules.answers else None
-        )
-        return faults.named(chosen or token)
 
-    def _accept(self, message: dict[str, Any], request: Request) -> Answer:
-        self._counters.count("fcm_accepted")
-        name = self._name()
-        self._record(message, request, name, 200, None)
-        return self._ok(name)
+class Delivery:
+    """One message on its way to its answer."""
 
-    def _refuse(
-        self, message: dict[str, Any], request: Request, refusal: Refusal
-    ) -> Answer:
-        self._counters.count("fcm_refused")
-        self._record(message, request, "", refusal.status, refusal.reason)
-        return Answer(refusal.status or 0, JSON + refusal.headers, refusal.body())
+    __slots__ = ("_fcm", "_request", "message", "token")
 
-    def _record(
-        self,
-        message: dict[str, Any],
-        request: Request,
-        name: str,
-        status: int | None,
-        reason: str | None,
-    ) -> None:
-        self._inbox.record(
+    def __init__(self, fcm: Fcm, request: Request) -> None:
+        self._fcm = fcm
+        self._request = request
+        # Filled as soon as they can be read.
+        self.message: dict[str, Any] = {}
+        self.token = ""
+
+    def accept(self) -> Answer:
+        self._fcm.counters.count("fcm_accepted")
+        name = self._fcm.new_name()
+        self._record(name, 200, None)
+        return _named(name)
+
+    def refuse(self, refusal: Refusal) -> Answer:
+        """An error answer."""
+        self.note(refusal.status, refusal.reason)
+        return Answer(refusal.status, JSON + refusal.headers, refusal.body())
+
+    def note(self, status: int | None, reason: str) -> None:
+        """Record a message that is not accepted."""
+        self._fcm.counters.count("fcm_refused")
+        self._record("", status, reason)
+
+    def fail(self, fault: Fault) -> Answer:
+        """The error answer that a fault asks for."""
+        more = faults.retry_after(fault, self._fcm.rules.retry_after_s)
+        return self.refuse(fcm_errors.of(fault, more))
+
+    def headers(self) -> Headers:
+        return JSON
+
+    def _record(self, name: str, status: int | None, reason: str | None) -> None:
+        inbox, request = self._fcm.inbox, self._request
+        push = Push(
+            inbox.next_seq(),
+            time.time(),
             "fcm",
             "production",
-            fcm_schema.address(message),
+            self.token,
             name,
-            fcm_schema.mark(message),
-            tuple(map(request.fields.get, FCM_HEADERS)),
+            fcm_schema.mark(self.message),
+            inbox.share(tuple(map(request.fields.get, FCM_HEADERS))),
             request.body,
             status,
             reason,
         )
+        inbox.keep(push)
 
-    def _name(self) -> str:
-        self._sent += 1
-        return f"projects/{keys.PROJECT}/messages/0:{self._start}%{self._sent:x}"
 
-    def _ok(self, name: str) -> Answer:
-        return Answer(200, JSON, b'{\n  "name": "%s"\n}\n' % name.encode())
-
-    def _misbehave(
-        self,
-        fault: Fault,
-        accept: Callable[[], Answer],
-        refuse: Callable[[Refusal], Answer],
-    ) -> Answer:
-        if fault.name in faults.TRICKS:
-            refuse(Refusal(None, fault.name))
-            return Answer(200, JSON, b"", Trick(faults.TRICKS[fault.name]))
-        if fault.name in faults.ACCEPTING:
-            trick = Trick(faults.ACCEPTING[fault.name], accept, self._rules.slow_s)
-            return Answer(200, trick=trick)
-        if fault.name.startswith("garbage"):
-            status = 400 if fault.name == "garbage-400" else 200
-            return refuse(Refusal(status, "garbage"))._replace(
-                body=b'{"name": "pro\xff'
-            )
-        more = faults.retry_after(fault, self._rules.retry_after_s)
-        answer = refuse(fcm_errors.of(fault, more))
-        if fault.name == "slow-body":
-            trick = Trick("drip", lambda: answer, self._rules.slow_s)
-            return answer._replace(trick=trick)
-        return answer
+def _named(name: str) -> Answer:
+    return Answer(200, JSON, b'{\n  "name": "%s"\n}\n' % name.encode())

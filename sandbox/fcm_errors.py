@@ -8,7 +8,7 @@ from sandbox.faults import Fault
 
 RPC = "type.googleapis.com/google.rpc"
 FCM = "type.googleapis.com/google.firebase.fcm.v1"
-BAD_TOKEN = "The registration token is not a valid FCM registration token"
+UNKNOWN_TO_FCM = "The registration token is not a valid FCM registration token"
 CODES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -25,7 +25,7 @@ class Refusal(Exception):
 
     def __init__(
         self,
-        status: int | None,
+        status: int,
         reason: str,
         message: str = "",
         details: tuple[dict[str, Any], ...] = (),
@@ -42,7 +42,7 @@ class Refusal(Exception):
         error: dict[str, Any] = {
             "code": self.status,
             "message": self.message,
-            "status": CODES.get(self.status or 0, "UNKNOWN"),
+            "status": CODES.get(self.status, "UNKNOWN"),
         }
         if self.details:
             error["details"] = list(self.details)
@@ -64,12 +64,12 @@ def bad_field(field: str, problem: str) -> Refusal:
 
 def bad_token() -> Refusal:
     """The token is no registration token at all."""
-    violation = {"field": "message.token", "description": BAD_TOKEN}
+    violation = {"field": "message.token", "description": UNKNOWN_TO_FCM}
     details = (
         fcm_error("INVALID_ARGUMENT"),
         {"@type": f"{RPC}.BadRequest", "fieldViolations": [violation]},
     )
-    return Refusal(400, "INVALID_ARGUMENT", BAD_TOKEN, details)
+    return Refusal(400, "INVALID_ARGUMENT", UNKNOWN_TO_FCM, details)
 
 
 def not_found(text: str) -> Refusal:

@@ -32,7 +32,9 @@ def _flag(value: Any, where: str) -> None:
 
 
 def _count(value: Any, where: str) -> None:
-    if type(value) is not int or not 0 <= value < 2**31:
+    # Protocol Buffers in JSON may write numbers as text.
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if type(number) is not int or not 0 <= number < 2**31:
         raise bad_field(where, "not a number of 32 bits")
 
 
@@ -198,9 +200,9 @@ def _walk(value: Any, shape: dict[str, Any], where: str) -> dict[str, Any]:
         if rule is None:
             place = where or "the body"
             raise bad_field(place, f'Unknown name "{given}": Cannot find field.')
-        if isinstance(rule, dict):
+        if isinstance(rule, dict) and one is not None:
             read_as[name] = _walk(one, rule, path)
-        else:
+        elif one is not None:
             rule(one, path)
             read_as[name] = one
     return read_as

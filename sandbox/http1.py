@@ -68,7 +68,11 @@ class Http1(asyncio.Protocol):
             else:
                 task = asyncio.ensure_future(reply)
                 self.site.keep(task)
-                task.add_done_callback(lambda done: self._resume(done.result()))
+                task.add_done_callback(self._finish_task)
+
+    def _finish_task(self, task: "asyncio.Future[Answer]") -> None:
+        if not task.cancelled():
+            self._resume(task.result())
 
     def _resume(self, answer: Answer) -> None:
         self._finish(answer)

@@ -23,15 +23,15 @@ class Http2(Reader):
         else:
             task = asyncio.ensure_future(reply)
             self.site.keep(task)
-            task.add_done_callback(lambda done: self._finish(stream, done.result()))
+            task.add_done_callback(lambda done: self._finish(stream, done))
         if not self.trusted and "trusted" in self.memory:
             self.trusted = True
             self.announce_limit(self.site.rules.max_concurrent_streams)
 
-    def _finish(self, stream: int, answer: Answer) -> None:
+    def _finish(self, stream: int, task: "asyncio.Future[Answer]") -> None:
         """An answer that took its time."""
-        if stream in self.streams:
-            self._perform(stream, answer)
+        if stream in self.streams and not task.cancelled():
+            self._perform(stream, task.result())
             self.flush()
             self.close_when_done()
 
@@ -48,6 +48,7 @@ class Http2(Reader):
             self.out.append(frames.frame(frames.HEADERS, 4, stream, block))
             self.out.append(self.bodies.frames_of(stream, answer.body))
         else:
+            self.bodies.forget(stream)
             self.out.append(frames.frame(frames.HEADERS, 5, stream, block))
 
     def _play(self, stream: int, answer: Answer, trick: Trick) -> None:

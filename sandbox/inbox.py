@@ -30,44 +30,24 @@ class Inbox:
         # Accepted pushes by token and mark.
         self.seen: Counter[str] = Counter()
         self._pushes: deque[Push] = deque(maxlen=KEPT)
-        self._seq = 0
+        self.last_seq = 0
         self._shared: dict[object, object] = {}
         self._journal = journal
         self._news = asyncio.Event()
         if journal is not None:
             for push in journal.earlier():
-                self._seq = max(self._seq, push.seq)
+                self.last_seq = max(self.last_seq, push.seq)
                 self._count(push)
 
-    def record(
-        self,
-        provider: str,
-        environment: str,
-        token: str,
-        message_id: str,
-        mark: str | None,
-        headers: tuple[str | None, ...],
-        body: bytes,
-        status: int | None = 200,
-        reason: str | None = None,
-    ) -> None:
+    def next_seq(self) -> int:
+        """The number of the push that is kept next."""
+        self.last_seq += 1
+        return self.last_seq
+
+    def keep(self, push: Push) -> None:
         """Keep a push; an accepted one is on record before its answer leaves."""
-        self._seq += 1
-        push = Push(
-            self._seq,
-            time.time(),
-            provider,
-            environment,
-            token,
-            message_id,
-            mark,
-            self._share(headers),
-            self._share(body),
-            status,
-            reason,
-        )
         self._count(push)
-        if self._journal is not None and reason is None:
+        if self._journal is not None and push.reason is None:
             self._journal.add(push)
 
     def settle(self) -> None:
@@ -81,7 +61,7 @@ class Inbox:
     async def wait_past(self, seq: int, timeout_s: float) -> None:
         """Until a push later than `seq` is there, or the time is over."""
         deadline = time.monotonic() + timeout_s
-        while self._seq <= seq and (left := deadline - time.monotonic()) > 0:
+        while self.last_seq <= seq and (left := deadline - time.monotonic()) > 0:
             self._news.clear()
             try:
                 await asyncio.wait_for(self._news.wait(), left)
@@ -91,7 +71,7 @@ class Inbox:
     def pushes(self, wanted: Callable[[Push], bool], after: int = 0) -> Iterator[Push]:
         """The pushes kept that came after that number and are wanted."""
         # Numbers have no gaps, so the first wanted one is found by counting back.
-        back = min(self._seq - after, len(self._pushes))
+        back = min(self.last_seq - after, len(self._pushes))
         newest = tuple(islice(reversed(self._pushes), max(back, 0)))
         return filter(wanted, reversed(newest))
 
@@ -123,7 +103,8 @@ class Inbox:
         if before and push.mark is not None:
             self.duplicates += 1
 
-    def _share(self, value: T) -> T:
+    def share(self, value: T) -> T:
+        """An equal object seen lately instead of one more."""
         found = self._shared.get(value)
         if found is None:
             if len(self._shared) >= SHARED:

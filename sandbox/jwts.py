@@ -26,7 +26,6 @@ class Verdict(NamedTuple):
     """What is known of one token, however often it comes."""
 
     issued_at: int
-    key_id: str
     # Set when it came too soon after the one before: it is never taken.
     hasty: bool = False
 
@@ -44,8 +43,8 @@ class ProviderTokens:
         self._expired: set[str] = set()
         self._renewed_at: float | None = None
 
-    def check(self, authorization: str | None) -> Verdict:
-        """The verdict on a good token; raises Refused for any other."""
+    def check(self, authorization: str | None) -> None:
+        """Raises Refused unless this is a good token."""
         if not authorization:
             raise Refused(403, "MissingProviderToken")
         scheme, _, token = authorization.partition(" ")
@@ -57,7 +56,6 @@ class ProviderTokens:
             raise Refused(403, "ExpiredProviderToken")
         if verdict.hasty:
             raise Refused(429, "TooManyProviderTokenUpdates")
-        return verdict
 
     def expire(self) -> None:
         """Every token seen so far has expired; a new one is welcome at once."""
@@ -75,11 +73,9 @@ class ProviderTokens:
         self._counters.count("apns_jwts_seen")
         now = time.monotonic()
         soon = self._rules.apns_token_update_s
-        if time.time() - verdict.issued_at > self._rules.apns_token_max_age_s:
-            pass  # Too old to be taken, so it renews nothing.
-        elif self._renewed_at is not None and now - self._renewed_at < soon:
+        if self._renewed_at is not None and now - self._renewed_at < soon:
             verdict = verdict._replace(hasty=True)
-        else:
+        elif time.time() - verdict.issued_at <= self._rules.apns_token_max_age_s:
             self._renewed_at = now
         self._known[token] = verdict
         return verdict
@@ -93,7 +89,7 @@ class ProviderTokens:
                 algorithms=["ES256"],
                 options={"verify_iat": False, "verify_exp": False, "verify_aud": False},
             )
-        except jwt.InvalidTokenError as error:
+        except jwt.PyJWTError as error:
             raise Refused(403, "InvalidProviderToken") from error
         issued_at = claims.get("iat")
         if head.get("kid") != keys.KEY_ID or claims.get("iss") != keys.TEAM_ID:
@@ -101,4 +97,4 @@ class ProviderTokens:
         # Apple wants whole seconds; a bool is an int to Python only.
         if type(issued_at) is not int or issued_at > time.time() + LEEWAY_S:
             raise Refused(403, "InvalidProviderToken")
-        return Verdict(issued_at, keys.KEY_ID)
+        return Verdict(issued_at)

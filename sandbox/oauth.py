@@ -97,7 +97,7 @@ class AccessTokens:
                 leeway=LEEWAY_S,
                 options={"require": ["iat", "exp", "aud", "iss"]},
             )
-        except jwt.InvalidTokenError as error:
+        except jwt.PyJWTError as error:
             raise BadGrant("invalid_grant", f"Invalid JWT: {error}") from error
         if head.get("kid", self._keys.account_key_id) != self._keys.account_key_id:
             raise BadGrant("invalid_grant", "Invalid JWT: unknown key id")

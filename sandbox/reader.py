@@ -5,7 +5,8 @@ import json
 import struct
 from abc import abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from jh2._hazmat import Decoder  # HPACK in Rust: Python's own costs too much here
 
@@ -151,33 +152,14 @@ class Reader(asyncio.Protocol):
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if self._block is not None and kind != frames.CONTINUATION:
             raise Broken(frames.PROTOCOL_ERROR, "header block interrupted")
-        if kind == frames.DATA:
-            self._take_data(flags, stream, payload)
-        elif kind == frames.HEADERS:
-            payload = frames.unpadded(flags, payload)
-            payload = frames.without_priority(flags, stream, payload)
-            self._take_block(flags, stream, payload)
-        elif kind == frames.CONTINUATION:
-            self._continue(flags, stream, payload)
-        elif kind == frames.WINDOW_UPDATE:
-            self._widen(stream, payload)
-        elif kind == frames.SETTINGS:
-            self._take_settings(flags, stream, payload)
-        elif kind == frames.PING:
-            if stream or len(payload) != 8:
-                raise Broken(frames.FRAME_SIZE_ERROR, "a PING has 8 bytes")
-            if not flags & frames.ACK:
-                pong = frames.frame(frames.PING, frames.ACK, 0, payload)
-                self.out.append(pong)
-        elif kind == frames.RST_STREAM:
-            if len(payload) != 4 or not 0 < stream <= self.highest:
-                raise Broken(frames.PROTOCOL_ERROR, "RST_STREAM of an idle stream")
-            self.streams.pop(stream, None)
-            self.bodies.forget(stream)
-        elif kind == frames.PUSH_PROMISE:
-            raise Broken(frames.PROTOCOL_ERROR, "a client does not push")
+        # Kinds that we do not know, and PRIORITY, are to be ignored.
+        take = self._TAKERS.get(kind)
+        if take is not None:
+            take(self, flags, stream, payload)
 
-    def _take_block(self, flags: int, stream: int, payload: bytes) -> None:
+    def _take_headers(self, flags: int, stream: int, payload: bytes) -> None:
+        payload = frames.unpadded(flags, payload)
+        payload = frames.without_priority(flags, stream, payload)
         if flags & frames.END_HEADERS:
             self._take_head(flags, stream, payload)
         else:
@@ -255,7 +237,7 @@ class Reader(asyncio.Protocol):
         if flags & frames.END_STREAM:
             self.dispatch(stream, opened)
 
-    def _widen(self, stream: int, payload: bytes) -> None:
+    def _take_credit(self, flags: int, stream: int, payload: bytes) -> None:
         if len(payload) != 4:
             raise Broken(frames.FRAME_SIZE_ERROR, "a WINDOW_UPDATE has 4 bytes")
         credit = int.from_bytes(payload) & frames.LARGEST_WINDOW
@@ -274,3 +256,29 @@ class Reader(asyncio.Protocol):
         self.bodies.adopt(dict(struct.iter_unpack(">HI", payload)))
         self.out.append(frames.frame(frames.SETTINGS, frames.ACK, 0, b""))
         self.out.append(self.bodies.pump())
+
+    def _take_ping(self, flags: int, stream: int, payload: bytes) -> None:
+        if stream or len(payload) != 8:
+            raise Broken(frames.FRAME_SIZE_ERROR, "a PING has 8 bytes")
+        if not flags & frames.ACK:
+            self.out.append(frames.frame(frames.PING, frames.ACK, 0, payload))
+
+    def _take_reset(self, flags: int, stream: int, payload: bytes) -> None:
+        if len(payload) != 4 or not 0 < stream <= self.highest:
+            raise Broken(frames.PROTOCOL_ERROR, "RST_STREAM of an idle stream")
+        self.streams.pop(stream, None)
+        self.bodies.forget(stream)
+
+    def _take_promise(self, flags: int, stream: int, payload: bytes) -> None:
+        raise Broken(frames.PROTOCOL_ERROR, "a client does not push")
+
+    _TAKERS: ClassVar[dict[int, Callable[["Reader", int, int, bytes], None]]] = {
+        frames.DATA: _take_data,
+        frames.HEADERS: _take_headers,
+        frames.RST_STREAM: _take_reset,
+        frames.SETTINGS: _take_settings,
+        frames.PUSH_PROMISE: _take_promise,
+        frames.PING: _take_ping,
+        frames.WINDOW_UPDATE: _take_credit,
+        frames.CONTINUATION: _continue,
+    }

@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sandbox import keys
+from sandbox import faults, keys
+from sandbox.faults import Fault
 
 PROVIDERS = ("apns", "fcm")
 
@@ -33,13 +34,17 @@ class Rules:
     # The next so many pushes of a provider, or of all, get this answer.
     next: dict[str, tuple[int, str]] = field(default_factory=dict)
 
-    def scheduled(self, provider: str) -> str | None:
-        """The answer by name that this push gets whatever its token, if any."""
-        if self.outage:
-            found = self.outage.get(provider) or self.outage.get("all")
-            if found:
-                return found
-        return self._take_next(provider) if self.next else None
+    def outage_of(self, provider: str) -> Fault | None:
+        """What every push of the provider gets at present."""
+        name = self.outage.get(provider) or self.outage.get("all")
+        return faults.named(name) if name else None
+
+    def chosen(self, provider: str, token: str) -> Fault | None:
+        """What this one push gets, if somebody has chosen it."""
+        if token in self.answers:
+            return faults.named(self.answers[token])
+        name = self._take_next(provider) if self.next else None
+        return faults.named(name) if name else None
 
     def _take_next(self, provider: str) -> str | None:
         for name in (provider, "all"):

@@ -38,12 +38,10 @@ class Sandbox:
     def start(self) -> "Sandbox":
         """Start it, on the ports of an earlier start if there was one; ready after."""
         self.run_dir.mkdir(parents=True, exist_ok=True)
-        ports = ["--port", str(self.port)]
-        ports += ["--development-port", str(self.development_port)]
+        options = ["--run-dir", str(self.run_dir), "--port", str(self.port)]
+        options += ["--development-port", str(self.development_port), *self._options]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox", "--run-dir", str(self.run_dir)]
-            + ports
-            + self._options,
+            [sys.executable, "-m", "sandbox", *options],
             stdout=subprocess.PIPE,
             text=True,
             # Ctrl-C in the terminal is the test run's, not ours.

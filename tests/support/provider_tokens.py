@@ -1,0 +1,130 @@
+"""Tokens and requests of an app's server, made without any code of the notifier."""
+
+import json
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+import jwt
+
+from tests.support.provider_client import ProviderClient, Reply
+from tests.support.sandbox import Sandbox
+
+TOPIC = "org.bottlepost.demo"
+DEVICE = "c0ffee" * 10 + "beef"
+HELLO = {"aps": {"alert": {"title": "Ann", "body": "Hello"}, "badge": 1}}
+GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+SEND = "/v1/projects/bottlepost-sandbox/messages:send"
+
+
+def apns_jwt(sandbox: Sandbox, key: Any = None, **changes: Any) -> str:
+    """A provider token; `iat`, `iss`, `kid`, `alg` and the key can be wrong."""
+    environment = sandbox.environment
+    with open(environment["BOTTLEPOST_APNS_KEY_FILE"]) as file:
+        key = key or file.read()
+    claims = {
+        "iss": changes.get("iss", environment["BOTTLEPOST_APNS_TEAM_ID"]),
+        "iat": changes.get("iat", int(time.time())),
+    }
+    head = {"kid": changes.get("kid", environment["BOTTLEPOST_APNS_KEY_ID"])}
+    return jwt.encode(claims, key, changes.get("alg", "ES256"), headers=head)
+
+
+def apns_headers(token: str | None, **changes: str | None) -> list[tuple[str, str]]:
+    """The headers of a good alert; a change of None leaves one out."""
+    headers = {"apns-topic": TOPIC, "apns-push-type": "alert"}
+    if token is not None:
+        headers["authorization"] = f"bearer {token}"
+    for name, value in changes.items():
+        headers[name.replace("_", "-")] = value  # type: ignore[assignment]
+    return [(name, value) for name, value in headers.items() if value is not None]
+
+
+class ApnsSender:
+    """Pushes over one connection, with a good token unless told otherwise."""
+
+    def __init__(self, sandbox: Sandbox, *, url: str | None = None) -> None:
+        self.client = ProviderClient(url or sandbox.url, sandbox.ca_file)
+        self.token = apns_jwt(sandbox)
+
+    def push(
+        self, device: str = DEVICE, payload: Any = None, **headers: str | None
+    ) -> Reply:
+        return self.client.wait(self.send(device, payload, **headers))
+
+    def send(
+        self, device: str = DEVICE, payload: Any = None, **headers: str | None
+    ) -> int:
+        """Without waiting for the answer; its stream."""
+        body = payload if isinstance(payload, bytes) else _json(payload or HELLO)
+        fields = apns_headers(self.token, **headers)
+        return self.client.send("POST", f"/3/device/{device}", fields, body)
+
+    def refused(self, *args: Any, **headers: str | None) -> tuple[int, str]:
+        """Push and read status and reason of the refusal."""
+        reply = self.push(*args, **headers)
+        return reply.status, json.loads(reply.body)["reason"]
+
+
+class FcmSender:
+    """Sends messages over one connection, with an access token of the sandbox."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.client = ProviderClient(sandbox.url, sandbox.ca_file)
+        self.token = access_token(sandbox, self.client)
+
+    def send(self, message: Any = None, **whole: Any) -> Reply:
+        if message is None:
+            message = {"token": "phone-1", "notification": {"title": "Ann"}}
+        return self.post(_json({"message": message, **whole}))
+
+    def post(self, body: bytes, path: str = SEND, token: str | None = None) -> Reply:
+        headers = [("content-type", "application/json")]
+        headers.append(("authorization", f"Bearer {token or self.token}"))
+        return self.client.request("POST", path, headers, body)
+
+    def refused(self, message: Any) -> dict[str, Any]:
+        """Send and read the error."""
+        reply = self.send(message)
+        error = json.loads(reply.body)["error"]
+        assert error["code"] == reply.status
+        return dict(error)
+
+
+def assertion(sandbox: Sandbox, key: Any = None, **changes: Any) -> str:
+    """What a service account signs to get an access token; changes make it wrong."""
+    with open(sandbox.environment["BOTTLEPOST_FCM_CREDENTIALS_FILE"]) as file:
+        account = json.load(file)
+    now = int(time.time())
+    claims = {
+        "iss": account["client_email"],
+        "aud": account["token_uri"],
+        "scope": SCOPE,
+        "iat": now,
+        "exp": now + 3600,
+        **changes,
+    }
+    head = {"kid": account["private_key_id"]}
+    return jwt.encode(claims, key or account["private_key"], "RS256", headers=head)
+
+
+def grant(
+    client: ProviderClient, assertion: str, grant_type: str = GRANT
+) -> tuple[int, dict[str, Any]]:
+    """The token endpoint's answer to an assertion."""
+    form = urlencode({"grant_type": grant_type, "assertion": assertion}).encode()
+    headers = [("content-type", "application/x-www-form-urlencoded")]
+    reply = client.request("POST", "/token", headers, form)
+    return reply.status, json.loads(reply.body)
+
+
+def access_token(sandbox: Sandbox, client: ProviderClient) -> str:
+    status, answer = grant(client, assertion(sandbox))
+    assert status == 200, answer
+    return str(answer["access_token"])
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
