@@ -1,0 +1,127 @@
+"""Any bytes from a server end in answers it gave or in ChannelDown.
+
+`python -m tests.fuzz.http2 --seconds 600` looks longer than the tests do.
+"""
+
+import argparse
+import asyncio
+import itertools
+import time
+
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
+
+from notifier.http2 import Head, Request, Response
+from notifier.http2.batch import Batch, Queue
+from notifier.http2.connection import Connection
+from notifier.outcome import ChannelDown
+from tests.support import h2_bytes
+
+_HEAD = Head(headers=(("apns-topic", "app"),))
+_SETTINGS = bytes(3) + b"\x04" + bytes(5)
+
+
+class Wire(asyncio.Transport):
+    """A transport that swallows what is written."""
+
+    def __init__(self) -> None:
+        self.closing = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert data
+
+    def set_write_buffer_limits(
+        self, high: int | None = None, low: int | None = None
+    ) -> None: ...
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    abort = close
+
+
+class Watched(Connection):
+    """Notes which stream was answered how."""
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__("push.test", queue, lambda _: None)
+        self.answered: dict[int, Response] = {}
+
+    def answer(self, stream_id: int, response: Response) -> None:
+        self.answered[stream_id] = response
+        super().answer(stream_id, response)
+
+
+async def play(
+    data: bytes, cuts: list[int], *, greeting: bytes = _SETTINGS
+) -> dict[int, Response]:
+    """The answers, by stream, that a connection reads out of the bytes."""
+    queue = Queue(lambda: None)
+    answers: dict[int, Response] = {}
+
+    def take(index: int, response: Response) -> None:
+        assert index not in answers, "answered twice"
+        answers[index] = response
+
+    requests = [Request(b"body", b"/")] * h2_bytes.STREAMS
+    batch = Batch(_HEAD, requests, take, queue)
+    connection = Watched(queue)
+    connection.connection_made(Wire())
+    connection.data_received(greeting)
+    queue.put(batch)
+    connection.fill()
+    edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    for start, stop in itertools.pairwise(edges):
+        connection.data_received(data[start:stop])
+    connection.connection_lost(None)
+    queue.lose_all(ChannelDown("the end"))
+    assert batch.done.done(), "a request hangs"
+    assert not connection.streams
+    error = batch.done.exception()
+    assert isinstance(error, ChannelDown | None)
+    assert (error is None) == (len(answers) == h2_bytes.STREAMS)
+    assert sorted(connection.answered.values()) == sorted(answers.values())
+    return connection.answered
+
+
+@given(st.binary(max_size=60), st.lists(st.integers(0, 60), max_size=3))
+def survives_any_greeting(data: bytes, cuts: list[int]) -> None:
+    """Nothing is even asked of a server that does not begin with SETTINGS."""
+    answered = asyncio.run(play(data, cuts, greeting=b""))
+
+    assert answered == {}
+
+
+@given(h2_bytes.anything, st.lists(st.integers(0, 2000), max_size=8))
+def survives(data: bytes, cuts: list[int]) -> None:
+    """No hang, no crash, no answer that was not in the bytes."""
+    answered = asyncio.run(play(data, cuts))
+
+    said = h2_bytes.read(data)
+    for stream_id, answer in answered.items():
+        assert (stream_id, answer.status) in said.statuses
+        assert stream_id in said.ended
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=time.time_ns())
+    options = parser.parse_args()
+    end = time.monotonic() + options.seconds
+    rounds = 0
+    thorough = settings(max_examples=1000, deadline=None, database=None)
+    while time.monotonic() < end:
+        # Printed first, so that a round that fails can be repeated.
+        print(f"seed {options.seed + rounds}: 1,000 transcripts", flush=True)
+        for check in (survives, survives_any_greeting):
+            seed(options.seed + rounds)(thorough(check))()
+        rounds += 1
+    print(f"{rounds * 1000:,} transcripts, nothing found")
+
+
+if __name__ == "__main__":
+    main()

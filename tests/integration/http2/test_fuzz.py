@@ -1,0 +1,48 @@
+"""A short look with bytes no server should send; the long one is a command."""
+
+import asyncio
+
+from hypothesis import HealthCheck, given, settings
+
+from notifier.http2 import Response
+from tests.fuzz import http2 as fuzz
+from tests.support import h2_bytes, h2_client
+from tests.support.h2_client import talking_to
+from tests.support.h2_peer import Asked, Peer
+
+test_any_bytes_end_in_what_they_say_or_in_channel_down = settings(
+    max_examples=400, deadline=None, suppress_health_check=list(HealthCheck)
+)(fuzz.survives)
+
+
+test_any_greeting_ends_in_channel_down = settings(
+    max_examples=100, deadline=None, suppress_health_check=list(HealthCheck)
+)(fuzz.survives_any_greeting)
+
+
+def test_what_a_sane_transcript_says_is_reported():
+    said = b"".join(
+        b"\0\0\x01\x01\x05\0\0\0" + bytes([stream, code])
+        for stream, code in [(1, 0x88), (5, 0x8D), (3, 0x8E), (9, 0x88)]
+    )
+
+    answers = asyncio.run(fuzz.play(said, [3, 10, 17]))
+
+    assert {i: a.status for i, a in answers.items()} == {1: 200, 5: 404, 3: 500, 9: 200}
+    assert answers[1] == Response(200, (), b"")
+
+
+@given(h2_bytes.anything)
+@settings(max_examples=60, deadline=None)
+def test_a_client_behind_tls_survives_them_too(data):
+    def say(asked: Asked) -> None:
+        asked.visit.raw(data)
+        asked.visit.transport.close()
+
+    async def talk() -> None:
+        async with talking_to(Peer(on_request=say), request_timeout_s=1) as client:
+            async with asyncio.timeout(5):
+                sent = await h2_client.send(client, 3)
+            assert sent.fault is not None or len(sent.answers) == 3
+
+    asyncio.run(talk())

@@ -1,0 +1,133 @@
+"""Strategies for what a server might send: transcripts, mutations, noise."""
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+from jh2.hpack import Decoder
+from jh2.hyperframe.exceptions import HyperframeError
+from jh2.hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
+
+STREAMS = 6
+
+_IDS = st.sampled_from([2 * i + 1 for i in range(STREAMS)])
+_END = st.sampled_from([[], ["END_STREAM"]])
+# As indexes and as literals; the last ones do not decode.
+_BLOCKS = st.sampled_from(
+    [
+        b"\x88",
+        b"\x20\x88",
+        b"\x8d",
+        b"\x8e",
+        b"\x08\x03410",
+        b"\x08\x03100",
+        b"\x08\x03503\x0f\x28\x0210",
+        b"\x88\x0f\x0d\x013",
+        b"\x48\x03429",
+        b"\x00\x01a\x01b",
+        b"\xff\xff",
+        b"\xbe",
+    ]
+)
+
+
+def _headers(stream_id: int, block: bytes, end: list[str], cut: int) -> bytes:
+    if not 0 < cut < len(block):
+        frame = HeadersFrame(stream_id, block, flags=["END_HEADERS", *end])
+        return bytes(frame.serialize())
+    first = HeadersFrame(stream_id, block[:cut], flags=end)
+    rest = ContinuationFrame(stream_id, block[cut:], flags=["END_HEADERS"])
+    return bytes(first.serialize() + rest.serialize())
+
+
+def _data(stream_id: int, data: bytes, end: list[str], padding: int) -> bytes:
+    flags = [*end, "PADDED"] if padding else end
+    frame = DataFrame(stream_id, data, flags=flags, pad_length=padding)
+    return bytes(frame.serialize())
+
+
+_SETTINGS = st.dictionaries(
+    st.integers(1, 7), st.sampled_from([0, 1, 100, 16_384, 65_535, 2**31]), max_size=3
+)
+_FRAMES = st.one_of(
+    st.builds(_headers, _IDS, _BLOCKS, _END, st.integers(0, 4)),
+    st.builds(_headers, _IDS, _BLOCKS, _END, st.integers(0, 4)),
+    st.builds(_data, _IDS, st.binary(max_size=40), _END, st.integers(0, 9)),
+    st.builds(lambda i, c: RstStreamFrame(i, c).serialize(), _IDS, st.integers(0, 14)),
+    st.builds(lambda s: SettingsFrame(0, s).serialize(), _SETTINGS),
+    st.builds(
+        lambda i, n: WindowUpdateFrame(i, n).serialize(), _IDS, st.integers(1, 9)
+    ),
+    st.builds(
+        lambda last, c: GoAwayFrame(0, last, c, b'{"reason":"x"}').serialize(),
+        st.integers(0, 2 * STREAMS),
+        st.integers(0, 14),
+    ),
+    st.just(PingFrame(0, b"12345678").serialize()),
+)
+
+
+@st.composite
+def _mutated(draw: st.DrawFn, source: st.SearchStrategy[bytes]) -> bytes:
+    """A transcript with some bytes changed, cut out or put in."""
+    data = bytearray(draw(source))
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, max(len(data) - 1, 0)))
+        removed = draw(st.integers(0, 3))
+        data[at : at + removed] = draw(st.binary(max_size=3))
+    return bytes(data)
+
+
+transcripts = st.lists(_FRAMES, max_size=25).map(b"".join)
+anything = st.one_of(transcripts, _mutated(transcripts), st.binary(max_size=200))
+
+
+@dataclass
+class Said:
+    """What can be read out of the bytes by another, lenient reader."""
+
+    # (stream id, status) of every header block there is.
+    statuses: set[tuple[int, int]]
+    ended: set[int]
+
+
+def read(data: bytes) -> Said:
+    """Frame by frame, by jh2's parser; protocol errors do not stop it."""
+    said = Said(set(), set())
+    block, block_id = b"", 0
+    while len(data) >= 9:
+        try:
+            frame, length = Frame.parse_frame_header(memoryview(data[:9]))
+            frame.parse_body(memoryview(data[9 : 9 + length]))
+        except HyperframeError:
+            length = int.from_bytes(data[:3], "big")
+            frame = None
+        data = data[9 + length :]
+        if isinstance(frame, HeadersFrame | ContinuationFrame):
+            begins = isinstance(frame, HeadersFrame)
+            block = frame.data if begins else block + frame.data
+            block_id = frame.stream_id
+            if "END_HEADERS" in frame.flags:
+                said.statuses.add((block_id, _status(bytes(block))))
+        if isinstance(frame, HeadersFrame | DataFrame) and "END_STREAM" in frame.flags:
+            said.ended.add(frame.stream_id)
+    return said
+
+
+def _status(block: bytes) -> int:
+    if block[:1] == b"\x88":
+        return 200
+    try:
+        name, value = Decoder().decode(block, raw=True)[0]
+    except Exception:
+        return 0
+    return int(value) if name == b":status" and value.isdigit() else 0

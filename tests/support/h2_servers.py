@@ -1,0 +1,62 @@
+"""Real HTTP/2 servers of others, as processes on a free port of the loopback."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support import tls, wait
+
+_ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def granian() -> Iterator[str]:
+    """The address of a granian that serves the echo application."""
+    port = free_port()
+    identity = tls.server_identity()
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--http", "2"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--no-log"]
+    command += ["--ssl-certificate", str(identity.certificate)]
+    command += ["--ssl-keyfile", str(identity.key), "tests.support.echo_app:app"]
+    with _running(command, port):
+        yield f"https://localhost:{port}"
+
+
+@contextmanager
+def nghttpd(directory: Path, *options: str) -> Iterator[str]:
+    """The address of an nghttpd that serves the files of a directory."""
+    port = free_port()
+    identity = tls.server_identity()
+    command = ["nghttpd", "-a", "127.0.0.1", "-d", str(directory), *options, str(port)]
+    with _running([*command, str(identity.key), str(identity.certificate)], port):
+        yield f"https://localhost:{port}"
+
+
+@contextmanager
+def _running(command: list[str], port: int) -> Iterator[None]:
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait.until(lambda: _listens(port, process), what=f"for {command[0]}")
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _listens(port: int, process: "subprocess.Popen[bytes]") -> bool:
+    assert process.poll() is None, f"{process.args} ended with {process.returncode}"
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
