@@ -18,14 +18,18 @@ class Token(NamedTuple):
     expires_at: datetime
 
 
-def find(session: Session, name: str) -> Token | None:
-    """The token of that name, however old; None if there is none or it was refused."""
+def find(session: Session, name: str) -> tuple[Token | None, datetime | None]:
+    """The token of that name, however old, and until when its replacement is awaited.
+
+    The token is None if there is none yet or it was refused; the time, if nobody is
+    making another one.
+    """
     row = session.get(ProviderToken, name)
-    if row is None or row.token is None:
-        return None
-    if row.issued_at is None or row.expires_at is None:
-        return None
-    return Token(row.token, row.issued_at, row.expires_at)
+    if row is None:
+        return None, None
+    if row.token is None or row.issued_at is None or row.expires_at is None:
+        return None, row.refresh_until
+    return Token(row.token, row.issued_at, row.expires_at), row.refresh_until
 
 
 def take_turn(

@@ -80,12 +80,13 @@ class SharedTokens:
         """Take what is in the datastore, make a new one, or wait for another's."""
         patience = utc_now() + timedelta(seconds=PATIENCE_S)
         while True:
-            token = await self._read(name)
+            token, awaited_until = await self._read(name)
             now = utc_now()
             if token is not None and now < _renew_at(token):
                 self._known[name] = token
                 return token.token
-            if await self._take_turn(name, token, now):
+            is_free = awaited_until is None or awaited_until <= now
+            if is_free and await self._take_turn(name, token, now):
                 return await self._renew(name, mint)
             if token is not None and now < token.expires_at:
                 # Being replaced, but good for some minutes still.
@@ -112,8 +113,8 @@ class SharedTokens:
         self._known[name] = token
         return token.token
 
-    async def _read(self, name: str) -> Token | None:
-        def work() -> Token | None:
+    async def _read(self, name: str) -> tuple[Token | None, datetime | None]:
+        def work() -> tuple[Token | None, datetime | None]:
             with self._store.read() as session:
                 return provider_tokens.find(session, name)
 

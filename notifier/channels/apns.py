@@ -194,6 +194,8 @@ def open(
     ):
         return None
     try:
+        if not _is_header_text(settings.apns_topic):
+            raise ValueError(f"{settings.apns_topic!r} cannot be a topic of APNs")
         tls = trust.context(settings.ca_file, cert_file=settings.apns_cert_file)
         authorization = _authorization(settings, tokens)
     except (ValueError, OSError) as problem:

@@ -1,6 +1,7 @@
 """Proving to Google who we are: an OAuth token for a service account."""
 
 import hashlib
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_S = 3600
 # Where the answer does not say how long the token lives.
 LIFETIME_S = 3600.0
+
+_is_header_text = re.compile(r"[!-~]+").fullmatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +105,7 @@ class TokenEndpoint:
         )
         answer = answers.json_object(response.body)
         token = answers.word(answer, "access_token")
-        if response.status == 200 and token:
+        if response.status == 200 and _is_header_text(token):
             return MintedToken(token, _lifetime_s(answer.get("expires_in")))
         reason = _reason(response)
         if response.status in (400, 401, 403, 404):

@@ -1,11 +1,8 @@
 """One provider token for all processes."""
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,10 +15,10 @@ from models.pushes import ProviderToken
 from notifier.channels import CredentialsRefused, MintedToken
 from notifier.outcome import ChannelDown
 from notifier.provider_tokens import SharedTokens
-from tests.support import databases
+from tests.support import children, databases
 
 Mint = Callable[[], Awaitable[MintedToken]]
-PROCESSES = 4
+PROCESSES = 3
 
 
 @pytest.fixture(params=databases.KINDS)
@@ -30,62 +27,22 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Datastore]
         yield store
 
 
-class TokenUser:
-    """A process that asks for tokens; see tests/support/token_user.py."""
-
-    def __init__(self, url: str, minted: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.token_user", url, str(minted)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def say(self, command: str) -> None:
-        assert self._process.stdin
-        self._process.stdin.write(command + "\n")
-        self._process.stdin.flush()
-
-    def hear(self) -> str:
-        assert self._process.stdout
-        return self._process.stdout.readline().strip()
-
-    def end(self) -> None:
-        self._process.communicate(timeout=20)
-
-
-@contextmanager
-def token_users(store: Datastore, minted: Path) -> Iterator[list[TokenUser]]:
-    url = store.url.render_as_string(hide_password=False)
-    users = [TokenUser(url, minted) for _ in range(PROCESSES)]
-    try:
-        assert all([user.hear() == "ready" for user in users])
-        yield users
-    finally:
-        for user in users:
-            user.end()
-
-
-def ask_all(users: list[TokenUser], command: str) -> set[str]:
-    """The answers to a command that all of them are given at the same time."""
-    for user in users:
-        user.say(command)
-    return {user.hear() for user in users}
-
-
 def test_many_processes_make_one_token_for_each_lifetime(
     store: Datastore, tmp_path: Path
 ) -> None:
     minted = tmp_path / "minted"
 
-    with token_users(store, minted) as users:
-        first = ask_all(users, "get")
-        again = ask_all(users, "get")
-        ask_all(users, "refused token-1")
-        second = ask_all(users, "get")
+    url = store.url.render_as_string(hide_password=False)
+    arguments = ["tests.support.token_user", url, str(minted)]
+
+    with children.running(PROCESSES, arguments) as users:
+        first = children.ask_all(users, "get")
+        again = children.ask_all(users, "get")
+        children.ask_all(users, "refused token-1")
+        second = children.ask_all(users, "get")
         # Refused again within minutes: another token would not help.
-        ask_all(users, "refused token-2")
-        third = ask_all(users, "get")
+        children.ask_all(users, "refused token-2")
+        third = children.ask_all(users, "get")
 
     assert (first, again) == ({"token-1"}, {"token-1"})
     assert (second, third) == ({"token-2"}, {"token-2"})
@@ -127,7 +84,7 @@ def get(store: Datastore, mint: Mint) -> str:
 
 def saved(store: Datastore) -> Token | None:
     with store.read() as session:
-        return provider_tokens.find(session, "name")
+        return provider_tokens.find(session, "name")[0]
 
 
 def test_a_token_is_kept_while_it_is_young(store: Datastore) -> None:

@@ -197,6 +197,7 @@ def test_a_refused_assertion_is_a_matter_of_credentials(
         (200, {}),
         (200, b"<html>"),
         (200, {"access_token": 7}),
+        (200, {"access_token": "no\r\nheader: text"}),
     ],
 )
 def test_any_other_answer_is_an_outage(

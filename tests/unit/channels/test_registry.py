@@ -92,3 +92,11 @@ def test_a_private_authority_that_is_none_is_named(tmp_path: Path) -> None:
     channel = channels.open(by_certificate, ToldTokens())["apns"]
 
     assert "ca.pem" in (channel.trouble() or "")
+
+
+def test_a_topic_that_fits_no_header_is_named(tmp_path: Path) -> None:
+    by_certificate = settings(tmp_path, apns_cert_file=tmp_path, apns_topic="a b")
+
+    channel = channels.open(by_certificate, ToldTokens())["apns"]
+
+    assert "'a b'" in (channel.trouble() or "")
