@@ -1,6 +1,5 @@
 """Apple's phones: pushes through APNs."""
 
-import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from notifier.channels.apns_credentials import SigningKey
 from notifier.channels.apns_library import explain
 from notifier.channels.apns_payload import Rendered
 from notifier.channels.authorization import Authorization, ByCertificate, ByToken
-from notifier.channels.route import Dialect, Route, Wave
+from notifier.channels.route import Dialect, Route, Wave, all_of
 from notifier.channels.unreadable import Unreadable
 from notifier.http2 import Client, Head, Response
 from notifier.outcome import ChannelDown, Kind, Outcome
@@ -64,16 +63,10 @@ class Apns:
         for target in targets:
             groups[target.environment, target.app].append(target)
         # One app or environment in trouble does not keep the others waiting.
-        ends = await asyncio.gather(
-            *(
-                self._push(rendered, environment, app or self._topic, group, report)
-                for (environment, app), group in groups.items()
-            ),
-            return_exceptions=True,
+        await all_of(
+            self._push(rendered, environment, app or self._topic, group, report)
+            for (environment, app), group in groups.items()
         )
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
 
     async def _push(
         self,

@@ -20,13 +20,18 @@ from notifier.channels import (
 from notifier.channels.authorization import Authorization, ByToken
 from notifier.channels.fcm_credentials import TokenEndpoint
 from notifier.channels.fcm_payload import Rendered, Renderer
-from notifier.channels.route import Dialect, Route, Wave
+from notifier.channels.pace import Pace
+from notifier.channels.route import Dialect, Route, Wave, all_of
 from notifier.channels.unreadable import Unreadable
 from notifier.http2 import Client, Head, Response
 from notifier.outcome import Outcome
 
 # /v1/projects: pyfcm knows where Google has put it.
 PROJECTS_PATH = urlsplit(FCMNotification.FCM_END_POINT_BASE).path
+
+# A project's 600,000 messages a minute.
+QUOTA_PER_S = 10_000.0
+PART = 100
 
 
 class Fcm:
@@ -40,9 +45,11 @@ class Fcm:
         *,
         project_id: str,
         troubles: Troubles,
+        pace: Pace,
         token_endpoint: TokenEndpoint | None = None,
     ) -> None:
         self._client = client
+        self._pace = pace
         self._token_endpoint = token_endpoint
         self._renderer = renderer
         path = f"{PROJECTS_PATH}/{quote(project_id, '')}/messages:send"
@@ -59,6 +66,22 @@ class Fcm:
         return self._renderer.render(note)
 
     async def send(
+        self, rendered: Rendered, targets: Sequence[Target], report: Report
+    ) -> None:
+        if not self._pace.try_take(len(targets)):
+            await self._push(rendered, targets, report)
+            return
+        # In small parts, so that a small conversation gets its turn among them.
+        parts = (targets[n : n + PART] for n in range(0, len(targets), PART))
+        await all_of(self._push_in_turn(rendered, part, report) for part in parts)
+
+    async def _push_in_turn(
+        self, rendered: Rendered, targets: Sequence[Target], report: Report
+    ) -> None:
+        await self._pace.take(len(targets))
+        await self._push(rendered, targets, report)
+
+    async def _push(
         self, rendered: Rendered, targets: Sequence[Target], report: Report
     ) -> None:
         requests = [rendered.request(target) for target in targets]
@@ -118,5 +141,7 @@ def open(
         Renderer(str(path), account.project_id),
         project_id=account.project_id,
         troubles=troubles,
+        # Processes don't know of each other's pushes: each has its part of the quota.
+        pace=Pace(QUOTA_PER_S / max(settings.push_slots, 1)),
         token_endpoint=google,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from models.pushes import Target
@@ -56,6 +56,14 @@ class Wave:
         for index, ended in enumerate(self.ended):
             if not ended:
                 self.end(index, outcome)
+
+
+async def all_of(pushes: Iterable[Awaitable[None]]) -> None:
+    """Wait for all of them, also when one ends in trouble; then raise that."""
+    ends = await asyncio.gather(*pushes, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
 
 
 class Route:

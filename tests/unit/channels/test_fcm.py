@@ -2,13 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
 
 from models.pushes import Target
 from notifier.channels.authorization import ByToken
 from notifier.channels.fcm import Fcm
 from notifier.channels.fcm_payload import Renderer
+from notifier.channels.pace import Pace
 from notifier.http2 import Head, Request, Response
+from notifier.outcome import ChannelDown
 from tests.support.pushes import (
     OK,
     Answer,
@@ -32,7 +37,13 @@ def refusal(status: int, code: str | None = None) -> Response:
 class Google:
     """A channel to a host in the test's hand."""
 
-    def __init__(self, answer: Answer = lambda head, request: OK) -> None:
+    def __init__(
+        self,
+        answer: Answer = lambda head, request: OK,
+        *,
+        per_s: float = 1000.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.client = ToldClient(answer)
         self.tokens = ToldTokens()
         self.troubles = NotedTroubles()
@@ -42,6 +53,7 @@ class Google:
             Renderer("service-account.json", "harbour"),
             project_id="harbour",
             troubles=self.troubles,
+            pace=Pace(per_s, clock=clock),
         )
 
     def push(self, targets: Sequence[Target]) -> Reports:
@@ -129,3 +141,35 @@ def test_an_unspecified_error_gives_up_after_some_tries() -> None:
     reports = google.push([make_target(1, attempts=1), make_target(2, attempts=7)])
 
     assert reports.kinds() == ["later", "refused"]
+
+
+def test_more_than_the_quota_waits_in_parts_and_arrives() -> None:
+    ticks = iter(range(10**6))
+    # A clock that goes on a second whenever it is looked at.
+    google = Google(per_s=250, clock=lambda: float(next(ticks)))
+    targets = [make_target(n, f"t{n}") for n in range(1, 701)]
+
+    first = google.push(targets[:250])
+    second = google.push(targets[250:])
+
+    assert first.kinds() == ["accepted"] * 250
+    assert second.kinds() == ["accepted"] * 450
+    assert len(google.client.sent) == 700
+
+
+def test_a_part_in_trouble_does_not_keep_the_others_waiting() -> None:
+    def answer(head: Head, request: Request) -> Response | Exception:
+        lost = b"t150" in request.body
+        return ChannelDown("deadline") if lost else OK
+
+    ticks = iter(range(10**6))
+    google = Google(answer, per_s=250, clock=lambda: float(next(ticks)))
+    google.push([make_target(n) for n in range(250)])
+    reports = Reports()
+    targets = [make_target(n, f"t{n:03}") for n in range(300)]
+    rendered = google.channel.render(make_note())
+
+    with pytest.raises(ChannelDown):
+        asyncio.run(google.channel.send(rendered, targets, reports))
+
+    assert set(range(300)) - reports.by_device.keys() == set(range(150, 200))
