@@ -30,7 +30,8 @@ LONGEST_LOOK_S = 0.25
 # An engine that cannot even begin is not begun again and again at full speed.
 RESTART_S = 1.0
 
-StartThread = Callable[[Callable[[], None]], object]
+Work = Callable[[], None]
+StartThread = Callable[[Work], object]
 
 
 def slots(settings: Settings) -> Slots:
@@ -38,7 +39,7 @@ def slots(settings: Settings) -> Slots:
     return Slots(settings.run_dir / "workers", MOST_ENGINES)
 
 
-def _start_thread(work: Callable[[], None]) -> None:
+def _start_thread(work: Work) -> None:
     threading.Thread(target=work, name="engine", daemon=True).start()
 
 
@@ -67,12 +68,17 @@ class WarmEngine:
         self._ended.set()
         self._not_before = 0.0
 
+    def watch(self) -> None:
+        """Have the watchdog look at the outbox, and wake the engine if need be."""
+        with self._starting:
+            if self._watchdog is None and not self._closing.is_set():
+                self._watchdog = Watchdog(self._settings, self.wake, slots=self._slots)
+
     def start(self) -> None:
+        self.watch()
         with self._starting:
             if self._closing.is_set():
                 return
-            if self._watchdog is None:
-                self._watchdog = Watchdog(self._settings, self.wake, slots=self._slots)
             if self._ended.is_set() and time.monotonic() >= self._not_before:
                 self._ended.clear()
                 self._not_before = time.monotonic() + RESTART_S

@@ -1,0 +1,51 @@
+"""The always-on worker of `polling`."""
+
+import logging
+import signal
+import threading
+from dataclasses import replace
+from types import FrameType
+
+from config import Settings
+from datastore import Datastore, listen
+from notifier.dispatchers.warm import WarmEngine
+
+log = logging.getLogger(__name__)
+
+# What is in flight when it is told to stop has this long to be answered.
+STOP_S = 12.0
+RECONNECT_S = 1.0
+# A listener also finds out by it that its connection is gone.
+LOOK_S = 30.0
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT."""
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    # The watchdog of its engine is what polls.
+    engine = WarmEngine(replace(settings, watchdog_s=settings.poll_s))
+    engine.wake()
+    store = Datastore(settings.database_url)
+    if listen.is_possible(store):
+        threading.Thread(target=_listen, args=(store, engine), daemon=True).start()
+    log.info("watching the outbox")
+    stopping.wait()
+    engine.stop(STOP_S)
+
+
+def _listen(store: Datastore, engine: WarmEngine) -> None:
+    pause = threading.Event()
+    while True:
+        try:
+            for _ in listen.listen(store, look_s=LOOK_S):
+                engine.wake()
+        except Exception as problem:
+            # Polling goes on meanwhile.
+            log.warning("cannot listen to the database: %s", problem)
+            pause.wait(RECONNECT_S)
