@@ -1,0 +1,49 @@
+"""The manager's process: a BaseManager server before warm engines."""
+
+import logging
+import signal
+import sys
+from types import FrameType
+
+from config import Settings
+from notifier.dispatchers.crew import Crew
+from notifier.dispatchers.manager_wire import PushServer, address
+from notifier.dispatchers.warm import WarmEngine
+from notifier.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+STOP_S = 12.0
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    engines = _Alone(settings) if settings.pool_size == 1 else Crew(settings)
+    server = PushServer(settings, lambda job_id: engines.send([job_id]))
+    # Works without any web worker, too.
+    watchdog = Watchdog(settings, lambda: engines.send([0]))
+    log.info("the manager listens on %s:%d", *address(settings))
+    try:
+        server.serve_forever()
+    finally:
+        watchdog.close()
+        engines.close()
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+class _Alone:
+    """A crew of one: an engine in the manager's own process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._engine = WarmEngine(settings)
+
+    def send(self, _job_ids: list[int]) -> None:
+        self._engine.wake()
+
+    def close(self) -> None:
+        self._engine.stop(STOP_S)
