@@ -1,0 +1,64 @@
+"""The script of `script`: starts, works, tells Redis how far it is, and ends."""
+
+import asyncio
+import logging
+import signal
+
+from redis import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from config import Settings
+from datastore import Datastore
+from notifier import engines, lookout
+from notifier.dispatchers.script_status import StatusBoard
+from notifier.slots import Slot, Slots
+
+log = logging.getLogger(__name__)
+
+REPORT_S = 0.25
+
+
+def run(settings: Settings, job_id: int) -> None:
+    """Work through the outbox, unless `script_limit` others do so already."""
+    slots = Slots(settings.run_dir / "workers", settings.script_limit)
+    store = Datastore(settings.database_url)
+    while slot := slots.take():
+        log.info("job %d: begun", job_id)
+        try:
+            asyncio.run(_work(settings, slot, store))
+        finally:
+            slot.clear()
+            slot.release()
+        # What came while the slot was being given up would find nobody else.
+        if not lookout.is_work_due(store):
+            return
+
+
+async def _work(settings: Settings, slot: Slot, store: Datastore) -> None:
+    owner = engines.new_owner()
+    lookout.free_jobs(store, slot)
+    slot.sign(owner)
+    engine = engines.build(settings, owner=owner)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, engine.stop)
+    board = StatusBoard(settings)
+    reports = asyncio.create_task(_report(board))
+    try:
+        await engine.run(linger_s=0.0, wake=asyncio.Event())
+    finally:
+        reports.cancel()
+        await asyncio.to_thread(_tell, board)
+        board.close()
+
+
+async def _report(board: StatusBoard) -> None:
+    while True:
+        await asyncio.to_thread(_tell, board)
+        await asyncio.sleep(REPORT_S)
+
+
+def _tell(board: StatusBoard) -> None:
+    try:
+        board.refresh()
+    except (RedisError, SQLAlchemyError) as problem:
+        log.warning("cannot report: %s", problem)
