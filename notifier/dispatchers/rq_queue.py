@@ -1,0 +1,52 @@
+"""Dispatcher `rq`: the news goes to RQ workers through Redis."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from redis import Redis
+from rq import Queue
+
+from config import Settings
+from notifier.dispatchers import warm
+from notifier.dispatchers.messenger import Messenger
+
+QUEUE = "bottlepost"
+TASK = "notifier.dispatchers.rq_worker.push"
+# Of one exchange with Redis; on the messenger's thread, no request waits for it.
+TIMEOUT_S = 2.0
+# A worker gives up on a task after this; longer than the engine's LONGEST_WORK_S.
+TASK_TIMEOUT_S = int(warm.LONGEST_WORK_S) + 60
+
+
+def open(settings: Settings) -> Messenger:
+    return Messenger(settings, partial(RedisLine, settings), slots=warm.slots(settings))
+
+
+class RedisLine:
+    """Enqueues ids; the news gets stale, for by then the watchdog has repeated it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._redis = Redis.from_url(
+            settings.redis_url,
+            socket_connect_timeout=TIMEOUT_S,
+            socket_timeout=TIMEOUT_S,
+        )
+        self._queue = Queue(QUEUE, connection=self._redis)
+        self._stale_s = max(int(settings.watchdog_s * 10), 60)
+
+    def send(self, job_ids: Sequence[int]) -> None:
+        with self._redis.pipeline() as pipeline:
+            for job_id in job_ids:
+                self._queue.enqueue_call(
+                    TASK,
+                    args=(job_id,),
+                    timeout=TASK_TIMEOUT_S,
+                    result_ttl=0,
+                    failure_ttl=self._stale_s,
+                    ttl=self._stale_s,
+                    pipeline=pipeline,
+                )
+            pipeline.execute()
+
+    def close(self) -> None:
+        self._redis.close()
