@@ -1,0 +1,78 @@
+"""Dispatcher `celery`: the news goes to Celery workers through Redis or RabbitMQ."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from celery import Celery
+
+from config import Settings
+from notifier.dispatchers import warm
+from notifier.dispatchers.messenger import Messenger
+
+TASK = "bottlepost.push"
+# Of one exchange with the broker; on the messenger's thread, no request waits for it.
+TIMEOUT_S = 2.0
+
+
+def open(settings: Settings) -> Messenger:
+    return Messenger(
+        settings, partial(BrokerLine, settings), slots=warm.slots(settings)
+    )
+
+
+def application(settings: Settings) -> Celery:
+    """Celery as both ends know it."""
+    celery = Celery("bottlepost", broker=settings.broker_url, set_as_current=False)
+    is_redis = settings.broker_url.startswith(("redis", "rediss"))
+    options: dict[str, Any] = {}
+    if is_redis:
+        # A task that is not done by then is given to another worker. None takes that
+        # long (LONGEST_WORK_S), and if one did, its job would only be looked at twice.
+        options = {
+            "visibility_timeout": 2 * warm.LONGEST_WORK_S,
+            "socket_connect_timeout": TIMEOUT_S,
+        }
+    celery.conf.update(
+        task_default_queue="bottlepost",
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        # A worker that is killed gives its task back; each has only the task it does.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options=options,
+        broker_connection_timeout=TIMEOUT_S,
+        broker_pool_limit=1,
+        worker_concurrency=settings.pool_size,
+    )
+    return celery
+
+
+class BrokerLine:
+    """Publishes ids; the news gets stale, for by then the watchdog has repeated it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._celery = application(settings)
+        self._connection = self._celery.connection_for_write()
+        self._connection.ensure_connection(max_retries=1, timeout=TIMEOUT_S)
+        self._producer = self._celery.amqp.Producer(self._connection)
+        self._stale_s = max(settings.watchdog_s * 10, 60)
+
+    def send(self, job_ids: Sequence[int]) -> None:
+        for job_id in job_ids:
+            self._celery.send_task(
+                TASK,
+                (job_id,),
+                producer=self._producer,
+                expires=self._stale_s,
+                retry=False,
+            )
+
+    def close(self) -> None:
+        self._connection.release()
+        self._celery.close()
