@@ -1,0 +1,89 @@
+"""Dispatcher `uwsgi_spooler`: the news is a file, uWSGI's spoolers do the work.
+
+uWSGI runs them beside its workers: --spooler DIR --spooler-processes N. Under
+--lazy-apps they also need --spooler-import notifier.dispatchers.uwsgi_spooler.
+"""
+
+import logging
+from collections.abc import Mapping
+from functools import cache
+
+import config
+from config import Settings
+from datastore import Datastore, rest
+from notifier.dispatchers import uwsgi_host, warm
+from notifier.dispatchers.messenger import ANY_JOB
+from notifier.resident import Resident
+from notifier.watchdog import Watchdog
+
+uwsgi_host.check("uwsgi_spooler", "spooler")
+
+import uwsgi  # noqa: E402 - only after the check
+from uwsgidecorators import spoolraw  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+
+class UwsgiSpoolerDispatcher(Resident):
+    """A file in the spool survives uWSGI's restart, as the outbox does anyway."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def dispatch(self, job_id: int) -> None:
+        try:
+            self.start()
+            push({b"job": b"%d" % job_id})
+        except Exception:
+            log.exception("job %d: not in the spool; the watchdog looks", job_id)
+
+    def _begin(self) -> None:
+        self._watchdog = Watchdog(
+            self._settings, self._look, slots=warm.slots(self._settings)
+        )
+
+    def _end(self) -> None:
+        self._watchdog.close()
+
+    def _look(self) -> None:
+        self.dispatch(ANY_JOB)
+
+
+@spoolraw  # type: ignore[untyped-decorator]
+def push(arguments: Mapping[str, str]) -> int:
+    """In a spooler: done when nothing is to be done for the job now."""
+    try:
+        return _work(int(arguments["job"]))
+    except Exception:
+        log.exception("the spooler tries again")
+        return int(uwsgi.SPOOL_RETRY)
+
+
+def _work(job_id: int) -> int:
+    engine = warm.here(_settings())
+    if job_id == ANY_JOB:
+        engine.wake()
+        return int(uwsgi.SPOOL_OK)
+    if not engine.work(job_id):
+        return int(uwsgi.SPOOL_RETRY)
+    with _store().read() as session:
+        due_at = rest.next_time(session, job_id)
+    if due_at is not None:
+        # Put off, or to be tried again: a file that waits for its time.
+        push({b"job": b"%d" % job_id, b"at": b"%d" % (due_at.timestamp() + 1)})
+    return int(uwsgi.SPOOL_OK)
+
+
+@cache
+def _settings() -> Settings:
+    # A spooler under --lazy-apps has no application that could tell it.
+    return config.from_env()
+
+
+@cache
+def _store() -> Datastore:
+    return Datastore(_settings().database_url)
+
+
+open = UwsgiSpoolerDispatcher
