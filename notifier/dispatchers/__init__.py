@@ -10,9 +10,17 @@ DISPATCHERS = {
     "inline": "notifier.dispatchers.inline",
     "thread": "notifier.dispatchers.thread",
     "process": "notifier.dispatchers.process",
+    "pool": "notifier.dispatchers.pool",
+    "polling": "notifier.dispatchers.polling",
+    "manager": "notifier.dispatchers.manager",
+    "script": "notifier.dispatchers.script",
+    "uwsgi_thread": "notifier.dispatchers.uwsgi_thread",
+    "uwsgi_spooler": "notifier.dispatchers.uwsgi_spooler",
+    "rq": "notifier.dispatchers.rq_queue",
+    "celery": "notifier.dispatchers.celery_queue",
 }
 # Name → the extra of ours that brings what it needs.
-EXTRAS: dict[str, str] = {}
+EXTRAS = {"script": "script", "rq": "rq", "celery": "celery"}
 
 
 class Dispatcher(Protocol):
