@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from jh2.config import H2Configuration
-from jh2.connection import H2Connection
+from jh2.connection import ConnectionState, H2Connection
 from jh2.events import (
     ConnectionTerminated,
     DataReceived,
@@ -68,6 +68,7 @@ class ProviderClient:
         )
         self.h2.initiate_connection()
         self.flush()
+        self._unread = b""
         self.replies: dict[int, Reply] = {}
         self.goaway: Goaway | None = None
         # Every MAX_CONCURRENT_STREAMS that was announced, in order.
@@ -97,6 +98,19 @@ class ProviderClient:
         body: bytes = b"",
     ) -> int:
         """Send one request; its stream."""
+        stream = self.begin(method, path, headers, end=not body)
+        self.finish(stream, body)
+        return stream
+
+    def begin(
+        self,
+        method: str,
+        path: str,
+        headers: list[tuple[str, str]] | None = None,
+        *,
+        end: bool = False,
+    ) -> int:
+        """Send only the head of a request; its stream."""
         stream = self.h2.get_next_available_stream_id()
         pseudo = [
             (":method", method),
@@ -105,13 +119,17 @@ class ProviderClient:
             (":path", path),
         ]
         self.replies[stream] = Reply()
-        self.h2.send_headers(stream, pseudo + (headers or []), end_stream=not body)
+        self.h2.send_headers(stream, pseudo + (headers or []), end_stream=end)
+        self.flush()
+        return stream
+
+    def finish(self, stream: int, body: bytes) -> None:
+        """Send the body that the head has promised."""
         step = self.h2.max_outbound_frame_size
         for start in range(0, len(body), step):
             end = start + step
             self.h2.send_data(stream, body[start:end], end_stream=end >= len(body))
         self.flush()
-        return stream
 
     def wait(self, stream: int) -> Reply:
         """Until the stream has ended; raises ConnectionOver when it cannot any more."""
@@ -140,8 +158,14 @@ class ProviderClient:
             raise ConnectionOver from error
         if not piece:
             raise ConnectionOver
-        for event in self.h2.receive_data(piece):
-            self._take(event)
+        self._unread += piece
+        while len(self._unread) >= 9:
+            end = 9 + int.from_bytes(self._unread[:3])
+            if len(self._unread) < end:
+                break
+            frame, self._unread = self._unread[:end], self._unread[end:]
+            for event in self.h2.receive_data(frame):
+                self._take(event)
         self.flush()
 
     def raw(self, content: bytes) -> None:
@@ -164,6 +188,8 @@ class ProviderClient:
                 self.limits.append(changed[3].new_value)
         elif isinstance(event, ConnectionTerminated):
             debug = event.additional_data or b""
+            # jh2 would end here, but earlier streams may still be answered.
+            self.h2.state_machine.state = ConnectionState.CLIENT_OPEN
             self.goaway = Goaway(event.last_stream_id, int(event.error_code), debug)
         elif isinstance(event, ResponseReceived):
             reply = self.replies[event.stream_id]

@@ -124,10 +124,13 @@ def test_token_age_can_be_controlled(sandbox: Sandbox, apns: ApnsSender) -> None
 
 
 def test_one_stream_until_the_first_token_is_accepted(apns: ApnsSender) -> None:
-    first, second = apns.send(), apns.send()
+    path, headers = f"/3/device/{DEVICE}", apns_headers(apns.token)
+    first = apns.client.begin("POST", path, headers)
+    second = apns.send()
+    apns.client.finish(first, json.dumps(HELLO).encode())
 
-    assert apns.client.wait(first).status == 200
     assert apns.client.wait(second).reset == REFUSED_STREAM
+    assert apns.client.wait(first).status == 200
     apns.client.wait_for_limit(1000)
     assert apns.client.limits == [1, 1000]
 
