@@ -55,11 +55,26 @@ def _data(stream_id: int, data: bytes, end: list[str], padding: int) -> bytes:
     return bytes(frame.serialize())
 
 
+# Mostly sane: what is out of range ends a transcript early.
 _SETTINGS = st.dictionaries(
-    st.integers(1, 7), st.sampled_from([0, 1, 100, 16_384, 65_535, 2**31]), max_size=3
+    st.sampled_from([1, 3, 4, 6, 7]),
+    st.sampled_from([0, 1, 100, 16_384, 65_535]),
+    max_size=3,
+)
+_INSANE = st.dictionaries(st.integers(1, 7), st.integers(0, 2**32 - 1), max_size=3)
+_ANSWERS = st.builds(
+    lambda i, block, cut, body: (
+        _headers(i, block, [], cut) + _data(i, body, ["END_STREAM"], len(body) % 3)
+    ),
+    _IDS,
+    st.sampled_from([b"\x88", b"\x20\x88", b"\x8d", b"\x08\x03410"]),
+    st.integers(0, 4),
+    st.binary(max_size=9),
 )
 _FRAMES = st.one_of(
-    st.builds(_headers, _IDS, _BLOCKS, _END, st.integers(0, 4)),
+    _ANSWERS,
+    _ANSWERS,
+    _ANSWERS,
     st.builds(_headers, _IDS, _BLOCKS, _END, st.integers(0, 4)),
     st.builds(_data, _IDS, st.binary(max_size=40), _END, st.integers(0, 9)),
     st.builds(lambda i, c: RstStreamFrame(i, c).serialize(), _IDS, st.integers(0, 14)),
@@ -73,6 +88,7 @@ _FRAMES = st.one_of(
         st.integers(0, 14),
     ),
     st.just(PingFrame(0, b"12345678").serialize()),
+    st.builds(lambda s: SettingsFrame(0, s).serialize(), _INSANE),
 )
 
 
@@ -87,8 +103,10 @@ def _mutated(draw: st.DrawFn, source: st.SearchStrategy[bytes]) -> bytes:
     return bytes(data)
 
 
-transcripts = st.lists(_FRAMES, max_size=25).map(b"".join)
-anything = st.one_of(transcripts, _mutated(transcripts), st.binary(max_size=200))
+transcripts = st.lists(_FRAMES, min_size=8, max_size=25).map(b"".join)
+anything = st.one_of(
+    transcripts, transcripts, _mutated(transcripts), st.binary(max_size=200)
+)
 
 
 @dataclass

@@ -10,14 +10,13 @@ from tests.support import h2_bytes, h2_client
 from tests.support.h2_client import talking_to
 from tests.support.h2_peer import Asked, Peer
 
-test_any_bytes_end_in_what_they_say_or_in_channel_down = settings(
-    max_examples=400, deadline=None, suppress_health_check=list(HealthCheck)
-)(fuzz.survives)
-
-
-test_any_greeting_ends_in_channel_down = settings(
-    max_examples=100, deadline=None, suppress_health_check=list(HealthCheck)
-)(fuzz.survives_any_greeting)
+_BRIEFLY = settings(
+    max_examples=300, deadline=None, suppress_health_check=list(HealthCheck)
+)
+(
+    test_any_bytes_end_in_what_they_say_or_in_channel_down,
+    test_any_greeting_ends_in_channel_down,
+) = map(_BRIEFLY, fuzz.checks())
 
 
 def test_what_a_sane_transcript_says_is_reported():
