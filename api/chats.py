@@ -3,11 +3,11 @@
 from sqlalchemy.orm import Session
 
 from api.call import Answer, Call
-from api.schemas import groupchat as schemas
-from datastore import accounts, groupchat
+from api.schemas import chats as schemas
+from datastore import accounts, chats
 from models.base import utc_now
 from models.errors import Forbidden
-from models.groupchat import OWNER, Chat
+from models.groupchat import OWNER, Chat, Role
 
 MEMBERS_SHOWN = 1000
 
@@ -19,7 +19,7 @@ def create(call: Call, body: schemas.NewChat) -> Answer:
     with call.store.read() as session:
         accounts.check_users(session, sorted(set(body.members)))
     with call.store.write() as session:
-        chat = groupchat.create(
+        chat = chats.create(
             session,
             body.name,
             owner_id=user_id,
@@ -29,24 +29,66 @@ def create(call: Call, body: schemas.NewChat) -> Answer:
         return Answer(201, _chat_out(session, chat, role=OWNER))
 
 
+def list_chats(call: Call, query: schemas.ChatPage) -> Answer:
+    """The caller's conversations with last message and unread count."""
+    before = None
+    if query.before:
+        activity, _, chat_id = query.before.partition("-")
+        before = (int(activity), int(chat_id))
+    with call.store.read() as session:
+        found = chats.list_for(
+            session, call.user.id, before=before, limit=query.limit + 1
+        )
+    page = found[: query.limit]
+    has_more = len(found) > query.limit
+    listed = schemas.Chats(
+        conversations=[schemas.listed_chat(each) for each in page],
+        next=schemas.place_in_list(page[-1]) if has_more else None,
+    )
+    return Answer(200, listed)
+
+
 def show(call: Call, chat_id: int) -> Answer:
     """A conversation, for its members."""
     with call.store.read() as session:
         role = _role(call, session, chat_id)
-        return Answer(200, _chat_out(session, groupchat.get(session, chat_id), role))
+        return Answer(200, _chat_out(session, chats.get(session, chat_id), role))
+
+
+def rename(call: Call, chat_id: int, body: schemas.ChangedChat) -> Answer:
+    """Give a conversation another name."""
+    with call.store.write() as session:
+        role = _may_manage(call, session, chat_id)
+        chats.rename(session, chat_id, body.name)
+        return Answer(200, _chat_out(session, chats.get(session, chat_id), role))
+
+
+def remove(call: Call, chat_id: int) -> Answer:
+    """End a conversation: nobody sees it, and nothing of it is pushed any more."""
+    with call.store.write() as session:
+        _may_manage(call, session, chat_id)
+        chats.remove(session, chat_id, utc_now())
+    return Answer(204)
+
+
+def mute(call: Call, chat_id: int, body: schemas.Mute) -> Answer:
+    """No pushes to the caller until then, save where they are mentioned."""
+    with call.store.write() as session:
+        seat = chats.seat(session, chat_id, call.user.id)
+        chats.mute(session, seat, body.until)
+    return Answer(200, schemas.Muted(muted_until=body.until))
 
 
 def members(call: Call, chat_id: int, query: schemas.MemberPage) -> Answer:
-    """The ids of the members, in order."""
+    """The members in the order of their ids."""
     with call.store.read() as session:
         _role(call, session, chat_id)
-        found = groupchat.member_ids(
+        found = chats.members(
             session, chat_id, after=query.after, limit=query.limit + 1
         )
-    page = schemas.Members(
-        members=list(found[: query.limit]), has_more=len(found) > query.limit
-    )
-    return Answer(200, page)
+    page = [schemas.MemberOut(**member._asdict()) for member in found[: query.limit]]
+    has_more = len(found) > query.limit
+    return Answer(200, schemas.Members(members=page, has_more=has_more))
 
 
 def add_members(call: Call, chat_id: int, body: schemas.NewMembers) -> Answer:
@@ -55,42 +97,54 @@ def add_members(call: Call, chat_id: int, body: schemas.NewMembers) -> Answer:
         _may_manage(call, session, chat_id)
         accounts.check_users(session, sorted(set(body.user_ids)))
     with call.store.write() as session:
-        chat = groupchat.get(session, chat_id, for_update=True)
+        chat = chats.get(session, chat_id, for_update=True)
         _may_manage(call, session, chat_id)
-        added = groupchat.add_members(session, chat, body.user_ids)
+        added = chats.add_members(session, chat, body.user_ids)
     return Answer(200, schemas.AddedMembers(added=len(added)))
+
+
+def set_role(call: Call, chat_id: int, user_id: int, body: schemas.NewRole) -> Answer:
+    """Make a member an owner, or an owner a member."""
+    with call.store.write() as session:
+        chats.get(session, chat_id, for_update=True)
+        _may_manage(call, session, chat_id)
+        chats.set_role(session, chat_id, user_id, body.role)
+    return Answer(204)
 
 
 def remove_member(call: Call, chat_id: int, user_id: int) -> Answer:
     """Take a user out of a conversation, or leave it oneself."""
     with call.store.write() as session:
-        groupchat.get(session, chat_id, for_update=True)
+        chats.get(session, chat_id, for_update=True)
         if call.is_service or call.user.id != user_id:
             _may_manage(call, session, chat_id)
-        groupchat.remove_member(session, chat_id, user_id)
+        chats.remove_member(session, chat_id, user_id)
     return Answer(204)
 
 
-def _role(call: Call, session: Session, chat_id: int) -> str | None:
+def _role(call: Call, session: Session, chat_id: int) -> Role | None:
     """The caller's role; None is the service. Raises NotFound for outsiders."""
     if call.is_service:
-        groupchat.get(session, chat_id)
+        chats.get(session, chat_id)
         return None
-    return groupchat.seat(session, chat_id, call.user.id).role
+    return chats.seat(session, chat_id, call.user.id).role
 
 
-def _may_manage(call: Call, session: Session, chat_id: int) -> None:
-    if _role(call, session, chat_id) not in (OWNER, None):
+def _may_manage(call: Call, session: Session, chat_id: int) -> Role | None:
+    """The caller's role: owner, or None for the service."""
+    role = _role(call, session, chat_id)
+    if role not in (OWNER, None):
         raise Forbidden("Only an owner of the conversation may do this.")
+    return role
 
 
-def _chat_out(session: Session, chat: Chat, role: str | None) -> schemas.ChatOut:
+def _chat_out(session: Session, chat: Chat, role: Role | None) -> schemas.ChatOut:
     return schemas.ChatOut(
         id=chat.id,
         name=chat.name,
         created_at=chat.created_at,
         last_seq=chat.last_seq,
         role=role,
-        member_count=groupchat.count_members(session, chat.id),
-        members=list(groupchat.member_ids(session, chat.id, limit=MEMBERS_SHOWN)),
+        member_count=chats.count_members(session, chat.id),
+        members=list(chats.member_ids(session, chat.id, limit=MEMBERS_SHOWN)),
     )

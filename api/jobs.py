@@ -2,7 +2,7 @@
 
 from api.call import Answer, Call
 from api.schemas.jobs import Job
-from datastore import groupchat, jobs
+from datastore import chats, jobs
 from models.errors import NotFound
 
 
@@ -11,7 +11,7 @@ def show(call: Call, job_id: int) -> Answer:
     with call.store.read() as session:
         job = jobs.status(session, job_id)
         may_see = job is not None and (
-            call.is_service or groupchat.is_member(session, job.chat_id, call.user.id)
+            call.is_service or chats.is_member(session, job.chat_id, call.user.id)
         )
     if not may_see:
         raise NotFound

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Semaphore
 from typing import Any, get_type_hints
 
 from bottle import Bottle, HTTPResponse, request
@@ -41,6 +42,8 @@ class Endpoint:
     store: Datastore
     dispatcher: Dispatcher
     service_key: str
+    # As many requests as it lets through are worked on at once.
+    gate: Semaphore
 
     def callback(self) -> Callable[..., HTTPResponse]:
         """What Bottle calls with the path's parts."""
@@ -50,13 +53,16 @@ class Endpoint:
         def respond(**parts: Any) -> HTTPResponse:
             environ = request.environ
             try:
-                call = self._call(environ)
+                with self.gate:
+                    call = self._call(environ)
+                # Outside the gate: who sends slowly holds up nobody.
                 if body is not None:
                     limit = self.route.body_limit
                     parts["body"] = bodies.read_json(environ, body, limit)
                 if query is not None:
                     parts["query"] = bodies.read_query(environ, query)
-                return _response(self.route.handler(call, **parts))
+                with self.gate:
+                    return _response(self.route.handler(call, **parts))
             except CallerError as problem:
                 return errors.of_caller(problem)
             except OUTAGES as problem:

@@ -1,32 +1,41 @@
-"""Conversations: who sits in them, and what was written.
+"""What is written in conversations: posting, reading, changing, taking back.
 
 Whoever writes to a chat holds its row first, so numbers are given in order and a
 message posted twice is stored once, on every database.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, insert, null, select, update
 from sqlalchemy.orm import Session
 
 from datastore import outbox
-from datastore.accounts import in_slices
-from models.errors import NotFound
-from models.groupchat import MEMBER, OWNER, Chat, Member, Message
-from models.pushes import MESSAGE, PushJob
+from datastore.chats import Seat, strangers
+from models.errors import Forbidden, Invalid, NotFound
+from models.groupchat import OWNER, Chat, Member, Message
+from models.pushes import MESSAGE, READ, WITHDRAW, PushJob
+
+# Four weeks: the longest that Google keeps a message for a phone that is off.
+LONGEST_TTL_S = 28 * 24 * 3600
+# Who looks at the app within a day sees the badge corrected by the next message.
+READ_TTL_S = 24 * 3600
 
 
-class Seat(NamedTuple):
-    """A user's place in a chat, and the chat as it stood when it was read."""
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """What a member wants to say, and how it is to be pushed."""
 
-    chat_id: int
-    chat_name: str
-    created_at: datetime
-    last_seq: int
-    user_id: int
-    role: str
+    text: str
+    # The same again from the same member is the same message.
+    client_id: str | None = None
+    data: dict[str, str] | None = None
+    mentions: list[int] | None = None
+    silent: bool = False
+    # The push waits until then; the message is in the conversation at once.
+    deliver_after: datetime | None = None
+    ttl_s: int = LONGEST_TTL_S
 
 
 class Posted(NamedTuple):
@@ -37,111 +46,59 @@ class Posted(NamedTuple):
     is_new: bool
 
 
-NOT_YOURS = "There is no such conversation, or you are not a member."
-
 # The statements of a send, built once: building one costs more than running it.
-_SEAT = (
-    select(
-        Chat.id, Chat.name, Chat.created_at, Chat.last_seq, Member.user_id, Member.role
-    )
-    .join(Member, Member.chat_id == Chat.id)
-    .where(
-        Chat.id == bindparam("chat"),
-        Chat.deleted_at.is_(None),
-        Member.user_id == bindparam("user"),
-    )
-)
-_SEAT_FOR_UPDATE = _SEAT.with_for_update(of=Chat)
 _INSERT = insert(Message).returning(Message.id)
 _COUNT = (
     update(Chat).where(Chat.id == bindparam("chat")).values(last_seq=bindparam("seq"))
 )
-# Who writes has seen the conversation: one's own message is never unread.
-_READ = (
+# Never back: of two devices, the one that has read further is right.
+_SEEN = (
     update(Member)
     .where(Member.chat_id == bindparam("chat"), Member.user_id == bindparam("user"))
+    .where(Member.read_seq < bindparam("seq"))
     .values(read_seq=bindparam("seq"))
 )
 
 
-def create(
-    session: Session,
-    name: str,
-    *,
-    owner_id: int,
-    user_ids: Sequence[int],
-    now: datetime,
-) -> Chat:
-    """A chat of its owner and the users given, who must exist."""
-    chat = Chat(name=name, last_seq=0, created_at=now)
-    session.add(chat)
-    session.flush()
-    others = sorted(set(user_ids) - {owner_id})
-    _seat_all(session, chat, [owner_id], OWNER)
-    _seat_all(session, chat, others, MEMBER)
-    return chat
-
-
-def get(session: Session, chat_id: int, *, for_update: bool = False) -> Chat:
-    """Raises NotFound when there is no such chat."""
-    query = select(Chat).where(Chat.id == chat_id, Chat.deleted_at.is_(None))
-    chat = session.scalar(query.with_for_update() if for_update else query)
-    if chat is None:
-        raise NotFound(NOT_YOURS)
-    return chat
-
-
-def seat(
-    session: Session, chat_id: int, user_id: int, *, for_update: bool = False
-) -> Seat:
-    """Raises NotFound when there is no such chat or the user is not in it."""
-    query = _SEAT_FOR_UPDATE if for_update else _SEAT
-    row = (
-        session.connection().execute(query, {"chat": chat_id, "user": user_id}).first()
-    )
-    if row is None:
-        raise NotFound(NOT_YOURS)
-    return Seat(*row)
-
-
-def is_member(session: Session, chat_id: int, user_id: int) -> bool:
-    query = select(Member.user_id).where(
-        Member.chat_id == chat_id, Member.user_id == user_id
-    )
-    return session.scalar(query) is not None
-
-
-def post(
-    session: Session,
-    seat: Seat,
-    *,
-    text: str,
-    client_id: str | None,
-    ttl_s: int,
-    now: datetime,
-) -> Posted:
+def post(session: Session, seat: Seat, draft: Draft, now: datetime) -> Posted:
     """Store a message and its push job; the seat must have been read for update."""
-    if client_id is not None and (first := _posted_before(session, seat, client_id)):
+    if draft.client_id and (first := _posted_before(session, seat, draft.client_id)):
         return first
-    values = {
+    if draft.mentions and (unknown := strangers(session, seat.chat_id, draft.mentions)):
+        raise Invalid("Only members can be mentioned.", user_ids=unknown)
+    message = _store(session, seat, draft, now)
+    job_id = outbox.enqueue(
+        session,
+        message=message,
+        deliver_at=max(draft.deliver_after or now, now),
+        ttl_s=draft.ttl_s,
+        now=now,
+    )
+    return Posted(message, job_id, is_new=True)
+
+
+def _store(session: Session, seat: Seat, draft: Draft, now: datetime) -> Message:
+    values: dict[str, Any] = {
         "chat_id": seat.chat_id,
         "seq": seat.last_seq + 1,
         "sender_id": seat.user_id,
-        "client_id": client_id,
-        "text": text,
-        "silent": False,
+        "client_id": draft.client_id,
+        "text": draft.text,
+        "silent": draft.silent,
         "created_at": now,
     }
+    # None would be stored as JSON's null, which is not the database's.
+    if draft.data:
+        values["data"] = draft.data
+    if draft.mentions:
+        values["mentions"] = draft.mentions
     connection = session.connection()
     message_id = connection.execute(_INSERT, values).scalar_one()
-    message = Message(id=message_id, **values)
-    place = {"chat": seat.chat_id, "user": seat.user_id, "seq": message.seq}
+    place = {"chat": seat.chat_id, "user": seat.user_id, "seq": values["seq"]}
     connection.execute(_COUNT, place)
-    connection.execute(_READ, place)
-    job_id = outbox.enqueue(
-        session, message=message, deliver_at=now, ttl_s=ttl_s, now=now
-    )
-    return Posted(message, job_id, is_new=True)
+    # Who writes has seen the conversation: one's own message is never unread.
+    connection.execute(_SEEN, place)
+    return Message(id=message_id, **values)
 
 
 def _posted_before(session: Session, seat: Seat, client_id: str) -> Posted | None:
@@ -157,70 +114,6 @@ def _posted_before(session: Session, seat: Seat, client_id: str) -> Posted | Non
         )
     ).first()
     return Posted(row[0], row[1], is_new=False) if row else None
-
-
-def add_members(session: Session, chat: Chat, user_ids: Sequence[int]) -> list[int]:
-    """Seat those who are not in the chat yet; returns who they are.
-
-    The users must exist and the chat must have been read for update.
-    """
-    new: list[int] = []
-    for ids in in_slices(sorted(set(user_ids))):
-        seated = set(
-            session.scalars(
-                select(Member.user_id).where(
-                    Member.chat_id == chat.id, Member.user_id.in_(ids)
-                )
-            )
-        )
-        new += [user_id for user_id in ids if user_id not in seated]
-    _seat_all(session, chat, new, MEMBER)
-    return new
-
-
-def _seat_all(session: Session, chat: Chat, ids: Sequence[int], role: str) -> None:
-    rows = [
-        {
-            "chat_id": chat.id,
-            "user_id": user_id,
-            "role": role,
-            "joined_seq": chat.last_seq,
-            "read_seq": chat.last_seq,
-            "muted_until": None,
-        }
-        for user_id in ids
-    ]
-    if rows:
-        session.execute(insert(Member), rows)
-
-
-def remove_member(session: Session, chat_id: int, user_id: int) -> None:
-    """Raises NotFound when the user is not in the chat."""
-    removed = session.execute(
-        delete(Member)
-        .where(Member.chat_id == chat_id, Member.user_id == user_id)
-        .execution_options(synchronize_session=False)
-    )
-    if not removed.rowcount:  # type: ignore[attr-defined]
-        raise NotFound("This user is not a member of the conversation.")
-
-
-def member_ids(
-    session: Session, chat_id: int, *, after: int = 0, limit: int
-) -> Sequence[int]:
-    """Members in the order of their ids."""
-    return session.scalars(
-        select(Member.user_id)
-        .where(Member.chat_id == chat_id, Member.user_id > after)
-        .order_by(Member.user_id)
-        .limit(limit)
-    ).all()
-
-
-def count_members(session: Session, chat_id: int) -> int:
-    return session.scalars(
-        select(func.count()).select_from(Member).where(Member.chat_id == chat_id)
-    ).one()
 
 
 def history(
@@ -240,3 +133,73 @@ def history(
         return list(session.scalars(query.limit(limit)))
     newest = session.scalars(query.order_by(Message.seq.desc()).limit(limit)).all()
     return list(reversed(newest))
+
+
+def edit(
+    session: Session, seat: Seat, message_id: int, text: str, now: datetime
+) -> Message:
+    """The sender changes the text; what has been pushed stays as it is."""
+    message = _message(session, seat, message_id)
+    if message.sender_id != seat.user_id:
+        raise Forbidden("Only its sender may change a message.")
+    message.text, message.edited_at = text, now
+    session.flush()
+    return message
+
+
+def take_back(session: Session, seat: Seat, message_id: int, now: datetime) -> int:
+    """Empty a message and withdraw its notifications; returns the job that does."""
+    message = _message(session, seat, message_id)
+    if message.sender_id != seat.user_id and seat.role != OWNER:
+        raise Forbidden("Only its sender or an owner may delete a message.")
+    session.execute(
+        update(Message)
+        .where(Message.id == message_id)
+        .values(text="", data=null(), mentions=null(), deleted_at=now)
+    )
+    return outbox.enqueue(
+        session,
+        message=message,
+        deliver_at=now,
+        ttl_s=LONGEST_TTL_S,
+        now=now,
+        kind=WITHDRAW,
+    )
+
+
+def _message(session: Session, seat: Seat, message_id: int) -> Message:
+    message = session.scalar(
+        select(Message)
+        .where(
+            Message.id == message_id,
+            Message.chat_id == seat.chat_id,
+            Message.deleted_at.is_(None),
+        )
+        .with_for_update()
+    )
+    if message is None:
+        raise NotFound("There is no such message in this conversation.")
+    return message
+
+
+def mark_read(
+    session: Session, seat: Seat, seq: int, now: datetime
+) -> tuple[int, int | None]:
+    """How far the user has read now, and the job that tells their devices, if any."""
+    seq = min(seq, seat.last_seq)
+    place = {"chat": seat.chat_id, "user": seat.user_id, "seq": seq}
+    if not session.connection().execute(_SEEN, place).rowcount:
+        return seat.read_seq, None
+    message = session.scalars(
+        select(Message).where(Message.chat_id == seat.chat_id, Message.seq == seq)
+    ).one()
+    job_id = outbox.enqueue(
+        session,
+        message=message,
+        deliver_at=now,
+        ttl_s=READ_TTL_S,
+        now=now,
+        kind=READ,
+        only_user=seat.user_id,
+    )
+    return seq, job_id

@@ -1,7 +1,7 @@
 """Conversations: chats, their members and the messages in them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Literal
 
 from sqlalchemy import (
     JSON,
@@ -17,8 +17,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, BigId
 
-OWNER = "owner"
-MEMBER = "member"
+Role = Literal["owner", "member"]
+OWNER: Final = "owner"
+MEMBER: Final = "member"
 
 
 class Chat(Base):
@@ -42,7 +43,7 @@ class Member(Base):
 
     chat_id: Mapped[int] = mapped_column(ForeignKey("chat.id"), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
-    role: Mapped[str] = mapped_column(String(16))
+    role: Mapped[Role] = mapped_column(String(16))
     # last_seq of the chat when the user came: earlier messages are not pushed to them.
     joined_seq: Mapped[int] = mapped_column(Integer)
     read_seq: Mapped[int] = mapped_column(Integer)

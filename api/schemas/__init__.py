@@ -1,8 +1,16 @@
 """What goes in and out as JSON; these classes validate and describe it."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 # The databases' widest integer.
 LARGEST_ID = 2**63 - 1
@@ -37,3 +45,17 @@ Text = Annotated[
 ]
 # Printable ASCII: compared byte for byte by every database.
 Key = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,100}$")]
+
+
+def _moment(value: object) -> datetime:
+    """RFC 3339 with its zone; pydantic by itself also takes seconds since 1970."""
+    try:
+        moment = datetime.fromisoformat(value if isinstance(value, str) else "")
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("must be a time such as 2030-01-31T12:00:00Z") from None
+
+
+Time = Annotated[datetime, BeforeValidator(_moment)]

@@ -1,69 +1,99 @@
-"""Conversations, members and messages as JSON."""
+"""Messages as JSON."""
 
-from datetime import datetime
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Self
 
-from pydantic import FailFast, Field
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from api.schemas import Id, In, Key, Name, Out, Text
+from api.schemas import Id, In, Key, Out, Text, Time
+from datastore.groupchat import LONGEST_TTL_S, Draft
+from models.base import utc_now
 from models.groupchat import Message
 
-MOST_MEMBERS = 200_000
-UserIds = Annotated[list[Id], FailFast(), Field(max_length=MOST_MEMBERS)]
+MOST_MENTIONS = 50
+# A push has 4 KiB for everything.
+MOST_DATA_BYTES = 2048
+MOST_DELAY = timedelta(days=366)
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1, strict=False)]
 
 
-class NewChat(In):
-    name: Name
-    members: UserIds = Field(default_factory=list)
+def _data_key(key: str) -> str:
+    """The names that Apple and Google keep for themselves, and ours."""
+    if key in ("aps", "from", "message_type", "bottlepost"):
+        raise ValueError("is a reserved name")
+    if key.startswith(("google", "gcm")):
+        raise ValueError("begins like the names reserved by Google")
+    return key
 
 
-class NewMembers(In):
-    user_ids: Annotated[UserIds, Field(min_length=1)]
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain the character NUL")
+    return text
 
 
-class AddedMembers(Out):
-    """Those who were not members before."""
-
-    added: int
-
-
-class ChatOut(Out):
-    """A conversation; `members` are the first 1,000 by id, the rest is paged."""
-
-    id: int
-    name: str
-    created_at: datetime
-    last_seq: int
-    role: str | None
-    member_count: int
-    members: list[int]
+def _soon(moment: datetime) -> datetime:
+    if moment > utc_now() + MOST_DELAY:
+        raise ValueError("must be within a year")
+    return moment
 
 
-class MemberPage(In):
-    after: Annotated[int, Field(ge=0, le=2**63 - 1, strict=False)] = 0
-    limit: Annotated[int, Field(ge=1, le=10_000, strict=False)] = 1000
-
-
-class Members(Out):
-    members: list[int]
-    has_more: bool
+DataKey = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$"), AfterValidator(_data_key)
+]
+DataValue = Annotated[
+    str, StringConstraints(max_length=MOST_DATA_BYTES), AfterValidator(_no_nul)
+]
 
 
 class NewMessage(In):
     conversation: Id
     message: Text
     client_id: Key | None = None
+    data: Annotated[dict[DataKey, DataValue], Field(max_length=32)] | None = None
+    mentions: Annotated[list[Id], Field(max_length=MOST_MENTIONS)] | None = None
+    silent: bool = False
+    deliver_after: Annotated[Time, AfterValidator(_soon)] | None = None
+    ttl: Annotated[int, Field(ge=0, le=LONGEST_TTL_S)] = LONGEST_TTL_S
+
+    @model_validator(mode="after")
+    def _check_data(self) -> Self:
+        size = sum(len(k.encode() + v.encode()) for k, v in (self.data or {}).items())
+        if size > MOST_DATA_BYTES:
+            raise ValueError(f"data must not exceed {MOST_DATA_BYTES} bytes")
+        return self
+
+    def draft(self) -> Draft:
+        return Draft(
+            text=self.message,
+            client_id=self.client_id,
+            data=self.data,
+            mentions=sorted(set(self.mentions or ())),
+            silent=self.silent,
+            deliver_after=self.deliver_after,
+            ttl_s=self.ttl,
+        )
+
+
+class ChangedMessage(In):
+    message: Text
 
 
 class MessageOut(Out):
+    """A message; of a deleted one, only its place is left."""
+
     id: int
     conversation: int
     seq: int
     sender: int
     client_id: str | None
     text: str
+    data: dict[str, str] | None
+    mentions: list[int] | None
+    silent: bool
     created_at: datetime
+    edited_at: datetime | None
+    deleted_at: datetime | None
 
 
 def message_out(message: Message) -> MessageOut:
@@ -74,7 +104,12 @@ def message_out(message: Message) -> MessageOut:
         sender=message.sender_id,
         client_id=message.client_id,
         text=message.text,
+        data=message.data,
+        mentions=message.mentions,
+        silent=message.silent,
         created_at=message.created_at,
+        edited_at=message.edited_at,
+        deleted_at=message.deleted_at,
     )
 
 
@@ -102,6 +137,8 @@ class MessagePage(In):
     before: Seq | None = None
     after: Seq | None = None
     limit: Annotated[int, Field(ge=1, le=200, strict=False)] = 50
+    # Up to so many seconds for a message after `after`, if there is none yet.
+    wait: Annotated[int, Field(ge=0, le=60, strict=False)] = 0
 
 
 class Messages(Out):
@@ -109,3 +146,13 @@ class Messages(Out):
 
     messages: list[MessageOut]
     has_more: bool
+
+
+class Read(In):
+    # Number of the last message that was read.
+    seq: Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class ReadState(Out):
+    read_seq: int
+    unread: int

@@ -72,10 +72,11 @@ def test_members_are_paged_in_order(house, ann, chat):
     everyone = ann.client.get(f"/groupchat/{chat}").json["members"]
 
     first = ann.client.get(f"/groupchat/{chat}/members?limit=4").json
-    after = first["members"][-1]
+    after = first["members"][-1]["id"]
     rest = ann.client.get(f"/groupchat/{chat}/members?limit=4&after={after}").json
 
-    assert first["members"] + rest["members"] == everyone
+    assert [member["id"] for member in first["members"] + rest["members"]] == everyone
+    assert {(m["name"], m["role"]) for m in first["members"]} >= {("Ann", "owner")}
     assert (first["has_more"], rest["has_more"]) == (True, False)
 
 
@@ -93,3 +94,90 @@ def test_hundred_thousand_members_are_seated_in_one_request(house, ann):
         f"/groupchat/{made.json['id']}/members", {"user_ids": [*ids, ann.id]}
     )
     assert again.json["added"] == 0
+
+
+def test_list_is_ordered_by_the_last_message_and_counts_the_unread(house, ann, bob):
+    quiet, first, second = (house.chat(ann, bob, name=n) for n in ("0", "1", "2"))
+    house.say(ann, second, "in 2")
+    house.say(ann, first, "in 1")
+    house.say(ann, first, "again in 1")
+
+    listed = bob.client.get("/groupchat").json["conversations"]
+
+    assert [each["id"] for each in listed] == [first, second, quiet]
+    assert [each["unread"] for each in listed] == [2, 1, 0]
+    assert listed[0]["last_message"]["text"] == "again in 1"
+    assert listed[2]["last_message"] is None
+
+
+def test_list_is_paged_to_its_end(house, ann):
+    made = [house.chat(ann) for _ in range(7)]
+    for number in (3, 5):
+        house.say(ann, made[number], "hi")
+
+    seen, place = [], ""
+    for _ in range(4):
+        page = ann.client.get(f"/groupchat?limit=2{place}").json
+        seen += [each["id"] for each in page["conversations"]]
+        place = f"&before={page['next']}"
+
+    assert seen == [made[n] for n in (5, 3, 6, 4, 2, 1, 0)]
+    assert page["next"] is None
+
+
+def test_list_shows_only_ones_own(house, ann, eve, chat):
+    assert eve.client.get("/groupchat").json == {"conversations": [], "next": None}
+
+
+def test_renamed_conversation_has_its_new_name(ann, bob, chat):
+    answer = ann.client.patch(f"/groupchat/{chat}", {"name": "Dinner"})
+
+    assert (answer.status, answer.json["name"]) == (200, "Dinner")
+    assert bob.client.get(f"/groupchat/{chat}").json["name"] == "Dinner"
+
+
+def test_ended_conversation_is_gone_for_everybody(house, ann, bob, chat):
+    assert ann.client.delete(f"/groupchat/{chat}").status == 204
+
+    assert ann.client.get(f"/groupchat/{chat}").status == 404
+    assert bob.client.get("/groupchat").json["conversations"] == []
+    assert house.say(bob, chat, "anyone?").status == 404
+    assert ann.client.delete(f"/groupchat/{chat}").status == 404
+
+
+def test_new_owner_may_do_what_an_owner_may(ann, bob, chat):
+    ann.client.put(f"/groupchat/{chat}/members/{bob.id}", {"role": "owner"})
+
+    assert bob.client.patch(f"/groupchat/{chat}", {"name": "Mine"}).status == 200
+    assert ann.client.delete(f"/groupchat/{chat}/members/{ann.id}").status == 204
+
+
+def test_last_owner_stays_while_others_are_there(ann, bob, chat):
+    itself = f"/groupchat/{chat}/members/{ann.id}"
+
+    assert ann.client.delete(itself).code == "conflict"
+    assert ann.client.put(itself, {"role": "member"}).code == "conflict"
+
+    ann.client.delete(f"/groupchat/{chat}/members/{bob.id}")
+    assert ann.client.delete(itself).status == 204
+
+
+def test_role_of_a_stranger_cannot_be_set(ann, eve, chat):
+    answer = ann.client.put(f"/groupchat/{chat}/members/{eve.id}", {"role": "owner"})
+
+    assert answer.status == 404
+
+
+def test_mute_lasts_until_its_time_and_can_be_ended(bob, chat):
+    def muted() -> str | None:
+        return bob.client.get("/groupchat").json["conversations"][0]["muted_until"]
+
+    bob.client.put(f"/groupchat/{chat}/mute", {"until": "2999-01-01T01:00:00+01:00"})
+    assert muted() == "2999-01-01T00:00:00Z"
+
+    bob.client.put(f"/groupchat/{chat}/mute", {"until": "2020-01-01T00:00:00Z"})
+    assert muted() is None
+
+    bob.client.put(f"/groupchat/{chat}/mute", {"until": "2999-01-01T00:00:00Z"})
+    bob.client.put(f"/groupchat/{chat}/mute", {"until": None})
+    assert muted() is None

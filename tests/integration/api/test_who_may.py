@@ -7,11 +7,21 @@ TABLE = [
     ("POST", "/groupchat/send", {"conversation": 1, "message": "x"},
      401, 404, 201, 201, 403),
     ("GET", "/groupchat/1/messages", None, 401, 404, 200, 200, 403),
+    ("PATCH", "/groupchat/1/messages/1", {"message": "x"}, 401, 404, 403, 200, 403),
+    ("PATCH", "/groupchat/1/messages/2", {"message": "x"}, 401, 404, 200, 403, 403),
+    ("DELETE", "/groupchat/1/messages/1", None, 401, 404, 403, 204, 403),
+    ("DELETE", "/groupchat/1/messages/2", None, 401, 404, 204, 204, 403),
+    ("PUT", "/groupchat/1/read", {"seq": 1}, 401, 404, 200, 200, 403),
+    ("PUT", "/groupchat/1/mute", {"until": None}, 401, 404, 200, 200, 403),
     ("POST", "/groupchat", {"name": "x"}, 401, 201, 201, 201, 403),
+    ("GET", "/groupchat", None, 401, 200, 200, 200, 403),
     ("GET", "/groupchat/1", None, 401, 404, 200, 200, 200),
+    ("PATCH", "/groupchat/1", {"name": "x"}, 401, 404, 403, 200, 200),
+    ("DELETE", "/groupchat/1", None, 401, 404, 403, 204, 204),
     ("GET", "/groupchat/1/members", None, 401, 404, 200, 200, 200),
     ("POST", "/groupchat/1/members", {"user_ids": [1]}, 401, 404, 403, 200, 200),
-    ("DELETE", "/groupchat/1/members/1", None, 401, 404, 403, 204, 204),
+    ("PUT", "/groupchat/1/members/2", {"role": "owner"}, 401, 404, 403, 204, 204),
+    ("DELETE", "/groupchat/1/members/1", None, 401, 404, 403, 409, 409),
     ("DELETE", "/groupchat/1/members/2", None, 401, 404, 204, 204, 204),
     ("GET", "/jobs/1", None, 401, 404, 200, 200, 200),
     ("POST", "/devices", {"platform": "fcm", "token": "x"}, 401, 201, 201, 201, 403),
@@ -27,9 +37,13 @@ CALLERS = ["nobody", "outsider", "member", "owner", "service"]
 
 @pytest.fixture
 def clients(house, ann, bob, eve, chat):
-    """Ann (1) owns chat 1, in which Bob (2) is, and has device 1 and job 1."""
+    """Ann (1) owns chat 1, in which Bob (2) is, and has device 1.
+
+    Message 1, with job 1, is Ann's, message 2 is Bob's.
+    """
     ann.client.post("/devices", {"platform": "apns", "token": "of-ann"})
     house.say(ann, chat, "hello")
+    house.say(bob, chat, "hello")
     people = [house.nobody, eve.client, bob.client, ann.client, house.service]
     return dict(zip(CALLERS, people, strict=True))
 

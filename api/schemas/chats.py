@@ -1,0 +1,132 @@
+"""Conversations and members as JSON."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import FailFast, Field, StringConstraints
+
+from api.schemas import LARGEST_ID, Id, In, Name, Out, Time
+from api.schemas.groupchat import MessageOut, message_out
+from datastore.chats import Listed
+from models.base import utc_now
+
+MOST_MEMBERS = 200_000
+UserIds = Annotated[list[Id], FailFast(), Field(max_length=MOST_MEMBERS)]
+Role = Literal["owner", "member"]
+
+
+class NewChat(In):
+    name: Name
+    members: UserIds = Field(default_factory=list)
+
+
+class ChangedChat(In):
+    name: Name
+
+
+class NewMembers(In):
+    user_ids: Annotated[UserIds, Field(min_length=1)]
+
+
+class AddedMembers(Out):
+    """How many were not members before."""
+
+    added: int
+
+
+class NewRole(In):
+    role: Role
+
+
+class ChatOut(Out):
+    """A conversation; `members` are the first 1,000 by id, the rest is paged."""
+
+    id: int
+    name: str
+    created_at: datetime
+    last_seq: int
+    # The caller's own; null for the service.
+    role: Role | None
+    member_count: int
+    members: list[int]
+
+
+# Id of the last message, or 0, and id of the conversation.
+Place = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}-[0-9]{1,18}$")]
+
+
+class ChatPage(In):
+    # As the page before said in `next`.
+    before: Place | None = None
+    limit: Annotated[int, Field(ge=1, le=200, strict=False)] = 50
+
+
+class ListedChat(Out):
+    """A conversation as its member sees it in the list."""
+
+    id: int
+    name: str
+    created_at: datetime
+    last_seq: int
+    role: Role
+    read_seq: int
+    unread: int
+    muted_until: datetime | None
+    last_message: MessageOut | None
+
+
+class Chats(Out):
+    """The last written to first; `next` goes on, null is the end."""
+
+    conversations: list[ListedChat]
+    next: str | None
+
+
+def listed_chat(listed: Listed) -> ListedChat:
+    seat, message = listed
+    is_muted = seat.muted_until is not None and seat.muted_until > utc_now()
+    return ListedChat(
+        id=seat.chat_id,
+        name=seat.chat_name,
+        created_at=seat.created_at,
+        last_seq=seat.last_seq,
+        role=seat.role,
+        read_seq=seat.read_seq,
+        unread=seat.last_seq - seat.read_seq,
+        muted_until=seat.muted_until if is_muted else None,
+        last_message=message_out(message) if message else None,
+    )
+
+
+def place_in_list(listed: Listed) -> str:
+    activity = listed.last_message.id if listed.last_message else 0
+    return f"{activity}-{listed.seat.chat_id}"
+
+
+class MemberPage(In):
+    after: Annotated[int, Field(ge=0, le=LARGEST_ID, strict=False)] = 0
+    limit: Annotated[int, Field(ge=1, le=1000, strict=False)] = 100
+
+
+class MemberOut(Out):
+    id: int
+    name: str
+    role: Role
+    # Number of the last message they have read.
+    read_seq: int
+
+
+class Members(Out):
+    """In the order of their ids."""
+
+    members: list[MemberOut]
+    has_more: bool
+
+
+class Mute(In):
+    # null ends it.
+    until: Time | None
+
+
+class Muted(Out):
+    muted_until: datetime | None

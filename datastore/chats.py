@@ -1,0 +1,268 @@
+"""Conversations and who sits in them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from datastore.accounts import in_slices
+from models.accounts import User
+from models.errors import Conflict, NotFound
+from models.groupchat import MEMBER, OWNER, Chat, Member, Message, Role
+
+NOT_YOURS = "There is no such conversation, or you are not a member."
+NOT_A_MEMBER = "This user is not a member of the conversation."
+
+
+class Seat(NamedTuple):
+    """A user's place in a chat, and the chat as it stood when it was read."""
+
+    chat_id: int
+    chat_name: str
+    created_at: datetime
+    last_seq: int
+    user_id: int
+    role: Role
+    read_seq: int
+    muted_until: datetime | None
+
+
+class Listed(NamedTuple):
+    """A line of a user's list of conversations."""
+
+    seat: Seat
+    last_message: Message | None
+
+
+class MemberRow(NamedTuple):
+    """A member as the others see them."""
+
+    id: int
+    name: str
+    role: Role
+    read_seq: int
+
+
+# Built once: it is part of every send, and building it costs more than running it.
+_SEAT_COLUMNS = (
+    Chat.id,
+    Chat.name,
+    Chat.created_at,
+    Chat.last_seq,
+    Member.user_id,
+    Member.role,
+    Member.read_seq,
+    Member.muted_until,
+)
+_SEAT = (
+    select(*_SEAT_COLUMNS)
+    .join(Member, Member.chat_id == Chat.id)
+    .where(
+        Chat.id == bindparam("chat"),
+        Chat.deleted_at.is_(None),
+        Member.user_id == bindparam("user"),
+    )
+)
+_SEAT_FOR_UPDATE = _SEAT.with_for_update(of=Chat)
+
+
+def create(
+    session: Session,
+    name: str,
+    *,
+    owner_id: int,
+    user_ids: Sequence[int],
+    now: datetime,
+) -> Chat:
+    """A chat of its owner and the users given, who must exist."""
+    chat = Chat(name=name, last_seq=0, created_at=now)
+    session.add(chat)
+    session.flush()
+    others = sorted(set(user_ids) - {owner_id})
+    _seat_all(session, chat, [owner_id], OWNER)
+    _seat_all(session, chat, others, MEMBER)
+    return chat
+
+
+def get(session: Session, chat_id: int, *, for_update: bool = False) -> Chat:
+    """Raises NotFound when there is no such chat."""
+    query = select(Chat).where(Chat.id == chat_id, Chat.deleted_at.is_(None))
+    chat = session.scalar(query.with_for_update() if for_update else query)
+    if chat is None:
+        raise NotFound(NOT_YOURS)
+    return chat
+
+
+def seat(
+    session: Session, chat_id: int, user_id: int, *, for_update: bool = False
+) -> Seat:
+    """Raises NotFound when there is no such chat or the user is not in it."""
+    query = _SEAT_FOR_UPDATE if for_update else _SEAT
+    row = (
+        session.connection().execute(query, {"chat": chat_id, "user": user_id}).first()
+    )
+    if row is None:
+        raise NotFound(NOT_YOURS)
+    return Seat(*row)
+
+
+def is_member(session: Session, chat_id: int, user_id: int) -> bool:
+    query = select(Member.user_id).where(
+        Member.chat_id == chat_id, Member.user_id == user_id
+    )
+    return session.scalar(query) is not None
+
+
+def list_for(
+    session: Session, user_id: int, *, before: tuple[int, int] | None, limit: int
+) -> list[Listed]:
+    """A user's conversations, the last written to first.
+
+    The key of the list is (id of the last message or 0, id of the chat), descending.
+    Its cost grows with the user's conversations, not with their members or messages.
+    """
+    activity = func.coalesce(Message.id, 0)
+    query = (
+        select(*_SEAT_COLUMNS, Message)
+        .join(Member, Member.chat_id == Chat.id)
+        .outerjoin(
+            Message, (Message.chat_id == Chat.id) & (Message.seq == Chat.last_seq)
+        )
+        .where(Member.user_id == user_id, Chat.deleted_at.is_(None))
+        .order_by(activity.desc(), Chat.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(tuple_(activity, Chat.id) < before)
+    return [Listed(Seat(*row[:-1]), row[-1]) for row in session.execute(query)]
+
+
+def rename(session: Session, chat_id: int, name: str) -> None:
+    session.execute(update(Chat).where(Chat.id == chat_id).values(name=name))
+
+
+def remove(session: Session, chat_id: int, now: datetime) -> None:
+    """Nobody sees the chat any more, and nothing of it is pushed any more."""
+    session.execute(update(Chat).where(Chat.id == chat_id).values(deleted_at=now))
+
+
+def mute(session: Session, seat: Seat, until: datetime | None) -> None:
+    session.execute(
+        update(Member)
+        .where(Member.chat_id == seat.chat_id, Member.user_id == seat.user_id)
+        .values(muted_until=until)
+    )
+
+
+def add_members(session: Session, chat: Chat, user_ids: Sequence[int]) -> list[int]:
+    """Seat those who are not in the chat yet; returns who they are.
+
+    The users must exist and the chat must have been read for update.
+    """
+    new: list[int] = []
+    for ids in in_slices(sorted(set(user_ids))):
+        seated = set(
+            session.scalars(
+                select(Member.user_id).where(
+                    Member.chat_id == chat.id, Member.user_id.in_(ids)
+                )
+            )
+        )
+        new += [user_id for user_id in ids if user_id not in seated]
+    _seat_all(session, chat, new, MEMBER)
+    return new
+
+
+def _seat_all(session: Session, chat: Chat, ids: Sequence[int], role: Role) -> None:
+    rows = [
+        {
+            "chat_id": chat.id,
+            "user_id": user_id,
+            "role": role,
+            "joined_seq": chat.last_seq,
+            "read_seq": chat.last_seq,
+            "muted_until": None,
+        }
+        for user_id in ids
+    ]
+    if rows:
+        session.connection().execute(insert(Member), rows)
+
+
+def set_role(session: Session, chat_id: int, user_id: int, role: Role) -> None:
+    """The chat must have been read for update, so that an owner is left."""
+    if role != OWNER:
+        _check_owner_is_left(session, chat_id, without=user_id)
+    changed = session.execute(
+        update(Member)
+        .where(Member.chat_id == chat_id, Member.user_id == user_id)
+        .values(role=role)
+    )
+    if not changed.rowcount:  # type: ignore[attr-defined]
+        raise NotFound(NOT_A_MEMBER)
+
+
+def remove_member(session: Session, chat_id: int, user_id: int) -> None:
+    """The chat must have been read for update, so that an owner is left."""
+    _check_owner_is_left(session, chat_id, without=user_id)
+    removed = session.execute(
+        delete(Member)
+        .where(Member.chat_id == chat_id, Member.user_id == user_id)
+        .execution_options(synchronize_session=False)
+    )
+    if not removed.rowcount:  # type: ignore[attr-defined]
+        raise NotFound(NOT_A_MEMBER)
+
+
+def _check_owner_is_left(session: Session, chat_id: int, *, without: int) -> None:
+    """Raises Conflict when others would be left without an owner."""
+    others = select(Member.user_id).where(
+        Member.chat_id == chat_id, Member.user_id != without
+    )
+    if session.scalar(others.limit(1)) is None:
+        return
+    # The owners are few, but finding none looks at every member: a rare question.
+    if session.scalar(others.where(Member.role == OWNER).limit(1)) is None:
+        raise Conflict("Make another member an owner of the conversation first.")
+
+
+def member_ids(session: Session, chat_id: int, *, limit: int) -> Sequence[int]:
+    """The first members in the order of their ids."""
+    return session.scalars(
+        select(Member.user_id)
+        .where(Member.chat_id == chat_id)
+        .order_by(Member.user_id)
+        .limit(limit)
+    ).all()
+
+
+def members(
+    session: Session, chat_id: int, *, after: int, limit: int
+) -> list[MemberRow]:
+    """Members in the order of their ids."""
+    rows = session.execute(
+        select(User.id, User.name, Member.role, Member.read_seq)
+        .join(Member, Member.user_id == User.id)
+        .where(Member.chat_id == chat_id, Member.user_id > after)
+        .order_by(Member.user_id)
+        .limit(limit)
+    )
+    return [MemberRow(*row) for row in rows]
+
+
+def strangers(session: Session, chat_id: int, user_ids: Sequence[int]) -> list[int]:
+    """Those of the users who are not members; for a handful of users."""
+    seated = session.scalars(
+        select(Member.user_id).where(
+            Member.chat_id == chat_id, Member.user_id.in_(user_ids)
+        )
+    )
+    return sorted(set(user_ids) - set(seated))
+
+
+def count_members(session: Session, chat_id: int) -> int:
+    return session.scalars(
+        select(func.count()).select_from(Member).where(Member.chat_id == chat_id)
+    ).one()

@@ -1,0 +1,170 @@
+"""Changing, taking back and reading messages, and how they are to be pushed."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from models.pushes import PushJob
+
+
+@pytest.fixture
+def jobs(house):
+    """The push jobs in the order they were made."""
+
+    def read() -> list[PushJob]:
+        with house.store.read() as session:
+            return list(session.scalars(select(PushJob).order_by(PushJob.id)))
+
+    return read
+
+
+def page(user, chat):
+    return user.client.get(f"/groupchat/{chat}/messages").json["messages"]
+
+
+def test_changed_message_says_so(house, ann, bob, chat):
+    sent = house.say(ann, chat, "Noon?").json["message"]
+    path = f"/groupchat/{chat}/messages/{sent['id']}"
+
+    changed = ann.client.patch(path, {"message": "One?"})
+
+    assert (changed.status, changed.json["text"]) == (200, "One?")
+    assert changed.json["edited_at"] is not None
+    assert page(bob, chat) == [changed.json]
+
+
+def test_deleted_message_leaves_its_place_and_nothing_else(house, ann, bob, chat, jobs):
+    sent = house.say(ann, chat, "oops", data={"a": "b"}, mentions=[bob.id]).json
+    path = f"/groupchat/{chat}/messages/{sent['message']['id']}"
+
+    assert ann.client.delete(path).status == 204
+
+    (left,) = page(bob, chat)
+    assert (left["seq"], left["text"]) == (1, "")
+    assert (left["data"], left["mentions"]) == (None, None)
+    assert left["deleted_at"] is not None
+    assert [job.kind for job in jobs()] == ["message", "withdraw"]
+    assert house.dispatcher.job_ids == [job.id for job in jobs()]
+    assert ann.client.delete(path).status == 404
+    assert ann.client.patch(path, {"message": "x"}).status == 404
+
+
+def test_message_is_only_found_in_its_own_conversation(house, ann, chat):
+    other = house.chat(ann)
+    message = house.say(ann, chat, "hi").json["message"]["id"]
+
+    answer = ann.client.delete(f"/groupchat/{other}/messages/{message}")
+
+    assert answer.status == 404
+
+
+def test_reading_counts_down_and_tells_the_readers_devices(house, ann, bob, chat, jobs):
+    for text in ("1", "2", "3"):
+        house.say(ann, chat, text)
+
+    state = bob.client.put(f"/groupchat/{chat}/read", {"seq": 2})
+
+    assert state.json == {"read_seq": 2, "unread": 1}
+    assert (jobs()[-1].kind, jobs()[-1].only_user) == ("read", bob.id)
+    assert house.dispatcher.job_ids[-1] == jobs()[-1].id
+
+
+def test_reading_never_goes_back_nor_beyond_the_end(house, ann, bob, chat, jobs):
+    house.say(ann, chat, "1")
+    house.say(ann, chat, "2")
+    path = f"/groupchat/{chat}/read"
+
+    states = [bob.client.put(path, {"seq": seq}).json for seq in (2, 1, 0, 999)]
+
+    assert [state["read_seq"] for state in states] == [2, 2, 2, 2]
+    assert [job.kind for job in jobs()] == ["message", "message", "read"]
+
+
+def test_ones_own_message_is_never_unread(house, ann, bob, chat):
+    house.say(ann, chat, "1")
+    house.say(bob, chat, "2")
+
+    unread = [
+        user.client.get("/groupchat").json["conversations"][0]["unread"]
+        for user in (ann, bob)
+    ]
+
+    assert unread == [1, 0]
+
+
+def test_message_keeps_what_is_sent_with_it(house, ann, bob, chat):
+    more = {
+        "data": {"link": "app://x", "emoji": "🎉"},
+        "mentions": [bob.id],
+        "silent": True,
+    }
+
+    sent = house.say(ann, chat, "hi", **more).json["message"]
+
+    assert {name: sent[name] for name in more} == more
+    assert page(bob, chat) == [sent]
+
+
+def test_only_members_can_be_mentioned(house, ann, eve, chat):
+    answer = house.say(ann, chat, "hi", mentions=[eve.id, ann.id])
+
+    assert (answer.status, answer.code) == (400, "invalid")
+    assert answer.json["error"]["details"] == {"user_ids": [eve.id]}
+    assert page(ann, chat) == []
+
+
+def test_push_waits_for_its_time_but_the_message_does_not(house, ann, bob, chat, jobs):
+    later = (datetime.now(UTC) + timedelta(hours=2)).replace(microsecond=0)
+
+    house.say(ann, chat, "later", deliver_after=later.isoformat(), ttl=60)
+
+    (job,) = jobs()
+    assert job.due_at == later
+    assert job.expires_at == later + timedelta(seconds=60)
+    assert [message["text"] for message in page(bob, chat)] == ["later"]
+
+
+def test_time_that_has_passed_is_now(house, ann, chat, jobs):
+    house.say(ann, chat, "late", deliver_after="2020-01-01T00:00:00Z")
+
+    (job,) = jobs()
+    assert job.due_at == job.created_at
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("data", {"aps": "x"}),
+        ("data", {"from": "x"}),
+        ("data", {"google.x": "x"}),
+        ("data", {"bottlepost": "x"}),
+        ("data", {"": "x"}),
+        ("data", {"a b": "x"}),
+        ("data", {"a": 1}),
+        ("data", {"a": {"b": "c"}}),
+        ("data", {"a": "\0"}),
+        ("data", {"a": "x" * 2049}),
+        ("data", {"a": "ü" * 1024, "b": "x"}),
+        ("data", {f"k{n}": "" for n in range(33)}),
+        ("data", []),
+        ("mentions", [0]),
+        ("mentions", list(range(1, 52))),
+        ("silent", "yes"),
+        ("silent", 1),
+        ("ttl", -1),
+        ("ttl", 28 * 24 * 3600 + 1),
+        ("ttl", "60"),
+        ("deliver_after", 1_900_000_000),
+        ("deliver_after", "tomorrow"),
+        ("deliver_after", "2030-01-01T00:00:00"),
+        ("deliver_after", "2030-13-01T00:00:00Z"),
+        ("deliver_after", "0001-01-01T00:00:00+14:00"),
+        ("deliver_after", "9999-12-31T23:59:59-14:00"),
+        ("deliver_after", "2999-01-01T00:00:00Z"),
+    ],
+)
+def test_wrong_option_is_refused(house, ann, chat, field, value):
+    answer = house.say(ann, chat, "hi", **{field: value})
+
+    assert (answer.status, answer.code) == (400, "invalid"), answer.body
