@@ -13,18 +13,23 @@ the conversation can go to the phones while the mails wait.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from models.pushes import Note, Target
 from notifier.outcome import ChannelDown, Outcome
+
+log = logging.getLogger(__name__)
 
 # The engine adds up to a second to the first pause, so that not all come at once.
 GATHER_S = 2.0
 # A message that would expire meanwhile does not wait.
 MARGIN_S = 30.0
 MOST_MESSAGES = 50
+CLOSED = "the channel was closed"
 
 
 def pause_s(note: Note, target: Target, now: datetime, window_s: float) -> float | None:
@@ -62,13 +67,16 @@ class Digests:
         self._gather_s = gather_s
         self._open: dict[tuple[int, str], list[Entry]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def join(self, note: Note, target: Target, address: str) -> asyncio.Future[Outcome]:
         """Put the push into its next mail; the result is that mail's outcome.
 
         Cancelling it takes the push out again, if the mail has not left yet. Its
-        exception can be ChannelDown.
+        exception can be ChannelDown, which is also raised once this is closed.
         """
+        if self._closed:
+            raise ChannelDown(CLOSED)
         loop = asyncio.get_running_loop()
         entry = Entry(note, target, loop.create_future())
         key = note.chat_id, address
@@ -77,33 +85,37 @@ class Digests:
             entries = self._open[key] = []
             task = loop.create_task(self._gather(key, entries))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(partial(self._part, entries))
         entries.append(entry)
         return entry.outcome
 
     async def _gather(self, key: tuple[int, str], entries: list[Entry]) -> None:
-        try:
-            await asyncio.sleep(self._gather_s)
-            if self._open.get(key) is entries:
-                del self._open[key]
-            wanted = [entry for entry in entries if not entry.outcome.done()]
-            if wanted:
-                outcome = await self._deliver(key[1], wanted)
-                for entry in wanted:
-                    if not entry.outcome.done():
-                        entry.outcome.set_result(outcome)
-        except Exception as error:
-            down = error if isinstance(error, ChannelDown) else ChannelDown(repr(error))
-            for entry in entries:
-                if not entry.outcome.done():
-                    entry.outcome.set_exception(down)
+        await asyncio.sleep(self._gather_s)
+        if self._open.get(key) is entries:
+            del self._open[key]
+        wanted = [entry for entry in entries if not entry.outcome.done()]
+        if not wanted:
+            return
+        outcome = await self._deliver(key[1], wanted)
+        for entry in wanted:
+            if not entry.outcome.done():
+                entry.outcome.set_result(outcome)
+
+    def _part(self, entries: list[Entry], task: asyncio.Task[None]) -> None:
+        """Tell those who have no outcome why; the task may not even have begun."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, ChannelDown):
+            log.error("a mail with %d messages failed", len(entries), exc_info=error)
+            error = ChannelDown("the mail could not be made; see the log")
+        for entry in entries:
+            if not entry.outcome.done():
+                entry.outcome.set_exception(error or ChannelDown(CLOSED))
 
     async def close(self) -> None:
         """Let everything go that has not been taken: it is still in the database."""
-        for task in list(self._tasks):
-            task.cancel()
-        for entries in self._open.values():
-            for entry in entries:
-                entry.outcome.cancel()
+        self._closed = True
         self._open.clear()
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

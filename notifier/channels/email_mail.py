@@ -15,6 +15,8 @@ from notifier.channels.splice import clean
 
 # RFC 5322 allows 998; a name is cut long before.
 LONGEST_HEADER = 200
+# Not every server takes 8 bits.
+POLICY = SMTP.clone(cte_type="7bit")
 
 _control_characters = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]").sub
 
@@ -37,7 +39,7 @@ class Letterhead:
         first, last = notes[0], notes[-1]
         chat_name = _one_line(last.chat_name) or f"Conversation {last.chat_id}"
         thread = self._id(f"chat-{last.chat_id}")
-        mail = EmailMessage(policy=SMTP)
+        mail = EmailMessage(policy=POLICY)
         mail["From"] = self._sender
         mail["To"] = Address(addr_spec=to)
         # The same for each mail of a conversation: mail programs that don't follow
@@ -103,6 +105,6 @@ def _text(note: Note) -> str:
 
 def _one_line(name: str) -> str:
     """A name as it may stand in a header: nothing in it can begin another header."""
-    return "".join(
-        c if c.isprintable() else " " for c in " ".join(clean(name).split())
-    ).strip()[:LONGEST_HEADER]
+    words = "".join(c if c.isprintable() else " " for c in clean(name)).split()
+    # Python decodes "=?utf-8?q?=0A?=" in a header it writes, line end and all.
+    return " ".join(words).replace("=?", "= ?")[:LONGEST_HEADER]

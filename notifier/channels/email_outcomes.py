@@ -3,9 +3,11 @@
 import re
 from typing import Literal
 
-from notifier.outcome import ACCEPTED, Kind, Outcome
+from notifier.outcome import Kind, Outcome
 
-Stage = Literal["greeting", "login", "sender", "recipient", "data"]
+Stage = Literal["connect", "login", "sender", "recipient", "data"]
+
+CLOSING = 421
 
 LONGEST_REASON = 150
 # The mailbox does not exist, has moved without a trace, or its domain takes no mail.
@@ -17,19 +19,20 @@ _LOGIN_REPLIES = frozenset({530, 534, 535, 538})
 _enhanced = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b").match
 
 
+def is_outage(stage: Stage, code: int) -> bool:
+    """Whether the server has no time for anybody, rather than for this mail."""
+    return code == CLOSING or stage == "connect" or (stage == "login" and code < 500)
+
+
 def read(stage: Stage, code: int, text: str) -> Outcome:
-    """The outcome of a mail from the reply that decided on it."""
+    """The outcome of a mail that the server refused with this reply."""
     reason = _reason(code, text)
-    if 200 <= code < 300:
-        return ACCEPTED
     if not 500 <= code < 600:
         # Anything that is neither yes nor no is no word of SMTP, and may pass.
         return Outcome(Kind.LATER, reason)
     if code in _LOGIN_REPLIES or stage in ("login", "sender"):
         # Nothing of the member's was looked at yet: it is about us.
         return Outcome(Kind.CREDENTIALS, reason)
-    if stage == "greeting":
-        return Outcome(Kind.LATER, reason)
     if stage == "recipient":
         return _recipient(code, text, reason)
     return Outcome(Kind.REFUSED, reason)

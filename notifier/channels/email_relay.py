@@ -5,19 +5,19 @@ import logging
 import ssl
 from contextlib import suppress
 
-import aiosmtplib
 from aiosmtplib import (
     SMTP,
     SMTPAuthenticationError,
     SMTPException,
     SMTPResponseException,
+    SMTPServerDisconnected,
 )
 
 from config.smtp import Server
 from notifier.channels import CredentialsRefused, Troubles, email_outcomes
 from notifier.channels.breaker import Breaker
 from notifier.channels.email_outcomes import Stage
-from notifier.outcome import ChannelDown, Kind, Outcome
+from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +29,10 @@ DATA_TIMEOUT_S = 60.0
 # A connection nobody uses is given back: relays count them.
 IDLE_S = 15.0
 GOODBYE_S = 2.0
-CLOSING = 421
 
 
-class _Replied(Exception):
-    """A reply that decides on the mail."""
-
-    def __init__(self, stage: Stage, error: SMTPResponseException) -> None:
-        super().__init__(stage, error.code)
-        self.outcome = email_outcomes.read(stage, error.code, error.message)
-        self.code = error.code
+class _Stale(ChannelDown):
+    """The connection had ended before the mail began; another one may do."""
 
 
 class Relay:
@@ -94,30 +88,38 @@ class Relay:
             return outcome
 
     async def _try(self, sender: str, recipient: str, mail: bytes) -> Outcome:
-        """One try; two if the connection had gone stale before the mail began."""
-        is_fresh = self._smtp is None or not self._smtp.is_connected
         try:
             return await self._exchange(sender, recipient, mail)
-        except ChannelDown:
-            if is_fresh or self._smtp is not None:
-                raise
-        return await self._exchange(sender, recipient, mail)
+        except _Stale:
+            return await self._exchange(sender, recipient, mail)
 
     async def _exchange(self, sender: str, recipient: str, mail: bytes) -> Outcome:
-        began = False
+        is_reused = self._smtp is not None
+        stage: Stage = "connect"
         try:
             smtp = await self._connection()
-            await _step("sender", smtp.mail(sender))
-            began = True
-            await _step("recipient", smtp.rcpt(recipient))
-            await _step("data", smtp.data(mail, timeout=DATA_TIMEOUT_S))
-        except _Replied as replied:
-            return await self._after_refusal(replied, began=began)
-        except (SMTPException, OSError, ssl.SSLError) as error:
-            self._hang_up()
-            raise ChannelDown(f"{self._server.host}: {_words(error)}") from error
-        self._stay_a_while()
-        return email_outcomes.read("data", 250, "")
+            stage = "sender"
+            await smtp.mail(sender)
+            stage = "recipient"
+            await smtp.rcpt(recipient)
+            stage = "data"
+            await smtp.data(mail, timeout=DATA_TIMEOUT_S)
+        except SMTPResponseException as error:
+            if isinstance(error, SMTPAuthenticationError):
+                stage = "login"
+            outcome = email_outcomes.read(stage, error.code, error.message)
+            if not email_outcomes.is_outage(stage, error.code):
+                await self._reset()
+                return outcome
+            words = outcome.reason
+        except (SMTPException, OSError) as error:
+            words = _words(error)
+        else:
+            self._stay_a_while()
+            return ACCEPTED
+        self._hang_up()
+        down = _Stale if is_reused and stage == "sender" else ChannelDown
+        raise down(f"{self._server.host}: {words}")
 
     async def _connection(self) -> SMTP:
         if self._goodbye is not None:
@@ -128,35 +130,29 @@ class Relay:
         smtp = SMTP(
             hostname=server.host,
             port=server.port,
-            username=server.user,
-            password=server.password,
+            # As bytes: the library takes characters for ASCII only.
+            username=None if server.user is None else server.user.encode(),
+            password=None if server.password is None else server.password.encode(),
             use_tls=server.security == "tls",
             start_tls=server.security == "starttls",
             tls_context=self._tls,
             timeout=COMMAND_TIMEOUT_S,
         )
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await smtp.connect()
-        except SMTPAuthenticationError as error:
-            raise _Replied("login", error) from error
-        except SMTPResponseException as error:
-            raise _Replied("greeting", error) from error
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await smtp.connect()
         self._smtp = smtp
         return smtp
 
-    async def _after_refusal(self, replied: _Replied, *, began: bool) -> Outcome:
-        if replied.code == CLOSING:
-            # The server wants to go; the mail is not at fault.
+    async def _reset(self) -> None:
+        """Make the connection ready for another mail after a refusal."""
+        if self._smtp is None:
+            return
+        try:
+            await self._smtp.rset()
+        except (SMTPException, OSError):
             self._hang_up()
-            raise ChannelDown(f"{self._server.host}: {replied.outcome.reason}")
-        if self._smtp is not None and began:
-            try:
-                await self._smtp.rset()
-            except (SMTPException, OSError):
-                self._hang_up()
-        self._stay_a_while()
-        return replied.outcome
+        else:
+            self._stay_a_while()
 
     def _stay_a_while(self) -> None:
         if self._goodbye is not None:
@@ -204,16 +200,9 @@ class Relay:
         self._hang_up()
 
 
-async def _step(stage: Stage, command: object) -> None:
-    try:
-        await command  # type: ignore[misc]
-    except SMTPResponseException as error:
-        raise _Replied(stage, error) from error
-
-
 def _words(error: Exception) -> str:
     """The first line of the library's or the system's words."""
-    if isinstance(error, aiosmtplib.SMTPServerDisconnected):
+    if isinstance(error, SMTPServerDisconnected):
         return "the connection was lost"
     if isinstance(error, TimeoutError):
         return "no answer in time"

@@ -28,8 +28,8 @@ from notifier.channels.webpush_vapid import Signer
 from notifier.http2 import Head, Request, Response
 from notifier.outcome import ChannelDown, Kind, Outcome
 
-# Pushes encrypted in one go, some milliseconds; then the event loop has its turn.
-ENCRYPTED_AT_ONCE = 32
+# After so many subscriptions, some milliseconds, the event loop has its turn.
+AT_ONCE = 16
 
 Addressee = tuple[Target, Subscription]
 
@@ -47,7 +47,9 @@ class Webpush:
         self, rendered: Rendered, targets: Sequence[Target], report: Report
     ) -> None:
         groups: dict[str, list[Addressee]] = defaultdict(list)
-        for target in targets:
+        for number, target in enumerate(targets):
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
             try:
                 subscription = subscriptions.parse(target.token)
             except ValueError as problem:
@@ -74,8 +76,8 @@ class Webpush:
             async with self._origins.use(origin, first.host, first.port) as service:
                 # Nothing is encrypted for a service that is left alone at present.
                 service.route.breaker.check()
-                for start in range(0, len(addressees), ENCRYPTED_AT_ONCE):
-                    some = addressees[start : start + ENCRYPTED_AT_ONCE]
+                for start in range(0, len(addressees), AT_ONCE):
+                    some = addressees[start : start + AT_ONCE]
                     requests.extend(rendered.request(*addressee) for addressee in some)
                     await asyncio.sleep(0)
                 # Operators are told of the browsers' services only: an alarm from a

@@ -1,0 +1,162 @@
+"""A real SMTP server (aiosmtpd) that answers as told and keeps what it took."""
+
+import asyncio
+import email
+import ssl
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.policy import SMTP as POLICY
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+
+@dataclass
+class Received:
+    """A mail that was taken."""
+
+    sender: str
+    recipient: str
+    mail: EmailMessage
+    raw: bytes
+    # Came over TLS, and as which user.
+    secured: bool
+    user: str | None
+
+    @property
+    def plain(self) -> str:
+        part = self.mail.get_body(("plain",))
+        assert part is not None
+        return str(part.get_content())
+
+    @property
+    def html(self) -> str:
+        part = self.mail.get_body(("html",))
+        assert part is not None
+        return str(part.get_content())
+
+
+@dataclass
+class MailServer:
+    """What a test tells the server, and what it saw."""
+
+    user: str | None = None
+    password: str = ""
+    tls: ssl.SSLContext | None = None
+    inbox: list[Received] = field(default_factory=list)
+    # Replies instead of the usual ones: to MAIL, to RCPT by address, to the data.
+    to_sender: str | None = None
+    to_recipient: dict[str, str] = field(default_factory=dict)
+    to_data: str | None = None
+    # Mails are taken while it is set, and wait otherwise.
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    # Mails that have arrived, whether they were taken or not.
+    offered: int = 0
+    logins: int = 0
+    connections: list["Visit"] = field(default_factory=list)
+    port: int = 0
+
+    def url(self, scheme: str = "smtp", options: str = "") -> str:
+        login = f"{self.user}:{self.password}@" if self.user else ""
+        return f"{scheme}://{login}localhost:{self.port}{options}"
+
+    # -- what aiosmtpd calls
+
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, _: Any
+    ) -> str:
+        if self.to_sender is not None:
+            return self.to_sender
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, _: Any
+    ) -> str:
+        if address in self.to_recipient:
+            return self.to_recipient[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        self.offered += 1
+        await self.gate.wait()
+        if self.to_data is not None:
+            return self.to_data
+        raw = envelope.original_content or b""
+        mail = email.message_from_bytes(raw, policy=POLICY)
+        [recipient] = envelope.rcpt_tos
+        assert isinstance(mail, EmailMessage)
+        self.inbox.append(
+            Received(
+                sender=envelope.mail_from or "",
+                recipient=recipient,
+                mail=mail,
+                raw=raw,
+                secured=server.transport.get_extra_info("sslcontext") is not None,
+                user=session.auth_data,
+            )
+        )
+        return "250 taken"
+
+    def authenticate(
+        self, server: SMTP, session: Session, envelope: Envelope, how: str, data: Any
+    ) -> AuthResult:
+        self.logins += 1
+        assert isinstance(data, LoginPassword)
+        user, password = data.login.decode(), data.password.decode()
+        if (user, password) != (self.user, self.password):
+            return AuthResult(success=False, handled=False)
+        return AuthResult(success=True, auth_data=user)
+
+
+class Visit(SMTP):
+    """One connection to the server."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        visits = self.event_handler.connections
+        # STARTTLS makes the connection once more.
+        if self not in visits:
+            visits.append(self)
+
+
+@asynccontextmanager
+async def run(
+    server: MailServer | None = None, *, implicit_tls: ssl.SSLContext | None = None
+) -> AsyncIterator[MailServer]:
+    """The server on a free port of the loopback."""
+    server = server or MailServer()
+    server.gate.set()
+    loop = asyncio.get_running_loop()
+
+    def visit() -> Visit:
+        with warnings.catch_warnings():
+            # It does not see that TLS is there from the start.
+            warnings.simplefilter("ignore")
+            return Visit(
+                server,
+                hostname="mail.test",
+                tls_context=server.tls,
+                require_starttls=server.tls is not None,
+                authenticator=server.authenticate,
+                auth_required=server.user is not None,
+                auth_require_tls=implicit_tls is None,
+                loop=loop,
+            )
+
+    listening = await loop.create_server(visit, "127.0.0.1", 0, ssl=implicit_tls)
+    server.port = listening.sockets[0].getsockname()[1]
+    try:
+        yield server
+    finally:
+        listening.close()
+        server.gate.set()
+        for connection in server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()

@@ -1,0 +1,187 @@
+"""How long a message waits for company, and who travels together."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.pushes import Note
+from notifier.channels import email_digest
+from notifier.channels.email_digest import Digests, Entry
+from notifier.outcome import ACCEPTED, ChannelDown, Outcome
+from tests.support.aio import coroutine_test
+from tests.support.pushes import make_note, make_target
+
+START = datetime(2025, 6, 15, 12, 0, tzinfo=UTC)
+WINDOW_S = 60.0
+
+
+def _pause_s(note: Note, *, attempts: int = 0, after_s: float = 0) -> float | None:
+    now = note.created_at + timedelta(seconds=after_s)
+    return email_digest.pause_s(note, make_target(attempts=attempts), now, WINDOW_S)
+
+
+def _end(note: Note) -> float:
+    """When its digest leaves."""
+    pause_s = _pause_s(note)
+    assert pause_s is not None
+    return note.created_at.timestamp() + pause_s
+
+
+@given(st.integers(0, 10**9), st.integers(1, 2**40))
+def test_a_message_waits_for_a_minute_at_most(second: int, chat_id: int) -> None:
+    note = make_note(created_at=START + timedelta(seconds=second), chat_id=chat_id)
+
+    assert 1 <= (_pause_s(note) or 0) <= WINDOW_S
+
+
+def test_most_messages_of_a_minute_leave_together() -> None:
+    notes = [make_note(created_at=START + timedelta(seconds=s)) for s in range(60)]
+
+    ends = {round(_end(note)) for note in notes}
+
+    # Any minute touches two windows, and never three.
+    assert len(ends) <= 3
+
+
+def test_whenever_it_is_looked_at_the_end_is_the_same() -> None:
+    note = make_note(created_at=START)
+    end = _end(note)
+
+    again = [_pause_s(note, after_s=s) for s in (0.5, 1.0)]
+
+    assert [s + (p or 0) for s, p in zip((0.5, 1.0), again, strict=True)] == (
+        pytest.approx([end - START.timestamp()] * 2)
+    )
+
+
+def test_conversations_do_not_all_leave_in_the_same_second() -> None:
+    ends = {round(_end(make_note(created_at=START, chat_id=n))) for n in range(1, 100)}
+
+    assert len(ends) > 40
+
+
+def test_after_its_minute_a_message_waits_no_more() -> None:
+    assert _pause_s(make_note(created_at=START), attempts=1, after_s=60) is None
+
+
+def test_an_old_message_waits_a_moment_at_its_first_try_only() -> None:
+    note = make_note(created_at=START)
+
+    assert _pause_s(note, after_s=3600) == 1.0
+    assert _pause_s(note, attempts=1, after_s=3600) is None
+
+
+def test_a_message_that_would_expire_meanwhile_does_not_wait() -> None:
+    note = make_note(created_at=START, expires_at=START + timedelta(seconds=20))
+
+    assert _pause_s(note) is None
+
+
+def test_without_digests_only_the_first_try_is_put_off() -> None:
+    note, first, second = make_note(), make_target(), make_target(attempts=1)
+
+    assert email_digest.pause_s(note, first, note.created_at, 0) == 1.0
+    assert email_digest.pause_s(note, second, note.created_at, 0) is None
+
+
+class Post:
+    """Remembers which messages left together."""
+
+    def __init__(self, outcome: Outcome | Exception = ACCEPTED) -> None:
+        self.outcome = outcome
+        self.mails: list[tuple[str, list[int]]] = []
+
+    async def deliver(self, address: str, entries: Sequence[Entry]) -> Outcome:
+        self.mails.append((address, [entry.note.message_id for entry in entries]))
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+def _join(
+    digests: Digests, message_id: int, address: str = "a@x.example", chat_id: int = 3
+) -> asyncio.Future[Outcome]:
+    note = make_note(message_id=message_id, chat_id=chat_id)
+    return digests.join(note, make_target(), address)
+
+
+@coroutine_test
+async def test_a_conversations_messages_for_an_address_travel_together() -> None:
+    post = Post()
+    digests = Digests(post.deliver, gather_s=0)
+
+    joined = [
+        _join(digests, 1),
+        _join(digests, 2),
+        _join(digests, 3, address="b@x.example"),
+        _join(digests, 4, chat_id=4),
+    ]
+
+    assert await asyncio.gather(*joined) == [ACCEPTED] * 4
+    assert sorted(post.mails) == [
+        ("a@x.example", [1, 2]),
+        ("a@x.example", [4]),
+        ("b@x.example", [3]),
+    ]
+
+
+@coroutine_test
+async def test_what_was_taken_back_does_not_travel() -> None:
+    post = Post()
+    digests = Digests(post.deliver, gather_s=0)
+    first, second = _join(digests, 1), _join(digests, 2)
+
+    first.cancel()
+
+    assert await second == ACCEPTED
+    assert post.mails == [("a@x.example", [2])]
+
+
+@coroutine_test
+async def test_a_mail_from_which_all_was_taken_back_does_not_leave() -> None:
+    post = Post()
+    digests = Digests(post.deliver, gather_s=0)
+
+    _join(digests, 1).cancel()
+    await digests.close()
+
+    assert post.mails == []
+
+
+@coroutine_test
+async def test_a_mail_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(email_digest, "MOST_MESSAGES", 2)
+    post = Post()
+    digests = Digests(post.deliver, gather_s=0)
+
+    await asyncio.gather(*(_join(digests, number) for number in range(5)))
+
+    assert [messages for _, messages in post.mails] == [[0, 1], [2, 3], [4]]
+
+
+@pytest.mark.parametrize("trouble", [ChannelDown("no server"), RuntimeError("a bug")])
+@coroutine_test
+async def test_trouble_reaches_all_who_travelled(trouble: Exception) -> None:
+    digests = Digests(Post(trouble).deliver, gather_s=0)
+
+    joined = [_join(digests, 1), _join(digests, 2)]
+    ends = await asyncio.gather(*joined, return_exceptions=True)
+
+    assert [type(end) for end in ends] == [ChannelDown] * 2
+
+
+@coroutine_test
+async def test_nobody_can_join_what_is_closed() -> None:
+    digests = Digests(Post().deliver, gather_s=60)
+    waiting = _join(digests, 1)
+
+    await digests.close()
+
+    with pytest.raises(ChannelDown, match="closed"):
+        await waiting
+    with pytest.raises(ChannelDown, match="closed"):
+        _join(digests, 2)
