@@ -1,0 +1,213 @@
+"""Push services that are down, silent, private or hostile, among good ones."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from config import Settings
+from notifier.channels import webpush_origins
+from notifier.channels.webpush_names import Names
+from notifier.outcome import Kind
+from tests.support import aio, push_service, webpush_channel
+from tests.support.aio import coroutine_test
+from tests.support.pushes import (
+    NotedTroubles,
+    Reports,
+    make_note,
+)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return webpush_channel.settings_in(tmp_path)
+
+
+@coroutine_test
+async def test_a_service_that_cannot_be_reached_harms_no_other(
+    settings: Settings,
+) -> None:
+    async with push_service.run() as closed:
+        dead = closed.subscribe()
+    async with (
+        push_service.run() as service,
+        webpush_channel.opened(settings) as channel,
+    ):
+        reports = await webpush_channel.send(
+            channel, webpush_channel.targets(dead, service.subscribe())
+        )
+
+    assert reports.kinds() == ["later", "accepted"]
+    assert str(closed.peer.port) in reports.by_device[1].reason
+
+
+@coroutine_test
+async def test_a_service_that_is_down_is_left_alone_for_a_while(
+    settings: Settings,
+) -> None:
+    async with (
+        push_service.run() as service,
+        webpush_channel.opened(settings) as channel,
+    ):
+        browsers = [service.subscribe() for _ in range(30)]
+        for browser in browsers:
+            service.tell(browser, 503)
+
+        first = await webpush_channel.send(channel, webpush_channel.targets(*browsers))
+        second = await webpush_channel.send(channel, webpush_channel.targets(*browsers))
+
+    assert set(first.kinds()) == set(second.kinds()) == {"later"}
+    assert len(service.seen) == 30
+    assert all(outcome.retry_after_s for outcome in second.by_device.values())
+
+
+@coroutine_test
+async def test_a_service_that_does_not_answer_keeps_no_other_waiting(
+    settings: Settings,
+) -> None:
+    async with (
+        push_service.run() as silent,
+        push_service.run() as service,
+        webpush_channel.opened(settings) as channel,
+    ):
+        waiting = silent.subscribe()
+        silent.silent.add(waiting.endpoint.removeprefix(silent.origin))
+        targets = webpush_channel.targets(waiting, service.subscribe())
+        reports = Reports()
+
+        send = asyncio.create_task(
+            channel.send(channel.render(make_note()), targets, reports)
+        )
+        await aio.until(lambda: silent.seen and 2 in reports.by_device)
+
+        assert reports.by_device[2].kind is Kind.ACCEPTED
+        assert 1 not in reports.by_device
+        send.cancel()
+        await asyncio.wait([send])
+
+
+@coroutine_test
+async def test_a_service_without_an_answer_is_tried_later(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webpush_origins, "REQUEST_TIMEOUT_S", 0.3)
+    async with (
+        push_service.run() as service,
+        webpush_channel.opened(settings) as channel,
+    ):
+        browser = service.subscribe()
+        service.silent.add(browser.endpoint.removeprefix(service.origin))
+
+        reports = await webpush_channel.send(channel, webpush_channel.targets(browser))
+
+    assert reports.kinds() == ["later"]
+
+
+@coroutine_test
+async def test_a_private_address_is_never_connected_to(settings: Settings) -> None:
+    strict = replace(settings, webpush_allow=())
+    async with push_service.run() as service, webpush_channel.opened(strict) as channel:
+        reports = await webpush_channel.send(
+            channel, webpush_channel.targets(service.subscribe())
+        )
+
+    assert reports.by_device[1].kind is Kind.SUSPECT
+    assert "no address on the Internet" in reports.by_device[1].reason
+    assert service.peer.visits == []
+
+
+@coroutine_test
+async def test_a_name_that_turns_private_after_the_check_is_not_connected_to(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([["1.1.1.1"], ["127.0.0.1"], ["127.0.0.1"]])
+
+    async def rebound(self: Names, host: str, port: int) -> list[str]:
+        return next(answers)
+
+    monkeypatch.setattr(Names, "_look_up", rebound)
+    strict = replace(settings, webpush_allow=())
+    async with push_service.run() as service, webpush_channel.opened(strict) as channel:
+        reports = await webpush_channel.send(
+            channel, webpush_channel.targets(service.subscribe())
+        )
+
+    assert reports.kinds() == ["later"]
+    assert next(answers) == ["127.0.0.1"]
+    assert service.peer.visits == []
+
+
+@coroutine_test
+async def test_a_strangers_word_on_our_key_alarms_nobody(settings: Settings) -> None:
+    troubles = NotedTroubles()
+    async with (
+        push_service.run() as service,
+        webpush_channel.opened(settings, troubles) as channel,
+    ):
+        browser = service.subscribe()
+        service.tell(browser, 401, b"no")
+
+        reports = await webpush_channel.send(channel, webpush_channel.targets(browser))
+
+        assert channel.trouble() is None
+    assert reports.kinds() == ["credentials"]
+    assert troubles.notes == []
+
+
+@coroutine_test
+async def test_a_browsers_service_that_refuses_our_key_is_an_alarm(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webpush_origins, "BROWSERS", ("localhost",))
+    troubles = NotedTroubles()
+    async with (
+        push_service.run() as service,
+        webpush_channel.opened(settings, troubles) as channel,
+    ):
+        browser = service.subscribe()
+        service.tell(browser, 403, b'{"reason":"BadJwtToken"}')
+
+        await webpush_channel.send(channel, webpush_channel.targets(browser))
+
+        assert "BadJwtToken" in (channel.trouble() or "")
+    assert troubles.notes == [(f"webpush {service.origin}", "403 BadJwtToken")]
+
+
+@coroutine_test
+async def test_services_not_used_for_longest_are_closed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webpush_origins, "MAX_KEPT", 1)
+    async with (
+        push_service.run() as first,
+        push_service.run() as second,
+        webpush_channel.opened(settings) as channel,
+    ):
+        for service in (first, second, first):
+            reports = await webpush_channel.send(
+                channel, webpush_channel.targets(service.subscribe())
+            )
+            assert reports.kinds() == ["accepted"]
+
+        await aio.until(lambda: first.peer.visits[0].lost)
+        assert [len(s.peer.visits) for s in (first, second)] == [2, 1]
+
+
+@coroutine_test
+async def test_more_strangers_than_places_are_served_in_turn(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webpush_origins, "MAX_STRANGERS", 1)
+    async with (
+        push_service.run() as first,
+        push_service.run() as second,
+        webpush_channel.opened(settings) as channel,
+    ):
+        browsers = [s.subscribe() for s in (first, second, first, second)]
+
+        reports = await webpush_channel.send(
+            channel, webpush_channel.targets(*browsers)
+        )
+
+    assert reports.kinds() == ["accepted"] * 4

@@ -1,0 +1,62 @@
+"""The mail channel as the registry opens it, and how to send through it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import config
+from models.pushes import Target
+from notifier import channels
+from notifier.channels import Channel
+from tests.support import tls
+from tests.support.pushes import (
+    NotedTroubles,
+    Reports,
+    ToldTokens,
+    make_note,
+    make_target,
+)
+
+SENDER = "chat@harbour.example"
+# Takes the server's URL and further settings.
+Open = Callable[..., AbstractAsyncContextManager[Channel]]
+
+
+def opener(directory: Path) -> Open:
+    """Opens a channel without digests, unless the settings say otherwise."""
+
+    @asynccontextmanager
+    async def opened(
+        url: str, troubles: NotedTroubles | None = None, **variables: str
+    ) -> AsyncIterator[Channel]:
+        settings = {
+            "RUN_DIR": str(directory),
+            "SERVICE_KEY": "k" * 16,
+            "CA_FILE": str(tls.authority().ca_file),
+            "SMTP_URL": url,
+            "SMTP_FROM": f"Harbour Chat <{SENDER}>",
+            "SMTP_DIGEST_S": "0",
+        }
+        named = {f"BOTTLEPOST_{k}": v for k, v in (settings | variables).items()}
+        opened = channels.open(config.from_env(named), ToldTokens(), troubles)
+        try:
+            yield opened["email"]
+        finally:
+            await opened["email"].close()
+
+    return opened
+
+
+def targets(*addresses: str, attempts: int = 1) -> list[Target]:
+    """Devices whose first try, which only puts a message off, is behind them."""
+    return [
+        make_target(number, address, platform="email", attempts=attempts)
+        for number, address in enumerate(addresses, start=1)
+    ]
+
+
+async def send(channel: Channel, to: list[Target], **changes: Any) -> Reports:
+    reports = Reports()
+    await channel.send(channel.render(make_note(**changes)), to, reports)
+    return reports
