@@ -197,6 +197,10 @@ class Route:
             log.error("%s refuses our credentials: %s", self.name, words)
         elif self.trouble is not None:
             log.warning("%s takes our credentials again", self.name)
+        is_first, self._is_published = not self._is_published, True
         # Set before the wait, so that waves at the same time don't repeat it.
-        self.trouble, self._is_published = trouble, True
+        self.trouble = trouble
         await self._troubles.note(self.name, trouble)
+        if is_first:
+            # A process before us may have had credentials it could not even read.
+            await self._troubles.note(self.name.split()[0], None)

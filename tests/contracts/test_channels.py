@@ -14,7 +14,7 @@ from models.base import utc_now
 from models.pushes import READ, WITHDRAW
 from notifier.channels import apns, fcm
 from notifier.http2 import Client
-from notifier.outcome import Kind, Outcome
+from notifier.outcome import ACCEPTED, Kind, Outcome
 from tests.support import sandbox as sandboxes
 from tests.support.providers import Provider, push_to
 from tests.support.pushes import make_note
@@ -160,7 +160,7 @@ def test_the_provider_takes_whatever_is_rendered(
 ) -> None:
     (outcome,) = provider.push(GOOD[0], note=make_note(**changes))
 
-    assert outcome == (Kind.ACCEPTED, "", None, None, None)
+    assert outcome == ACCEPTED
 
 
 @pytest.mark.parametrize("token", ENDS)
@@ -248,7 +248,7 @@ def test_a_provider_token_that_is_always_expired_ends_in_no_loop(
 
     assert {outcome.kind for outcome in outcomes} == {Kind.CREDENTIALS}
     assert provider.tokens.minted == 2
-    assert len(provider.troubles.notes) == 1
+    assert len(provider.troubles.reasons()) == 1
 
 
 def test_wrong_credentials_keep_the_devices_and_are_told_once(
@@ -270,7 +270,7 @@ def test_wrong_credentials_keep_the_devices_and_are_told_once(
 
     assert {outcome.kind for outcome in first + second} == {Kind.CREDENTIALS}
     assert trouble is not None
-    assert len(provider.troubles.notes) == 1
+    assert len(provider.troubles.reasons()) == 1
     # The second time nobody was asked: the breaker is open.
     assert len(provider.sandbox.inbox(all=1)) == 3
 

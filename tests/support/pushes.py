@@ -101,3 +101,7 @@ class NotedTroubles:
 
     async def note(self, route: str, reason: str | None) -> None:
         self.notes.append((route, reason))
+
+    def reasons(self) -> list[str]:
+        """Troubles, without their ends."""
+        return [reason for _, reason in self.notes if reason is not None]

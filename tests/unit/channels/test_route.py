@@ -49,7 +49,7 @@ class World:
         self.tokens = ToldTokens()
         self.troubles = NotedTroubles()
         self.route = Route(
-            "harbour",
+            "apns harbour",
             self.client,  # type: ignore[arg-type]
             ByToken(self.tokens, "name", self._mint),
             DIALECT,
@@ -64,6 +64,12 @@ class World:
         reports = Reports()
         asyncio.run(self.route.push(wave_of(devices, reports), quietly=quietly))
         return reports
+
+    def told(self) -> list[str | None]:
+        """What was written on the board about this route, in order."""
+        return [
+            reason for route, reason in self.troubles.notes if route == "apns harbour"
+        ]
 
     def sent(self) -> list[bytes]:
         return [request.body for _, request in self.client.sent]
@@ -148,7 +154,7 @@ def test_credentials_that_others_came_through_with_are_not_to_blame() -> None:
     world.push(2)
 
     assert world.push(2).kinds() == ["credentials", "accepted"]
-    assert world.troubles.notes == [("harbour", None)]
+    assert world.told() == [None]
 
 
 def test_words_about_single_devices_do_not_open_the_breaker() -> None:
@@ -157,7 +163,7 @@ def test_words_about_single_devices_do_not_open_the_breaker() -> None:
     world.client.answer = always(OK)
 
     assert world.push(2).kinds() == ["accepted", "accepted"]
-    assert world.troubles.notes == [("harbour", None)]
+    assert world.told() == [None]
 
 
 def test_after_the_pause_one_device_goes_ahead() -> None:
@@ -260,10 +266,10 @@ def test_trouble_is_told_once_and_its_end_too(
         world.push(1)
         world.push(1)
 
-    assert world.troubles.notes == [("harbour", "BadKey"), ("harbour", None)]
+    assert world.told() == ["BadKey", None]
     assert [record.getMessage() for record in caplog.records] == [
-        "harbour refuses our credentials: <BadKey>",
-        "harbour takes our credentials again",
+        "apns harbour refuses our credentials: <BadKey>",
+        "apns harbour takes our credentials again",
     ]
 
 
@@ -273,7 +279,15 @@ def test_the_first_success_clears_what_an_earlier_process_has_published() -> Non
     world.push(1)
     world.push(1)
 
-    assert world.troubles.notes == [("harbour", None)]
+    assert world.told() == [None]
+
+
+def test_credentials_that_work_end_the_trouble_of_unreadable_ones() -> None:
+    world = World()
+
+    world.push(1)
+
+    assert ("apns", None) in world.troubles.notes
 
 
 def test_a_first_wave_without_success_clears_nothing() -> None:
@@ -281,16 +295,16 @@ def test_a_first_wave_without_success_clears_nothing() -> None:
 
     world.push(1)
 
-    assert world.troubles.notes == []
+    assert world.told() == []
 
 
 def test_trouble_met_quietly_is_told_only_when_it_matters() -> None:
     world = World(always(REFUSED))
 
     world.push(1, quietly=True)
-    before = list(world.troubles.notes)
+    before = world.told()
     world.push(1)
 
     assert before == []
-    assert world.troubles.notes == [("harbour", "BadKey")]
+    assert world.told() == ["BadKey"]
     assert json.dumps(world.route.trouble) == '"BadKey"'
