@@ -8,12 +8,12 @@ ROOT = Path(__file__).parents[3]
 
 # As in uWSGI, where Python is a library and `sys.executable` is uwsgi.
 EMBEDDED = """
-import sys
+import os, sys
 sys.executable = "/usr/sbin/uwsgi"
 from multiprocessing import spawn
 from notifier import fork_server
 fork_server.warm_up()
-print(spawn.get_executable())
+print(os.fsdecode(spawn.get_executable()))
 """
 
 
