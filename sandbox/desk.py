@@ -36,6 +36,7 @@ PAGE_HEADERS: Headers = (
     (
         "content-security-policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
 )

@@ -56,6 +56,7 @@ class ProviderClient:
         self.authority = parts.netloc
         raw = socket.create_connection((parts.hostname, parts.port), TIMEOUT_S)
         raw.settimeout(TIMEOUT_S)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = tls.wrap_socket(raw, server_hostname=parts.hostname)
         self.h2 = H2Connection(
             H2Configuration(
