@@ -14,6 +14,8 @@ from granian.log import LogLevels
 
 import api
 import config
+from api.limits import per_minute
+from api.news import News
 from config import Settings, SettingsError
 from datastore import Datastore, migrations
 from notifier import dispatchers
@@ -24,17 +26,31 @@ THREADS = 64
 BACKLOG = 2048
 
 
-def create_app(settings: Settings | None = None) -> bottle.Bottle:
-    """The WSGI application of this process, its dispatcher started."""
+def create_app(
+    settings: Settings | None = None, *, most_waiting: int = 1
+) -> bottle.Bottle:
+    """The WSGI application of this process, its dispatcher started.
+
+    `most_waiting` threads of the host may be kept waiting by long-polls at a time.
+    """
     settings = settings or config.from_env()
     dispatcher = dispatchers.open(settings)
     app = api.build(
         store=Datastore(settings.database_url),
         dispatcher=dispatcher,
         service_key=settings.service_key,
+        limits=per_minute(
+            user=settings.user_sends_per_minute, chat=settings.chat_sends_per_minute
+        ),
+        news=News(most_waiting),
     )
     dispatcher.start()
     return app
+
+
+def create_own_app() -> bottle.Bottle:
+    """The application as our own host runs it, which has threads to spare."""
+    return create_app(most_waiting=THREADS - THREADS // 4)
 
 
 def main(app: str = "server:create_app") -> None:

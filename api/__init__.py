@@ -7,13 +7,17 @@ from bottle import Bottle
 from api import accounts, chats, groupchat, health, jobs
 from api.auth import Who
 from api.bodies import MEMBERS_BODY_LIMIT
-from api.routing import Endpoint, Route, add, new_app
+from api.call import House
+from api.limits import Limits, per_minute
+from api.news import News
+from api.routing import Route, application
 from datastore import Datastore
 from notifier.dispatchers import Dispatcher
 
 CHAT = "/groupchat/<chat_id:id>"
 MESSAGE = CHAT + "/messages/<message_id:id>"
 MEMBER = CHAT + "/members/<user_id:id>"
+TOKENS = "/users/<user_id:id>/tokens"
 LARGE = MEMBERS_BODY_LIMIT
 
 ROUTES = (
@@ -37,7 +41,10 @@ ROUTES = (
     Route("GET", "/devices", accounts.list_devices),
     Route("DELETE", "/devices/<device_id:id>", accounts.remove_device),
     Route("POST", "/users", accounts.create_user, Who.SERVICE),
-    Route("POST", "/users/<user_id:id>/tokens", accounts.create_token, Who.SERVICE),
+    Route("POST", TOKENS, accounts.create_token, Who.SERVICE),
+    Route("GET", TOKENS, accounts.list_tokens, Who.SERVICE),
+    Route("DELETE", TOKENS + "/<token_id:id>", accounts.revoke_token, Who.SERVICE),
+    Route("POST", "/logout", accounts.log_out),
     Route("GET", "/healthz", health.alive, Who.ANYONE),
     Route("GET", "/readyz", health.ready, Who.ANYONE),
 )
@@ -49,17 +56,21 @@ AT_ONCE_EMBEDDED = 4
 AT_ONCE = 15
 
 
-def build(*, store: Datastore, dispatcher: Dispatcher, service_key: str) -> Bottle:
-    """The WSGI application."""
-    app = new_app()
-    gate = Semaphore(AT_ONCE_EMBEDDED if store.is_sqlite else AT_ONCE)
-    for route in ROUTES:
-        endpoint = Endpoint(
-            route=route,
-            store=store,
-            dispatcher=dispatcher,
-            service_key=service_key,
-            gate=gate,
-        )
-        add(app, endpoint)
-    return app
+def build(
+    *,
+    store: Datastore,
+    dispatcher: Dispatcher,
+    service_key: str,
+    limits: Limits | None = None,
+    news: News | None = None,
+) -> Bottle:
+    """The WSGI application; without `news`, one of the host's threads may long-poll."""
+    house = House(
+        store=store,
+        dispatcher=dispatcher,
+        service_key=service_key,
+        gate=Semaphore(AT_ONCE_EMBEDDED if store.is_sqlite else AT_ONCE),
+        news=news or News(most_waiting=1),
+        limits=limits or per_minute(),
+    )
+    return application(ROUTES, house)

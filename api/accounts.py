@@ -1,20 +1,26 @@
 """Users, their tokens and their devices."""
 
+from datetime import timedelta
+
 from api.call import Answer, Call
 from api.schemas.accounts import (
     CreatedUser,
+    DeviceOut,
     Devices,
+    Logout,
     NewDevice,
     NewToken,
     NewUser,
     Token,
+    TokenOut,
+    Tokens,
     device_out,
 )
 from datastore import accounts
 from models.base import utc_now
 
 
-def create_user(call: Call, body: NewUser) -> Answer:
+def create_user(call: Call, body: NewUser) -> Answer[CreatedUser]:
     """Make a user and their first token."""
     now = utc_now()
     with call.store.write() as session:
@@ -26,10 +32,12 @@ def create_user(call: Call, body: NewUser) -> Answer:
     return Answer(201, created)
 
 
-def create_token(call: Call, user_id: int, body: NewToken) -> Answer:
+def create_token(call: Call, user_id: int, body: NewToken) -> Answer[Token]:
     """Make another token for a user."""
+    now = utc_now()
+    ends = now + timedelta(seconds=body.expires_in) if body.expires_in else None
     with call.store.write() as session:
-        token, row = accounts.issue_token(session, user_id, utc_now())
+        token, row = accounts.issue_token(session, user_id, now, expires_at=ends)
     issued = Token(
         id=row.id,
         user_id=user_id,
@@ -40,7 +48,32 @@ def create_token(call: Call, user_id: int, body: NewToken) -> Answer:
     return Answer(201, issued)
 
 
-def register_device(call: Call, body: NewDevice) -> Answer:
+def list_tokens(call: Call, user_id: int) -> Answer[Tokens]:
+    """A user's tokens, without what is secret about them."""
+    with call.store.read() as session:
+        tokens = accounts.list_tokens(session, user_id)
+    listed = [TokenOut.model_validate(row, from_attributes=True) for row in tokens]
+    return Answer(200, Tokens(tokens=listed))
+
+
+def revoke_token(call: Call, user_id: int, token_id: int) -> Answer[None]:
+    """End a token before its time."""
+    with call.store.write() as session:
+        accounts.revoke_token(session, user_id, token_id, utc_now())
+    return Answer(204)
+
+
+def log_out(call: Call, body: Logout) -> Answer[None]:
+    """End the token of this very request, and forget the device it was used on."""
+    user = call.user
+    with call.store.write() as session:
+        if body.device_id is not None:
+            accounts.remove_device(session, user.id, body.device_id)
+        accounts.revoke_token(session, user.id, user.token_id, utc_now())
+    return Answer(204)
+
+
+def register_device(call: Call, body: NewDevice) -> Answer[DeviceOut]:
     """Make a device the caller's; a known one is renewed and may change hands."""
     with call.store.write() as session:
         device, is_new = accounts.register_device(
@@ -49,14 +82,14 @@ def register_device(call: Call, body: NewDevice) -> Answer:
     return Answer(201 if is_new else 200, device_out(device))
 
 
-def list_devices(call: Call) -> Answer:
+def list_devices(call: Call) -> Answer[Devices]:
     """The caller's devices."""
     with call.store.read() as session:
         devices = accounts.list_devices(session, call.user.id)
     return Answer(200, Devices(devices=[device_out(device) for device in devices]))
 
 
-def remove_device(call: Call, device_id: int) -> Answer:
+def remove_device(call: Call, device_id: int) -> Answer[None]:
     """Forget a device of the caller: no further push goes to it."""
     with call.store.write() as session:
         accounts.remove_device(session, call.user.id, device_id)

@@ -1,22 +1,61 @@
 """One request on its way: what a handler gets, and what it gives back."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Semaphore
+from typing import Generic, TypeVar
 
+from api.limits import Limits
+from api.news import News
 from api.schemas import Out
 from datastore import Datastore
 from datastore.accounts import Identity
 from models.errors import Forbidden
 from notifier.dispatchers import Dispatcher
 
+Body_co = TypeVar("Body_co", bound=Out | None, covariant=True)
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
-    """An authenticated request: who calls, and what the handler may use."""
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """What all requests of a process share."""
 
     store: Datastore
     dispatcher: Dispatcher
+    service_key: str
+    # As many requests as it lets through are worked on at once.
+    gate: Semaphore
+    news: News
+    limits: Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """An authenticated request: who calls, and what the handler may use."""
+
+    house: House
     caller: Identity | None
     is_service: bool = False
+    # A host with one thread per process must not be kept waiting.
+    may_wait: bool = False
+
+    @property
+    def store(self) -> Datastore:
+        return self.house.store
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        return self.house.dispatcher
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """While a handler only waits, others are let in."""
+        self.house.gate.release()
+        try:
+            yield
+        finally:
+            self.house.gate.acquire()
 
     @property
     def user(self) -> Identity:
@@ -26,10 +65,9 @@ class Call:
         return self.caller
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+@dataclass(frozen=True)
+class Answer(Generic[Body_co]):
     """A status and a body; None is an empty body."""
 
     status: int
-    body: Out | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    body: Body_co | None = None

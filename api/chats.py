@@ -12,7 +12,7 @@ from models.groupchat import OWNER, Chat, Role
 MEMBERS_SHOWN = 1000
 
 
-def create(call: Call, body: schemas.NewChat) -> Answer:
+def create(call: Call, body: schemas.NewChat) -> Answer[schemas.ChatOut]:
     """Start a conversation; its creator is a member and its owner."""
     user_id = call.user.id
     # Users are never removed, so they can be checked before the writers' turn.
@@ -29,7 +29,7 @@ def create(call: Call, body: schemas.NewChat) -> Answer:
         return Answer(201, _chat_out(session, chat, role=OWNER))
 
 
-def list_chats(call: Call, query: schemas.ChatPage) -> Answer:
+def list_chats(call: Call, query: schemas.ChatPage) -> Answer[schemas.Chats]:
     """The caller's conversations with last message and unread count."""
     before = None
     if query.before:
@@ -48,14 +48,16 @@ def list_chats(call: Call, query: schemas.ChatPage) -> Answer:
     return Answer(200, listed)
 
 
-def show(call: Call, chat_id: int) -> Answer:
+def show(call: Call, chat_id: int) -> Answer[schemas.ChatOut]:
     """A conversation, for its members."""
     with call.store.read() as session:
         role = _role(call, session, chat_id)
         return Answer(200, _chat_out(session, chats.get(session, chat_id), role))
 
 
-def rename(call: Call, chat_id: int, body: schemas.ChangedChat) -> Answer:
+def rename(
+    call: Call, chat_id: int, body: schemas.ChangedChat
+) -> Answer[schemas.ChatOut]:
     """Give a conversation another name."""
     with call.store.write() as session:
         role = _may_manage(call, session, chat_id)
@@ -63,7 +65,7 @@ def rename(call: Call, chat_id: int, body: schemas.ChangedChat) -> Answer:
         return Answer(200, _chat_out(session, chats.get(session, chat_id), role))
 
 
-def remove(call: Call, chat_id: int) -> Answer:
+def remove(call: Call, chat_id: int) -> Answer[None]:
     """End a conversation: nobody sees it, and nothing of it is pushed any more."""
     with call.store.write() as session:
         _may_manage(call, session, chat_id)
@@ -71,7 +73,7 @@ def remove(call: Call, chat_id: int) -> Answer:
     return Answer(204)
 
 
-def mute(call: Call, chat_id: int, body: schemas.Mute) -> Answer:
+def mute(call: Call, chat_id: int, body: schemas.Mute) -> Answer[schemas.Muted]:
     """No pushes to the caller until then, save where they are mentioned."""
     with call.store.write() as session:
         seat = chats.seat(session, chat_id, call.user.id)
@@ -79,7 +81,9 @@ def mute(call: Call, chat_id: int, body: schemas.Mute) -> Answer:
     return Answer(200, schemas.Muted(muted_until=body.until))
 
 
-def members(call: Call, chat_id: int, query: schemas.MemberPage) -> Answer:
+def members(
+    call: Call, chat_id: int, query: schemas.MemberPage
+) -> Answer[schemas.Members]:
     """The members in the order of their ids."""
     with call.store.read() as session:
         _role(call, session, chat_id)
@@ -91,7 +95,9 @@ def members(call: Call, chat_id: int, query: schemas.MemberPage) -> Answer:
     return Answer(200, schemas.Members(members=page, has_more=has_more))
 
 
-def add_members(call: Call, chat_id: int, body: schemas.NewMembers) -> Answer:
+def add_members(
+    call: Call, chat_id: int, body: schemas.NewMembers
+) -> Answer[schemas.AddedMembers]:
     """Seat users in a conversation; those who are in it already stay as they are."""
     with call.store.read() as session:
         _may_manage(call, session, chat_id)
@@ -103,7 +109,9 @@ def add_members(call: Call, chat_id: int, body: schemas.NewMembers) -> Answer:
     return Answer(200, schemas.AddedMembers(added=len(added)))
 
 
-def set_role(call: Call, chat_id: int, user_id: int, body: schemas.NewRole) -> Answer:
+def set_role(
+    call: Call, chat_id: int, user_id: int, body: schemas.NewRole
+) -> Answer[None]:
     """Make a member an owner, or an owner a member."""
     with call.store.write() as session:
         chats.get(session, chat_id, for_update=True)
@@ -112,7 +120,7 @@ def set_role(call: Call, chat_id: int, user_id: int, body: schemas.NewRole) -> A
     return Answer(204)
 
 
-def remove_member(call: Call, chat_id: int, user_id: int) -> Answer:
+def remove_member(call: Call, chat_id: int, user_id: int) -> Answer[None]:
     """Take a user out of a conversation, or leave it oneself."""
     with call.store.write() as session:
         chats.get(session, chat_id, for_update=True)

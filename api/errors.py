@@ -14,6 +14,7 @@ from models.errors import (
     Invalid,
     NotFound,
     TooLarge,
+    TooMany,
     Unauthorized,
     UnsupportedType,
 )
@@ -29,6 +30,7 @@ STATUS: dict[type[CallerError], int] = {
     Conflict: 409,
     TooLarge: 413,
     UnsupportedType: 415,
+    TooMany: 429,
 }
 # What Bottle finds by itself, before a handler is called.
 ROUTING = {
@@ -36,12 +38,19 @@ ROUTING = {
     405: ("method_not_allowed", "This address does not know this method."),
 }
 RETRY_AFTER_S = 2
+JSON_HEADERS = {
+    "Content-Type": "application/json",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 def of_caller(problem: CallerError) -> HTTPResponse:
     headers = {}
     if isinstance(problem, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(problem, TooMany):
+        headers["Retry-After"] = str(problem.details["retry_after_s"])
     return HTTPResponse(
         _body(problem.code, problem.message, problem.details),
         status=STATUS[type(problem)],
@@ -84,7 +93,7 @@ def _incident(problem: BaseException | None) -> bytes:
 
 
 def _json(headers: dict[str, str]) -> dict[str, str]:
-    return {"Content-Type": "application/json", "Cache-Control": "no-store", **headers}
+    return {**JSON_HEADERS, **headers}
 
 
 def _body(code: str, message: str, details: dict[str, Any]) -> bytes:

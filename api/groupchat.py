@@ -5,20 +5,24 @@ from api.schemas import groupchat as schemas
 from api.schemas.groupchat import message_out
 from datastore import chats, groupchat
 from models.base import utc_now
+from models.groupchat import Message
 
 
-def send(call: Call, body: schemas.NewMessage) -> Answer:
+def send(call: Call, body: schemas.NewMessage) -> Answer[schemas.Sent]:
     """Save a message and answer; the pushes to the members come behind the answer.
 
     Costs the same for 2 members and for 200,000. The same client_id again changes
     nothing and is answered like the first time.
     """
-    user = call.user
+    user, limits = call.user, call.house.limits
+    limits.of_user.take(user.id)
     with call.store.write() as session:
         seat = chats.seat(session, body.conversation, user.id, for_update=True)
+        limits.of_chat.take(seat.chat_id)
         posted = groupchat.post(session, seat, body.draft(), utc_now())
     if posted.is_new:
         call.dispatcher.dispatch(posted.job_id)
+        call.house.news.tell(seat.chat_id)
     sent = schemas.Sent(
         message=message_out(posted.message),
         conversation=schemas.Conversation(
@@ -32,17 +36,19 @@ def send(call: Call, body: schemas.NewMessage) -> Answer:
     return Answer(201 if posted.is_new else 200, sent)
 
 
-def history(call: Call, chat_id: int, query: schemas.MessagePage) -> Answer:
-    """A conversation's messages, by number: after one, before one, or the last."""
-    with call.store.read() as session:
-        chats.seat(session, chat_id, call.user.id)
-        found = groupchat.history(
-            session,
-            chat_id,
-            after=query.after,
-            before=query.before,
-            limit=query.limit + 1,
-        )
+def history(
+    call: Call, chat_id: int, query: schemas.MessagePage
+) -> Answer[schemas.Messages]:
+    """A conversation's messages, by number: after one, before one, or the last.
+
+    With `wait`, an empty page after a number is not answered before a message has
+    come or so many seconds have passed; earlier when too many are waiting.
+    """
+    wait_s = query.wait if query.after is not None and call.may_wait else 0
+    with call.house.news.listen(chat_id, wait_s) as listener:
+        found = _look(call, chat_id, query)
+        while not found and listener.wait(call.outside):
+            found = _look(call, chat_id, query)
     has_more = len(found) > query.limit
     if has_more:
         # The one too many is the newest when we read forward, else the oldest.
@@ -51,9 +57,22 @@ def history(call: Call, chat_id: int, query: schemas.MessagePage) -> Answer:
     return Answer(200, schemas.Messages(messages=messages, has_more=has_more))
 
 
+def _look(call: Call, chat_id: int, query: schemas.MessagePage) -> list[Message]:
+    """The page and one more, as long as the caller is a member."""
+    with call.store.read() as session:
+        chats.seat(session, chat_id, call.user.id)
+        return groupchat.history(
+            session,
+            chat_id,
+            after=query.after,
+            before=query.before,
+            limit=query.limit + 1,
+        )
+
+
 def edit(
     call: Call, chat_id: int, message_id: int, body: schemas.ChangedMessage
-) -> Answer:
+) -> Answer[schemas.MessageOut]:
     """Change the text of one's own message; notifications stay as they were."""
     with call.store.write() as session:
         seat = chats.seat(session, chat_id, call.user.id)
@@ -61,7 +80,7 @@ def edit(
     return Answer(200, message_out(message))
 
 
-def take_back(call: Call, chat_id: int, message_id: int) -> Answer:
+def take_back(call: Call, chat_id: int, message_id: int) -> Answer[None]:
     """Delete a message: its text is gone, its notifications are withdrawn."""
     with call.store.write() as session:
         seat = chats.seat(session, chat_id, call.user.id)
@@ -70,7 +89,9 @@ def take_back(call: Call, chat_id: int, message_id: int) -> Answer:
     return Answer(204)
 
 
-def mark_read(call: Call, chat_id: int, body: schemas.Read) -> Answer:
+def mark_read(
+    call: Call, chat_id: int, body: schemas.Read
+) -> Answer[schemas.ReadState]:
     """Remember how far the caller has read, and tell their other devices."""
     with call.store.write() as session:
         seat = chats.seat(session, chat_id, call.user.id)

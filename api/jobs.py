@@ -6,7 +6,7 @@ from datastore import chats, jobs
 from models.errors import NotFound
 
 
-def show(call: Call, job_id: int) -> Answer:
+def show(call: Call, job_id: int) -> Answer[Job]:
     """A job's state and counts, for the members of its conversation."""
     with call.store.read() as session:
         job = jobs.status(session, job_id)

@@ -1,19 +1,16 @@
 """From a route of the table to a callback of Bottle."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from threading import Semaphore
 from typing import Any, get_type_hints
 
 from bottle import Bottle, HTTPResponse, request
 
 from api import bodies, errors
 from api.auth import Who, admit
-from api.call import Answer, Call
-from datastore import Datastore
+from api.call import Answer, Call, House
 from datastore.outage import OUTAGES
 from models.errors import CallerError
-from notifier.dispatchers import Dispatcher
 
 # Wide enough for every id, and narrower than the databases' widest integer.
 ID_PATTERN = r"[0-9]{1,18}"
@@ -29,7 +26,7 @@ class Route:
 
     method: str
     path: str
-    handler: Callable[..., Answer]
+    handler: Callable[..., Answer[Any]]
     who: Who = Who.USER
     body_limit: int = bodies.BODY_LIMIT
 
@@ -39,11 +36,7 @@ class Endpoint:
     """Calls a route's handler with what a request brings, and always has an answer."""
 
     route: Route
-    store: Datastore
-    dispatcher: Dispatcher
-    service_key: str
-    # As many requests as it lets through are worked on at once.
-    gate: Semaphore
+    house: House
 
     def callback(self) -> Callable[..., HTTPResponse]:
         """What Bottle calls with the path's parts."""
@@ -53,7 +46,7 @@ class Endpoint:
         def respond(**parts: Any) -> HTTPResponse:
             environ = request.environ
             try:
-                with self.gate:
+                with self.house.gate:
                     call = self._call(environ)
                 # Outside the gate: who sends slowly holds up nobody.
                 if body is not None:
@@ -61,7 +54,7 @@ class Endpoint:
                     parts["body"] = bodies.read_json(environ, body, limit)
                 if query is not None:
                     parts["query"] = bodies.read_query(environ, query)
-                with self.gate:
+                with self.house.gate:
                     return _response(self.route.handler(call, **parts))
             except CallerError as problem:
                 return errors.of_caller(problem)
@@ -73,37 +66,34 @@ class Endpoint:
         return respond
 
     def _call(self, environ: dict[str, Any]) -> Call:
-        user, is_service = admit(environ, self.route.who, self.store, self.service_key)
+        house = self.house
+        user, is_service = admit(
+            environ, self.route.who, house.store, house.service_key
+        )
         return Call(
-            store=self.store,
-            dispatcher=self.dispatcher,
+            house=house,
             caller=user,
             is_service=is_service,
+            may_wait=bool(environ.get("wsgi.multithread")),
         )
 
 
-def add(app: Bottle, endpoint: Endpoint) -> None:
-    route = endpoint.route
-    app.route(route.path, method=route.method, callback=endpoint.callback())
-
-
-def new_app() -> Bottle:
-    """A Bottle that knows <name:id> in paths and answers its own errors in JSON."""
+def application(routes: Iterable[Route], house: House) -> Bottle:
+    """A Bottle of these routes that answers its own errors in JSON, too."""
     app = Bottle()
     app.router.add_filter("id", lambda _: (ID_PATTERN, int, None))
     app.default_error_handler = errors.of_bottle
+    for route in routes:
+        endpoint = Endpoint(route=route, house=house)
+        app.route(route.path, method=route.method, callback=endpoint.callback())
     return app
 
 
-def _response(answer: Answer) -> HTTPResponse:
+def _response(answer: Answer[Any]) -> HTTPResponse:
     if answer.body is None:
-        return HTTPResponse(status=answer.status, **answer.headers)
+        return HTTPResponse(status=answer.status)
     return HTTPResponse(
         answer.body.model_dump_json().encode(),
         status=answer.status,
-        **{
-            "Content-Type": "application/json",
-            "Cache-Control": "no-store",
-            **answer.headers,
-        },
+        **errors.JSON_HEADERS,
     )

@@ -66,6 +66,10 @@ class Settings:
     webpush_allow: tuple[str, ...] = ()
     # How much of a message its push shows: all, who wrote, or only that there is one.
     push_preview: str = PREVIEW_FULL
+    # Messages a minute that one web worker takes, of a user and in a conversation;
+    # 0 = any number.
+    user_sends_per_minute: int = 0
+    chat_sends_per_minute: int = 0
     # How many PushProcesses may run at once on this host; 0 = one per message.
     push_slots: int
     # How long an idle PushProcess keeps its connections warm.
@@ -121,6 +125,12 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         vapid_key_file=read.file("VAPID_KEY_FILE"),
         webpush_allow=read.hosts("WEBPUSH_ALLOW"),
         push_preview=read.choice("PUSH_PREVIEW", PREVIEW_FULL, PREVIEWS),
+        user_sends_per_minute=read.integer(
+            "USER_SENDS_PER_MINUTE", 0, low=0, high=1_000_000
+        ),
+        chat_sends_per_minute=read.integer(
+            "CHAT_SENDS_PER_MINUTE", 0, low=0, high=1_000_000
+        ),
         push_slots=read.integer("PUSH_SLOTS", os.cpu_count() or 1, low=0, high=256),
         push_linger_s=read.seconds("PUSH_LINGER_S", Settings.push_linger_s, low=0),
         lease_s=read.seconds("LEASE_S", Settings.lease_s, low=1),

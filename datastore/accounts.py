@@ -22,11 +22,12 @@ class Identity(NamedTuple):
 
     id: int
     name: str
+    token_id: int
 
 
 # Built once: every request asks this, and building a statement costs more than it.
 _IDENTITY = (
-    select(User.id, User.name)
+    select(User.id, User.name, ApiToken.id)
     .join(ApiToken, ApiToken.user_id == User.id)
     .where(
         ApiToken.token_hash == bindparam("token_hash"),
@@ -59,6 +60,21 @@ def issue_token(
     session.add(row)
     session.flush()
     return token, row
+
+
+def list_tokens(session: Session, user_id: int) -> Sequence[ApiToken]:
+    return session.scalars(
+        select(ApiToken).where(ApiToken.user_id == user_id).order_by(ApiToken.id)
+    ).all()
+
+
+def revoke_token(session: Session, user_id: int, token_id: int, now: datetime) -> None:
+    """From now on it opens nothing; raises NotFound when the user has no such one."""
+    token = session.get(ApiToken, token_id)
+    if token is None or token.user_id != user_id:
+        raise NotFound("The user has no such token.")
+    token.revoked_at = token.revoked_at or now
+    session.flush()
 
 
 def identify(session: Session, token: str, now: datetime) -> Identity | None:

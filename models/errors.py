@@ -53,6 +53,12 @@ class TooLarge(CallerError):
     code = "too_large"
 
 
+class TooMany(CallerError):
+    """Too many requests; wait a little."""
+
+    code = "too_many_requests"
+
+
 class UnsupportedType(CallerError):
     """The body must be JSON, sent with Content-Type: application/json."""
 

@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
-from api.schemas import In, Name, Out
+from api.schemas import Id, In, Name, Out
 from models.accounts import Device
+
+LONGEST_TOKEN_S = 10 * 366 * 24 * 3600
 
 
 class NewUser(In):
@@ -14,7 +16,8 @@ class NewUser(In):
 
 
 class NewToken(In):
-    pass
+    # Seconds until it ends; null is never.
+    expires_in: Annotated[int, Field(ge=1, le=LONGEST_TOKEN_S)] | None = None
 
 
 class Token(Out):
@@ -25,6 +28,24 @@ class Token(Out):
     token: str
     created_at: datetime
     expires_at: datetime | None
+
+
+class TokenOut(Out):
+    """What is known of a token, without the token."""
+
+    id: int
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class Tokens(Out):
+    tokens: list[TokenOut]
+
+
+class Logout(In):
+    # The device that is to get no more pushes.
+    device_id: Id | None = None
 
 
 class CreatedUser(Out):

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import api
+from api.limits import Limits, per_minute
+from api.news import News
 from datastore import Datastore, migrations
 from tests.support.dispatcher import RecordingDispatcher
 from tests.support.wsgi import WsgiClient
@@ -27,10 +29,17 @@ class House:
 
     store: Datastore
     dispatcher: RecordingDispatcher = field(default_factory=RecordingDispatcher)
+    limits: Limits = field(default_factory=per_minute)
+    most_waiting: int = 6
 
     def __post_init__(self) -> None:
+        self.news = News(self.most_waiting)
         self.app: Any = api.build(
-            store=self.store, dispatcher=self.dispatcher, service_key=SERVICE_KEY
+            store=self.store,
+            dispatcher=self.dispatcher,
+            service_key=SERVICE_KEY,
+            limits=self.limits,
+            news=self.news,
         )
         self.nobody = WsgiClient(self.app)
         self.service = WsgiClient(self.app, SERVICE_KEY)
@@ -58,6 +67,6 @@ def template(directory: Path) -> Path:
     return path
 
 
-def build(directory: Path, template: Path) -> House:
+def build(directory: Path, template: Path, limits: Limits) -> House:
     shutil.copy(template, directory / "api.db")
-    return House(Datastore(f"sqlite:///{directory}/api.db"))
+    return House(Datastore(f"sqlite:///{directory}/api.db"), limits=limits)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from api.limits import Limits, per_minute
 from tests.support import house
 from tests.support.house import House, User
 
@@ -14,9 +15,15 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return house.template(tmp_path_factory.mktemp("template"))
 
 
+@pytest.fixture
+def limits() -> Limits:
+    """None; a test file about limits has its own."""
+    return per_minute()
+
+
 @pytest.fixture(name="house")
-def fresh_house(tmp_path: Path, template: Path) -> Iterator[House]:
-    built = house.build(tmp_path, template)
+def fresh_house(tmp_path: Path, template: Path, limits: Limits) -> Iterator[House]:
+    built = house.build(tmp_path, template, limits)
     yield built
     built.store.close()
 

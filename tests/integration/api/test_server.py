@@ -110,3 +110,36 @@ def test_factory_makes_an_application_from_the_environment(tmp_path):
     )
 
     assert (made.returncode, made.stdout.strip()) == (0, "Bottle"), made.stderr
+
+
+def test_limits_of_the_environment_are_kept(tmp_path):
+    with Server(tmp_path, {"BOTTLEPOST_USER_SENDS_PER_MINUTE": "6"}) as server:
+        _, ann = server.user("Ann")
+        chat = ann.post("/groupchat", {"name": "Alone"}).json["id"]
+        hello = {"conversation": chat, "message": "hello"}
+
+        answers = [ann.post("/groupchat/send", hello) for _ in range(2)]
+
+    assert [answer.status for answer in answers] == [201, 429]
+
+
+def test_many_long_polls_leave_room_for_others(server):
+    _, ann = server.user("Ann")
+    chat = ann.post("/groupchat", {"name": "Alone"}).json["id"]
+    polls = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(80)]
+    try:
+        for poll in polls:
+            poll.sendall(
+                f"GET /groupchat/{chat}/messages?after=0&wait=20 HTTP/1.1\r\n"
+                f"Host: x\r\nAuthorization: Bearer {ann.token}\r\n\r\n".encode()
+            )
+
+        sent = ann.post("/groupchat/send", {"conversation": chat, "message": "here"})
+
+        assert sent.status == 201
+        for poll in polls:
+            poll.settimeout(15)
+            assert poll.recv(100).startswith(b"HTTP/1.1 200")
+    finally:
+        for poll in polls:
+            poll.close()

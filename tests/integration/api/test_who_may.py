@@ -29,6 +29,9 @@ TABLE = [
     ("DELETE", "/devices/1", None, 401, 404, 404, 204, 403),
     ("POST", "/users", {"name": "x"}, 401, 403, 403, 403, 201),
     ("POST", "/users/1/tokens", {}, 401, 403, 403, 403, 201),
+    ("GET", "/users/1/tokens", None, 401, 403, 403, 403, 200),
+    ("DELETE", "/users/1/tokens/1", None, 401, 403, 403, 403, 204),
+    ("POST", "/logout", {}, 401, 204, 204, 204, 403),
     ("GET", "/healthz", None, 200, 200, 200, 200, 200),
     ("GET", "/readyz", None, 200, 200, 200, 200, 200),
 ]  # fmt: skip

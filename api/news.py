@@ -1,0 +1,63 @@
+"""Requests that wait for a message in a conversation."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+# Messages that other processes have taken are seen by looking.
+LOOK_EVERY_S = 1.0
+
+
+class Listener:
+    """One waiting request; it ends at its deadline at the latest."""
+
+    def __init__(self, wait_s: float) -> None:
+        self._deadline = time.monotonic() + wait_s
+        self.heard = threading.Event()
+
+    def wait(self, outside: Callable[[], AbstractContextManager[None]]) -> bool:
+        """Whether it is worth to look again; False is the end."""
+        left_s = self._deadline - time.monotonic()
+        if left_s <= 0:
+            return False
+        with outside():
+            self.heard.wait(min(left_s, LOOK_EVERY_S))
+        # Cleared before the look: what comes during it is heard by the next wait.
+        self.heard.clear()
+        return True
+
+
+class News:
+    """Tells the waiting requests of this process about new messages."""
+
+    def __init__(self, most_waiting: int) -> None:
+        self._free = threading.BoundedSemaphore(most_waiting) if most_waiting else None
+        self._lock = threading.Lock()
+        self._listeners: dict[int, set[Listener]] = {}
+
+    def tell(self, chat_id: int) -> None:
+        if chat_id in self._listeners:
+            with self._lock:
+                for listener in self._listeners.get(chat_id, ()):
+                    listener.heard.set()
+
+    @contextmanager
+    def listen(self, chat_id: int, wait_s: float) -> Iterator[Listener]:
+        """A listener; its time is up at once when too many are waiting already."""
+        is_free = wait_s > 0 and self._free and self._free.acquire(blocking=False)
+        listener = Listener(wait_s if is_free else 0.0)
+        with self._lock:
+            self._listeners.setdefault(chat_id, set()).add(listener)
+        try:
+            yield listener
+        finally:
+            self._leave(chat_id, listener)
+            if is_free and self._free:
+                self._free.release()
+
+    def _leave(self, chat_id: int, listener: Listener) -> None:
+        with self._lock:
+            self._listeners[chat_id].discard(listener)
+            if not self._listeners[chat_id]:
+                del self._listeners[chat_id]

@@ -1,0 +1,88 @@
+"""Tokens that end: by their time, by the service, by logging out."""
+
+from datetime import timedelta
+
+from sqlalchemy import update
+
+from models.accounts import ApiToken
+from models.base import utc_now
+
+
+def new_token(house, user, **body):
+    return house.service.post(f"/users/{user.id}/tokens", body).json
+
+
+def test_every_token_of_a_user_opens_the_door(house, ann):
+    other = new_token(house, ann)
+
+    assert ann.client.get("/devices").status == 200
+    assert ann.client.as_user(other["token"]).get("/devices").status == 200
+    assert other["expires_at"] is None
+
+
+def test_token_ends_at_its_time(house, ann):
+    token = new_token(house, ann, expires_in=3600)
+    client = ann.client.as_user(token["token"])
+    assert client.get("/devices").status == 200
+
+    with house.store.write() as session:
+        past = utc_now() - timedelta(seconds=1)
+        session.execute(
+            update(ApiToken).where(ApiToken.id == token["id"]).values(expires_at=past)
+        )
+
+    assert client.get("/devices").code == "unauthorized"
+    assert ann.client.get("/devices").status == 200
+
+
+def test_revoked_token_opens_nothing_any_more(house, ann):
+    token = new_token(house, ann)
+    path = f"/users/{ann.id}/tokens/{token['id']}"
+
+    assert house.service.delete(path).status == 204
+
+    assert ann.client.as_user(token["token"]).get("/devices").status == 401
+    assert ann.client.get("/devices").status == 200
+    assert house.service.delete(path).status == 204
+
+
+def test_tokens_are_listed_without_their_secret(house, ann, bob):
+    token = new_token(house, ann, expires_in=60)
+
+    answer = house.service.get(f"/users/{ann.id}/tokens")
+
+    assert token["id"] in [each["id"] for each in answer.json["tokens"]]
+    assert len(answer.json["tokens"]) == 2
+    assert token["token"].encode() not in answer.body
+
+
+def test_token_of_another_user_is_not_revoked(house, ann, bob):
+    token = new_token(house, ann)
+
+    answer = house.service.delete(f"/users/{bob.id}/tokens/{token['id']}")
+
+    assert answer.status == 404
+    assert ann.client.as_user(token["token"]).get("/devices").status == 200
+
+
+def test_token_for_nobody_is_not_made(house):
+    assert house.service.post("/users/777/tokens", {}).code == "not_found"
+
+
+def test_logging_out_ends_the_token_and_forgets_the_device(house, ann):
+    other = ann.client.as_user(new_token(house, ann)["token"])
+    device = ann.client.post("/devices", {"platform": "apns", "token": "t"}).json["id"]
+
+    assert ann.client.post("/logout", {"device_id": device}).status == 204
+
+    assert ann.client.get("/devices").status == 401
+    assert other.get("/devices").json["devices"] == []
+
+
+def test_logging_out_with_the_device_of_another_changes_nothing(ann, bob):
+    device = ann.client.post("/devices", {"platform": "apns", "token": "t"}).json["id"]
+
+    assert bob.client.post("/logout", {"device_id": device}).status == 404
+
+    assert bob.client.get("/devices").status == 200
+    assert len(ann.client.get("/devices").json["devices"]) == 1

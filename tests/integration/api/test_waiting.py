@@ -1,0 +1,119 @@
+"""Long-polling a conversation."""
+
+import threading
+import time
+
+import pytest
+
+import api
+from tests.support.house import SERVICE_KEY, House
+from tests.support.wait import until
+from tests.support.wsgi import WsgiClient
+
+THREADED = {"wsgi.multithread": True}
+
+
+class Poll:
+    """A long-poll in a thread of its own."""
+
+    def __init__(self, user, chat, after=0, wait_s=20):
+        self.reply, self.took_s = None, None
+        self._path = f"/groupchat/{chat}/messages?after={after}&wait={wait_s}"
+        self._user = user
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self):
+        began = time.monotonic()
+        self.reply = self._user.client.request("GET", self._path, **THREADED)
+        self.took_s = time.monotonic() - began
+
+    def result(self):
+        self._thread.join(30)
+        assert self.reply is not None
+        return self.reply
+
+
+def is_waiting(house: House, chat: int, count: int = 1) -> bool:
+    return len(house.news._listeners.get(chat, ())) == count
+
+
+def test_waiting_request_is_answered_when_a_message_comes(house, ann, bob, chat):
+    poll = Poll(bob, chat)
+    until(lambda: is_waiting(house, chat))
+
+    house.say(ann, chat, "here")
+
+    assert [m["text"] for m in poll.result().json["messages"]] == ["here"]
+    assert poll.took_s < 15
+
+
+def test_message_of_another_process_is_seen_too(house, ann, bob, chat):
+    elsewhere = api.build(
+        store=house.store, dispatcher=house.dispatcher, service_key=SERVICE_KEY
+    )
+    poll = Poll(bob, chat)
+    until(lambda: is_waiting(house, chat))
+
+    body = {"conversation": chat, "message": "from there"}
+    WsgiClient(elsewhere, ann.client.token).post("/groupchat/send", body)
+
+    assert [m["text"] for m in poll.result().json["messages"]] == ["from there"]
+
+
+def test_message_that_is_there_is_answered_at_once(house, ann, bob, chat):
+    house.say(ann, chat, "here")
+
+    poll = Poll(bob, chat)
+
+    assert len(poll.result().json["messages"]) == 1
+    assert poll.took_s < 15
+
+
+def test_empty_answer_comes_when_the_time_is_up(bob, chat):
+    poll = Poll(bob, chat, wait_s=1)
+
+    assert poll.result().json == {"messages": [], "has_more": False}
+    assert poll.took_s >= 1
+
+
+def test_too_many_are_answered_at_once(house, ann, bob, chat):
+    polls = [Poll(bob, chat) for _ in range(house.most_waiting)]
+    until(lambda: is_waiting(house, chat, house.most_waiting))
+
+    one_more = Poll(bob, chat)
+
+    assert one_more.result().json["messages"] == []
+    assert one_more.took_s < 15
+    house.say(ann, chat, "enough")
+    assert all(poll.result().json["messages"] for poll in polls)
+
+
+def test_those_who_wait_keep_nobody_out(house, ann, bob, chat):
+    polls = [Poll(bob, chat) for _ in range(house.most_waiting)]
+    until(lambda: is_waiting(house, chat, house.most_waiting))
+
+    assert ann.client.get("/devices").status == 200
+
+    house.say(ann, chat, "enough")
+    assert all(poll.result().json["messages"] for poll in polls)
+
+
+def test_who_is_taken_out_waits_no_longer(ann, bob, house, chat):
+    poll = Poll(bob, chat)
+    until(lambda: is_waiting(house, chat))
+
+    ann.client.delete(f"/groupchat/{chat}/members/{bob.id}")
+
+    assert poll.result().status == 404
+    assert poll.took_s < 15
+
+
+@pytest.mark.parametrize("query", ["?wait=10", "?after=0&wait=10"])
+def test_host_with_a_single_thread_is_not_kept_waiting(bob, chat, query):
+    began = time.monotonic()
+
+    answer = bob.client.get(f"/groupchat/{chat}/messages{query}")
+
+    assert answer.json["messages"] == []
+    assert time.monotonic() - began < 8

@@ -1,0 +1,84 @@
+"""The leaky bucket."""
+
+import pytest
+
+from api import limits
+from api.limits import Limit
+from models.errors import TooMany
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def taken(limit, key, count):
+    done = 0
+    for _ in range(count):
+        try:
+            limit.take(key)
+        except TooMany:
+            continue
+        done += 1
+    return done
+
+
+def test_ten_seconds_worth_may_come_at_once(clock):
+    assert taken(Limit(60, clock), 1, 100) == 10
+
+
+def test_after_the_burst_they_come_at_the_rate(clock):
+    limit = Limit(60, clock)
+    taken(limit, 1, 100)
+
+    for _ in range(20):
+        clock.now += 1
+        assert taken(limit, 1, 5) == 1
+
+
+def test_refusal_says_when_to_come_back(clock):
+    limit = Limit(6, clock)
+    limit.take(1)
+    with pytest.raises(TooMany) as refused:
+        limit.take(1)
+
+    clock.now += refused.value.details["retry_after_s"]
+
+    limit.take(1)
+
+
+def test_slow_limit_still_lets_one_through(clock):
+    assert taken(Limit(1, clock), 1, 5) == 1
+
+
+def test_zero_is_no_limit(clock):
+    assert taken(Limit(0, clock), 1, 1000) == 1000
+
+
+def test_keys_do_not_share(clock):
+    limit = Limit(60, clock)
+    taken(limit, 1, 100)
+
+    assert taken(limit, 2, 100) == 10
+
+
+def test_memory_is_bounded_and_those_who_wait_are_remembered(clock, monkeypatch):
+    monkeypatch.setattr(limits, "MOST_KEYS", 100)
+    limit = Limit(60, clock)
+    taken(limit, 1, 100)
+    for key in range(2, 95):
+        limit.take(key)
+    clock.now += 5
+    for key in range(200, 300):
+        limit.take(key)
+
+    assert len(limit._empty_at) < 130
+    assert taken(limit, 1, 100) == 5
