@@ -188,8 +188,12 @@ class Relay:
             log.error("%s refuses our credentials: %s", self.name, trouble)
         elif self.trouble is not None:
             log.warning("%s takes our credentials again", self.name)
-        self.trouble, self._is_published = trouble, True
+        is_first, self._is_published = not self._is_published, True
+        self.trouble = trouble
         await self._troubles.note(self.name, trouble)
+        if is_first:
+            # A process before us may have had certificates it could not even read.
+            await self._troubles.note("email", None)
 
     async def close(self) -> None:
         if self._goodbye is not None:

@@ -36,6 +36,8 @@ class Service:
         self.client = client
         self.route = route
         self.is_known = is_browsers(host)
+        # It has had an address on the Internet.
+        self.is_checked = False
         # Sends under way: while there are any, it is not closed.
         self.users = 0
 
@@ -74,9 +76,10 @@ class Origins:
         service.users += 1
         try:
             async with nullcontext() if service.is_known else self._strangers:
-                if not service.route.breaker.is_open:
-                    # The client checks again for each connection; here it is noticed.
+                if not service.is_checked:
+                    # The client checks each connection; here we learn the reason.
                     await self._names.addresses(host, port)
+                    service.is_checked = True
                 yield service
         finally:
             service.users -= 1

@@ -165,7 +165,7 @@ async def test_a_refused_password_is_an_alarm_and_keeps_the_devices(
 
     assert reports.kinds() == ["credentials"] * 2
     assert len(server.connections) == 1
-    [(route, reason)] = troubles.notes
+    route, reason = troubles.notes[0]
     assert route == "email localhost"
     assert reason is not None
     assert "wrong" not in reason

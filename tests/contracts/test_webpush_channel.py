@@ -16,6 +16,7 @@ from tests.support.push_service import Browser
 from tests.support.pushes import (
     ToldTokens,
     make_note,
+    make_target,
 )
 from tests.support.webpush_channel import SUBJECT
 

@@ -171,7 +171,7 @@ async def test_a_browsers_service_that_refuses_our_key_is_an_alarm(
         await webpush_channel.send(channel, webpush_channel.targets(browser))
 
         assert "BadJwtToken" in (channel.trouble() or "")
-    assert troubles.notes == [(f"webpush {service.origin}", "403 BadJwtToken")]
+    assert troubles.notes[0] == (f"webpush {service.origin}", "403 BadJwtToken")
 
 
 @coroutine_test
