@@ -79,12 +79,20 @@ class Channel(Protocol):
         """End the connections; pushes under way are let go. May be called twice."""
 
 
-# Platform → the module whose `open` makes its channel, or None if it is not set up.
+class Entry(NamedTuple):
+    """A channel that there is."""
+
+    # Its `open` makes the channel, or returns None if the settings are not enough.
+    module: str
+    # Without this setting the module is not even imported.
+    setting: str
+
+
 REGISTRY = {
-    "apns": "notifier.channels.apns",
-    "fcm": "notifier.channels.fcm",
-    "webpush": "notifier.channels.webpush",
-    "email": "notifier.channels.email",
+    "apns": Entry("notifier.channels.apns", "apns_topic"),
+    "fcm": Entry("notifier.channels.fcm", "fcm_credentials_file"),
+    "webpush": Entry("notifier.channels.webpush", "vapid_subject"),
+    "email": Entry("notifier.channels.email", "smtp_url"),
 }
 # Older names of platforms; the API stores the new ones.
 ALIASES = {"gcm": "fcm"}
@@ -100,8 +108,10 @@ def open(
     """
     board = troubles or _Nowhere()
     opened: dict[str, Channel] = {}
-    for platform, module in REGISTRY.items():
-        channel = import_module(module).open(settings, tokens, board)
+    for platform, entry in REGISTRY.items():
+        if getattr(settings, entry.setting) is None:
+            continue
+        channel = import_module(entry.module).open(settings, tokens, board)
         if channel is not None:
             opened[platform] = channel
     for alias, platform in ALIASES.items():

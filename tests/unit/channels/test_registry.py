@@ -1,6 +1,8 @@
 """Which channels the settings open."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +102,30 @@ def test_a_topic_that_fits_no_header_is_named(tmp_path: Path) -> None:
     channel = channels.open(by_certificate, ToldTokens())["apns"]
 
     assert "'a b'" in (channel.trouble() or "")
+
+
+def test_a_channel_that_is_not_set_up_is_not_even_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from config import Settings;"
+        "from notifier import channels;"
+        "channels.open(Settings(database_url='sqlite://', run_dir=Path(), "
+        "service_key='k' * 16, push_slots=1), None);"
+        "print([m for m in ('apns2', 'pyfcm', 'requests') if m in sys.modules])"
+    )
+
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+
+    assert printed.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("platform", channels.REGISTRY)
+def test_the_setting_that_opens_a_channel_is_one_of_the_settings(
+    tmp_path: Path, platform: str
+) -> None:
+    assert hasattr(settings(tmp_path), channels.REGISTRY[platform].setting)
