@@ -74,8 +74,6 @@ class Webpush:
         first = addressees[0][1]
         try:
             async with self._origins.use(origin, first.host, first.port) as service:
-                # Nothing is encrypted for a service that is left alone at present.
-                service.route.breaker.check()
                 for start in range(0, len(addressees), AT_ONCE):
                     some = addressees[start : start + AT_ONCE]
                     requests.extend(rendered.request(*addressee) for addressee in some)

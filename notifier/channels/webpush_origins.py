@@ -11,6 +11,7 @@ from notifier.channels.route import Dialect, Route
 from notifier.channels.webpush_names import Names
 from notifier.channels.webpush_vapid import ByVapid, Signer
 from notifier.http2 import Client
+from notifier.outcome import ChannelDown
 
 # Where the browsers' own subscriptions are; the rest of the world shares its places.
 BROWSERS = (
@@ -67,7 +68,8 @@ class Origins:
     async def use(self, origin: str, host: str, port: int) -> AsyncIterator[Service]:
         """The service of an origin, kept open at least until the end of the block.
 
-        Raises PrivateAddress, or ChannelDown when its name cannot be resolved.
+        Raises PrivateAddress, and ChannelDown or CredentialsRefused when its name
+        cannot be resolved or the service is left alone at present.
         """
         service = self._services.get(origin)
         if service is None:
@@ -75,15 +77,27 @@ class Origins:
         self._services.move_to_end(origin)
         service.users += 1
         try:
+            service.route.breaker.check()
             async with nullcontext() if service.is_known else self._strangers:
-                if not service.is_checked:
-                    # The client checks each connection; here we learn the reason.
-                    await self._names.addresses(host, port)
-                    service.is_checked = True
+                await self._check_name(service)
                 yield service
         finally:
             service.users -= 1
             self._close_some()
+
+    async def _check_name(self, service: Service) -> None:
+        """The client checks at each connection; here we learn what is wrong."""
+        if service.is_checked:
+            return
+        breaker = service.route.breaker
+        if breaker.is_open:
+            breaker.begin_probe()
+        try:
+            await self._names.addresses(service.host, service.port)
+        except ChannelDown as down:
+            breaker.down(down.reason)
+            raise
+        service.is_checked = True
 
     def _open(self, origin: str, host: str, port: int) -> Service:
         client = Client(

@@ -9,9 +9,10 @@ import pytest
 from config import Settings
 from notifier.channels import webpush_origins
 from notifier.channels.webpush_names import Names
-from notifier.outcome import Kind
+from notifier.outcome import ChannelDown, Kind
 from tests.support import aio, push_service, webpush_channel
 from tests.support.aio import coroutine_test
+from tests.support.push_service import Browser
 from tests.support.pushes import (
     NotedTroubles,
     Reports,
@@ -211,3 +212,25 @@ async def test_more_strangers_than_places_are_served_in_turn(
         )
 
     assert reports.kinds() == ["accepted"] * 4
+
+
+@coroutine_test
+async def test_a_name_that_leads_nowhere_is_not_looked_up_for_each_message(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[str] = []
+
+    async def nowhere(self: Names, host: str, port: int) -> list[str]:
+        looked_up.append(host)
+        raise ChannelDown(f"{host}: no such name")
+
+    monkeypatch.setattr(Names, "_look_up", nowhere)
+    async with webpush_channel.opened(settings) as channel:
+        targets = webpush_channel.targets(Browser("https://nowhere.example/b"))
+
+        for _ in range(3):
+            reports = await webpush_channel.send(channel, targets)
+
+    assert reports.kinds() == ["later"]
+    assert "no such name" in reports.by_device[1].reason
+    assert looked_up == ["nowhere.example"]

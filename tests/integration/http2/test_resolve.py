@@ -1,0 +1,71 @@
+"""A client connects to the addresses its owner has looked up, and to no others."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from notifier.http2 import Client, Head, Request
+from notifier.outcome import ChannelDown
+from tests.support import h2_peer, tls
+from tests.support.aio import coroutine_test
+from tests.support.h2_peer import Peer
+
+HEAD = Head((("x-test", "1"),), "/")
+
+
+def _client(peer: Peer, host: str, *addresses: str) -> Client:
+    async def resolve(name: str, port: int) -> Sequence[str]:
+        assert (name, port) == (host, peer.port)
+        return addresses
+
+    url = f"https://{host}:{peer.port}"
+    return Client(url, tls=tls.client_context(), resolve=resolve)
+
+
+@coroutine_test
+async def test_the_connection_goes_to_the_address_and_not_to_the_name() -> None:
+    async with h2_peer.serve(Peer()) as peer:
+        client = _client(peer, "server.test", "127.0.0.1")
+
+        response = await client.fetch(HEAD, Request(b"x"))
+
+        assert response.status == 200
+        authority = dict(peer.asked[0].headers)[":authority"]
+        assert authority == f"server.test:{peer.port}"
+        await client.close()
+
+
+@coroutine_test
+async def test_an_address_that_refuses_is_passed_over() -> None:
+    async with h2_peer.serve(Peer()) as peer:
+        client = _client(peer, "server.test", "127.0.0.2", "::1", "127.0.0.1")
+
+        assert (await client.fetch(HEAD, Request(b"x"))).status == 200
+        await client.close()
+
+
+@coroutine_test
+async def test_the_certificate_must_be_the_names() -> None:
+    async with h2_peer.serve(Peer()) as peer:
+        client = _client(peer, "somebody.else", "127.0.0.1")
+
+        with pytest.raises(ChannelDown, match="certificate"):
+            await client.fetch(HEAD, Request(b"x"))
+
+        assert peer.asked == []
+        await client.close()
+
+
+@coroutine_test
+async def test_a_name_that_may_not_be_connected_to_is_an_outage() -> None:
+    async def refuse(name: str, port: int) -> Sequence[str]:
+        raise ConnectionRefusedError("not there, thank you")
+
+    async with h2_peer.serve(Peer()) as peer:
+        client = Client(peer.url, tls=tls.client_context(), resolve=refuse)
+
+        with pytest.raises(ChannelDown, match="thank you"):
+            await client.fetch(HEAD, Request(b"x"))
+
+        assert peer.visits == []
+        await client.close()
