@@ -36,6 +36,15 @@ def build(settings: Settings, *, owner: str) -> Engine:
     return engine.build(settings, owner=owner)
 
 
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where it is installed (the extra `speed`), else asyncio's own."""
+    try:
+        import uvloop  # noqa: PLC0415 - it is there, or it is not
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
 def new_owner() -> str:
     """A name for leases that no engine has ever had."""
     return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(6)}"

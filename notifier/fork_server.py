@@ -8,6 +8,7 @@ ours has imported the engine beforehand, and its children never run the host's
 import os
 import pickle
 import sys
+import threading
 from multiprocessing import forkserver, popen_forkserver, set_executable, util
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,20 +24,29 @@ class _Current:
     def __init__(self) -> None:
         self._server = forkserver.ForkServer()
         self._pid = 0
+        self._lock = threading.Lock()
 
-    def get(self) -> forkserver.ForkServer:
-        if self._pid != os.getpid():
-            self._let_go()
-            self._pid = os.getpid()
-            self._server = forkserver.ForkServer()
-            self._server.set_forkserver_preload(PRELOAD)
-        return self._server
+    def running(self) -> forkserver.ForkServer:
+        with self._lock:
+            if self._pid != os.getpid():
+                self._replace()
+            try:
+                self._server.ensure_running()
+            except ChildProcessError:
+                # It ended, and its end went to somebody else: to a host that waits
+                # for all its children, or that ignores SIGCHLD.
+                self._replace()
+                self._server.ensure_running()
+            return self._server
 
-    def _let_go(self) -> None:
-        # A fork copied the pipe that keeps the parent's server alive.
+    def _replace(self) -> None:
+        # Our end, or our copy, of the pipe that keeps the old one alive.
         alive_fd = getattr(self._server, "_forkserver_alive_fd", None)
         if alive_fd is not None:
             os.close(alive_fd)
+        self._server = forkserver.ForkServer()
+        self._server.set_forkserver_preload(PRELOAD)
+        self._pid = os.getpid()
 
 
 _current = _Current()
@@ -46,7 +56,7 @@ def warm_up() -> None:
     """Start the fork server, so that the first message need not wait for it."""
     with forks.keep_out():
         _name_the_interpreter()
-        _current.get().ensure_running()
+        _current.running()
 
 
 class Popen(popen_forkserver.Popen):
@@ -62,7 +72,8 @@ class Popen(popen_forkserver.Popen):
         message = pickle.dumps(preparation) + pickle.dumps(process)
         with forks.keep_out():
             _name_the_interpreter()
-            self.sentinel, data = _current.get().connect_to_new_process([])
+            server = _current.running()
+            self.sentinel, data = server.connect_to_new_process([])
             self.finalizer = util.Finalize(self, os.close, (self.sentinel,))
             with open(data, "wb") as pipe:
                 pipe.write(message)

@@ -17,34 +17,41 @@ from typing import Any
 LONGEST_WAIT_S = 2.0
 
 
-class _Rest:
-    """A lock that every fork of this process waits for."""
+class _Busy:
+    """How many threads are in the middle of something; every fork waits for none."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._is_held = False
+        self._renew()
         os.register_at_fork(
-            before=self._hold, after_in_parent=self._go_on, after_in_child=self._renew
+            before=self._settle, after_in_parent=self._go_on, after_in_child=self._renew
         )
 
     @contextmanager
     def keep_out(self) -> Iterator[None]:
-        with self._lock:
+        with self._changed:
+            self._count += 1
+        try:
             yield
+        finally:
+            with self._changed:
+                self._count -= 1
+                self._changed.notify_all()
 
-    def _hold(self) -> None:
-        self._is_held = self._lock.acquire(timeout=LONGEST_WAIT_S)
+    def _settle(self) -> None:
+        # Kept until the fork is done, so that nobody begins anything meanwhile.
+        self._changed.acquire()
+        self._changed.wait_for(lambda: not self._count, LONGEST_WAIT_S)
 
     def _go_on(self) -> None:
-        if self._is_held:
-            self._lock.release()
+        self._changed.release()
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._count = 0
 
 
-# `with keep_out():` no fork happens in this block, and one such block at a time.
-keep_out = _Rest().keep_out
+# `with keep_out():` the host does not fork in the middle of this block.
+keep_out = _Busy().keep_out
 
 
 def in_child(method: Callable[[], None]) -> None:

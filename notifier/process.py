@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Coroutine
 from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerProcess
@@ -59,7 +60,7 @@ class PushProcess(ForkServerProcess):
         if self._settings.push_slots:
             self._work_in_slots()
         else:
-            asyncio.run(self._work(engines.new_owner(), linger_s=0.0, news=None))
+            _run(self._work(engines.new_owner(), linger_s=0.0, news=None))
 
     def _work_in_slots(self) -> None:
         slots = Slots(self._settings.run_dir, self._settings.push_slots)
@@ -80,7 +81,7 @@ class PushProcess(ForkServerProcess):
         try:
             news = self._listen(slot)
             linger_s = self._settings.push_linger_s
-            asyncio.run(self._work(owner, linger_s=linger_s, news=news))
+            _run(self._work(owner, linger_s=linger_s, news=news))
         finally:
             self._hang_up(slot)
             self._give_up(slot)
@@ -120,6 +121,11 @@ class PushProcess(ForkServerProcess):
         except (SQLAlchemyError, OSError) as problem:
             log.warning("cannot look at the outbox before leaving: %s", problem)
             return False
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=engines.new_event_loop) as runner:
+        runner.run(work)
 
 
 def _free_jobs_of_the_dead(slot: Slot, store: Datastore) -> None:

@@ -61,7 +61,7 @@ class _EngineThread(threading.Thread):
         super().__init__(name="engine", daemon=True)
         self._settings = settings
         self._build = build
-        self._loop = asyncio.new_event_loop()
+        self._loop = engines.new_event_loop()
         self._news = asyncio.Event()
         self._engine: Engine | None = None
         self._stopping = False

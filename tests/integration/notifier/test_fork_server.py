@@ -1,8 +1,19 @@
 """The fork server, where the host is not an ordinary Python program."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from datastore import Datastore
+from notifier.process import PushProcess
+from tests.support.chats import make_chat, post
+from tests.support.fake_engine import FakeEngines, pushed
+from tests.support.push_processes import parent
+from tests.support.wait import until
 
 ROOT = Path(__file__).parents[3]
 
@@ -30,3 +41,26 @@ def test_an_embedded_interpreter_is_found_beside_its_library() -> None:
     python = Path(done.stdout.strip())
     assert python.parent == Path(sys.prefix) / "bin"
     assert python.name.startswith("python")
+
+
+@pytest.mark.parametrize("somebody_else_waits", [False, True])
+def test_a_fork_server_that_died_is_replaced(
+    somebody_else_waits: bool, store: Datastore, make_settings
+) -> None:
+    settings = make_settings(push_linger_s=0.0)
+    chat_id = make_chat(store, 1)
+    first = PushProcess(settings, FakeEngines())
+    first.start()
+    fork_server = until(lambda: parent(first.pid))
+    first.join(20)
+    os.kill(fork_server, signal.SIGKILL)
+    if somebody_else_waits:
+        os.waitpid(fork_server, 0)
+    else:
+        os.waitid(os.P_PID, fork_server, os.WEXITED | os.WNOWAIT)
+    job_id = post(store, chat_id)
+
+    second = PushProcess(settings, FakeEngines())
+    second.start()
+
+    assert until(lambda: dict(pushed(settings.run_dir)).get(job_id)) == second.pid

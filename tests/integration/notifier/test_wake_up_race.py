@@ -110,7 +110,7 @@ def test_no_news_is_lost_in_many_comings_and_goings(
     clock = threading.Event()
 
     with _starting(settings) as (slots, starter):
-        for _ in range(60):
+        for _ in range(30):
             job_id = post(store, chat_id)
             if slots.wake() is Answer.NOBODY:
                 starter.ask()
