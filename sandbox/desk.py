@@ -114,7 +114,8 @@ class Query:
             ) from None
         if moment.tzinfo is None:
             raise BadQuery("since must say its time zone, as in 2030-01-31T12:00:00Z")
-        self.since = moment.timestamp()
+        # Times are written to the microsecond, and kept finer than that.
+        self.since = moment.timestamp() - 1e-6
 
 
 def _list(site: "Site", request: Request) -> Reply:

@@ -58,7 +58,7 @@ class Sandbox:
         self.environment: dict[str, str] = described["environment"]
         self.ca_file = Path(described["ca_file"])
         self.apns_cert_file = Path(described["apns_cert_file"])
-        self._tls = ssl.create_default_context(cafile=self.ca_file)
+        self.tls = ssl.create_default_context(cafile=self.ca_file)
         return self
 
     def inbox(self, **query: Any) -> list[dict[str, Any]]:
@@ -97,7 +97,7 @@ class Sandbox:
         data = None if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"content-type": "application/json"}
         request = urllib.request.Request(target, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=60, context=self._tls) as answer:
+        with urllib.request.urlopen(request, timeout=60, context=self.tls) as answer:
             content = answer.read()
         return json.loads(content) if content else None
 
