@@ -125,8 +125,9 @@ class Batch:
 class Queue:
     """The batches with waiting requests; every connection serves them in turn."""
 
-    def __init__(self, on_put: Callable[[], None]) -> None:
-        self._on_put = on_put
+    def __init__(self, wake: Callable[[], None]) -> None:
+        # Whoever sees to connections should look at the queue.
+        self.wake = wake
         self._batches: deque[Batch] = deque()
 
     @property
@@ -140,7 +141,7 @@ class Queue:
     def put(self, batch: Batch) -> None:
         if not batch.queued:
             self._append(batch)
-        self._on_put()
+        self.wake()
 
     def _append(self, batch: Batch) -> None:
         batch.queued = True

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
-from notifier.http2 import frames, inbound, replies
+from notifier.http2 import frames, headers, inbound, replies
 from notifier.http2.batch import Batch, Queue
 from notifier.http2.frames import DATA, HEADERS, Code, PeerError
 from notifier.http2.messages import Response
@@ -42,10 +42,13 @@ class Connection(asyncio.Protocol):
         one_stream_until_answer: bool = False,
     ) -> None:
         loop = asyncio.get_running_loop()
+        self.authority = authority
         self.sender = Sender(authority)
         self.streams = self.sender.streams
         # Done with the peer's first SETTINGS, or with the reason there were none.
         self.ready: asyncio.Future[None] = loop.create_future()
+        # Done when the transport is closed.
+        self.gone: asyncio.Future[None] = loop.create_future()
         self.ready.add_done_callback(
             lambda ready: ready.cancelled() or ready.exception()
         )
@@ -66,7 +69,7 @@ class Connection(asyncio.Protocol):
         # Frames since the last tick that made us answer.
         self.demands = 0
         self.receive_window = replies.WINDOW
-        self.decode = inbound.Fields(replies.LARGEST_LIST).decode
+        self.decode = headers.Fields(replies.LARGEST_LIST).decode
         self._queue = queue
         self._on_end = on_end
         self._one_stream = one_stream_until_answer
@@ -104,7 +107,7 @@ class Connection(asyncio.Protocol):
                 break
             self._queue.turn()
         if self.sender.exhausted:
-            self.draining = True
+            self.drain("")
         self.flush()
         if self.draining and not self.streams and not self.ended:
             # Not earlier: to some servers a GOAWAY is the end of all streams.
@@ -223,14 +226,17 @@ class Connection(asyncio.Protocol):
 
     def fail(self, code: Code, reason: str) -> None:
         """End it now, because of the peer; open requests are lost."""
-        log.warning("connection ends: %s", reason)
+        log.warning("connection to %s ends: %s", self.authority, reason)
         self.sender.out.append(frames.goaway(code, reason))
         self.close(reason)
 
-    def leave(self) -> None:
+    def drain(self, reason: str) -> None:
         """Open nothing more, and go when the last open request has ended."""
-        self.draining = True
-        self.fill()
+        if not self.draining:
+            self.draining = True
+            # What waits needs another connection now, not when this one has ended.
+            self._queue.wake()
+        self.reason = self.reason or reason
 
     def close(self, reason: str) -> None:
         self.reason = self.reason or reason
@@ -245,6 +251,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         lost = f"connection lost: {error}" if error else "closed by the peer"
         self.reason = self.reason or lost
+        if not self.gone.done():
+            self.gone.set_result(None)
         self._end()
 
     def _end(self) -> None:

@@ -1,17 +1,18 @@
 """What the frames mean that are off the fast path."""
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from notifier.http2 import frames
 from notifier.http2.frames import Code, PeerError
-from notifier.http2.headers import Fields, status_in
+from notifier.http2.headers import status_in
 from notifier.http2.replies import LARGEST_BLOCK, Block, Reply
 
 if TYPE_CHECKING:
     from notifier.http2.connection import Connection
 
-__all__ = ["Fields", "handle"]
+log = logging.getLogger(__name__)
 
 # PING and SETTINGS demand an answer; nobody needs that many between two ticks.
 _MOST_DEMANDS = 1000
@@ -148,10 +149,11 @@ def _goaway(
     connection: "Connection", flags: int, stream_id: int, payload: bytes
 ) -> None:
     last, reason = frames.goaway_in(payload)
-    connection.draining = True
-    connection.reason = f"the peer is going away: {reason}"
+    log.info("%s is going away: %s", connection.authority, reason)
+    reason = f"the peer is going away: {reason}"
+    connection.drain(reason)
     for open_id in [i for i in connection.streams if i > last]:
-        connection.give_back(open_id, connection.reason)
+        connection.give_back(open_id, reason)
 
 
 def _window_update(

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import time
-from contextlib import suppress
+from collections.abc import Sequence
 
 from notifier.http2.backoff import Backoff
 from notifier.http2.batch import Queue
-from notifier.http2.connection import Connection
+from notifier.http2.connection import FAREWELL_S, Connection
 from notifier.http2.dial import Route, dial
 from notifier.http2.vigil import Vigil
 from notifier.outcome import ChannelDown
@@ -45,8 +45,6 @@ class Pool:
         self._vigils: dict[Connection, Vigil] = {}
         self._dials: set[asyncio.Task[None]] = set()
         self._closed = False
-        # Set when the last connection has ended after close() began.
-        self._emptied = asyncio.Event()
         self._woken = False
         shortest_s = min(request_timeout_s / 20, idle_ping_s / 4)
         self._tick_s = min(1.0, max(0.02, shortest_s))
@@ -152,8 +150,6 @@ class Pool:
         self._backoff.ended(connection, now - vigil.opened_at, now)
         if not self._closed:
             self._wake()
-        elif not self._vigils:
-            self._emptied.set()
 
     def _consider_growth(self) -> None:
         """Look again soon whether streams per round trip are what holds us up."""
@@ -177,7 +173,9 @@ class Pool:
         connections = self.connections
         if len(connections) + len(self._dials) >= self._max_connections:
             return False
-        if self._backoff.down(time.monotonic()) or any(c.room > 0 for c in connections):
+        if self._backoff.down(time.monotonic()) or any(
+            c.room > 0 and not c.sender.shut for c in connections
+        ):
             return False
         # A peer that allows no stream wants to be left alone.
         streams = min(c.sender.max_streams for c in connections)
@@ -209,14 +207,21 @@ class Pool:
         dials = list(self._dials)
         for task in dials:
             task.cancel()
-        for connection in list(self._vigils):
-            connection.leave()
-        if self._vigils:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._emptied.wait(), _GRACE_S)
-        for connection in list(self._vigils):
+        connections = list(self._vigils)
+        for connection in connections:
+            connection.drain("the client is closed")
+            connection.fill()
+        await _wait_for(connections, _GRACE_S)
+        for connection in connections:
             connection.close("the client is closed")
+        await _wait_for(connections, FAREWELL_S)
         await asyncio.gather(*dials, return_exceptions=True)
         for timer in (self._growth, self._ticking):
             if timer is not None:
                 timer.cancel()
+
+
+async def _wait_for(connections: Sequence[Connection], timeout_s: float) -> None:
+    """Until all of them are gone, and not longer."""
+    if connections:
+        await asyncio.wait([c.gone for c in connections], timeout=timeout_s)

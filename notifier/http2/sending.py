@@ -34,6 +34,8 @@ class Sender:
         self.next_id = 1
         # What the peer lets us have open at a time.
         self.max_streams = MAX_STREAMS
+        # The connection's window has stopped us, and has not been widened since.
+        self.shut = False
         self._templates = Templates(authority)
         # What the connection may send, and what a new stream may.
         self._window = frames.DEFAULT_WINDOW
@@ -53,6 +55,7 @@ class Sender:
             template = self._templates.get(batch.head)
             indexes = batch.take(1 if template.inserts else count)
             self._write(batch, indexes, template.before, template.after)
+        self.shut = not count
         return count > 0
 
     def _affordable(self, body_size: int, count: int) -> int:
@@ -144,6 +147,7 @@ class Sender:
         """WINDOW_UPDATE of the connection (stream 0) or of one stream."""
         if stream_id == 0:
             self._window += increment
+            self.shut = False
             if self._window > frames.LARGEST:
                 raise PeerError(Code.FLOW_CONTROL_ERROR, "the window is too large")
             self._advance_all()

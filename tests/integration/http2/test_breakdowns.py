@@ -117,6 +117,31 @@ async def test_requests_up_to_goaways_last_stream_may_finish():
 
 
 @coroutine_test
+async def test_what_waits_behind_a_leaving_connection_takes_another():
+    held: list[Asked] = []
+
+    def leave_once(asked: Asked) -> None:
+        if len(asked.visit.peer.visits) > 1:
+            asked.answer(200)
+        else:
+            # It promises to answer this one, and is in no hurry.
+            held.append(asked)
+            asked.visit.raw(GoAwayFrame(0, last_stream_id=1).serialize())
+
+    peer = Peer(
+        on_request=leave_once, settings={SettingCodes.MAX_CONCURRENT_STREAMS: 1}
+    )
+    async with talking_to(peer, max_connections=1) as client:
+        sending = asyncio.create_task(h2_client.send(client, 5))
+        await until(lambda: len(peer.asked) == 5)
+        held[0].answer(200)
+        sent = await sending
+
+    assert len(sent.answers) == 5
+    assert sent.fault is None
+
+
+@coroutine_test
 async def test_the_reason_of_a_goaway_reaches_the_caller():
     def leave(asked: Asked) -> None:
         asked.visit.goaway(last=1, code=2, debug=b'{"reason":"BadCertificate"}')

@@ -52,6 +52,25 @@ async def test_more_connections_are_opened_when_streams_are_the_limit():
 
 
 @coroutine_test
+async def test_more_connections_are_opened_when_the_window_is_the_limit():
+    # A window of 65,535 bytes that is given back only with the answer.
+    def release(asked: Asked) -> None:
+        h2 = asked.visit.h2
+        h2.acknowledge_received_data(len(asked.body), asked.stream_id)
+        asked.answer(200)
+
+    def later(asked: Asked) -> None:
+        asyncio.get_running_loop().call_later(0.08, release, asked)
+
+    peer = Peer(on_request=later, widens=False)
+    async with talking_to(peer, max_connections=3) as client:
+        sent = await h2_client.send(client, 300, b"x" * 4096)
+
+    assert len(sent.answers) == 300
+    assert len(peer.visits) == 3
+
+
+@coroutine_test
 async def test_a_small_batch_does_not_wait_behind_a_large_one():
     peer = Peer(settings={STREAMS: 8})
     order: list[str] = []

@@ -6,6 +6,7 @@ import ssl
 import time
 
 import pytest
+import uvloop
 
 from notifier.http2 import Client
 from notifier.outcome import ChannelDown
@@ -176,12 +177,16 @@ def test_what_is_no_proxy_is_refused_without_repeating_its_password(proxy):
         Client("https://push.test", tls=tls.client_context(), proxy_url=proxy)
 
 
-@coroutine_test
-async def test_requests_go_through_a_proxy():
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_requests_go_through_a_proxy(run):
+    run(_push_through_a_proxy())
+
+
+async def _push_through_a_proxy() -> None:
     async with connect_proxy.serve(Proxy()) as proxy:
         route = f"http://127.0.0.1:{proxy.port}"
         peer = Peer()
-        async with talking_to(peer, proxy_url=route) as client:
+        async with talking_to(peer, proxy_url=route, max_connections=1) as client:
             sent = await h2_client.send(client, 300, b"x" * 1000)
 
     assert len(sent.answers) == 300

@@ -1,0 +1,86 @@
+"""How long a peer is left alone after what."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from notifier.http2.backoff import Backoff
+
+
+def _ended(answers: int = 0, *, orderly: bool = False, opened: int = 1) -> object:
+    sender = SimpleNamespace(next_id=2 * opened + 1)
+    return SimpleNamespace(
+        answers=answers, orderly=orderly, sender=sender, reason="it broke"
+    )
+
+
+def test_nothing_is_held_against_a_peer_at_first():
+    assert Backoff().down(now=0) is None
+
+
+def test_the_pause_grows_with_every_failure_up_to_a_minute():
+    backoff = Backoff()
+    pauses = []
+
+    for _ in range(12):
+        backoff.failed("refused", now=0)
+        pauses.append(backoff.down(now=0).retry_after_s)
+
+    for failures, pause in enumerate(pauses):
+        longest = min(0.5 * 2**failures, 60)
+        assert longest / 2 <= pause <= longest
+
+
+def test_after_the_pause_it_may_be_tried_again():
+    backoff = Backoff()
+    backoff.failed("refused", now=100)
+
+    assert backoff.down(now=100).reason == "refused"
+    assert backoff.down(now=100.51) is None
+
+
+def test_a_good_connection_that_ends_costs_no_pause():
+    backoff = Backoff()
+
+    backoff.ended(_ended(answers=1000), lived_s=3600, now=0)
+
+    assert backoff.down(now=0) is None
+
+
+def test_a_short_connection_is_forgiven_once():
+    backoff = Backoff()
+
+    backoff.ended(_ended(answers=1), lived_s=0.1, now=0)
+    assert backoff.down(now=0) is None
+    backoff.ended(_ended(answers=1), lived_s=0.1, now=0)
+
+    # The forgiven one counts: this is the second in a row.
+    assert 0.5 <= backoff.down(now=0).retry_after_s <= 1
+
+
+@pytest.mark.parametrize("orderly", [False, True])
+def test_a_connection_that_answered_nothing_is_a_failure(orderly):
+    backoff = Backoff()
+
+    backoff.ended(_ended(orderly=orderly), lived_s=0.1, now=0)
+
+    assert backoff.down(now=0).reason == "it broke"
+
+
+def test_an_unused_connection_the_peer_put_away_is_none():
+    backoff = Backoff()
+
+    backoff.ended(_ended(orderly=True, opened=0), lived_s=60, now=0)
+
+    assert backoff.down(now=0) is None
+
+
+def test_a_good_connection_makes_up_for_earlier_failures():
+    backoff = Backoff()
+    for _ in range(5):
+        backoff.failed("refused", now=0)
+
+    backoff.ended(_ended(answers=1000), lived_s=3600, now=100)
+    backoff.failed("refused", now=100)
+
+    assert backoff.down(now=100).retry_after_s <= 0.5

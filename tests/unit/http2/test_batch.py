@@ -1,0 +1,131 @@
+"""Batches and the queue that serves them in turn."""
+
+import asyncio
+
+import pytest
+
+from notifier.http2 import Head, Request, Response
+from notifier.http2.batch import RESENDS, Batch, Queue
+from notifier.outcome import ChannelDown
+from tests.support.aio import coroutine_test
+
+OK = Response(200, (), b"")
+
+
+def _batch(queue: Queue, count: int, answered: list[int] | None = None) -> Batch:
+    noted = answered if answered is not None else []
+    requests = [Request(b"x", b"/")] * count
+    batch = Batch(Head(headers=()), requests, lambda i, _: noted.append(i), queue)
+    queue.put(batch)
+    return batch
+
+
+@coroutine_test
+async def test_batches_take_turns():
+    queue = Queue(lambda: None)
+    large, small = _batch(queue, 5), _batch(queue, 2)
+    turns = []
+
+    while (batch := queue.first()) is not None:
+        batch.take(2)
+        turns.append(batch)
+        queue.turn()
+
+    assert turns == [large, small, large, large]
+
+
+@coroutine_test
+async def test_a_batch_is_done_when_its_last_request_is_answered():
+    answered: list[int] = []
+    batch = _batch(Queue(lambda: None), 3, answered)
+
+    for index in reversed(batch.take(3)):
+        assert not batch.done.done()
+        batch.answer(index, OK)
+
+    await batch.done
+    assert answered == [2, 1, 0]
+
+
+@coroutine_test
+async def test_the_first_loss_is_what_the_caller_hears():
+    batch = _batch(Queue(lambda: None), 3)
+    batch.take(3)
+
+    batch.lose(1, ChannelDown("first"))
+    batch.lose(1, ChannelDown("second"))
+    batch.answer(2, OK)
+
+    with pytest.raises(ChannelDown, match="first"):
+        await batch.done
+
+
+@coroutine_test
+async def test_what_was_given_back_is_taken_again_first():
+    woken: list[bool] = []
+    queue = Queue(lambda: woken.append(True))
+    batch = _batch(queue, 4)
+    batch.take(3)
+    woken.clear()
+
+    batch.give_back(1, "refused")
+
+    assert woken == [True]
+    assert batch.waiting == 2
+    assert [list(batch.take(1)), list(batch.take(9))] == [[1], [3]]
+
+
+@coroutine_test
+async def test_a_request_that_always_comes_back_is_lost():
+    batch = _batch(Queue(lambda: None), 1)
+
+    for _ in range(RESENDS + 1):
+        (index,) = batch.take(1)
+        batch.give_back(index, "refused")
+
+    with pytest.raises(ChannelDown, match="refused"):
+        await batch.done
+
+
+@coroutine_test
+async def test_losing_what_waits_leaves_what_is_open():
+    answered: list[int] = []
+    batch = _batch(Queue(lambda: None), 5, answered)
+    batch.take(2)
+
+    batch.lose_waiting(ChannelDown("no way"))
+    batch.answer(0, OK)
+    batch.answer(1, OK)
+
+    with pytest.raises(ChannelDown, match="no way"):
+        await batch.done
+    assert answered == [0, 1]
+
+
+@coroutine_test
+async def test_a_cancelled_batch_has_nothing_waiting_and_takes_no_answers():
+    answered: list[int] = []
+    queue = Queue(lambda: None)
+    batch = _batch(queue, 2, answered)
+    batch.take(1)
+
+    batch.done.cancel()
+    batch.answer(0, OK)
+
+    assert answered == []
+    assert queue.first() is None
+
+
+@coroutine_test
+async def test_a_batch_of_which_nothing_is_taken_is_let_go():
+    queue = Queue(lambda: None)
+    stuck, moving = _batch(queue, 1), _batch(queue, 100)
+
+    for _ in range(4):
+        moving.take(1)
+        queue.tick(3, ChannelDown("stuck"))
+
+    assert stuck.done.done()
+    assert not moving.done.done()
+    assert isinstance(stuck.done.exception(), ChannelDown)
+    await asyncio.sleep(0)
