@@ -8,6 +8,7 @@ from api import accounts, chats, groupchat, health, jobs
 from api.auth import Who
 from api.bodies import MEMBERS_BODY_LIMIT
 from api.call import House
+from api.description import routes_about
 from api.limits import Limits, per_minute
 from api.news import News
 from api.routing import Route, application
@@ -18,37 +19,46 @@ CHAT = "/groupchat/<chat_id:id>"
 MESSAGE = CHAT + "/messages/<message_id:id>"
 MEMBER = CHAT + "/members/<user_id:id>"
 TOKENS = "/users/<user_id:id>/tokens"
+TOKEN = TOKENS + "/<token_id:id>"
+DEVICE = "/devices/<device_id:id>"
 LARGE = MEMBERS_BODY_LIMIT
 
-ROUTES = (
-    Route("POST", "/groupchat/send", groupchat.send),
+CREATED, CREATED_OR_KNOWN, GONE = (201,), (201, 200), (204,)
+
+CHATS = (
+    Route("POST", "/groupchat/send", groupchat.send, statuses=CREATED_OR_KNOWN),
     Route("GET", CHAT + "/messages", groupchat.history),
     Route("PATCH", MESSAGE, groupchat.edit),
-    Route("DELETE", MESSAGE, groupchat.take_back),
+    Route("DELETE", MESSAGE, groupchat.take_back, statuses=GONE),
     Route("PUT", CHAT + "/read", groupchat.mark_read),
     Route("PUT", CHAT + "/mute", chats.mute),
-    Route("POST", "/groupchat", chats.create, body_limit=LARGE),
+    Route("POST", "/groupchat", chats.create, body_limit=LARGE, statuses=CREATED),
     Route("GET", "/groupchat", chats.list_chats),
     Route("GET", CHAT, chats.show, Who.EITHER),
     Route("PATCH", CHAT, chats.rename, Who.EITHER),
-    Route("DELETE", CHAT, chats.remove, Who.EITHER),
+    Route("DELETE", CHAT, chats.remove, Who.EITHER, statuses=GONE),
     Route("GET", CHAT + "/members", chats.members, Who.EITHER),
-    Route("POST", CHAT + "/members", chats.add_members, Who.EITHER, body_limit=LARGE),
-    Route("PUT", MEMBER, chats.set_role, Who.EITHER),
-    Route("DELETE", MEMBER, chats.remove_member, Who.EITHER),
-    Route("GET", "/jobs/<job_id:id>", jobs.show, Who.EITHER),
-    Route("POST", "/devices", accounts.register_device),
+    Route("POST", CHAT + "/members", chats.add_members, Who.EITHER, LARGE),
+    Route("PUT", MEMBER, chats.set_role, Who.EITHER, statuses=GONE),
+    Route("DELETE", MEMBER, chats.remove_member, Who.EITHER, statuses=GONE),
+)
+ACCOUNTS = (
+    Route("POST", "/devices", accounts.register_device, statuses=CREATED_OR_KNOWN),
     Route("GET", "/devices", accounts.list_devices),
-    Route("DELETE", "/devices/<device_id:id>", accounts.remove_device),
-    Route("POST", "/users", accounts.create_user, Who.SERVICE),
-    Route("POST", TOKENS, accounts.create_token, Who.SERVICE),
+    Route("DELETE", DEVICE, accounts.remove_device, statuses=GONE),
+    Route("POST", "/logout", accounts.log_out, statuses=GONE),
+    Route("POST", "/users", accounts.create_user, Who.SERVICE, statuses=CREATED),
+    Route("POST", TOKENS, accounts.create_token, Who.SERVICE, statuses=CREATED),
     Route("GET", TOKENS, accounts.list_tokens, Who.SERVICE),
-    Route("DELETE", TOKENS + "/<token_id:id>", accounts.revoke_token, Who.SERVICE),
-    Route("POST", "/logout", accounts.log_out),
+    Route("DELETE", TOKEN, accounts.revoke_token, Who.SERVICE, statuses=GONE),
+)
+OPERATION = (
+    Route("GET", "/jobs/<job_id:id>", jobs.show, Who.EITHER),
     Route("GET", "/healthz", health.alive, Who.ANYONE),
     Route("GET", "/readyz", health.ready, Who.ANYONE),
 )
-
+DESCRIBED = CHATS + ACCOUNTS + OPERATION
+ROUTES = DESCRIBED + routes_about(DESCRIBED)
 
 # One writer's turn and one interpreter lock: more than a few only wait for each other.
 AT_ONCE_EMBEDDED = 4

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Semaphore
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from api.limits import Limits
 from api.news import News
@@ -14,7 +14,17 @@ from datastore.accounts import Identity
 from models.errors import Forbidden
 from notifier.dispatchers import Dispatcher
 
-Body_co = TypeVar("Body_co", bound=Out | None, covariant=True)
+
+@dataclass(frozen=True)
+class Page:
+    """A body that is not one of our schemas."""
+
+    content: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    content_type: ClassVar[str]
+
+
+Body_co = TypeVar("Body_co", bound=Out | Page | None, covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)

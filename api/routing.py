@@ -8,12 +8,12 @@ from bottle import Bottle, HTTPResponse, request
 
 from api import bodies, errors
 from api.auth import Who, admit
-from api.call import Answer, Call, House
+from api.call import Answer, Call, House, Page
 from datastore.outage import OUTAGES
 from models.errors import CallerError
 
 # Wide enough for every id, and narrower than the databases' widest integer.
-ID_PATTERN = r"[0-9]{1,18}"
+ID_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Route:
     handler: Callable[..., Answer[Any]]
     who: Who = Who.USER
     body_limit: int = bodies.BODY_LIMIT
+    # What it answers when all is well.
+    statuses: tuple[int, ...] = (200,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ class Endpoint:
 def application(routes: Iterable[Route], house: House) -> Bottle:
     """A Bottle of these routes that answers its own errors in JSON, too."""
     app = Bottle()
-    app.router.add_filter("id", lambda _: (ID_PATTERN, int, None))
+    app.router.add_filter("id", lambda _: (rf"[0-9]{{1,{ID_DIGITS}}}", int, None))
     app.default_error_handler = errors.of_bottle
     for route in routes:
         endpoint = Endpoint(route=route, house=house)
@@ -92,6 +94,10 @@ def application(routes: Iterable[Route], house: House) -> Bottle:
 def _response(answer: Answer[Any]) -> HTTPResponse:
     if answer.body is None:
         return HTTPResponse(status=answer.status)
+    if isinstance(answer.body, Page):
+        headers = {**errors.JSON_HEADERS, **answer.body.headers}
+        headers["Content-Type"] = answer.body.content_type
+        return HTTPResponse(answer.body.content, status=answer.status, **headers)
     return HTTPResponse(
         answer.body.model_dump_json().encode(),
         status=answer.status,

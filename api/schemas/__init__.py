@@ -19,13 +19,15 @@ LARGEST_ID = 2**63 - 1
 class In(BaseModel):
     """A request's body or query: nothing unknown, nothing of the wrong type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
 
 
 class Out(BaseModel):
     """An answer's body; built by our own code, times in UTC."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
 def _writable(text: str) -> str:

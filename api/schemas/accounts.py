@@ -16,8 +16,8 @@ class NewUser(In):
 
 
 class NewToken(In):
-    # Seconds until it ends; null is never.
     expires_in: Annotated[int, Field(ge=1, le=LONGEST_TOKEN_S)] | None = None
+    """Seconds until it ends; null is never."""
 
 
 class Token(Out):
@@ -44,8 +44,8 @@ class Tokens(Out):
 
 
 class Logout(In):
-    # The device that is to get no more pushes.
     device_id: Id | None = None
+    """The device that is to get no more pushes."""
 
 
 class CreatedUser(Out):

@@ -45,8 +45,8 @@ class ChatOut(Out):
     name: str
     created_at: datetime
     last_seq: int
-    # The caller's own; null for the service.
     role: Role | None
+    """The caller's own; null for the service."""
     member_count: int
     members: list[int]
 
@@ -56,8 +56,8 @@ Place = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}-[0-9]{1,18}$")]
 
 
 class ChatPage(In):
-    # As the page before said in `next`.
     before: Place | None = None
+    """As the page before said in `next`."""
     limit: Annotated[int, Field(ge=1, le=200, strict=False)] = 50
 
 
@@ -112,8 +112,8 @@ class MemberOut(Out):
     id: int
     name: str
     role: Role
-    # Number of the last message they have read.
     read_seq: int
+    """Number of the last message they have read."""
 
 
 class Members(Out):
@@ -124,8 +124,8 @@ class Members(Out):
 
 
 class Mute(In):
-    # null ends it.
     until: Time | None
+    """Null ends it."""
 
 
 class Muted(Out):

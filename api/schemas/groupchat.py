@@ -50,11 +50,17 @@ class NewMessage(In):
     conversation: Id
     message: Text
     client_id: Key | None = None
+    """Your name for the message: under it, it is stored and pushed once."""
     data: Annotated[dict[DataKey, DataValue], Field(max_length=32)] | None = None
+    """Delivered in the push to the app; at most 2,048 bytes."""
     mentions: Annotated[list[Id], Field(max_length=MOST_MENTIONS)] | None = None
+    """Members who get the push although they have muted the conversation."""
     silent: bool = False
+    """Pushed without alert and sound."""
     deliver_after: Annotated[Time, AfterValidator(_soon)] | None = None
+    """The push waits until then; the message is in the conversation at once."""
     ttl: Annotated[int, Field(ge=0, le=LONGEST_TTL_S)] = LONGEST_TTL_S
+    """Seconds after which the push is no longer worth delivering."""
 
     @model_validator(mode="after")
     def _check_data(self) -> Self:
@@ -137,8 +143,8 @@ class MessagePage(In):
     before: Seq | None = None
     after: Seq | None = None
     limit: Annotated[int, Field(ge=1, le=200, strict=False)] = 50
-    # Up to so many seconds for a message after `after`, if there is none yet.
     wait: Annotated[int, Field(ge=0, le=60, strict=False)] = 0
+    """Up to so many seconds for a message after `after`, if there is none yet."""
 
 
 class Messages(Out):
@@ -149,8 +155,8 @@ class Messages(Out):
 
 
 class Read(In):
-    # Number of the last message that was read.
     seq: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    """Number of the last message that was read."""
 
 
 class ReadState(Out):

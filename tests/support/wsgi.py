@@ -14,12 +14,12 @@ class WsgiClient:
     """Like Client, for an application in this process; checks WSGI's rules too."""
 
     def __init__(self, app: Any, token: str | None = None) -> None:
-        self._app = app
+        self.app = app
         self._checked = validator(app)
         self.token = token
 
     def as_user(self, token: str | None) -> "WsgiClient":
-        return WsgiClient(self._app, token)
+        return WsgiClient(self.app, token)
 
     def get(self, path: str) -> Reply:
         return self.request("GET", path)

@@ -32,6 +32,8 @@ TABLE = [
     ("GET", "/users/1/tokens", None, 401, 403, 403, 403, 200),
     ("DELETE", "/users/1/tokens/1", None, 401, 403, 403, 403, 204),
     ("POST", "/logout", {}, 401, 204, 204, 204, 403),
+    ("GET", "/openapi.json", None, 200, 200, 200, 200, 200),
+    ("GET", "/docs", None, 200, 200, 200, 200, 200),
     ("GET", "/healthz", None, 200, 200, 200, 200, 200),
     ("GET", "/readyz", None, 200, 200, 200, 200, 200),
 ]  # fmt: skip

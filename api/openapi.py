@@ -1,0 +1,176 @@
+"""The description of the API, made from the routes and schemas that serve it."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, get_args, get_type_hints
+
+from pydantic.json_schema import models_json_schema
+
+from api.auth import Who
+from api.routing import ID_DIGITS, Route
+from api.schemas import In, Out
+
+SCHEMAS = "#/components/schemas/"
+JSON = "application/json"
+ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "details"],
+            "properties": {
+                "code": {"type": "string", "description": "For programs."},
+                "message": {"type": "string", "description": "For people."},
+                "details": {"type": "object"},
+            },
+        }
+    },
+}
+REASONS = {
+    400: "The request is not valid.",
+    401: "A valid bearer token is needed.",
+    403: "The caller may not do this.",
+    404: "There is no such thing, or the caller may not see it.",
+    405: "The address does not know the method.",
+    409: "This contradicts what is there already.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    429: "Too many requests; wait as long as Retry-After says.",
+    500: "Our mistake; the log has more under the incident's number.",
+    503: "The database does not answer; try again after Retry-After.",
+}
+
+
+def document(routes: Iterable[Route]) -> dict[str, Any]:
+    """An OpenAPI 3.1 document."""
+    routes = list(routes)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        path = re.sub(r"<(\w+):id>", r"{\1}", route.path)
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Bottlepost",
+            "version": "1",
+            "description": "Group chat that answers at once and pushes behind.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {**_schemas(routes), "Error": ERROR},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    summary, _, more = (route.handler.__doc__ or "").strip().partition("\n")
+    module = route.handler.__module__.rpartition(".")[2]
+    hints = get_type_hints(route.handler)
+    operation: dict[str, Any] = {
+        "operationId": f"{module}_{route.handler.__name__}",
+        "tags": [module],
+        "summary": summary.rstrip("."),
+        "description": _who(route.who, " ".join(more.split())),
+        "parameters": [*_path_parameters(route), *_query_parameters(hints)],
+        "security": [] if route.who is Who.ANYONE else [{"token": []}],
+        "responses": _responses(route, hints),
+    }
+    if body := hints.get("body"):
+        schema = {"$ref": SCHEMAS + body.__name__}
+        operation["requestBody"] = {
+            "required": any(
+                field.is_required() for field in body.model_fields.values()
+            ),
+            "content": {JSON: {"schema": schema}},
+        }
+    return operation
+
+
+def _who(who: Who, description: str) -> str:
+    callers = {
+        Who.ANYONE: "Needs no token.",
+        Who.USER: "Needs the token of a user.",
+        Who.SERVICE: "Needs the service key.",
+        Who.EITHER: "Needs the token of a user or the service key.",
+    }
+    return f"{description} {callers[who]}".strip()
+
+
+def _path_parameters(route: Route) -> list[dict[str, Any]]:
+    number = {"type": "integer", "minimum": 1, "maximum": 10**ID_DIGITS - 1}
+    return [
+        {"name": name, "in": "path", "required": True, "schema": number}
+        for name in re.findall(r"<(\w+):id>", route.path)
+    ]
+
+
+def _query_parameters(hints: dict[str, Any]) -> list[dict[str, Any]]:
+    if "query" not in hints:
+        return []
+    schema = hints["query"].model_json_schema(ref_template=SCHEMAS + "{model}")
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": field.pop("description", ""),
+            "schema": _without_null(field),
+        }
+        for name, field in schema["properties"].items()
+    ]
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A query can leave a parameter out, but it cannot say null."""
+    choices = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    return choices[0] if len(choices) == 1 else schema
+
+
+def _responses(route: Route, hints: dict[str, Any]) -> dict[str, Any]:
+    (body,) = get_args(hints["return"])
+    good: dict[str, Any] = {"description": "Done."}
+    if body is not type(None):
+        content_type = getattr(body, "content_type", JSON)
+        is_schema = issubclass(body, Out)
+        schema = {"$ref": SCHEMAS + body.__name__} if is_schema else {}
+        good["content"] = {content_type: {"schema": schema}}
+    responses = {str(status): good for status in route.statuses}
+    for status in _problems(route, hints):
+        responses[str(status)] = {
+            "description": REASONS[status],
+            "content": {JSON: {"schema": {"$ref": SCHEMAS + "Error"}}},
+        }
+    return responses
+
+
+def _problems(route: Route, hints: dict[str, Any]) -> list[int]:
+    statuses = {404, 405, 500, 503}
+    if "body" in hints:
+        statuses |= {400, 409, 413, 415, 429}
+    if "query" in hints:
+        statuses |= {400}
+    if route.method == "DELETE":
+        statuses |= {409}
+    if route.who is not Who.ANYONE:
+        statuses |= {401, 403}
+    return sorted(statuses)
+
+
+def _schemas(routes: Iterable[Route]) -> dict[str, Any]:
+    models: list[tuple[type[In] | type[Out], Any]] = []
+    for route in routes:
+        hints = get_type_hints(route.handler)
+        (answer,) = get_args(hints["return"])
+        if "body" in hints:
+            models.append((hints["body"], "validation"))
+        if issubclass(answer, Out):
+            models.append((answer, "serialization"))
+    _, definitions = models_json_schema(
+        list(dict.fromkeys(models)), ref_template=SCHEMAS + "{model}"
+    )
+    schemas: dict[str, Any] = definitions["$defs"]
+    return schemas

@@ -1,0 +1,114 @@
+"""/openapi.json and /docs, and whether the API keeps what they promise."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import (
+    not_a_server_error,
+)
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+import api
+from api import openapi
+
+DOCUMENT = openapi.document(api.DESCRIBED)
+PROMISES = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+)
+described = schemathesis.openapi.from_dict(DOCUMENT)
+
+
+@described.parametrize()
+@settings(
+    max_examples=15,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_operation_answers_as_it_is_described(case, clients):
+    for client in clients:
+        headers = {"Authorization": f"Bearer {client.token}"}
+        answer = case.call(headers=headers, app=client.app)
+        case.validate_response(answer, checks=PROMISES)
+
+
+@pytest.fixture
+def clients(house, ann, bob, chat):
+    """Someone with things to be found under 1, and the service."""
+    ann.client.post("/devices", {"platform": "apns", "token": "of-ann"})
+    house.say(ann, chat, "hello")
+    return [ann.client, house.service]
+
+
+def test_document_is_served_and_knows_every_route(house):
+    served = house.nobody.get("/openapi.json")
+
+    assert served.json == json.loads(json.dumps(DOCUMENT))
+    known = {
+        (method.upper(), path)
+        for path, methods in DOCUMENT["paths"].items()
+        for method in methods
+    }
+    routes = {
+        (route.method, re.sub(r"<(\w+):id>", r"{\1}", route.path))
+        for route in api.DESCRIBED
+    }
+    assert known == routes
+
+
+def test_operations_have_names_of_their_own():
+    names = [
+        operation["operationId"]
+        for methods in DOCUMENT["paths"].values()
+        for operation in methods.values()
+    ]
+
+    assert len(names) == len(set(names))
+
+
+def test_every_reference_leads_somewhere():
+    names = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(DOCUMENT))
+
+    assert set(names) <= set(DOCUMENT["components"]["schemas"])
+
+
+class Addresses(HTMLParser):
+    """What a page loads or leads to."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+        self.ids: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            if name in ("href", "src", "action", "srcset"):
+                self.found.append((tag, value))
+            if name == "id":
+                self.ids.append(value)
+
+
+def test_docs_show_every_operation_and_load_nothing(house):
+    page = house.nobody.get("/docs")
+
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    addresses = Addresses(page.body.decode())
+    assert {tag for tag, _ in addresses.found} == {"a"}
+    for _, target in addresses.found:
+        assert target == "/openapi.json" or target.removeprefix("#") in addresses.ids
+    for methods in DOCUMENT["paths"].values():
+        for operation in methods.values():
+            assert operation["operationId"] in addresses.ids
