@@ -137,6 +137,20 @@ async def test_a_connection_that_was_cut_between_mails_is_replaced(
 
 
 @coroutine_test
+async def test_a_connection_that_the_server_has_tired_of_is_replaced(
+    opened: Open,
+) -> None:
+    async with smtp_server.run() as server, opened(server.url()) as channel:
+        await mail_channel.send(channel, mail_channel.targets("a@x.example"))
+        server.to_next_sender = "421 4.4.2 too many mails on one connection"
+
+        reports = await mail_channel.send(channel, mail_channel.targets("b@x.example"))
+
+    assert reports.kinds() == ["accepted"]
+    assert len(server.connections) == 2
+
+
+@coroutine_test
 async def test_a_server_that_does_not_answer_is_given_up(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -196,6 +196,33 @@ async def test_services_not_used_for_longest_are_closed(
 
 
 @coroutine_test
+async def test_a_service_in_use_is_not_closed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webpush_origins, "MAX_KEPT", 1)
+    async with (
+        push_service.run() as busy,
+        push_service.run() as other,
+        webpush_channel.opened(settings) as channel,
+    ):
+        browser = busy.subscribe()
+        busy.silent.add(browser.endpoint.removeprefix(busy.origin))
+        waiting = asyncio.create_task(
+            webpush_channel.send(channel, webpush_channel.targets(browser))
+        )
+        await aio.until(lambda: busy.held)
+        for _ in range(2):
+            await webpush_channel.send(
+                channel, webpush_channel.targets(other.subscribe())
+            )
+
+        busy.held[0].answer(201)
+
+        assert (await waiting).kinds() == ["accepted"]
+    assert len(busy.peer.visits) == 1
+
+
+@coroutine_test
 async def test_more_strangers_than_places_are_served_in_turn(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

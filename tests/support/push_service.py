@@ -107,8 +107,9 @@ class PushService:
     inbox: list[Delivered] = field(default_factory=list)
     # By path: answered whatever is asked.
     told: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
-    # Paths that get no answer at all.
+    # Paths that get no answer before the test gives one.
     silent: set[str] = field(default_factory=set)
+    held: list[Asked] = field(default_factory=list)
     # Every request's path, also of those refused.
     seen: list[str] = field(default_factory=list)
     _browsers: dict[str, Browser] = field(default_factory=dict)
@@ -135,6 +136,7 @@ class PushService:
     def react(self, asked: Asked) -> None:
         self.seen.append(asked.path)
         if asked.path in self.silent:
+            self.held.append(asked)
             return
         if asked.path in self.told:
             status, headers, body = self.told[asked.path]

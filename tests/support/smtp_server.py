@@ -49,6 +49,8 @@ class MailServer:
     inbox: list[Received] = field(default_factory=list)
     # Replies instead of the usual ones: to MAIL, to RCPT by address, to the data.
     to_sender: str | None = None
+    # The same, but once only.
+    to_next_sender: str | None = None
     to_recipient: dict[str, str] = field(default_factory=dict)
     to_data: str | None = None
     # Mails are taken while it is set, and wait otherwise.
@@ -68,8 +70,9 @@ class MailServer:
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, _: Any
     ) -> str:
-        if self.to_sender is not None:
-            return self.to_sender
+        reply, self.to_next_sender = self.to_next_sender or self.to_sender, None
+        if reply is not None:
+            return reply
         envelope.mail_from = address
         return "250 OK"
 
