@@ -211,15 +211,14 @@ async def test_a_service_in_use_is_not_closed(
             webpush_channel.send(channel, webpush_channel.targets(browser))
         )
         await aio.until(lambda: busy.held)
-        for _ in range(2):
-            await webpush_channel.send(
-                channel, webpush_channel.targets(other.subscribe())
-            )
+        for service in (other, busy):
+            targets = webpush_channel.targets(service.subscribe())
+            await webpush_channel.send(channel, targets)
 
         busy.held[0].answer(201)
 
         assert (await waiting).kinds() == ["accepted"]
-    assert len(busy.peer.visits) == 1
+        assert len(busy.peer.visits) == 1
 
 
 @coroutine_test
