@@ -9,7 +9,7 @@ from importlib import import_module
 import notifier.engine
 import notifier.process  # noqa: F401 - imported to be there
 
-for channel in ("apns", "fcm"):
+for channel in ("apns", "fcm", "webpush", "email"):
     with suppress(ImportError):
         import_module(f"notifier.channels.{channel}")
 
