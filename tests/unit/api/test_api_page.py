@@ -1,0 +1,22 @@
+"""docs/api.md."""
+
+import re
+from pathlib import Path
+
+import api
+
+PAGE = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+
+
+def shape(path: str) -> str:
+    return re.sub(r"<[^>]+>", "<id>", path)
+
+
+def test_page_names_exactly_the_routes_there_are():
+    written = {
+        (method, path.rstrip("`"))
+        for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/[^\s`]*)", PAGE)
+    }
+    routes = {(route.method, shape(route.path)) for route in api.ROUTES}
+
+    assert written == routes
