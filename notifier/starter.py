@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 # A process that does not answer by then is given up on; the watchdog goes on asking.
 START_S = 20.0
 LOOK_S = 0.01
+SETTLE_S = 0.05
 # One that lived that long did not fail at its start: its successor comes at once.
 HEALTHY_S = 10.0
 LONGEST_PAUSE_S = 30.0
@@ -115,6 +116,9 @@ class Starter:
     def _bring_up(self) -> None:
         """Start a process unless one takes the news after all."""
         deadline = time.monotonic() + START_S
+        if self._slots.has_listener():
+            # Its queue is full: perhaps it only waits for the CPU.
+            self._closing.wait(SETTLE_S)
         while self._slots.wake() is Answer.NOBODY:
             with self._slots.start_turn() as is_ours:
                 if is_ours:
