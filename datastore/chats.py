@@ -176,13 +176,14 @@ def add_members(session: Session, chat: Chat, user_ids: Sequence[int]) -> list[i
 
 
 def _seat_all(session: Session, chat: Chat, ids: Sequence[int], role: Role) -> None:
+    chat_id, seq = chat.id, chat.last_seq
     rows = [
         {
-            "chat_id": chat.id,
+            "chat_id": chat_id,
             "user_id": user_id,
             "role": role,
-            "joined_seq": chat.last_seq,
-            "read_seq": chat.last_seq,
+            "joined_seq": seq,
+            "read_seq": seq,
             "muted_until": None,
         }
         for user_id in ids
