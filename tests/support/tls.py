@@ -14,6 +14,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 _DAY = datetime.timedelta(days=1)
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ class Authority:
         names = [x509.DNSName("localhost"), x509.DNSName(name)]
         addresses = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         certificate = (
-            _builder(name, self.certificate.subject, key)
+            _builder(name, self.certificate.subject, key, self.key)
             .add_extension(x509.SubjectAlternativeName([*names, *addresses]), False)
             .sign(self.key, hashes.SHA256())
         )
@@ -66,8 +77,9 @@ def make_authority() -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a CA of the tests")])
     certificate = (
-        _builder("a CA of the tests", subject, key)
+        _builder("a CA of the tests", subject, key, key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_SIGNS_CERTIFICATES, critical=True)
         .sign(key, hashes.SHA256())
     )
     (directory / "ca.pem").write_bytes(_pem(certificate))
@@ -99,8 +111,13 @@ def client_context() -> ssl.SSLContext:
 
 
 def _builder(
-    name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    name: str,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey,
 ) -> x509.CertificateBuilder:
+    # From Python 3.13 a chain without key identifiers is refused.
+    issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -110,6 +127,10 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _DAY)
         .not_valid_after(now + 30 * _DAY)
+        .add_extension(issuer_id(issuer_key.public_key()), critical=False)
+        .add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False
+        )
     )
 
 
