@@ -75,7 +75,7 @@ class Slots:
 
     def __init__(self, run_dir: Path, count: int) -> None:
         self._directory = run_dir / "push"
-        self._count = count
+        self.count = count
         longest = os.fsencode(self._socket_path(count))
         if len(longest) > LONGEST_SOCKET_PATH:
             excess = len(longest) - LONGEST_SOCKET_PATH
@@ -105,18 +105,19 @@ class Slots:
             return Answer.TAKEN
         return answer
 
-    def has_listener(self) -> bool:
-        """Whether any process is up; nobody is woken."""
+    def count_listeners(self) -> int:
+        """How many processes are up; nobody is woken."""
+        count = 0
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
             for address in self._addresses:
                 with suppress(OSError):
                     probe.connect(address)
-                    return True
-        return False
+                    count += 1
+        return count
 
     def take(self) -> Slot | None:
         """Own a free slot; None when there is none."""
-        for number in range(self._count):
+        for number in range(self.count):
             if slot := self._lock(number):
                 return slot
         return None
@@ -127,7 +128,7 @@ class Slots:
         A process that finds a slot locked trusts its holder to look at the outbox,
         so whoever walks through here has to do that afterwards.
         """
-        for number in range(self._count):
+        for number in range(self.count):
             with suppress(FileNotFoundError):
                 if not self._lock_path(number).stat().st_size:
                     continue

@@ -23,6 +23,7 @@ HEALTHY_S = 10.0
 LONGEST_PAUSE_S = 30.0
 CLOSE_S = 2.0
 ASK = b"!"
+ANOTHER = b"+"
 
 
 class Starter:
@@ -47,6 +48,7 @@ class Starter:
         os.set_blocking(self._rope, False)
         self._children: dict[int, tuple[PushProcess, float]] = {}
         self._asked = False
+        self._wants_another = False
         self._crashes = 0
         self._not_before = 0.0
         self._closing = threading.Event()
@@ -57,6 +59,11 @@ class Starter:
         """Start a process if none takes the news now; many calls become one."""
         if not self._closing.is_set():
             self._pull(ASK)
+
+    def ask_for_another(self) -> None:
+        """Start a process in a free slot, whoever takes the news."""
+        if not self._closing.is_set():
+            self._pull(ANOTHER)
 
     def close(self) -> None:
         """Finish what has been asked, shortly; processes go on, they are not ours."""
@@ -80,12 +87,12 @@ class Starter:
             os.write(self._rope, what)
 
     def _run(self) -> None:
-        if not self._slots.has_listener():
+        if not self._slots.count_listeners():
             self._warm_up()
         while not self._closing.is_set():
             self._wait()
-            if self._asked and time.monotonic() >= self._not_before:
-                self._try_to_bring_up()
+            if time.monotonic() >= self._not_before:
+                self._serve()
 
     def _warm_up(self) -> None:
         try:
@@ -96,18 +103,25 @@ class Starter:
     def _wait(self) -> None:
         """Until somebody asks, a child ends, or the pause after a crash is over."""
         pause_s = None
-        if self._asked:
+        if self._asked or self._wants_another:
             pause_s = max(self._not_before - time.monotonic(), 0.0)
         for ready in connection.wait([self._bell, *self._children], pause_s):
             if ready == self._bell:
-                self._asked |= ASK in os.read(self._bell, 65536)
+                pulled = os.read(self._bell, 65536)
+                self._asked |= ASK in pulled
+                self._wants_another |= ANOTHER in pulled
             elif isinstance(ready, int):
                 self._see_end(ready)
 
-    def _try_to_bring_up(self) -> None:
-        self._asked = False
+    def _serve(self) -> None:
+        """Do what has been asked for."""
+        asked, self._asked = self._asked, False
+        wants_another, self._wants_another = self._wants_another, False
         try:
-            self._bring_up()
+            if wants_another:
+                self._start_another()
+            elif asked:
+                self._bring_up()
         except (OSError, EOFError) as problem:
             log.error("cannot start a PushProcess: %s", problem)
             self._asked = True
@@ -116,7 +130,7 @@ class Starter:
     def _bring_up(self) -> None:
         """Start a process unless one takes the news after all."""
         deadline = time.monotonic() + START_S
-        if self._slots.has_listener():
+        if self._slots.count_listeners():
             # Its queue is full: perhaps it only waits for the CPU.
             self._closing.wait(SETTLE_S)
         while self._slots.wake() is Answer.NOBODY:
@@ -128,6 +142,13 @@ class Starter:
                     return
             if self._closing.wait(LOOK_S) or time.monotonic() > deadline:
                 return
+
+    def _start_another(self) -> None:
+        if self._slots.count_listeners() == self._slots.count:
+            return
+        with self._slots.start_turn() as is_ours:
+            if is_ours:
+                self._start(time.monotonic() + START_S)
 
     def _start(self, deadline: float) -> None:
         process = self._make()

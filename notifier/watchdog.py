@@ -4,6 +4,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from math import inf
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,8 +25,9 @@ CLOSE_S = 1.0
 class Watchdog:
     """A daemon thread that asks the outbox now and then whether work is due.
 
-    `on_due` is called on that thread. `slots` are looked through for processes that
-    died; None where there are none.
+    `on_due` is called on that thread, or `on_late` when work is still due after a whole
+    round: whoever was woken has no room for it, or hangs. `slots` are looked through
+    for processes that died; None where there are none.
     """
 
     def __init__(
@@ -33,13 +35,16 @@ class Watchdog:
         settings: Settings,
         on_due: Callable[[], object],
         *,
+        on_late: Callable[[], object] | None = None,
         slots: Slots | None = None,
     ) -> None:
         self._database_url = settings.database_url
         self._every_s = settings.watchdog_s
         self._on_due = on_due
+        self._on_late = on_late or on_due
         self._slots = slots
         self._in_trouble = False
+        self._was_due = False
         self._closing = False
         self._nudged = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
@@ -73,23 +78,24 @@ class Watchdog:
             self._in_trouble = True
             return pause_s
         self._in_trouble = False
-        if left_s is None:
-            return pause_s
-        if left_s <= 0:
-            self._call()
-            return pause_s
-        return max(min(pause_s, left_s), SHORTEST_PAUSE_S)
+        if left_s > 0:
+            self._was_due = False
+            return max(min(pause_s, left_s), SHORTEST_PAUSE_S)
+        is_late = self._was_due and left_s < -self._every_s
+        self._was_due = True
+        self._call(self._on_late if is_late else self._on_due)
+        return pause_s
 
-    def _call(self) -> None:
+    def _call(self, wake: Callable[[], object]) -> None:
         try:
-            self._on_due()
+            wake()
         except Exception:
             # Whatever it was, there has to be a next round.
             log.exception("work is due, and nobody could be woken")
 
-    def _look(self, store: Datastore) -> float | None:
-        """Seconds until something is due, or None; first frees what the dead held."""
+    def _look(self, store: Datastore) -> float:
+        """Seconds until something is due; first frees what the dead held."""
         if self._slots is not None:
             lookout.free_abandoned_jobs(store, self._slots)
         due_at = lookout.next_due_at(store)
-        return None if due_at is None else (due_at - utc_now()).total_seconds()
+        return inf if due_at is None else (due_at - utc_now()).total_seconds()

@@ -42,7 +42,12 @@ class ProcessDispatcher(Resident):
             # The parent's, from before a fork.
             self._starter.forget()
         self._starter = Starter(self._slots, self._make, on_end=self._look)
-        self._watchdog = Watchdog(self._settings, self._wake, slots=self._slots)
+        self._watchdog = Watchdog(
+            self._settings,
+            self._wake,
+            on_late=self._wake_another,
+            slots=self._slots,
+        )
 
     def _end(self) -> None:
         if self._starter is not None:
@@ -54,6 +59,11 @@ class ProcessDispatcher(Resident):
             self._make().start()
         elif self._slots.wake() is Answer.NOBODY and self._starter is not None:
             self._starter.ask()
+
+    def _wake_another(self) -> None:
+        self._wake()
+        if self._settings.push_slots and self._starter is not None:
+            self._starter.ask_for_another()
 
     def _look(self) -> None:
         self._watchdog.nudge()

@@ -200,3 +200,20 @@ def test_no_zombie_stays_behind(
         pid = _pid_that_pushed(settings, job_id)
 
         until(lambda pid=pid: is_gone(pid))
+
+
+def test_work_does_not_wait_for_a_process_that_hangs(
+    store: Datastore, make_settings, make_dispatcher: MakeDispatcher
+) -> None:
+    settings = make_settings(push_slots=2, watchdog_s=0.2)
+    dispatcher = make_dispatcher(settings)
+    chat_id = make_chat(store, 1)
+    first_job = post(store, chat_id)
+    dispatcher.dispatch(first_job)
+    hanging = _pid_that_pushed(settings, first_job)
+    os.kill(hanging, signal.SIGSTOP)
+
+    job_id = post(store, chat_id)
+    dispatcher.dispatch(job_id)
+
+    assert _pid_that_pushed(settings, job_id) != hanging

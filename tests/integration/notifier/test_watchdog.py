@@ -81,6 +81,20 @@ def test_it_goes_on_asking_while_work_stays_due(
         until(lambda: len(woken.times) >= 3)
 
 
+def test_work_that_nobody_takes_for_a_whole_round_is_late(
+    store: Datastore, make_settings
+) -> None:
+    post(store, make_chat(store, 1), delay_s=-60)
+    woken, late = Woken(), Woken()
+
+    with _watching(make_settings(watchdog_s=0.05), woken, on_late=late):
+        assert late.event.wait(5)
+
+    # At the first look nobody has had the chance to take it.
+    assert len(woken.times) == 1
+    assert woken.times[0] < late.times[0]
+
+
 def test_a_nudge_makes_it_look_now(store: Datastore, make_settings) -> None:
     woken = Woken()
     with _watching(make_settings(watchdog_s=3600.0), woken) as watchdog:
