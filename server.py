@@ -78,7 +78,8 @@ def main(app: str = "server:create_app") -> None:
         # Its warning about many threads does not fit; we say ourselves what we do.
         log_level=LogLevels.error,
         respawn_failed_workers=True,
-        workers_kill_timeout=10,
+        # Long-polls are cut off then; everything else takes far less.
+        workers_kill_timeout=5,
     ).serve()
 
 
