@@ -16,7 +16,8 @@ class Bodies:
         # What the peer has added to the windows of streams that are still open.
         self._extra: dict[int, int] = {}
         self._waiting: deque[int] = deque()
-        self._rest: dict[int, bytes] = {}
+        # Views: an inbox of 200,000 pushes is cut without being copied.
+        self._rest: dict[int, memoryview] = {}
 
     def frames_of(self, stream: int, body: bytes) -> bytes:
         """DATA frames for as much of a whole body as may go now."""
@@ -30,7 +31,7 @@ class Bodies:
         ):
             self._window -= size
             return frames.frame(frames.DATA, frames.END_STREAM, stream, body)
-        self._rest[stream] = body
+        self._rest[stream] = memoryview(body)
         self._extra.setdefault(stream, 0)
         self._waiting.append(stream)
         return self.pump()
@@ -51,7 +52,7 @@ class Bodies:
             pieces.append(self._piece(stream, body, room))
         return b"".join(pieces)
 
-    def _piece(self, stream: int, body: bytes, room: int) -> bytes:
+    def _piece(self, stream: int, body: memoryview, room: int) -> bytes:
         piece, rest = body[:room], body[room:]
         self._window -= len(piece)
         if rest:

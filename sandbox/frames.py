@@ -41,7 +41,7 @@ def head(kind: int, flags: int, stream: int, length: int) -> bytes:
     return _pack(length >> 8, length & 0xFF, kind, flags, stream)
 
 
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+def frame(kind: int, flags: int, stream: int, payload: bytes | memoryview) -> bytes:
     """A whole frame."""
     return head(kind, flags, stream, len(payload)) + payload
 

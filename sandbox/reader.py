@@ -87,8 +87,8 @@ class Reader(asyncio.Protocol):
 
     def flush(self) -> None:
         """Send what has been gathered; accepted pushes are safe before that."""
+        self.site.inbox.settle()
         if self.out:
-            self.site.inbox.settle()
             self.outlet.write(b"".join(self.out))
             self.out.clear()
 

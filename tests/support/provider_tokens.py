@@ -81,10 +81,17 @@ class FcmSender:
             message = {"token": "phone-1", "notification": {"title": "Ann"}}
         return self.post(_json({"message": message, **whole}))
 
-    def post(self, body: bytes, path: str = SEND, token: str | None = None) -> Reply:
-        headers = [("content-type", "application/json")]
-        headers.append(("authorization", f"Bearer {token or self.token}"))
-        return self.client.request("POST", path, headers, body)
+    def begin(self, message: Any) -> int:
+        """Without waiting for the answer; its stream."""
+        body = _json({"message": message})
+        return self.client.send("POST", SEND, self._headers(), body)
+
+    def post(self, body: bytes, path: str = SEND) -> Reply:
+        return self.client.request("POST", path, self._headers(), body)
+
+    def _headers(self) -> list[tuple[str, str]]:
+        bearer = ("authorization", f"Bearer {self.token}")
+        return [("content-type", "application/json"), bearer]
 
     def refused(self, message: Any) -> dict[str, Any]:
         """Send and read the error."""
