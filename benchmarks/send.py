@@ -8,6 +8,7 @@ each turn begins when everything has been pushed. Then one client posts to growi
 conversations in turn, so that all sizes meet the same pushing in the background.
 """
 
+import random
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -52,17 +53,21 @@ def main() -> None:
 
 @contextmanager
 def _servers() -> Iterator[tuple[dict[str, Host], dict[str, list[Sender]]]]:
-    """All three on free ports with the same content; the sandbox takes their pushes."""
+    """All three with the same content, each with a sandbox that takes its pushes.
+
+    Sharing one would share its limits: a second host with a database of its own makes
+    a second provider token, which Apple's rules refuse.
+    """
     with ExitStack() as running:
         SCRATCH.mkdir(exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix="send-", dir=SCRATCH)).resolve()
         running.callback(shutil.rmtree, scratch)
-        sandbox = Sandbox(scratch / "sandbox")
-        running.callback(sandbox.stop)
         hosts, senders = {}, {}
         for number, (name, (command, settings)) in enumerate(SERVERS.items()):
             run_dir = scratch / str(number)
             run_dir.mkdir()
+            sandbox = Sandbox(run_dir / "sandbox")
+            running.callback(sandbox.stop)
             senders[name] = _fill(run_dir, [MEMBERS] * CONVERSATIONS)
             host = Host(run_dir, {**sandbox.environment, **settings}, *command)
             running.callback(host.stop)
@@ -142,8 +147,11 @@ def _grow(report: Report, host: Host, posts: int) -> None:
     senders = _fill(host.database.parent, list(SIZES))
     connection = Connection(host.port)
     took_s: dict[int, list[float]] = {size: [] for size in SIZES}
-    for _ in range(posts):
-        for size, sender in zip(SIZES, senders, strict=True):
+    pairs = list(zip(SIZES, senders, strict=True))
+    for turn in range(posts):
+        # Each size follows each other one, for what was sent before is felt.
+        random.Random(turn).shuffle(pairs)
+        for size, sender in pairs:
             took_s[size].append(connection.post(request_of(sender)))
     connection.close()
     smallest = median(took_s[SIZES[0]])
