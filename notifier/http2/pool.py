@@ -117,6 +117,9 @@ class Pool:
         )
 
     def _reached(self, connection: Connection) -> None:
+        # The task lives on for a turn of the loop. Should the connection end in that
+        # turn, the next look must not take it for one that is still to come.
+        self._dials -= {asyncio.current_task()}
         if connection.ended:
             self._not_reached(connection.reason)
             return
