@@ -1,17 +1,19 @@
 """The API over a real database in this process, with users to try it."""
 
-import shutil
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
+
+import pytest
 
 import api
 from api.limits import Limits, per_minute
 from api.news import News
-from datastore import Datastore, migrations
+from datastore import Datastore
+from tests.support import databases
 from tests.support.dispatcher import RecordingDispatcher
 from tests.support.wsgi import WsgiClient
 
+ON_EVERY_DATABASE = pytest.mark.parametrize("kind", databases.KINDS, indirect=True)
 SERVICE_KEY = "a-service-key-of-the-tests"
 
 
@@ -56,17 +58,3 @@ class House:
     def say(self, who: User, chat: int, text: str, **more: Any) -> Any:
         body = {"conversation": chat, "message": text, **more}
         return who.client.post("/groupchat/send", body)
-
-
-def template(directory: Path) -> Path:
-    """An empty, migrated database, to be copied: a migration takes 0.1 s."""
-    path = directory / "template.db"
-    store = Datastore(f"sqlite:///{path}")
-    migrations.upgrade(store)
-    store.close()
-    return path
-
-
-def build(directory: Path, template: Path, limits: Limits) -> House:
-    shutil.copy(template, directory / "api.db")
-    return House(Datastore(f"sqlite:///{directory}/api.db"), limits=limits)

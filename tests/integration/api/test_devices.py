@@ -2,6 +2,11 @@
 
 import threading
 
+from tests.support.house import ON_EVERY_DATABASE
+
+pytestmark = ON_EVERY_DATABASE
+
+
 TOKEN = {"platform": "apns", "token": "ab" * 32}
 
 

@@ -2,6 +2,10 @@
 
 import pytest
 
+from tests.support.house import ON_EVERY_DATABASE
+
+pytestmark = ON_EVERY_DATABASE
+
 
 @pytest.fixture
 def talk(house, ann, chat):

@@ -1,5 +1,9 @@
 """GET /jobs/<id>."""
 
+from tests.support.house import ON_EVERY_DATABASE
+
+pytestmark = ON_EVERY_DATABASE
+
 
 def test_new_job_is_queued_and_its_devices_are_not_counted_yet(house, ann, chat):
     url = house.say(ann, chat, "Noon?").json["job"]["url"]

@@ -6,6 +6,9 @@ import pytest
 from sqlalchemy import select
 
 from models.pushes import PushJob
+from tests.support.house import ON_EVERY_DATABASE
+
+pytestmark = ON_EVERY_DATABASE
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 import threading
 
 from datastore import jobs
-from tests.support.house import House, User
+from tests.support.house import ON_EVERY_DATABASE, House, User
+
+pytestmark = ON_EVERY_DATABASE
 
 
 def test_message_is_answered_with_itself_its_conversation_and_its_job(house, ann, chat):

@@ -6,6 +6,9 @@ from sqlalchemy import update
 
 from models.accounts import ApiToken
 from models.base import utc_now
+from tests.support.house import ON_EVERY_DATABASE
+
+pytestmark = ON_EVERY_DATABASE
 
 
 def new_token(house, user, **body):

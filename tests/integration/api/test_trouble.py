@@ -33,6 +33,15 @@ def test_database_that_cannot_be_opened_is_503(tmp_path):
     assert client.get("/readyz").status == 503
 
 
+def test_writers_queue_that_cannot_be_joined_is_503(house, ann, tmp_path):
+    (tmp_path / "test.db.lock").unlink()
+    (tmp_path / "test.db.lock").mkdir()
+    restarted = broken(f"sqlite:///{tmp_path}/test.db")
+
+    assert restarted.post("/users", {"name": "Bob"}).status == 503
+    assert ann.client.get("/devices").status == 200
+
+
 @pytest.mark.parametrize("failing", ["dispatch"])
 def test_defect_is_answered_with_its_number_and_logged_with_its_traceback(
     house, ann, chat, caplog, failing
