@@ -6,8 +6,6 @@ import shlex
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import click
@@ -79,16 +77,7 @@ def main(
     except (PortTaken, KeysUnreadable, JournalUnreadable, OSError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         sys.exit(1)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(site, provided, host, sockets))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """uvloop's where it is installed: it halves the price of a push."""
-    try:
-        return import_module("uvloop").new_event_loop  # type: ignore[no-any-return]
-    except ImportError:
-        return asyncio.new_event_loop
+    asyncio.run(_serve(site, provided, host, sockets))
 
 
 async def _serve(

@@ -37,7 +37,8 @@ class Inbox:
         if journal is not None:
             for push in journal.earlier():
                 self.last_seq = max(self.last_seq, push.seq)
-                self._count(push)
+                headers, body = self.share(push.headers), self.share(push.body)
+                self._count(push._replace(headers=headers, body=body))
 
     def next_seq(self) -> int:
         """The number of the push that is kept next."""

@@ -22,33 +22,29 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lines: list[str] = []
-        self._earlier = path.read_bytes() if path.exists() else b""
-        # A line cut short by a kill was never answered: it did not happen.
-        whole = self._earlier.rfind(b"\n") + 1
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.ftruncate(self._file, whole)
-        self._earlier = self._earlier[:whole]
 
     def earlier(self) -> Iterator[Push]:
         """What earlier runs have accepted; to be read once, at the start."""
-        for line in self._earlier.splitlines():
-            try:
-                *first, headers, body = json.loads(line)
-                seq, at, provider, environment, token, name, mark = first
-                yield Push(
-                    seq,
-                    at,
-                    provider,
-                    environment,
-                    token,
-                    name,
-                    mark,
-                    tuple(headers),
-                    body.encode(),
-                )
-            except (ValueError, TypeError, AttributeError) as error:
-                raise JournalUnreadable(f"{self._path}: {error}") from error
-        self._earlier = b""
+        whole = 0
+        with self._path.open("rb") as file:
+            for line in file:
+                # A line cut short by a kill was never answered: it did not happen.
+                if not line.endswith(b"\n"):
+                    break
+                whole += len(line)
+                yield self._read(line)
+        os.ftruncate(self._file, whole)
+
+    def _read(self, line: bytes) -> Push:
+        try:
+            seq, at, provider, environment, token, name, mark, headers, body = (
+                json.loads(line)
+            )
+            first = (int(seq), float(at), provider, environment, token, name, mark)
+            return Push(*first, tuple(headers), body.encode())
+        except (ValueError, TypeError, AttributeError) as error:
+            raise JournalUnreadable(f"{self._path} is no journal: {error}") from error
 
     def add(self, push: Push) -> None:
         body = push.body.decode("utf-8", "replace")

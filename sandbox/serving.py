@@ -52,8 +52,9 @@ def bind(host: str, port: int) -> socket.socket:
         listening = socket.create_server(
             (host, port), family=family, backlog=1024, reuse_port=False
         )
-    except (OSError, OverflowError) as error:
-        raise PortTaken(f"cannot listen on {host}:{port}: {error}") from error
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]
+        raise PortTaken(f"cannot listen on {host}:{port}: {reason}") from error
     listening.setblocking(False)
     return listening
 
