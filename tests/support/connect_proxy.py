@@ -16,11 +16,13 @@ class Proxy:
     # Sent instead of its own answer.
     answer: bytes | None = None
     port: int = 0
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        self.writers.append(writer)
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         method, target, _ = head.split("\r\n", 1)[0].split(" ")
         self.targets.append(target)
@@ -44,6 +46,7 @@ class Proxy:
     ) -> None:
         host, port = target.rsplit(":", 1)
         there, back = await asyncio.open_connection(host, int(port))
+        self.writers.append(back)
         writer.write(b"HTTP/1.1 200 Connection established\r\nVia: 1.1 test\r\n\r\n")
         for source, sink in ((reader, back), (there, writer)):
             self._start(_pump(source, sink))
@@ -76,3 +79,6 @@ async def serve(proxy: Proxy) -> AsyncIterator[Proxy]:
         for task in list(proxy.tasks):
             task.cancel()
         await asyncio.gather(*proxy.tasks, return_exceptions=True)
+        for writer in proxy.writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)

@@ -4,6 +4,8 @@ import asyncio
 import socket
 import ssl
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import uvloop
@@ -63,15 +65,28 @@ async def test_a_server_without_http2_is_refused(alpn):
 
 @coroutine_test
 async def test_a_server_without_tls_is_refused():
-    server = await asyncio.start_server(
-        lambda _, writer: writer.write(b"220 hello\r\n"), "127.0.0.1", 0
-    )
-    port = server.sockets[0].getsockname()[1]
-
-    fault = await _refusal(f"https://localhost:{port}", tls.client_context())
-    server.close()
+    async with _tcp_server(b"220 hello\r\n") as port:
+        fault = await _refusal(f"https://localhost:{port}", tls.client_context())
 
     assert "SSL" in fault.reason
+
+
+@asynccontextmanager
+async def _tcp_server(greeting: bytes) -> AsyncIterator[int]:
+    """The port of a server that says so much and is silent."""
+    # From Python 3.13 a connection nobody holds is closed.
+    held: list[asyncio.StreamWriter] = []
+
+    def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+        writer.write(greeting)
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    for writer in held:
+        writer.transport.abort()
+    await asyncio.sleep(0)
 
 
 @coroutine_test
@@ -151,15 +166,10 @@ async def test_after_a_failure_sends_fail_at_once_until_the_pause_is_over():
 
 @coroutine_test
 async def test_a_peer_that_accepts_and_is_silent_is_given_up():
-    # From Python 3.13 a connection nobody holds is closed.
-    held: list[asyncio.StreamWriter] = []
-    server = await asyncio.start_server(lambda _, w: held.append(w), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-
-    fault = await _refusal(
-        f"https://localhost:{port}", tls.client_context(), connect_timeout_s=0.2
-    )
-    server.close()
+    async with _tcp_server(b"") as port:
+        fault = await _refusal(
+            f"https://localhost:{port}", tls.client_context(), connect_timeout_s=0.2
+        )
 
     assert "no connection within 0.2 s" in fault.reason
 
