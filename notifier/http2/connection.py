@@ -58,7 +58,9 @@ class Connection(asyncio.Protocol):
         # No new streams: the peer or we are leaving.
         self.draining = False
         self.ended = False
-        # Announced and without loss, as opposed to a breakdown.
+        # The peer leaves because of something it did not like.
+        self.blamed = False
+        # Announced, without loss and without blame, as opposed to a breakdown.
         self.orderly = False
         # Why it ends, as well as we know.
         self.reason = ""
@@ -258,7 +260,7 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         if self.ended:
             return
-        self.orderly = self.draining and not self.streams
+        self.orderly = self.draining and not self.streams and not self.blamed
         self.ended = self.draining = True
         if not self.ready.done():
             self.ready.set_exception(ConnectionError(self.reason))

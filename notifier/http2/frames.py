@@ -118,14 +118,14 @@ def settings_in(payload: bytes) -> list[tuple[int, int]]:
     return [(key, value) for key, value in _SETTING.iter_unpack(payload)]
 
 
-def goaway_in(payload: bytes) -> tuple[int, str]:
-    """The last stream the peer looks at, and why it leaves, in words."""
+def goaway_in(payload: bytes) -> tuple[int, int, str]:
+    """The last stream the peer looks at, and why it leaves: the code and in words."""
     if len(payload) < _GOAWAY.size:
         raise PeerError(Code.FRAME_SIZE_ERROR, "GOAWAY too short")
     last, code = _GOAWAY.unpack_from(payload)
     debug = payload[_GOAWAY.size :][:1000].decode("utf-8", "replace")
     words = [name_of(code), _reason_in(debug)]
-    return last & LARGEST, ", ".join(word for word in words if word)
+    return last & LARGEST, code, ", ".join(word for word in words if word)
 
 
 def _reason_in(debug: str) -> str:

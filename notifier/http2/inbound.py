@@ -148,9 +148,10 @@ def _answer_demand(connection: "Connection", reply: bytes) -> None:
 def _goaway(
     connection: "Connection", flags: int, stream_id: int, payload: bytes
 ) -> None:
-    last, reason = frames.goaway_in(payload)
+    last, code, reason = frames.goaway_in(payload)
     log.info("%s is going away: %s", connection.authority, reason)
     reason = f"the peer is going away: {reason}"
+    connection.blamed = code != Code.NO_ERROR
     connection.drain(reason)
     for open_id in [i for i in connection.streams if i > last]:
         connection.give_back(open_id, reason)

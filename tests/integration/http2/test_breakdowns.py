@@ -166,6 +166,26 @@ async def test_a_peer_that_always_leaves_at_once_is_not_pestered():
     assert len(peer.visits) == 1
 
 
+@coroutine_test
+async def test_a_peer_that_wants_calm_gets_it():
+    def answer_and_leave(asked: Asked) -> None:
+        asked.answer(200)
+        calm = ErrorCodes.ENHANCE_YOUR_CALM
+        asked.visit.raw(GoAwayFrame(0, asked.stream_id, calm).serialize())
+
+    peer = Peer(
+        on_request=answer_and_leave, settings={SettingCodes.MAX_CONCURRENT_STREAMS: 1}
+    )
+    async with talking_to(peer, max_connections=1) as client:
+        sent = await h2_client.send(client, 10)
+
+    # Once may be chance; twice in a row is a wish.
+    assert len(peer.visits) == 2
+    assert len(sent.answers) == 2
+    assert "ENHANCE_YOUR_CALM" in sent.fault.reason
+    assert sent.fault.retry_after_s > 0
+
+
 @pytest.mark.parametrize("after", ["nothing", "headers", "half a frame"])
 @coroutine_test
 async def test_a_cut_connection_loses_what_was_open(after):

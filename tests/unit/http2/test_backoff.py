@@ -22,9 +22,9 @@ def test_the_pause_grows_with_every_failure_up_to_a_minute():
     backoff = Backoff()
     pauses = []
 
-    for _ in range(12):
-        backoff.failed("refused", now=0)
-        pauses.append(backoff.down(now=0).retry_after_s)
+    for minute in range(12):
+        backoff.failed("refused", now=60 * minute)
+        pauses.append(backoff.down(now=60 * minute).retry_after_s)
 
     for failures, pause in enumerate(pauses):
         longest = min(0.5 * 2**failures, 60)
@@ -77,10 +77,10 @@ def test_an_unused_connection_the_peer_put_away_is_none():
 
 def test_a_good_connection_makes_up_for_earlier_failures():
     backoff = Backoff()
-    for _ in range(5):
-        backoff.failed("refused", now=0)
+    for minute in range(5):
+        backoff.failed("refused", now=60 * minute)
 
-    backoff.ended(_ended(answers=1000), lived_s=3600, now=100)
-    backoff.failed("refused", now=100)
+    backoff.ended(_ended(answers=1000), lived_s=3600, now=4000)
+    backoff.failed("refused", now=4000)
 
-    assert backoff.down(now=100).retry_after_s <= 0.5
+    assert backoff.down(now=4000).retry_after_s <= 0.5

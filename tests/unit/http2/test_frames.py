@@ -52,7 +52,7 @@ def test_goaway_tells_code_and_reason():
 def test_the_reason_of_a_goaway_is_put_in_words(debug, words):
     payload = GoAwayFrame(0, last_stream_id=7, additional_data=debug).serialize()[9:]
 
-    assert frames.goaway_in(payload) == (7, words)
+    assert frames.goaway_in(payload) == (7, 0, words)
 
 
 @pytest.mark.parametrize("length", [1, 5, 7])
