@@ -12,9 +12,11 @@ class Http2(Reader):
 
     def dispatch(self, stream: int, opened: Stream) -> None:
         found = opened.fields
-        target = found.pop(":path")
-        method = found.pop(":method")
-        request = Request("2", method, target, found, b"".join(opened.body))
+        body = b"".join(opened.body)
+        if found.get("content-length", str(len(body))) != str(len(body)):
+            self.reset(stream, frames.PROTOCOL_ERROR)
+            return
+        request = Request("2", found[":method"], found[":path"], found, body)
         request.repeated = opened.repeated
         request.memory = self.memory
         reply = self.site.answer(request)
@@ -42,9 +44,9 @@ class Http2(Reader):
             self._play(stream, answer, answer.trick)
 
     def _send(self, stream: int, answer: Answer) -> None:
-        del self.streams[stream]
+        asked = self.streams.pop(stream).fields
         block = frames.head_block(answer.status, answer.headers)
-        if answer.body:
+        if answer.body and asked[":method"] != "HEAD":
             self.out.append(frames.frame(frames.HEADERS, 4, stream, block))
             self.out.append(self.bodies.frames_of(stream, answer.body))
         else:

@@ -26,13 +26,15 @@ CONNECTION_WINDOW = 2**20
 class Stream:
     """A request on its way in, or one that still has no answer."""
 
-    __slots__ = ("body", "dripping", "fields", "repeated", "size")
+    __slots__ = ("body", "complete", "dripping", "fields", "repeated", "size")
 
     def __init__(self, found: Fields, repeated: frozenset[str]) -> None:
         self.fields = found
         self.repeated = repeated
         self.body: list[bytes] = []
         self.size = 0
+        # All of it is here; whatever comes after that is too much.
+        self.complete = False
         # Its head is out, the body comes later.
         self.dripping = False
 
@@ -196,7 +198,13 @@ class Reader(asyncio.Protocol):
             return
         self.streams[stream] = opened = Stream(found, repeated)
         if flags & frames.END_STREAM:
-            self.dispatch(stream, opened)
+            self._complete(stream, opened)
+
+    def _complete(self, stream: int, opened: Stream) -> None:
+        if opened.complete:
+            raise Broken(frames.STREAM_CLOSED, f"stream {stream} has ended before")
+        opened.complete = True
+        self.dispatch(stream, opened)
 
     def _objection(self, found: Fields, repeated: frozenset[str]) -> int | None:
         """The error code for a request that is malformed, or one too many."""
@@ -211,7 +219,7 @@ class Reader(asyncio.Protocol):
     def _take_trailers(self, flags: int, stream: int) -> None:
         if not flags & frames.END_STREAM:
             raise Broken(frames.PROTOCOL_ERROR, "trailers that do not end the stream")
-        self.dispatch(stream, self.streams[stream])
+        self._complete(stream, self.streams[stream])
 
     def _take_data(self, flags: int, stream: int, payload: bytes) -> None:
         size = len(payload)
@@ -235,7 +243,7 @@ class Reader(asyncio.Protocol):
             return
         opened.body.append(frames.unpadded(flags, payload))
         if flags & frames.END_STREAM:
-            self.dispatch(stream, opened)
+            self._complete(stream, opened)
 
     def _take_credit(self, flags: int, stream: int, payload: bytes) -> None:
         if len(payload) != 4:

@@ -12,6 +12,7 @@ from jh2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    PingAckReceived,
     RemoteSettingsChanged,
     ResponseReceived,
     StreamEnded,
@@ -74,6 +75,7 @@ class ProviderClient:
         self.goaway: Goaway | None = None
         # Every MAX_CONCURRENT_STREAMS that was announced, in order.
         self.limits: list[int] = []
+        self.pongs: list[bytes] = []
 
     def __enter__(self) -> "ProviderClient":
         return self
@@ -192,6 +194,8 @@ class ProviderClient:
             # jh2 would end here, but earlier streams may still be answered.
             self.h2.state_machine.state = ConnectionState.CLIENT_OPEN
             self.goaway = Goaway(event.last_stream_id, int(event.error_code), debug)
+        elif isinstance(event, PingAckReceived):
+            self.pongs.append(event.ping_data)
         elif isinstance(event, ResponseReceived):
             reply = self.replies[event.stream_id]
             reply.headers = dict(event.headers)

@@ -9,7 +9,7 @@ from tests.support.provider_tokens import DEVICE, ApnsSender, apns_headers
 from tests.support.sandbox import Sandbox
 
 PROTOCOL_ERROR, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR = 1, 3, 6
-COMPRESSION_ERROR, ENHANCE_YOUR_CALM = 9, 11
+STREAM_CLOSED, COMPRESSION_ERROR, ENHANCE_YOUR_CALM = 5, 9, 11
 DATA, HEADERS, RST_STREAM, SETTINGS, PUSH_PROMISE = 0, 1, 3, 4, 5
 PING, WINDOW_UPDATE, CONTINUATION = 6, 8, 9
 
@@ -92,11 +92,33 @@ def test_body_beyond_the_window_ends_its_stream(apns: ApnsSender) -> None:
     assert apns.push().status == 200
 
 
+def test_stream_ends_only_once(apns: ApnsSender) -> None:
+    stream = apns.send("hang-1")
+
+    apns.client.raw(frame(DATA, 1, stream, b"{}"))
+    apns.client.wait_for_end()
+
+    assert apns.client.goaway is not None
+    assert apns.client.goaway.code == STREAM_CLOSED
+
+
+def test_length_must_be_that_of_the_body(apns: ApnsSender) -> None:
+    assert apns.push(content_length="7").reset == PROTOCOL_ERROR
+
+
+def test_answer_to_head_has_no_body(apns: ApnsSender) -> None:
+    reply = apns.client.request("HEAD", "/stats")
+
+    assert (reply.status, reply.body) == (200, b"")
+
+
 def test_ping_is_answered(apns: ApnsSender) -> None:
     apns.client.h2.ping(b"12345678")
     apns.client.flush()
 
-    assert apns.push().status == 200
+    while not apns.client.pongs:
+        apns.client.read()
+    assert apns.client.pongs == [b"12345678"]
 
 
 def test_padding_and_continuation_are_read(sandbox: Sandbox, apns: ApnsSender) -> None:
