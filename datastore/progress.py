@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from models.accounts import Device
@@ -69,24 +70,39 @@ def record(
     lease_until: datetime,
 ) -> set[int]:
     """Write the steps of all jobs that are still ours; returns those that are not."""
-    lost = set()
-    for step in steps:
-        if not _record_job(session, owner, step, now, lease_until):
-            lost.add(step.job_id)
-            continue
+    ours = _still_ours(session, owner, [step.job_id for step in steps])
+    # Alike ones together: each run of rows with the same columns is one statement.
+    kept = sorted((step for step in steps if step.job_id in ours), key=_ends_order)
+    if kept:
+        rows = [_job_row(step, owner, now, lease_until) for step in kept]
+        session.execute(update(PushJob), rows)
+    for step in kept:
         _record_failures(session, step)
-    _mark_devices(
-        session,
-        [mark for step in steps if step.job_id not in lost for mark in step.marks],
-        now,
+    _mark_devices(session, [mark for step in kept for mark in step.marks], now)
+    return {step.job_id for step in steps} - ours
+
+
+def _still_ours(session: Session, owner: str, job_ids: Sequence[int]) -> set[int]:
+    """Those of the jobs whose lease we have, held until the transaction ends."""
+    query = (
+        select(PushJob.id)
+        .where(PushJob.id.in_(job_ids), PushJob.lease_owner == owner)
+        .order_by(PushJob.id)
+        .with_for_update()
     )
-    return lost
+    return set(session.scalars(query))
 
 
-def _record_job(
-    session: Session, owner: str, step: Progress, now: datetime, lease_until: datetime
-) -> bool:
-    values = {
+def _ends_order(step: Progress) -> bool:
+    """Whether later messages of its chat need not wait for this job any more."""
+    return step.fanned_out or step.end is not None
+
+
+def _job_row(
+    step: Progress, owner: str, now: datetime, lease_until: datetime
+) -> dict[str, Any]:
+    row = {
+        "id": step.job_id,
         "cursor_user": step.cursor[0],
         "cursor_device": step.cursor[1],
         "fanned_out": step.fanned_out,
@@ -97,20 +113,15 @@ def _record_job(
         "state": step.end or PROCESSING,
         "due_at": lease_until,
         "lease_owner": owner,
+        "finished_at": None,
     }
-    if step.fanned_out or step.end:
-        values["ordering_key"] = None
+    if _ends_order(step):
+        row["ordering_key"] = None
     if step.release_until is not None:
-        values |= {"due_at": step.release_until, "lease_owner": None}
+        row |= {"due_at": step.release_until, "lease_owner": None}
     if step.end in (COMPLETED, FAILED):
-        values |= {"due_at": None, "lease_owner": None, "finished_at": now}
-    result = session.execute(
-        update(PushJob)
-        .where(PushJob.id == step.job_id, PushJob.lease_owner == owner)
-        .values(values)
-        .execution_options(synchronize_session=False)
-    )
-    return bool(result.rowcount)  # type: ignore[attr-defined]
+        row |= {"due_at": None, "lease_owner": None, "finished_at": now}
+    return row
 
 
 def _record_failures(session: Session, step: Progress) -> None:
