@@ -75,6 +75,8 @@ def put_off_in_uwsgi(method: Callable[[], None]) -> bool:
     uwsgi: Any = sys.modules.get("uwsgi")
     if uwsgi is None or uwsgi.worker_id():
         return False
-    if uwsgi.masterpid():
+    # Not in its spoolers, which go through the same list after their fork: it would
+    # grow under their feet.
+    if uwsgi.masterpid() == os.getpid():
         import_module("uwsgidecorators").postfork(method)
     return True
