@@ -25,7 +25,8 @@ def run(settings: Settings, job_id: int) -> None:
     while slot := slots.take():
         log.info("job %d: begun", job_id)
         try:
-            asyncio.run(_work(settings, slot, store))
+            with asyncio.Runner(loop_factory=engines.new_event_loop) as runner:
+                runner.run(_work(settings, slot, store))
         finally:
             slot.clear()
             slot.release()

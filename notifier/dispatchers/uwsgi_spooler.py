@@ -23,6 +23,9 @@ from uwsgidecorators import spoolraw  # noqa: E402
 
 log = logging.getLogger(__name__)
 
+# Where the spoolers do not get on, the watchdog adds no more to their heap.
+MOST_FILES = 100
+
 
 class UwsgiSpoolerDispatcher(Resident):
     """A file in the spool survives uWSGI's restart, as the outbox does anyway."""
@@ -47,7 +50,8 @@ class UwsgiSpoolerDispatcher(Resident):
         self._watchdog.close()
 
     def _look(self) -> None:
-        self.dispatch(ANY_JOB)
+        if len(uwsgi.spooler_jobs()) < MOST_FILES:
+            self.dispatch(ANY_JOB)
 
 
 @spoolraw  # type: ignore[untyped-decorator]

@@ -82,7 +82,7 @@ class WarmEngine:
             if self._ended.is_set() and time.monotonic() >= self._not_before:
                 self._ended.clear()
                 self._not_before = time.monotonic() + RESTART_S
-                self._loop = asyncio.new_event_loop()
+                self._loop = engines.new_event_loop()
                 self._news = asyncio.Event()
                 self._start_thread(self._run)
 

@@ -1,0 +1,178 @@
+"""A dispatcher under its real host, with its real workers, ready to be hurt."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from datastore import Datastore, jobs, migrations
+from datastore.jobs import JobStatus
+from models.pushes import PushJob
+from tests.support import push_processes
+from tests.support.redis import RedisServer
+from tests.support.sandbox import Sandbox
+from tests.support.scene import FAST, Scene, Talk
+from tests.support.server import ROOT, Server, free_port
+from tests.support.wait import until
+
+BIN = Path(sys.executable).parent
+UWSGI = (
+    f"{BIN}/uwsgi --http-socket 127.0.0.1:{{port}} --master --need-app --die-on-term "
+    "--enable-threads --threads 4 --module server:create_app()"
+)
+SPOOLER = "--spooler spool --spooler-processes 2 --spooler-frequency 1"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What it takes to run one dispatcher."""
+
+    # `python -m notifier …`, once for each entry.
+    workers: tuple[str, ...] = ()
+    # Instead of `python server.py`.
+    host: str | None = None
+    # It has something that can be down while web workers are up.
+    broker: bool = False
+    # Its engine is in the web worker.
+    in_host: bool = False
+
+
+KINDS = {
+    "inline": Kind(in_host=True),
+    "thread": Kind(in_host=True),
+    "process": Kind(),
+    "pool": Kind(),
+    "manager": Kind(workers=("manager run",), broker=True),
+    "polling": Kind(workers=("polling", "polling")),
+    "script": Kind(broker=True),
+    "uwsgi_thread": Kind(host=UWSGI),
+    "uwsgi_spooler": Kind(host=f"{UWSGI} {SPOOLER}"),
+    "rq": Kind(workers=("rq", "rq"), broker=True),
+    "celery": Kind(workers=("celery",), broker=True),
+}
+
+
+class Stage(Scene):
+    """A scene whose workers and broker can be ended."""
+
+    def __init__(
+        self, name: str, server: Server, sandbox: Sandbox, redis: RedisServer
+    ) -> None:
+        super().__init__(server.run_dir, server, sandbox)
+        self.name = name
+        self.kind = KINDS[name]
+        self._redis = redis
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self.start_workers()
+
+    def start_workers(self) -> None:
+        for command in self.kind.workers:
+            with (self.run_dir / "worker.log").open("ab") as output:
+                worker = subprocess.Popen(
+                    [sys.executable, "-m", "notifier", *command.split()],
+                    cwd=ROOT,
+                    env=self.server.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            self._workers.append(worker)
+
+    def last_job(self, talk: Talk) -> JobStatus | None:
+        """The newest job of a conversation, without asking a host that is busy."""
+        with self.store.read() as session:
+            newest = select(func.max(PushJob.id)).where(
+                PushJob.chat_id == talk.chat, PushJob.parent_id.is_(None)
+            )
+            job_id = session.scalar(newest)
+            return None if job_id is None else jobs.status(session, job_id)
+
+    def engines(self) -> list[int]:
+        """The processes in which pushes leave the house, as they signed for it."""
+        if self.kind.in_host:
+            return self.server.workers()
+        where = "" if self.name == "process" else "workers"
+        found = push_processes.owners(self.run_dir / where)
+        return [pid for pid in found if push_processes.is_alive(pid)]
+
+    def kill_engines(self) -> None:
+        """What no process survives, however well it is written."""
+        for pid in self.engines():
+            os.kill(pid, signal.SIGKILL)
+        until(self._answers, what="for the host to replace its worker")
+
+    @contextmanager
+    def broker_away(self) -> Iterator[None]:
+        """Redis, or the manager, is down in this block."""
+        if self.name == "manager":
+            self.end_workers()
+        else:
+            self._redis.stop()
+        try:
+            yield
+        finally:
+            if self.name == "manager":
+                self.start_workers()
+            else:
+                self._redis.start()
+
+    def _answers(self) -> bool:
+        with suppress(OSError, HTTPException):
+            return self.server.client.get("/readyz").status == 200
+        return False
+
+    def end_workers(self) -> None:
+        for worker in self._workers:
+            worker.send_signal(signal.SIGTERM)
+        for worker in self._workers:
+            worker.wait(20)
+        self._workers.clear()
+
+    def close(self) -> None:
+        self.end_workers()
+        for pid in self.engines():
+            if not self.kind.in_host and not self.kind.host:
+                os.kill(pid, signal.SIGTERM)
+                until(lambda pid=pid: not push_processes.is_alive(pid))
+        self.store.close()
+
+
+@contextmanager
+def running(
+    name: str, run_dir: Path, sandbox: Sandbox, redis: RedisServer
+) -> Iterator[Stage]:
+    environment = {
+        **sandbox.environment,
+        **FAST,
+        "BOTTLEPOST_DISPATCHER": name,
+        "BOTTLEPOST_DATABASE_URL": f"sqlite:///{run_dir}/test.db",
+        "BOTTLEPOST_REDIS_URL": redis.url,
+        "BOTTLEPOST_BROKER_URL": redis.url,
+        "BOTTLEPOST_MANAGER_ADDRESS": f"127.0.0.1:{free_port()}",
+        "BOTTLEPOST_MANAGER_AUTHKEY": "the tests' own authkey",
+    }
+    store = Datastore(environment["BOTTLEPOST_DATABASE_URL"])
+    migrations.upgrade(store)
+    store.close()
+    with Server(run_dir, environment, _command(name, run_dir)) as server:
+        stage = Stage(name, server, sandbox, redis)
+        try:
+            yield stage
+        finally:
+            stage.close()
+
+
+def _command(name: str, run_dir: Path) -> Sequence[str]:
+    host = KINDS[name].host
+    if host is None:
+        return (sys.executable, "server.py")
+    (run_dir / "spool").mkdir()
+    return host.replace(" spool ", f" {run_dir}/spool ").split()
