@@ -6,11 +6,13 @@
 import errno
 import socket
 import sys
+from typing import NoReturn
 
 import bottle
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from sqlalchemy.exc import ArgumentError
 
 import api
 import config
@@ -18,6 +20,7 @@ from api.limits import per_minute
 from api.news import News
 from config import Settings, SettingsError
 from datastore import Datastore, migrations
+from datastore.outage import OUTAGES
 from notifier import dispatchers
 
 # Most of them only wait, for slow clients or for news; the API itself lets few work
@@ -36,7 +39,7 @@ def create_app(
     settings = settings or config.from_env()
     dispatcher = dispatchers.open(settings)
     app = api.build(
-        store=Datastore(settings.database_url),
+        store=_open_store(settings),
         dispatcher=dispatcher,
         service_key=settings.service_key,
         limits=per_minute(
@@ -53,16 +56,36 @@ def create_own_app() -> bottle.Bottle:
     return create_app(most_waiting=THREADS - THREADS // 4)
 
 
-def main(app: str = "server:create_app") -> None:
+def _open_store(settings: Settings) -> Datastore:
+    try:
+        store = Datastore(settings.database_url)
+    except (ArgumentError, ModuleNotFoundError) as problem:
+        raise SettingsError(
+            "BOTTLEPOST_DATABASE_URL", f"cannot be used: {problem}"
+        ) from problem
+    if store.is_sqlite and store.url.database in (None, "", ":memory:"):
+        raise SettingsError(
+            "BOTTLEPOST_DATABASE_URL", "must name a file: other processes read it too"
+        )
+    return store
+
+
+def main(app: str = "server:create_own_app") -> None:
     """Serve a factory of ours, on a database of the newest schema."""
     try:
         settings = config.from_env()
         # A wrong choice is told here and not by every worker.
         dispatchers.open(settings).close()
+        store = _open_store(settings)
     except SettingsError as problem:
         _exit(2, str(problem))
     _check_port(settings)
-    migrations.upgrade(Datastore(settings.database_url))
+    try:
+        migrations.upgrade(store)
+    except OUTAGES as problem:
+        reason = str(problem).strip().partition("\n")[0]
+        _exit(1, f"the database cannot be brought up to date: {reason}")
+    store.close()
     print(f"Bottlepost listens on http://{settings.host}:{settings.port}", flush=True)
     Granian(
         app,
@@ -96,7 +119,7 @@ def _check_port(settings: Settings) -> None:
             _exit(1, f"port {settings.port} on {settings.host}: {reason}")
 
 
-def _exit(status: int, message: str) -> None:
+def _exit(status: int, message: str) -> NoReturn:
     print(f"bottlepost: {message}", file=sys.stderr)
     raise SystemExit(status)
 

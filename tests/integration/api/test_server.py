@@ -75,13 +75,27 @@ def test_taken_port_is_one_clear_line(server, tmp_path):
     ]
 
 
-def test_wrong_setting_is_one_clear_line(tmp_path):
-    with Server(tmp_path, {"BOTTLEPOST_WORKERS": "many"}, wait=False) as wrong:
-        status = wrong.process.wait(20)
+@pytest.mark.parametrize(
+    ("variable", "value", "status"),
+    [
+        ("WORKERS", "many", 2),
+        ("DISPATCHER", "pigeon", 2),
+        ("DATABASE_URL", "nonsense", 2),
+        ("DATABASE_URL", "pigeon://x/y", 2),
+        ("DATABASE_URL", "sqlite://", 2),
+        ("DATABASE_URL", "sqlite:////nowhere/at/all/x.db", 1),
+        ("DATABASE_URL", "postgresql+psycopg://127.0.0.1:1/x?connect_timeout=2", 1),
+        ("HOST", "192.0.2.1", 1),
+    ],
+)
+def test_wrong_setting_is_one_clear_line(tmp_path, variable, value, status):
+    with Server(tmp_path, {f"BOTTLEPOST_{variable}": value}, wait=False) as wrong:
+        ended = wrong.process.wait(20)
 
-    assert status == 2
+    assert ended == status, wrong.log()
     (line,) = wrong.log().splitlines()
-    assert "BOTTLEPOST_WORKERS" in line
+    assert line.startswith("bottlepost: ")
+    assert status == 1 or f"BOTTLEPOST_{variable}" in line
 
 
 def test_server_ends_when_it_is_asked_to(tmp_path):
