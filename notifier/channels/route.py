@@ -94,7 +94,7 @@ class Route:
     async def push(self, wave: Wave, *, quietly: bool = False) -> None:
         """Report an outcome for every target of the wave.
 
-        Raises ChannelDown when the provider cannot be reached; some may have been
+        Raises ChannelDown when the provider cannot be reached; a probe may have been
         reported by then. `quietly` keeps trouble with credentials from the operator.
         """
         try:
@@ -138,9 +138,12 @@ class Route:
             self.breaker.refused(str(refused))
             raise
         except ChannelDown as down:
-            # One request without an answer is no outage if the others have theirs.
-            if not any(wave.ended[index] for index in indexes):
-                self.breaker.down(down.reason, down.retry_after_s)
+            if any(wave.ended[index] for index in indexes):
+                # No outage: the others have their answers. These had their try.
+                later = Outcome(Kind.LATER, down.reason, down.retry_after_s)
+                wave.end_rest(later)
+                return
+            self.breaker.down(down.reason, down.retry_after_s)
             raise
 
     async def _exchange(

@@ -218,11 +218,12 @@ def test_an_outage_is_raised_and_opens_the_breaker() -> None:
 
 
 def test_one_device_without_an_answer_is_no_outage() -> None:
-    world = World(by_body({b"1": ChannelDown("deadline")}))
+    world = World(by_body({b"1": ChannelDown("deadline", retry_after_s=5)}))
 
-    with pytest.raises(ChannelDown):
-        world.push(2)
+    reports = world.push(2)
 
+    assert reports.kinds() == ["accepted", "later"]
+    assert reports.by_device[1] == Outcome(Kind.LATER, "deadline", 5)
     assert not world.route.breaker.is_open
 
 
