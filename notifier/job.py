@@ -195,7 +195,8 @@ class JobRun:
         try:
             await channel.send(rendered, targets, partial(self._report, batch))
         except ChannelDown as down:
-            return Outcome(Kind.LATER, down.reason, down.retry_after_s)
+            # The channel's breaker knows how long it is worth waiting.
+            return Outcome(Kind.LATER, down.reason, down.retry_after_s, tried=False)
         except Exception:
             log.exception("job %d: channel %s failed", self.claim.job_id, platform)
         return Outcome(Kind.LATER, "the channel gave no answer")

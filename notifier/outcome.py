@@ -39,6 +39,8 @@ class Outcome(NamedTuple):
     retry_after_s: float | None = None
     # With GONE: dead at least since then; a token registered later lives on.
     gone_since: datetime | None = None
+    # With LATER: whether the provider has seen it; if not, it is no failed try.
+    tried: bool = True
     # With ACCEPTED: the environment that took it, where it was not the device's own.
     environment: str | None = None
 
@@ -59,10 +61,13 @@ def retry_delay_s(attempts: int, retry_after_s: float | None = None) -> float:
     """Seconds until the next try after so many: full jitter over the ladder's rung.
 
     A provider's Retry-After is the floor, and the jitter comes on top of it, so that
-    the devices it turned away do not all come back in the same second.
+    the devices it turned away do not all come back in the same second. After no try
+    at all, when the provider could not be reached, the jitter is as wide as the floor.
     """
-    rung = RETRY_LADDER_S[min(attempts, len(RETRY_LADDER_S)) - 1]
     floor = 0.0
     if retry_after_s is not None:
         floor = min(max(retry_after_s, RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S)
+    if attempts == 0:
+        return floor + random.uniform(0.0, max(floor, RETRY_LADDER_S[0]))
+    rung = RETRY_LADDER_S[min(attempts, len(RETRY_LADDER_S)) - 1]
     return floor + random.uniform(0.0, rung)

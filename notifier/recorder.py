@@ -113,12 +113,22 @@ class Recorder:
         """Renew the leases of jobs whose devices take their time, forever."""
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 3)
-            ids = list(self._tallies)
-            if ids:
-                kept = await self._database.write(
-                    outbox.renew, self._owner, ids, utc_now() + self._lease
-                )
-                self._on_lost(set(ids) - kept)
+            watched = dict(self._tallies)
+            if not watched:
+                continue
+            kept = await self._database.write(
+                outbox.renew, self._owner, list(watched), utc_now() + self._lease
+            )
+            # A job that was given back meanwhile is not lost, even if it is here again.
+            self._on_lost(
+                {
+                    job_id
+                    for job_id, tally in watched.items()
+                    if job_id not in kept
+                    and not tally.is_let_go
+                    and self._tallies.get(job_id) is tally
+                }
+            )
 
     def _arm(self, delay_s: float) -> None:
         loop = asyncio.get_running_loop()

@@ -94,6 +94,11 @@ class Tally:
         self.waiting = 0
         self._changed = True
 
+    @property
+    def is_let_go(self) -> bool:
+        """Whether the job has ended or is given back: its lease is not ours to keep."""
+        return self.end is not None or self._release_until is not None
+
     def release(self, until: datetime) -> None:
         """Give the job back with the next step, to be claimed at that time."""
         self._release_until = until
@@ -149,7 +154,7 @@ class Tally:
         self, batch: Batch, target: Target, outcome: Outcome, now: datetime
     ) -> None:
         outcome = _sober(target, outcome)
-        attempts = target.attempts + 1
+        attempts = target.attempts + outcome.tried
         next_at = self._next_attempt_at(outcome, attempts, now)
         failure = Failure(
             device_id=target.device_id,
@@ -176,7 +181,8 @@ class Tally:
         self, outcome: Outcome, attempts: int, now: datetime
     ) -> datetime | None:
         if outcome.kind is Kind.LATER:
-            delay_s = retry_delay_s(attempts, outcome.retry_after_s)
+            tries = attempts if outcome.tried else 0
+            delay_s = retry_delay_s(tries, outcome.retry_after_s)
         elif outcome.kind is Kind.CREDENTIALS:
             delay_s = outcome.retry_after_s or CREDENTIALS_RETRY_S
         else:

@@ -21,6 +21,9 @@ class Backoff:
 
     def failed(self, reason: str, now: float) -> None:
         """Nobody was reached, or nothing came of it."""
+        if now < self._retry_at:
+            # Several dials at once that fail at once are one failure.
+            return
         self._failures += 1
         self._why = reason
         pause = min(_FIRST_S * 2 ** min(self._failures - 1, 10), _MOST_S)

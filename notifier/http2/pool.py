@@ -135,8 +135,12 @@ class Pool:
         reason = f"{self._route.authority}: {reason}"
         log.warning("cannot reach %s", reason)
         self._backoff.failed(reason, time.monotonic())
-        others = self._dials - {asyncio.current_task()}
-        if not self.connections and not others:
+        # At once, not when the task's callback runs: of two dials that fail in the
+        # same turn of the loop, the second must see that it is the last.
+        current = asyncio.current_task()
+        if current is not None:
+            self._dials.discard(current)
+        if not self.connections and not self._dials:
             self._lose_queue()
 
     def _lose_queue(self) -> None:

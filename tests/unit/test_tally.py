@@ -159,6 +159,20 @@ def test_each_failed_try_climbs_the_ladder() -> None:
     assert tally.waiting == 1
 
 
+def test_a_provider_out_of_reach_is_no_failed_try() -> None:
+    tally = Tally(make_claim(fanned_out=True, ttl_s=86_400), waiting=1)
+    away = Outcome(Kind.LATER, "no route", retry_after_s=4, tried=False)
+    answer(tally.open_batch(make_targets(1, attempts=6), again=True), away)
+
+    step = tally.take(NOW)
+
+    assert step is not None
+    [failure] = step.changed_failures
+    assert failure.attempts == 6
+    assert failure.next_attempt_at is not None
+    assert failure.next_attempt_at <= NOW + timedelta(seconds=8)
+
+
 def test_retry_after_is_the_floor_of_the_pause() -> None:
     tally = Tally(make_claim(), waiting=0)
     answer(tally.open_batch(make_targets(1)), Outcome(Kind.LATER, "429", 120.0))

@@ -23,12 +23,21 @@ def test_the_pause_grows_with_every_failure_up_to_a_minute():
     pauses = []
 
     for minute in range(12):
-        backoff.failed("refused", now=60 * minute)
-        pauses.append(backoff.down(now=60 * minute).retry_after_s)
+        backoff.failed("refused", now=100 * minute)
+        pauses.append(backoff.down(now=100 * minute).retry_after_s)
 
     for failures, pause in enumerate(pauses):
         longest = min(0.5 * 2**failures, 60)
         assert longest / 2 <= pause <= longest
+
+
+def test_dials_that_fail_together_are_one_failure():
+    backoff = Backoff()
+
+    for _ in range(8):
+        backoff.failed("refused", now=100)
+
+    assert backoff.down(now=100).retry_after_s <= 0.5
 
 
 def test_after_the_pause_it_may_be_tried_again():
@@ -78,7 +87,7 @@ def test_an_unused_connection_the_peer_put_away_is_none():
 def test_a_good_connection_makes_up_for_earlier_failures():
     backoff = Backoff()
     for minute in range(5):
-        backoff.failed("refused", now=60 * minute)
+        backoff.failed("refused", now=100 * minute)
 
     backoff.ended(_ended(answers=1000), lived_s=3600, now=4000)
     backoff.failed("refused", now=4000)
