@@ -1,11 +1,12 @@
-"""Pushes per second: our transport beside h2load, aioapns and httpx.
+"""Pushes per second: our transport beside h2load, node-apn, aioapns and httpx.
 
     python -m benchmarks.push [--quick] [--json]
 
 All push the same payload over one TLS connection to a sink that answers 200. They
 take turns and the medians count. The libraries live in .venv-aioapns, which is made
-when it is missing; h2load takes part where it is installed. Then our transport pushes
-to a peer 80 ms away, where streams and connections are the limit.
+when it is missing; h2load and node-apn take part where h2load and npm are installed.
+Then our transport pushes to a peer 80 ms away, where streams and connections are the
+limit.
 
 At full speed the sink is as busy as the clients, so `cpu_us`, what one push costs its
 client, says more about a client than pushes per second do.
@@ -42,6 +43,8 @@ def main() -> None:
     report = Report("Pushes over one TLS connection, client and sink on one machine")
     rounds, pushes = (3, 100_000) if chosen.quick else (9, 400_000)
     clients = {**OURS, **THEIRS}
+    if shutil.which("npm"):
+        clients["node-apn"] = lambda sinks, n: pushing.node_apn(sinks.plain, n // 10)
     if shutil.which("h2load"):
         clients["h2load"] = lambda sinks, n: pushing.h2load(sinks.plain, n)
     with pushing.sinks() as sinks:

@@ -46,6 +46,8 @@ NARROW = 100
 
 _HERE = Path(__file__).parent
 _LIBRARIES = _HERE.parent / ".venv-aioapns"
+_NODE_LIBRARIES = _HERE.parent / ".venv-node-apn"
+_NODE_APN = "@parse/node-apn@>=6"
 _TOO_LONG_S = 300
 
 
@@ -107,11 +109,25 @@ def ours(url: str, pushes: int, *arguments: str) -> Figures:
 
 def foreign(script: str, url: str, pushes: int) -> Figures:
     """A script of benchmarks/foreign with the libraries it is about."""
-    command = [str(_python_of_libraries()), str(_HERE / "foreign" / script)]
-    command += [url.rsplit(":", 1)[1], str(tls.authority().ca_file)]
-    command += [str(tls.server_identity().key), str(pushes)]
+    return _foreign([str(_python_of_libraries())], script, url, pushes)
+
+
+def node_apn(url: str, pushes: int) -> Figures:
+    """The same with node's best-known client; needs node and npm."""
+    library = _NODE_LIBRARIES / "node_modules"
+    if not library.exists():
+        _NODE_LIBRARIES.mkdir(exist_ok=True)
+        install = ["npm", "install", "--silent", "--prefix", str(_NODE_LIBRARIES)]
+        subprocess.run([*install, _NODE_APN], check=True, stdout=subprocess.DEVNULL)
+    command = ["env", f"NODE_PATH={library}", "node"]
+    return _foreign(command, "node_apn_push.cjs", url, pushes)
+
+
+def _foreign(command: list[str], script: str, url: str, pushes: int) -> Figures:
+    command = [*command, str(_HERE / "foreign" / script), url.rsplit(":", 1)[1]]
+    command += [str(tls.authority().ca_file), str(tls.server_identity().key)]
     given = {"headers": HEADERS, "body": BODY.decode(), "tokens": TOKENS}
-    return _measured(command, json.dumps(given))
+    return _measured([*command, str(pushes)], json.dumps(given))
 
 
 def _measured(command: list[str], given: str = "") -> Figures:
