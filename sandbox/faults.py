@@ -78,7 +78,7 @@ _PLAIN = re.compile(
     r"(?P<once>once-)?(?:(?P<name>"
     + "|".join(sorted(NAMES, key=len, reverse=True))
     + r")|flaky-(?P<count>\d{1,6})"
-    + r"|answer-(?P<status>[2-5]\d\d)(?:-(?P<reason>[A-Za-z_]+))?)(?:-.*)?",
+    + r"|answer-(?P<status>[3-5]\d\d)(?:-(?P<reason>[A-Za-z_]+))?)(?:-.*)?",
     re.DOTALL,
 )
 

@@ -1,10 +1,10 @@
 """HTTP/1.1 for curl, browsers and token endpoints; pushes to Apple need HTTP/2."""
 
 import asyncio
-from http import HTTPStatus
+from http.client import responses
 from typing import TYPE_CHECKING, Any, cast
 
-from sandbox.exchange import Answer, Fields, Request
+from sandbox.exchange import Answer, Fields, Request, Trick
 from sandbox.outlet import Outlet
 
 if TYPE_CHECKING:
@@ -106,28 +106,29 @@ class Http1(asyncio.Protocol):
         return request
 
     def _finish(self, answer: Answer, *, head_only: bool = False) -> None:
-        self._busy = False
-        trick = answer.trick
-        if trick is not None and trick.kind in ("delay", "drip", "farewell"):
-            self._busy = True
-            delay_s = 0.0 if trick.kind == "farewell" else trick.delay_s
-            loop = asyncio.get_running_loop()
-            loop.call_later(delay_s, lambda: self._resume(trick.then()))
-            return
-        if trick is not None and trick.kind == "hang":
-            self._busy = True
-            return
-        if trick is not None:
-            if trick.kind == "lose":
-                trick.then()
-            self.site.inbox.settle()
-            self.transport.abort()
-            return
-        self._write(answer, head_only=head_only)
+        if answer.trick is None:
+            self._busy = False
+            self._write(answer, head_only=head_only)
+        elif answer.trick.kind in ("delay", "drip", "farewell"):
+            self._last |= answer.trick.kind == "farewell"
+            self._later(answer.trick)
+        elif answer.trick.kind != "hang":
+            self._cut(answer.trick)
+
+    def _later(self, trick: Trick) -> None:
+        delay_s = 0.0 if trick.kind == "farewell" else trick.delay_s
+        loop = asyncio.get_running_loop()
+        loop.call_later(delay_s, lambda: self._resume(trick.then()))
+
+    def _cut(self, trick: Trick) -> None:
+        """There are no streams: whatever would end one ends the connection."""
+        if trick.kind == "lose":
+            trick.then()
+        self.site.inbox.settle()
+        self.transport.abort()
 
     def _write(self, answer: Answer, *, head_only: bool) -> None:
-        phrase = HTTPStatus(answer.status).phrase if answer.status < 600 else ""
-        lines = [f"HTTP/1.1 {answer.status} {phrase}"]
+        lines = [f"HTTP/1.1 {answer.status} {responses.get(answer.status, '')}"]
         lines += [f"{name}: {value}" for name, value in answer.headers]
         if answer.status != 204:
             lines.append(f"content-length: {len(answer.body)}")

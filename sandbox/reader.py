@@ -126,6 +126,7 @@ class Reader(asyncio.Protocol):
             self.site.counters.count("protocol_errors")
             self.say_goodbye(self.highest, broken.code, str(broken))
             self.streams.clear()
+            self.bodies = Bodies()
         self.flush()
         if self.leaving:
             self.close_when_done()
