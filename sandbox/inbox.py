@@ -55,8 +55,6 @@ class Inbox:
         """Called before answers leave: the journal first, then those who wait."""
         if self._journal is not None:
             self._journal.write()
-        if self._news.is_set():
-            return
         self._news.set()
 
     async def wait_past(self, seq: int, timeout_s: float) -> None:
@@ -71,10 +69,10 @@ class Inbox:
 
     def pushes(self, wanted: Callable[[Push], bool], after: int = 0) -> Iterator[Push]:
         """The pushes kept that came after that number and are wanted."""
-        # Numbers have no gaps, so the first wanted one is found by counting back.
+        # Counting back is enough to find where to begin; a journal may have gaps.
         back = min(self.last_seq - after, len(self._pushes))
         newest = tuple(islice(reversed(self._pushes), max(back, 0)))
-        return filter(wanted, reversed(newest))
+        return (one for one in reversed(newest) if one.seq > after and wanted(one))
 
     def by_token(self) -> dict[str, int]:
         """How many accepted pushes each token has had."""

@@ -182,6 +182,7 @@ def test_journal_remembers_what_was_accepted_before_a_kill(tmp_path: Path) -> No
         sender = ApnsSender(sandbox)
         sender.push(apns_collapse_id="m1")
         sender.push("bad-token")
+        sender.push(OTHER)
         sandbox.kill()
         with journal.open("ab") as file:
             file.write(b'[99, 1.0, "torn')
@@ -189,7 +190,8 @@ def test_journal_remembers_what_was_accepted_before_a_kill(tmp_path: Path) -> No
 
         ApnsSender(sandbox).push(apns_collapse_id="m1")
 
-        assert [push["seq"] for push in sandbox.inbox()] == [1, 2]
+        assert [push["seq"] for push in sandbox.inbox()] == [1, 3, 4]
+        assert [push["seq"] for push in sandbox.inbox(since=2)] == [3, 4]
         assert sandbox.inbox()[0]["payload"] == HELLO
         assert sandbox.summary()["duplicates"] == 1
 
