@@ -20,10 +20,15 @@ def owners(run_dir: Path) -> list[int]:
     return [int(signature.split(":")[1]) for signature in signatures if signature]
 
 
-def is_alive(pid: int) -> bool:
+def state(pid: int) -> str | None:
+    """R, S, T …: the letter that ps shows; None for a pid that is not in use."""
     with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[0] != "Z"
-    return False
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[0]
+    return None
+
+
+def is_alive(pid: int) -> bool:
+    return state(pid) not in (None, "Z")
 
 
 def sockets(pid: int) -> list[str]:
