@@ -1,10 +1,12 @@
 """The server with nobody to tell of new jobs: what a send costs without any push."""
 
-import api
-import config
 import server
 from config import Settings
-from datastore import Datastore
+from notifier import dispatchers
+
+NAME = "nobody"
+# Everything else is as in server.py; every process of the host comes by here.
+dispatchers.DISPATCHERS[NAME] = "benchmarks.push_off"
 
 
 class Nobody:
@@ -20,14 +22,12 @@ class Nobody:
         pass
 
 
-def create_app(settings: Settings | None = None) -> object:
-    """As in server.py, but for the dispatcher."""
-    settings = settings or config.from_env()
-    return api.build(
-        store=Datastore(settings.database_url),
-        dispatcher=Nobody(),
-        service_key=settings.service_key,
-    )
+def open(settings: Settings) -> Nobody:
+    return Nobody()
+
+
+def create_app() -> object:
+    return server.create_own_app()
 
 
 if __name__ == "__main__":

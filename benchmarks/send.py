@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
+from benchmarks import push_off
 from benchmarks.clients import Connection, Load, Sender, post_for, request_of
 from benchmarks.hosts import Host, Sandbox
 from benchmarks.report import Report, median, options, percentile
@@ -31,7 +32,10 @@ MEMBERS = 5
 SIZES = (2, 100, 10_000, 100_000)
 # Name → how its server is started, and with which settings.
 SERVERS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
-    "push off": (("-m", "benchmarks.push_off"), {}),
+    "push off": (
+        ("-m", "benchmarks.push_off"),
+        {"BOTTLEPOST_DISPATCHER": push_off.NAME},
+    ),
     "process": (("server.py",), {}),
     "process per message": (("server.py",), {"BOTTLEPOST_PUSH_SLOTS": "0"}),
 }
