@@ -29,7 +29,7 @@ def send(call: Call, body: schemas.NewMessage) -> Answer[schemas.Sent]:
             id=seat.chat_id,
             name=seat.chat_name,
             created_at=seat.created_at,
-            last_seq=max(seat.last_seq, posted.message.seq),
+            last_seq=posted.message.seq,
         ),
         job=schemas.JobLink(id=posted.job_id, url=f"/jobs/{posted.job_id}"),
     )
