@@ -15,7 +15,15 @@ from typing import Any
 
 from benchmarks import plots
 
-BENCHMARKS = ("send", "push", "latency", "small", "scale", "chaos", "mechanisms")
+BENCHMARKS = (
+    "send",
+    "push",
+    "engine",
+    "latency",
+    "small",
+    "mechanisms",
+    "chaos",
+)
 RESULTS = Path(__file__).parent / "results"
 # Each run has a bound, so that one that hangs does not hold up the others.
 LONGEST_S = 3600

@@ -139,7 +139,12 @@ def _measured(command: list[str], given: str = "") -> Figures:
         timeout=_TOO_LONG_S,
         check=True,
     )
-    figures: Figures = json.loads(ended.stdout.splitlines()[-1])
+    return figures_of(ended.stdout)
+
+
+def figures_of(printed: str) -> Figures:
+    """What a measuring process has printed as its last line."""
+    figures: Figures = json.loads(printed.splitlines()[-1])
     return figures
 
 

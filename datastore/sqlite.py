@@ -59,7 +59,7 @@ def _on_connect(dbapi_connection: Any, _record: Any) -> None:
         "foreign_keys=ON",
         # Only for those who write beside us, such as a person with the sqlite3 shell.
         "busy_timeout=10000",
-        "cache_size=-16000",
+        "cache_size=-4000",
     ):
         dbapi_connection.execute(f"PRAGMA {pragma}")
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 # Jobs worked on at once: at 80 ms a round trip, some 500 small chats a second.
 MAX_JOBS = 64
 # Parts of large jobs worked on at once; the other parts are left to other engines.
-MAX_SHARDS = 2
+MAX_SHARDS = 1
 # What is in flight when we are told to stop has this long to be answered.
 STOP_S = 10.0
 

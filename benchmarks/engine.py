@@ -1,0 +1,100 @@
+"""The whole engine (fan-out, send, record) beside bare clients; and from 1,000 members
+to 1,000,000.
+
+    python -m benchmarks.engine [--quick] [--json]
+
+The engine works through a job in a real SQLite database and pushes over TLS to a sink
+that answers 200; aioapns and node-apn push the same number of payloads out of memory.
+They take turns and the medians count. Then conversations grow, and memory and time per
+push should not.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks import push_engine, pushing
+from benchmarks.pushing import Figures, Sinks
+from benchmarks.report import Report, median, options
+from tests.support import tls
+
+# On the disk of the checkout: /tmp may be memory, where nothing waits for a disk.
+SCRATCH = Path("var")
+MEMBERS = 100_000
+GROWTH = (1_000, 10_000, 100_000, 1_000_000)
+QUICK_GROWTH = (1_000, 100_000)
+
+
+@contextmanager
+def filled(members: int) -> Iterator[Path]:
+    """A run directory whose database has a message for so many members."""
+    SCRATCH.mkdir(exist_ok=True)
+    run_dir = Path(tempfile.mkdtemp(prefix="engine-", dir=SCRATCH)).resolve()
+    try:
+        push_engine.fill(run_dir, members)
+        yield run_dir
+    finally:
+        shutil.rmtree(run_dir)
+
+
+def engine(sinks: Sinks, members: int) -> Figures:
+    with filled(members) as run_dir:
+        command = [sys.executable, "-m", "benchmarks.push_engine", str(run_dir)]
+        command += [sinks.plain, str(tls.authority().ca_file)]
+        ended = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, timeout=900, check=True
+        )
+    return pushing.figures_of(ended.stdout)
+
+
+def compare(report: Report, sinks: Sinks, rounds: int) -> None:
+    clients: dict[str, Callable[[], Figures]] = {
+        "engine": lambda: engine(sinks, MEMBERS),
+        "aioapns": lambda: pushing.foreign("aioapns_push.py", sinks.echo, 5_000),
+    }
+    if shutil.which("npm"):
+        clients["node-apn"] = lambda: pushing.node_apn(sinks.plain, 10_000)
+    found: dict[str, list[float]] = {name: [] for name in clients}
+    for turn in range(rounds):
+        for name in list(clients)[:: -1 if turn % 2 else 1]:
+            found[name].append(clients[name]()["pushes_per_s"])
+            report.row(turn=turn + 1, client=name, pushes_per_s=found[name][-1])
+    for name, least in (("aioapns", 15), ("node-apn", 4)):
+        if name in found:
+            pairs = zip(found["engine"], found[name], strict=True)
+            ratio = median([ours / theirs for ours, theirs in pairs])
+            report.goal(f"pushes/s of the engine ÷ {name}", ratio, at_least=least)
+
+
+def grow(report: Report, sinks: Sinks, sizes: tuple[int, ...], rounds: int) -> None:
+    """Smallest and largest take turns; what they need to start is in both."""
+    found: dict[int, list[Figures]] = {size: [] for size in sizes}
+    for _ in range(rounds):
+        for size in sizes:
+            found[size].append(engine(sinks, size))
+    for size, figures in found.items():
+        middle = {name: median([f[name] for f in figures]) for name in figures[0]}
+        report.row(members=size, **middle)
+    first, last = found[sizes[0]], found[sizes[-1]]
+    name = f"at {sizes[-1]:,} ÷ {sizes[0]:,} members"
+    for column, words in (("peak_mib", "memory"), ("wall_us", "time per push")):
+        ratio = median([f[column] for f in last]) / median([f[column] for f in first])
+        report.goal(f"{words} {name}", ratio, at_most=1.1)
+
+
+def main() -> None:
+    chosen = options((__doc__ or "").splitlines()[0])
+    report = Report("The whole engine, SQLite with synchronous=FULL, one process")
+    with pushing.sinks() as sinks:
+        compare(report, sinks, 2 if chosen.quick else 7)
+        sizes = QUICK_GROWTH if chosen.quick else GROWTH
+        grow(report, sinks, sizes, 1 if chosen.quick else 3)
+    report.print(as_json=chosen.json)
+
+
+if __name__ == "__main__":
+    main()
