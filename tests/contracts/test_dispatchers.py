@@ -113,7 +113,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(stage: Stage) -> None:
 
     posted = post_aside(talk, "killed")
     until(lambda: stage.sandbox.summary()["accepted"] >= 20, what="for some pushes")
-    stage.kill_engines()
+    stage.kill_engine()
     stage.sandbox.control(latency_ms=0, max_concurrent_streams=1000)
 
     job = stage.wait_until_ended(talk, posted.result(30))

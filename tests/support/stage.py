@@ -40,13 +40,11 @@ class Kind:
     host: str | None = None
     # It has something that can be down while web workers are up.
     broker: bool = False
-    # Its engine is in the web worker.
-    in_host: bool = False
 
 
 KINDS = {
-    "inline": Kind(in_host=True),
-    "thread": Kind(in_host=True),
+    "inline": Kind(),
+    "thread": Kind(),
     "process": Kind(),
     "pool": Kind(),
     "manager": Kind(workers=("manager run",), broker=True),
@@ -95,17 +93,13 @@ class Stage(Scene):
             job_id = session.scalar(newest)
             return None if job_id is None else jobs.status(session, job_id)
 
-    def engines(self) -> list[int]:
-        """The processes in which pushes leave the house, as they signed for it."""
-        if self.kind.in_host:
-            return self.server.workers()
-        where = "" if self.name == "process" else "workers"
-        found = push_processes.owners(self.run_dir / where)
-        return [pid for pid in found if push_processes.is_alive(pid)]
-
-    def kill_engines(self) -> None:
-        """What no process survives, however well it is written."""
-        for pid in self.engines():
+    def kill_engine(self) -> None:
+        """SIGKILL for the process that works, which no process survives."""
+        with self.store.read() as session:
+            owners = session.scalars(
+                select(PushJob.lease_owner).where(PushJob.lease_owner.is_not(None))
+            ).all()
+        for pid in {int(owner.split(":")[1]) for owner in owners if owner}:
             os.kill(pid, signal.SIGKILL)
         until(self._answers, what="for the host to replace its worker")
 
@@ -138,10 +132,7 @@ class Stage(Scene):
 
     def close(self) -> None:
         self.end_workers()
-        for pid in self.engines():
-            if not self.kind.in_host and not self.kind.host:
-                os.kill(pid, signal.SIGTERM)
-                until(lambda pid=pid: not push_processes.is_alive(pid))
+        push_processes.end_all(self.run_dir)
         self.store.close()
 
 
