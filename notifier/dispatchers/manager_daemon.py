@@ -6,12 +6,13 @@ what it is, and a process that has got its number since is never touched.
 
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 START_S = 15.0
@@ -74,17 +75,32 @@ def start(pidfile: Path, log: Path, is_up: Callable[[], bool]) -> int:
 def stop(pidfile: Path) -> int:
     """Ask the daemon to end, and wait until it has; in the end, insist."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        pid = running_pid(pidfile)
-        if pid is None:
-            break
-        os.kill(pid, number)
-        _until(lambda: running_pid(pidfile) is None, STOP_S)
+        if pid := running_pid(pidfile):
+            _end(pid, number, pidfile)
     if running_pid(pidfile) is not None:
         print("does not stop", file=sys.stderr)
         return 1
     pidfile.unlink(missing_ok=True)
     print("stopped")
     return 0
+
+
+def _end(pid: int, number: signal.Signals, pidfile: Path) -> None:
+    """Signal the daemon; waits for its end, since its port is free only then."""
+    with suppress(ProcessLookupError), _process(pid) as process:
+        # Once more, now that the number cannot pass to another process.
+        if running_pid(pidfile) == pid:
+            signal.pidfd_send_signal(process, number)
+            select.select([process], [], [], STOP_S)
+
+
+@contextmanager
+def _process(pid: int) -> Iterator[int]:
+    process = os.pidfd_open(pid)
+    try:
+        yield process
+    finally:
+        os.close(process)
 
 
 def status(pidfile: Path) -> int:
