@@ -12,9 +12,14 @@ from datastore import mariadb, sqlite
 
 
 class Datastore:
-    """One database. Safe to share between threads, and over a fork."""
+    """One database. Safe to share between threads, and over a fork.
 
-    def __init__(self, url: str) -> None:
+    What is committed survives a crash of the process. With `durable` it also survives
+    a power cut; without, SQLite may then forget the last moments, and senders do not
+    wait for the disk behind this process.
+    """
+
+    def __init__(self, url: str, *, durable: bool = True) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options = {"isolation_level": mariadb.ISOLATION}
@@ -24,7 +29,9 @@ class Datastore:
             pool_pre_ping=not self.is_sqlite,
             **(options if mariadb.is_meant(self.url) else {}),
         )
-        self._queue = sqlite.prepare(self.engine) if self.is_sqlite else None
+        self._queue = (
+            sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
+        )
         os.register_at_fork(after_in_child=self._forget_connections)
 
     @contextmanager

@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session, aliased
 
 from models.accounts import User
@@ -103,7 +113,7 @@ def _claimable() -> ColumnElement[bool]:
     return or_(PushJob.ordering_key.is_(None), ~blocked)
 
 
-def next_due_at(session: Session, *, shards: bool = True) -> datetime | None:
+def due(*, shards: bool = True) -> Select[tuple[datetime | None]]:
     """When the next job can be claimed; in the past if one can be now.
 
     Without `shards` those of large jobs are passed over.
@@ -111,7 +121,12 @@ def next_due_at(session: Session, *, shards: bool = True) -> datetime | None:
     query = select(PushJob.due_at).where(PushJob.due_at.is_not(None), _claimable())
     if not shards:
         query = query.where(PushJob.parent_id.is_(None))
-    return session.scalar(query.order_by(PushJob.due_at).limit(1))
+    return query.order_by(PushJob.due_at).limit(1)
+
+
+def next_due_at(session: Session) -> datetime | None:
+    """The same, asked."""
+    return session.scalar(due())
 
 
 def claim(
@@ -122,13 +137,15 @@ def claim(
     shards: int = 1,
     now: datetime,
     lease_until: datetime,
-) -> list[Claim]:
+) -> list[int]:
     """Take up to `limit` due jobs, oldest first; nobody else gets them meanwhile.
 
     At most `shards` shards of large jobs are taken beside them: the other ones are
-    for other engines.
+    for other engines. Returns their ids; `load` them after the commit, when senders
+    no longer wait for us.
     """
     ids: list[int] = []
+    # Both in one transaction, so that senders wait for one turn of ours and not two.
     for is_shard, most in ((False, limit), (True, min(limit, shards))):
         ids += session.scalars(
             select(PushJob.id)
@@ -142,7 +159,7 @@ def claim(
             .with_for_update(skip_locked=True, of=PushJob)
         ).all()
     if not ids:
-        return []
+        return ids
     session.execute(
         update(PushJob)
         .where(PushJob.id.in_(ids))
@@ -155,16 +172,17 @@ def claim(
         )
         .execution_options(synchronize_session=False)
     )
-    return _claims(session, ids)
+    return ids
 
 
-def _claims(session: Session, ids: Sequence[int]) -> list[Claim]:
+def load(session: Session, owner: str, ids: Sequence[int]) -> list[Claim]:
+    """The claimed jobs of these ids that are still ours, in the order of messages."""
     rows = session.execute(
         select(PushJob, Message, Chat, User.name)
         .join(Message, Message.id == PushJob.message_id)
         .join(Chat, Chat.id == PushJob.chat_id)
         .join(User, User.id == Message.sender_id)
-        .where(PushJob.id.in_(ids))
+        .where(PushJob.id.in_(ids), PushJob.lease_owner == owner)
         .order_by(PushJob.message_id)
     )
     return [_claim(*row) for row in rows]

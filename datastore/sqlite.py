@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
@@ -42,20 +43,21 @@ class WriterQueue:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
 
 
-def prepare(engine: Engine) -> WriterQueue:
+def prepare(engine: Engine, *, durable: bool) -> WriterQueue:
     """Set every connection of the engine up; returns the queue its writers stand in."""
-    event.listen(engine, "connect", _on_connect)
+    # FULL waits for the disk at every commit: an answered message survives a power cut.
+    synchronous = "FULL" if durable else "NORMAL"
+    event.listen(engine, "connect", partial(_on_connect, synchronous))
     event.listen(engine, "begin", _on_begin)
     return WriterQueue(f"{engine.url.database}.lock")
 
 
-def _on_connect(dbapi_connection: Any, _record: Any) -> None:
+def _on_connect(synchronous: str, dbapi_connection: Any, _record: Any) -> None:
     # The driver's own BEGIN comes too late for a consistent read; we send it.
     dbapi_connection.isolation_level = None
     for pragma in (
         "journal_mode=WAL",
-        # An answered message survives a power cut, not only a crash.
-        "synchronous=FULL",
+        f"synchronous={synchronous}",
         "foreign_keys=ON",
         # Only for those who write beside us, such as a person with the sqlite3 shell.
         "busy_timeout=10000",

@@ -14,6 +14,8 @@ class User(Base):
     __tablename__ = "user"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    # What the app's own backend calls them; imports know users by it.
+    external_id: Mapped[str | None] = mapped_column(String(100), unique=True)
     name: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime]
 
@@ -40,6 +42,8 @@ class Device(Base):
         UniqueConstraint("platform", "token_hash"),
         # The fan-out walks (user, device) by keyset.
         Index("ix_device_user_id_id", "user_id", "id"),
+        # A removed device's number must not name another one in old failures.
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

@@ -16,8 +16,10 @@ log = logging.getLogger(__name__)
 
 # Outcomes wait this long for others to share their transaction …
 GROUP_S = 0.05
-# … but the end of a job, for which a next message may be waiting, not as long.
+# … but the end of a job, for which a next message may be waiting, not as long, unless
+# there are many of them.
 SOON_S = 0.005
+FEW = 8
 # More than this many are not kept waiting: they would be pushed again after a crash.
 GROUP_SIZE = 1000
 
@@ -60,7 +62,7 @@ class Recorder:
 
     async def settle(self) -> None:
         """Return when all that every tally knows now is in the database."""
-        self._arm(SOON_S)
+        self._arm(SOON_S if len(self._tallies) <= FEW else GROUP_S / 2)
         # A flush under way has its future already; this one is the next one's.
         await asyncio.shield(self._flushed)
 

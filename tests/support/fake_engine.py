@@ -76,15 +76,15 @@ class FakeEngine:
         now = utc_now()
         limit = self._room - len(self._held)
         with self._store.write() as session:
-            claims = outbox.claim(
+            ids = outbox.claim(
                 session,
                 self._owner,
                 limit=limit,
                 now=now,
                 lease_until=now + self._lease,
             )
-        self._held += [claim.job_id for claim in claims]
-        return bool(claims)
+        self._held += ids
+        return bool(ids)
 
     def _let_go(self) -> bool:
         if not self._held or (self._directory / "hold").exists():

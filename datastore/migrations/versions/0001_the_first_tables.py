@@ -18,12 +18,37 @@ def upgrade() -> None:
     op.create_table(
         "chat",
         sa.Column("id", BigId, nullable=False),
+        sa.Column("external_id", sa.String(length=100), nullable=True),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("last_seq", sa.Integer(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("deleted_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_chat")),
+        sa.UniqueConstraint("external_id", name=op.f("uq_chat_external_id")),
     )
+    op.create_table(
+        "import_job",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=True),
+        sa.Column("lease_owner", sa.String(length=100), nullable=True),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=False),
+        sa.Column("changed", sa.Integer(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("started_at", UtcDateTime(), nullable=True),
+        sa.Column("finished_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_import_job")),
+    )
+    with op.batch_alter_table("import_job", schema=None) as batch_op:
+        batch_op.create_index("ix_import_job_due_at", ["due_at"], unique=False)
+        batch_op.create_index(
+            "ix_import_job_lease_owner", ["lease_owner"], unique=False
+        )
+
     op.create_table(
         "provider_token",
         sa.Column("name", sa.String(length=200), nullable=False),
@@ -45,9 +70,11 @@ def upgrade() -> None:
     op.create_table(
         "user",
         sa.Column("id", BigId, nullable=False),
+        sa.Column("external_id", sa.String(length=100), nullable=True),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_user")),
+        sa.UniqueConstraint("external_id", name=op.f("uq_user_external_id")),
     )
     op.create_table(
         "api_token",
@@ -88,10 +115,38 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "platform", "token_hash", name=op.f("uq_device_platform_token_hash")
         ),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("device", schema=None) as batch_op:
         batch_op.create_index("ix_device_user_id_id", ["user_id", "id"], unique=False)
 
+    op.create_table(
+        "import_chunk",
+        sa.Column("import_id", BigId, nullable=False),
+        sa.Column("first_line", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("rows", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["import_id"],
+            ["import_job.id"],
+            name=op.f("fk_import_chunk_import_id_import_job"),
+        ),
+        sa.PrimaryKeyConstraint(
+            "import_id", "first_line", name=op.f("pk_import_chunk")
+        ),
+    )
+    op.create_table(
+        "import_problem",
+        sa.Column("import_id", BigId, nullable=False),
+        sa.Column("line", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("field", sa.String(length=100), nullable=False),
+        sa.Column("message", sa.String(length=200), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["import_id"],
+            ["import_job.id"],
+            name=op.f("fk_import_problem_import_id_import_job"),
+        ),
+        sa.PrimaryKeyConstraint("import_id", "line", name=op.f("pk_import_problem")),
+    )
     op.create_table(
         "member",
         sa.Column("chat_id", BigId, nullable=False),
@@ -230,6 +285,8 @@ def downgrade() -> None:
         batch_op.drop_index("ix_member_user_id_chat_id")
 
     op.drop_table("member")
+    op.drop_table("import_problem")
+    op.drop_table("import_chunk")
     with op.batch_alter_table("device", schema=None) as batch_op:
         batch_op.drop_index("ix_device_user_id_id")
 
@@ -241,4 +298,9 @@ def downgrade() -> None:
     op.drop_table("user")
     op.drop_table("route_trouble")
     op.drop_table("provider_token")
+    with op.batch_alter_table("import_job", schema=None) as batch_op:
+        batch_op.drop_index("ix_import_job_lease_owner")
+        batch_op.drop_index("ix_import_job_due_at")
+
+    op.drop_table("import_job")
     op.drop_table("chat")

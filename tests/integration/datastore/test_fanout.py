@@ -22,9 +22,9 @@ def claimed(store: Datastore, chat_id: int) -> Claim:
     chats.post(store, chat_id)
     now = utc_now()
     with store.write() as session:
-        [claim] = outbox.claim(
-            session, "a", limit=1, now=now, lease_until=now + timedelta(seconds=30)
-        )
+        lease_until = now + timedelta(seconds=30)
+        ids = outbox.claim(session, "a", limit=1, now=now, lease_until=lease_until)
+        [claim] = outbox.load(session, "a", ids)
     return claim
 
 

@@ -19,9 +19,10 @@ def claim(
 ) -> list[Claim]:
     now = utc_now() + timedelta(seconds=later_s)
     with store.write() as session:
-        return outbox.claim(
+        ids = outbox.claim(
             session, owner, limit=limit, now=now, lease_until=now + LEASE
         )
+        return outbox.load(session, owner, ids)
 
 
 def step(of: Claim, **changes: object) -> progress.Progress:

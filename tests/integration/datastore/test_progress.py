@@ -18,7 +18,8 @@ def claimed(store: Datastore, members: int = 3) -> tuple[Claim, list[Target]]:
     chats.post(store, chats.make_chat(store, members))
     now = utc_now()
     with store.write() as session:
-        [claim] = outbox.claim(session, "a", limit=1, now=now, lease_until=now + LEASE)
+        ids = outbox.claim(session, "a", limit=1, now=now, lease_until=now + LEASE)
+        [claim] = outbox.load(session, "a", ids)
         targets = fanout.next_targets(session, claim, after=(0, 0), limit=100, now=now)
     assert targets is not None
     return claim, targets
