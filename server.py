@@ -6,6 +6,7 @@
 import errno
 import socket
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 import bottle
@@ -16,12 +17,14 @@ from sqlalchemy.exc import ArgumentError
 
 import api
 import config
+from api.front import Front
 from api.limits import per_minute
 from api.news import News
 from config import Settings, SettingsError
 from datastore import Datastore, migrations
 from datastore.outage import OUTAGES
 from notifier import dispatchers
+from notifier.slots import Slots
 
 # Most of them only wait, for slow clients or for news; the API itself lets few work
 # at once.
@@ -46,9 +49,18 @@ def create_app(
             user=settings.user_sends_per_minute, chat=settings.chat_sends_per_minute
         ),
         news=News(most_waiting),
+        front=Front(demo_file=settings.demo_file, slots=_slots(settings)),
     )
     dispatcher.start()
     return app
+
+
+def _slots(settings: Settings) -> Callable[[], tuple[int, int]] | None:
+    """How many PushProcesses are up, of how many; for the dashboard."""
+    if settings.dispatcher != "process":
+        return None
+    slots = Slots(settings.run_dir, settings.push_slots)
+    return lambda: (slots.count_listeners(), slots.count)
 
 
 def create_own_app() -> bottle.Bottle:

@@ -4,11 +4,12 @@ from threading import Semaphore
 
 from bottle import Bottle
 
-from api import accounts, chats, groupchat, health, jobs
+from api import accounts, chats, groupchat, health, jobs, pages
 from api.auth import Who
 from api.bodies import MEMBERS_BODY_LIMIT
 from api.call import House
 from api.description import routes_about
+from api.front import Front
 from api.limits import Limits, per_minute
 from api.news import News
 from api.routing import Route, application
@@ -54,6 +55,7 @@ ACCOUNTS = (
 )
 OPERATION = (
     Route("GET", "/jobs/<job_id:id>", jobs.show, Who.EITHER),
+    Route("POST", "/query", jobs.query, Who.EITHER),
     Route("GET", "/healthz", health.alive, Who.ANYONE),
     Route("GET", "/readyz", health.ready, Who.ANYONE),
 )
@@ -73,6 +75,7 @@ def build(
     service_key: str,
     limits: Limits | None = None,
     news: News | None = None,
+    front: Front | None = None,
 ) -> Bottle:
     """The WSGI application; without `news`, one of the host's threads may long-poll."""
     house = House(
@@ -83,4 +86,6 @@ def build(
         news=news or News(most_waiting=1),
         limits=limits or per_minute(),
     )
-    return application(ROUTES, house)
+    app = application(ROUTES, house)
+    pages.mount(app, house, front or Front())
+    return app

@@ -28,6 +28,23 @@ def read_json(environ: dict[str, Any], schema: type[Schema], limit: int) -> Sche
         raise _invalid(problem) from None
 
 
+def read_form(environ: dict[str, Any], limit: int = BODY_LIMIT) -> dict[str, str]:
+    """The fields of a form that were filled in."""
+    try:
+        pairs = parse_qsl(_read(environ, limit).decode(), max_num_fields=20)
+    except ValueError:
+        raise Invalid("The form cannot be read.") from None
+    return dict(pairs)
+
+
+def from_form(form: dict[str, str], schema: type[Schema]) -> Schema:
+    """The same as from JSON, for numbers and yes or no come as text."""
+    try:
+        return schema.model_validate_strings(form)
+    except ValidationError as problem:
+        raise _invalid(problem) from None
+
+
 def read_query(environ: dict[str, Any], schema: type[Schema]) -> Schema:
     try:
         pairs = parse_qsl(

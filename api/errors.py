@@ -92,6 +92,11 @@ def _incident(problem: BaseException | None) -> bytes:
     )
 
 
+def message_of(answer: HTTPResponse) -> str:
+    """What one of these answers says to people."""
+    return str(json.loads(answer.body)["error"]["message"])
+
+
 def _json(headers: dict[str, str]) -> dict[str, str]:
     return {**JSON_HEADERS, **headers}
 

@@ -66,6 +66,8 @@ class Settings:
     webpush_allow: tuple[str, ...] = ()
     # How much of a message its push shows: all, who wrote, or only that there is one.
     push_preview: str = PREVIEW_FULL
+    # Set by `make run`: the people of the demo page, whose tokens it gives to anybody.
+    demo_file: Path | None = None
     # Messages a minute that one web worker takes, of a user and in a conversation;
     # 0 = any number.
     user_sends_per_minute: int = 0
@@ -125,6 +127,7 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         vapid_key_file=read.file("VAPID_KEY_FILE"),
         webpush_allow=read.hosts("WEBPUSH_ALLOW"),
         push_preview=read.choice("PUSH_PREVIEW", PREVIEW_FULL, PREVIEWS),
+        demo_file=read.path("DEMO_FILE"),
         user_sends_per_minute=read.integer(
             "USER_SENDS_PER_MINUTE", 0, low=0, high=1_000_000
         ),

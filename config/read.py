@@ -151,6 +151,11 @@ class Reader:
         self._content(self._prefix + name, value)
         return Path(value).resolve()
 
+    def path(self, name: str) -> Path | None:
+        """Of a file that may come later."""
+        value = self.optional(name)
+        return Path(value).resolve() if value else None
+
     def directory(self, name: str, *, default: Path) -> Path:
         path = Path(self.optional(name) or default).resolve()
         try:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from models.pushes import COMPLETED, FAILED, PROCESSING, PushJob
+from models.pushes import COMPLETED, FAILED, PROCESSING, PushFailure, PushJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,22 @@ def status(session: Session, job_id: int) -> JobStatus | None:
         finished_at=max(ends) if len(ends) == len(shards) else None,
         error=next((shard.error for shard in shards if shard.error), None),
     )
+
+
+def reasons(
+    session: Session, job_id: int, limit: int = 50
+) -> list[tuple[str, str, int]]:
+    """What kept devices from accepting: outcome, provider's reason, how many."""
+    count = func.count()
+    rows = session.execute(
+        select(PushFailure.outcome, PushFailure.reason, count)
+        .join(PushJob, PushJob.id == PushFailure.job_id)
+        .where(or_(PushJob.id == job_id, PushJob.parent_id == job_id))
+        .group_by(PushFailure.outcome, PushFailure.reason)
+        .order_by(count.desc(), PushFailure.reason)
+        .limit(limit)
+    )
+    return [(outcome, reason, number) for outcome, reason, number in rows]
 
 
 def _state(states: Sequence[str]) -> str:

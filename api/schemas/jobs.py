@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from api.schemas import Out
+from api.schemas import Id, In, Out
 
 
 class Job(Out):
@@ -19,6 +19,10 @@ class Job(Out):
     started_at: datetime | None
     finished_at: datetime | None
     error: str | None
+
+
+class JobQuery(In):
+    id: Id
 
 
 class Health(Out):

@@ -52,6 +52,7 @@ PARTS = {
     "dispatchers": ["notifier.dispatchers"],
     "api": ["api"],
     "server": ["server", "notifier.__main__"],
+    "web": ["web"],
     "sandbox": ["sandbox"],
     "demo": ["demo"],
     # Only a docstring: the glossary.
@@ -71,8 +72,11 @@ ARROWS: dict[str, set[str]] = {
     "process": {"engine", "datastore", "models", "config"},
     "dispatchers": {"process", "datastore", "config"},
     # Of the dispatchers only the protocol; see the test below.
-    "api": {"dispatchers", "datastore", "models"},
-    "server": {"api", "dispatchers", "datastore", "config"},
+    # Pages are rendered with the templates of web.
+    "api": {"dispatchers", "datastore", "models", "web"},
+    # The dashboard is told how many of the slots of PushProcess are taken.
+    "server": {"api", "dispatchers", "process", "datastore", "config"},
+    "web": set(),
     "sandbox": set(),
     "demo": set(),
     "notifier": set(),

@@ -180,7 +180,7 @@ def test_body_without_an_end_is_413(ann):
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
+        "/static/",
         "/groupchat/",
         "/groupchat/abc",
         "/groupchat/-1",

@@ -24,6 +24,7 @@ TABLE = [
     ("DELETE", "/groupchat/1/members/1", None, 401, 404, 403, 409, 409),
     ("DELETE", "/groupchat/1/members/2", None, 401, 404, 204, 204, 204),
     ("GET", "/jobs/1", None, 401, 404, 200, 200, 200),
+    ("POST", "/query", {"id": 1}, 401, 404, 200, 200, 200),
     ("POST", "/devices", {"platform": "fcm", "token": "x"}, 401, 201, 201, 201, 403),
     ("GET", "/devices", None, 401, 200, 200, 200, 403),
     ("DELETE", "/devices/1", None, 401, 404, 404, 204, 403),

@@ -1,0 +1,129 @@
+"""The dashboard: signing in with the service key, and what is going on."""
+
+import hmac
+import zlib
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs
+
+from bottle import HTTPResponse
+
+from api import figures
+from api.limits import Limit
+from api.plots import Time
+from api.session import OPERATOR_COOKIE, set_cookie
+from api.visit import Visit, page, redirect
+from datastore import statistics, trial, troubles
+from models.base import utc_now
+from models.errors import Invalid
+
+# Of an address, in a process: guessing a key of 16 characters takes for ever.
+LOGINS_PER_MINUTE = 30
+REFRESH_S = 30
+LARGEST_ID_DIGITS = 18
+
+_logins = Limit(LOGINS_PER_MINUTE)
+
+
+class Span(NamedTuple):
+    """How far back the dashboard looks, and in which pieces."""
+
+    name: str
+    step: timedelta
+    pieces: int
+    # Every how many pieces their time is written.
+    every: int
+
+    def begin(self, now: datetime) -> datetime:
+        """Of the first piece: a round time, so that pieces do not wander."""
+        step_s = int(self.step.total_seconds())
+        last = int(now.timestamp()) // step_s * step_s
+        return datetime.fromtimestamp(last, now.tzinfo) - self.step * (self.pieces - 1)
+
+    def time(self, begin: datetime) -> Time:
+        words = [f"{begin + self.step * number:%H:%M}" for number in range(self.pieces)]
+        return Time(words, self.every)
+
+
+SPANS = {
+    "hour": Span("Last hour", timedelta(minutes=1), 60, 10),
+    "day": Span("Last day", timedelta(minutes=30), 48, 8),
+}
+
+
+def show(visit: Visit) -> HTTPResponse:
+    if not visit.is_operator:
+        return page("login", title="Sign in", problem="")
+    query = parse_qs(visit.environ.get("QUERY_STRING", ""))
+    chosen = query.get("span", ["hour"])[0]
+    span = SPANS.get(chosen, SPANS["hour"])
+    is_still = "still" in query
+    now = utc_now()
+    since = span.begin(now)
+    seen: dict[str, Any] = {}
+    with visit.house.store.read() as session:
+        first = statistics.first_job_since(session, since)
+        buckets = statistics.over_time(session, first, since, span.step)
+        delays = statistics.delays(session, first, since, span.step)
+        seen |= {
+            "queue": statistics.queue(session, now),
+            "outcomes": statistics.outcomes(session, first),
+            "jobs": statistics.failing_jobs(session, first),
+            "devices": statistics.failing_devices(session, first),
+            "troubles": troubles.find_all(session),
+        }
+    return page(
+        "dashboard",
+        title="Dashboard",
+        refresh_s=0 if is_still else REFRESH_S,
+        now=now,
+        spans=SPANS,
+        chosen=chosen,
+        is_still=is_still,
+        seconds=_seconds,
+        figures=figures.draw(span.time(since), buckets, delays),
+        slots=visit.front.slots() if visit.front.slots else None,
+        key=visit.sessions.form_key(visit.cookie(OPERATOR_COOKIE)),
+        **seen,
+    )
+
+
+def _seconds(value: float) -> str:
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    return f"{value:.1f} s" if value < 100 else f"{value / 60:,.0f} min"
+
+
+def log_in(visit: Visit) -> HTTPResponse:
+    visit.check_origin()
+    _logins.take(zlib.crc32(visit.environ.get("REMOTE_ADDR", "").encode()))
+    key = visit.form().get("service_key", "").strip()
+    if not hmac.compare_digest(key.encode(), visit.house.service_key.encode()):
+        problem = "This is not the service key."
+        return page("login", status=401, title="Sign in", problem=problem)
+    answer = redirect("/dashboard")
+    set_cookie(answer, visit.environ, OPERATOR_COOKIE, visit.sessions.issue())
+    return answer
+
+
+def log_out(visit: Visit) -> HTTPResponse:
+    visit.operator_form()
+    answer = redirect("/dashboard")
+    set_cookie(answer, visit.environ, OPERATOR_COOKIE, "")
+    return answer
+
+
+def test_push(visit: Visit) -> HTTPResponse:
+    """To everything a user has, named by their id or by one of their devices'."""
+    form = visit.operator_form()
+    number = form.get("number", "").strip()
+    is_number = number.isascii() and number.isdigit()
+    if not is_number or len(number) > LARGEST_ID_DIGITS:
+        raise Invalid("The id must be a number.")
+    with visit.house.store.write() as session:
+        user_id = int(number)
+        if form.get("kind") == "device":
+            user_id = trial.owner_of(session, int(number))
+        job_id = trial.send(session, user_id, utc_now())
+    visit.house.dispatcher.dispatch(job_id)
+    return redirect(f"/jobs/{job_id}")

@@ -1,0 +1,72 @@
+"""The page on `/`: the demo where `make run` has set one up, else where to go."""
+
+import json
+import ssl
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
+
+from bottle import HTTPResponse
+
+from api.session import USER_COOKIE, set_cookie
+from api.visit import SAFE_HEADERS, Visit, page
+from models.errors import NotFound
+
+GATEWAY_TIMEOUT_S = 5
+PUSHES_AT_ONCE = 200
+
+
+def show(visit: Visit) -> HTTPResponse:
+    scene = _scene(visit)
+    if scene is None:
+        return page("start", title="Start")
+    answer = page("demo", title="Demo", scene=scene, writer=scene["people"][0])
+    # So that the links to jobs work; everybody here may see all of them.
+    set_cookie(answer, visit.environ, USER_COOKIE, scene["people"][0]["token"])
+    return answer
+
+
+def inbox(visit: Visit) -> HTTPResponse:
+    """What has arrived on the phones, fetched so that no browser need trust a CA."""
+    scene = _scene(visit)
+    if scene is None:
+        raise NotFound
+    since = visit.environ.get("QUERY_STRING", "").removeprefix("since=")
+    if not (since.isascii() and since.isdigit() and len(since) <= 12):
+        since = "0"
+    try:
+        with visit.outside():
+            told = _fetch(scene["inbox"], scene["ca_file"], since)
+    except (OSError, URLError):
+        return _json(503, {"error": {"message": "The sandbox does not answer."}})
+    return _json(200, told)
+
+
+def _scene(visit: Visit) -> dict[str, Any] | None:
+    """The people, phones and gateway; None where no demo runs, or not yet."""
+    path = visit.front.demo_file
+    try:
+        return None if path is None else dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def _fetch(url: str, ca_file: str, since: str) -> dict[str, Any]:
+    address = f"{url}?since={since}&limit={PUSHES_AT_ONCE}"
+    context = _tls(ca_file, Path(ca_file).stat().st_mtime)
+    opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
+    with opener.open(address, timeout=GATEWAY_TIMEOUT_S) as answer:
+        last = int(answer.headers["x-inbox-last"])
+        return {"last": last, "pushes": json.load(answer)}
+
+
+@cache
+def _tls(ca_file: str, changed_at: float) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)
+
+
+def _json(status: int, told: dict[str, Any]) -> HTTPResponse:
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    return HTTPResponse(json.dumps(told), status=status, **SAFE_HEADERS, **headers)

@@ -1,0 +1,153 @@
+"""The pages for people: which there are, and how they share addresses with the API."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from bottle import Bottle, HTTPResponse, request
+
+import web
+from api import dashboard, demo_page, errors, job_pages
+from api.call import House
+from api.front import Front
+from api.session import Sessions
+from api.visit import SAFE_HEADERS, Visit, page
+from datastore.outage import OUTAGES
+from models.errors import CallerError, NotFound, TooMany, Unauthorized
+
+FORM = "application/x-www-form-urlencoded"
+# Where browsers and programs meet: a browser's request goes on to PREFIX + address.
+PREFIX = "/pages"
+is_form_address = re.compile(r"/groupchat/send|/query").fullmatch
+is_job_address = re.compile(r"/jobs/[0-9]+").fullmatch
+A_YEAR_S = 365 * 24 * 3600
+TITLES = {
+    401: "Please sign in",
+    403: "Not allowed",
+    404: "Nothing here",
+    429: "A little slower, please",
+    503: "Back in a moment",
+}
+
+
+class PageRoute(NamedTuple):
+    """A row of the table; a handler takes the visit and the numbers of the path."""
+
+    method: str
+    path: str
+    handler: Callable[..., HTTPResponse]
+
+
+def static(visit: Visit, name: str) -> HTTPResponse:
+    """A file that never changes under its full address."""
+    asset = web.assets().get(name)
+    if asset is None:
+        raise NotFound
+    headers = {**SAFE_HEADERS, "Content-Type": asset.content_type}
+    headers["Cache-Control"] = f"public, max-age={A_YEAR_S}, immutable"
+    return HTTPResponse(asset.content, **headers)
+
+
+ROUTES = (
+    PageRoute("GET", "/", demo_page.show),
+    PageRoute("GET", "/demo/inbox", demo_page.inbox),
+    PageRoute("GET", "/static/<name>", static),
+    PageRoute("POST", f"{PREFIX}/groupchat/send", job_pages.send),
+    PageRoute("POST", f"{PREFIX}/query", job_pages.query),
+    PageRoute("GET", f"{PREFIX}/jobs/<job_id:id>", job_pages.progress),
+    PageRoute("GET", "/jobs/<job_id:id>/result", job_pages.result),
+    PageRoute("GET", "/jobs/<job_id:id>/error", job_pages.error),
+    PageRoute("GET", "/dashboard", dashboard.show),
+    PageRoute("POST", "/dashboard/login", dashboard.log_in),
+    PageRoute("POST", "/dashboard/logout", dashboard.log_out),
+    PageRoute("POST", "/dashboard/test-push", dashboard.test_push),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageEndpoint:
+    """Calls a page's handler, and answers in HTML whatever happens."""
+
+    handler: Callable[..., HTTPResponse]
+    house: House
+    front: Front
+    sessions: Sessions
+
+    def __call__(self, **parts: Any) -> HTTPResponse:
+        visit = Visit(
+            house=self.house,
+            front=self.front,
+            sessions=self.sessions,
+            environ=request.environ,
+        )
+        try:
+            with self.house.gate:
+                return self.handler(visit, **parts)
+        except CallerError as problem:
+            return _of_caller(problem)
+        except OUTAGES as problem:
+            return _failed(errors.of_outage(problem))
+        except Exception as problem:
+            return _failed(errors.of_defect(problem))
+
+
+def mount(app: Bottle, house: House, front: Front) -> None:
+    """Put the pages beside the API's routes."""
+    sessions = Sessions(house.service_key)
+    for route in ROUTES:
+        endpoint = PageEndpoint(
+            handler=route.handler, house=house, front=front, sessions=sessions
+        )
+        app.route(route.path, method=route.method, callback=endpoint)
+    app.add_hook("before_request", _lead_browsers)
+    app.add_hook("before_request", _refuse_odd_addresses)
+
+
+def _lead_browsers() -> None:
+    """Send a browser that asks for a shared address to the page behind it."""
+    environ = request.environ
+    path = environ["PATH_INFO"]
+    if environ["REQUEST_METHOD"] == "POST":
+        media_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+        is_meant = media_type == FORM and is_form_address(path)
+    else:
+        # Programs say */* or application/json; every browser names text/html.
+        accepts_html = "text/html" in environ.get("HTTP_ACCEPT", "")
+        is_meant = accepts_html and is_job_address(path)
+    if is_meant:
+        environ["PATH_INFO"] = PREFIX + path
+
+
+def _refuse_odd_addresses() -> None:
+    """Bottle drops bytes that are not UTF-8, and would take /%ff for the start page."""
+    try:
+        request.environ["bottle.raw_path"].encode("latin-1").decode()
+    except UnicodeError:
+        request.environ["PATH_INFO"] = "/\N{REPLACEMENT CHARACTER}"
+
+
+def _of_caller(problem: CallerError) -> HTTPResponse:
+    status = errors.STATUS[type(problem)]
+    message = problem.message
+    if isinstance(problem, Unauthorized):
+        message = "This page is for those who have signed in."
+    answer = page(
+        "problem",
+        status=status,
+        title=TITLES.get(status, "That did not work"),
+        message=message,
+    )
+    if isinstance(problem, TooMany):
+        answer.set_header("Retry-After", str(problem.details["retry_after_s"]))
+    return answer
+
+
+def _failed(answer: HTTPResponse) -> HTTPResponse:
+    """The same as the API says, as a page."""
+    return page(
+        "problem",
+        status=answer.status_code,
+        title=TITLES.get(answer.status_code, "Something went wrong"),
+        message=errors.message_of(answer),
+    )

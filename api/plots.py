@@ -1,0 +1,145 @@
+"""Plots as SVG, drawn on the server: no script, and colours from the style sheet."""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+WIDTH, HEIGHT = 560, 190
+LEFT, RIGHT, TOP, BOTTOM = 46, 8, 12, 26
+INNER_WIDTH = WIDTH - LEFT - RIGHT
+INNER_HEIGHT = HEIGHT - TOP - BOTTOM
+GRID_LINES = 4
+# The steps of an axis are 1, 2 or 5 times a power of ten.
+NICE = (1, 2, 5, 10)
+GAP = 0.18
+
+
+class Series(NamedTuple):
+    """A value per piece of time; None where there is none. `kind` is its CSS class."""
+
+    name: str
+    kind: str
+    values: Sequence[float | None]
+
+
+class Time(NamedTuple):
+    """What stands below: the pieces' beginnings in words, and where to write them."""
+
+    words: Sequence[str]
+    every: int
+
+
+def bars(title: str, series: Sequence[Series], time: Time) -> str:
+    """Stacked bars, the first series at the bottom."""
+    sums = [sum(v or 0 for v in column) for column in _columns(series)]
+    top = nice_top(max(sums, default=0), whole=True)
+    slot = INNER_WIDTH / max(len(time.words), 1)
+    parts = []
+    for number, column in enumerate(_columns(series)):
+        below = 0.0
+        for one, value in zip(series, column, strict=True):
+            if value:
+                parts.append(_bar(number, slot, below / top, value / top, one.kind))
+                below += value
+    return _figure(title, series, _axes(time, top), "".join(parts))
+
+
+def lines(title: str, series: Sequence[Series], time: Time) -> str:
+    """A line per series with a dot at each value; a gap is a gap."""
+    known = [v for one in series for v in one.values if v is not None]
+    top = nice_top(max(known, default=0))
+    slot = INNER_WIDTH / max(len(time.words), 1)
+    parts = [_line(one, slot, top) for one in series]
+    return _figure(title, series, _axes(time, top), "".join(parts))
+
+
+def nice_top(highest: float, *, whole: bool = False) -> float:
+    """The end of an axis that its grid lines divide into round numbers."""
+    least = float(GRID_LINES) if whole else 0.004
+    step = max(highest, least) / GRID_LINES
+    power = 10.0 ** math.floor(math.log10(step))
+    # A hair less, for 0.3 / 0.1 is a hair more than 3.
+    return next(n for n in NICE if n * power >= step * 0.999999) * power * GRID_LINES
+
+
+def _bar(number: int, slot: float, below: float, height: float, kind: str) -> str:
+    x = LEFT + (number + GAP / 2) * slot
+    y = TOP + INNER_HEIGHT * (1 - below - height)
+    size = f'width="{slot * (1 - GAP):.1f}" height="{INNER_HEIGHT * height:.1f}"'
+    return f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" {size}/>'
+
+
+def _line(one: Series, slot: float, top: float) -> str:
+    path, dots, is_on = "", "", False
+    for number, value in enumerate(one.values):
+        if value is None:
+            is_on = False
+            continue
+        x = LEFT + (number + 0.5) * slot
+        y = TOP + INNER_HEIGHT * (1 - value / top)
+        path += f"{'L' if is_on else 'M'}{x:.1f} {y:.1f}"
+        dots += f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2"/>'
+        is_on = True
+    return f'<g class="line {one.kind}"><path d="{path}"/>{dots}</g>'
+
+
+def _figure(title: str, series: Sequence[Series], axes: str, drawn: str) -> str:
+    legend = "".join(
+        f'<li><span class="key {one.kind}"></span>{escape(one.name)}</li>'
+        for one in series
+    )
+    return (
+        f'<figure class="plot">'
+        f"<figcaption>{escape(title)}<ul>{legend}</ul></figcaption>"
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(_in_words(title, series))}">'
+        f"{axes}{drawn}</svg></figure>"
+    )
+
+
+def _axes(time: Time, top: float) -> str:
+    return _grid(top) + _time(time)
+
+
+def _grid(top: float) -> str:
+    parts = []
+    for number in range(GRID_LINES + 1):
+        y = TOP + INNER_HEIGHT * (1 - number / GRID_LINES)
+        label = _short(top * number / GRID_LINES)
+        parts.append(
+            f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+            f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
+        )
+    return "".join(parts)
+
+
+def _time(time: Time) -> str:
+    slot = INNER_WIDTH / max(len(time.words), 1)
+    return "".join(
+        f'<text x="{LEFT + (number + 0.5) * slot:.1f}" y="{HEIGHT - 7}" '
+        f'text-anchor="middle">{escape(word)}</text>'
+        for number, word in enumerate(time.words)
+        if number % time.every == time.every // 2
+    )
+
+
+def _short(value: float) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
+
+
+def _in_words(title: str, series: Sequence[Series]) -> str:
+    """For those who do not see the plot."""
+    told = []
+    for one in series:
+        known = [value for value in one.values if value is not None]
+        most = f"at most {max(known):,.4g}" if known else "nothing"
+        told.append(f"{one.name}: {most}")
+    return f"{title}. {'; '.join(told)}."
+
+
+def _columns(series: Sequence[Series]) -> list[tuple[float | None, ...]]:
+    return list(zip(*(one.values for one in series), strict=True))

@@ -1,0 +1,111 @@
+"""A browser's request, and the answers it understands."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import urlsplit
+
+from bottle import HTTPResponse
+
+import web
+from api import auth, bodies
+from api.auth import Who
+from api.call import Call, House
+from api.front import Front
+from api.session import OPERATOR_COOKIE, USER_COOKIE, Sessions
+from models.errors import Forbidden, Unauthorized
+
+SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    # Not "no-referrer": with that, browsers hide a form's origin from us, too.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+PAGE_HEADERS = {
+    **SAFE_HEADERS,
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Vary": "Accept",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """What a page's handler gets."""
+
+    house: House
+    front: Front
+    sessions: Sessions
+    environ: dict[str, Any]
+
+    def form(self) -> dict[str, str]:
+        """The fields that were filled in; read it once."""
+        return bodies.read_form(self.environ)
+
+    def cookie(self, name: str) -> str:
+        try:
+            found = SimpleCookie(self.environ.get("HTTP_COOKIE", "")).get(name)
+        except CookieError:
+            return ""
+        return found.value if found else ""
+
+    @property
+    def is_operator(self) -> bool:
+        """The browser has shown the service key, not long ago."""
+        cookie = self.cookie(OPERATOR_COOKIE)
+        return bool(cookie) and self.sessions.is_valid(cookie)
+
+    def call(self, token: str = "") -> Call:
+        """The same as a request to the API, by a token or by the browser's cookie."""
+        if not token and self.is_operator:
+            return Call(house=self.house, caller=None, is_service=True)
+        bearer = f"Bearer {token or self.cookie(USER_COOKIE)}"
+        caller, is_service = auth.admit(
+            {**self.environ, "HTTP_AUTHORIZATION": bearer},
+            Who.EITHER,
+            self.house.store,
+            self.house.service_key,
+        )
+        return Call(house=self.house, caller=caller, is_service=is_service)
+
+    def outside(self) -> AbstractContextManager[None]:
+        """While a page only waits for somebody else, other requests are let in."""
+        return Call(house=self.house, caller=None).outside()
+
+    def check_origin(self) -> None:
+        """Raises Forbidden when another site made the browser send its cookie here."""
+        site = self.environ.get("HTTP_SEC_FETCH_SITE")
+        origin = self.environ.get("HTTP_ORIGIN")
+        if site is not None:
+            is_ours = site in ("same-origin", "none")
+        else:
+            host = self.environ.get("HTTP_HOST", "")
+            is_ours = origin is None or urlsplit(origin).netloc == host
+        if not is_ours:
+            raise Forbidden("This form was sent from another site.")
+
+    def operator_form(self) -> dict[str, str]:
+        """The form of an operator, surely filled in on our page."""
+        if not self.is_operator:
+            raise Unauthorized
+        self.check_origin()
+        form = self.form()
+        cookie = self.cookie(OPERATOR_COOKIE)
+        if not self.sessions.is_form_key(cookie, form.pop("key", "")):
+            raise Forbidden("This form is out of date; load the page again.")
+        return form
+
+
+def page(view: str, *, status: int = 200, **values: object) -> HTTPResponse:
+    return HTTPResponse(web.render(view, **values), status=status, **PAGE_HEADERS)
+
+
+def redirect(to: str) -> HTTPResponse:
+    """To be looked at with GET, whatever led here."""
+    return HTTPResponse(b"", status=303, Location=to, **PAGE_HEADERS)

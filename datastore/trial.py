@@ -1,0 +1,53 @@
+"""A push to look at: from the house itself, to everything one user has."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased
+
+from datastore import accounts, chats, groupchat
+from datastore.groupchat import Draft
+from models.accounts import Device, User
+from models.errors import NotFound
+from models.groupchat import MEMBER, OWNER, Chat, Member
+
+SENDER = "Bottlepost"
+CHAT = "Test pushes"
+TEXT = "This is a test push. If you can read it, pushes reach this device."
+
+
+def owner_of(session: Session, device_id: int) -> int:
+    """Raises NotFound when there is no such device."""
+    user_id = session.scalar(select(Device.user_id).where(Device.id == device_id))
+    if user_id is None:
+        raise NotFound("There is no such device.")
+    return user_id
+
+
+def send(session: Session, user_id: int, now: datetime) -> int:
+    """Say something to the user in a conversation of theirs with us; the job's id."""
+    accounts.check_users(session, [user_id])
+    found = _chat_with(session, user_id)
+    if found is None:
+        sender = accounts.add_user(session, SENDER, now)
+        chat = chats.create(
+            session, CHAT, owner_id=sender.id, user_ids=[user_id], now=now
+        )
+        found = (chat.id, sender.id)
+    seat = chats.seat(session, *found, for_update=True)
+    return groupchat.post(session, seat, Draft(text=TEXT), now).job_id
+
+
+def _chat_with(session: Session, user_id: int) -> tuple[int, int] | None:
+    """The conversation of an earlier test push and its sender."""
+    target = aliased(Member)
+    row = session.execute(
+        select(Chat.id, User.id)
+        .join(target, (target.chat_id == Chat.id) & (target.user_id == user_id))
+        .join(Member, (Member.chat_id == Chat.id) & (Member.role == OWNER))
+        .join(User, (User.id == Member.user_id) & (User.name == SENDER))
+        .where(target.role == MEMBER, Chat.name == CHAT, Chat.deleted_at.is_(None))
+        .order_by(Chat.id)
+        .limit(1)
+    ).first()
+    return (row[0], row[1]) if row else None
