@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from demo import choices, conversation, push_processes, words
+from demo import choices, conversation, page, push_processes, words
 from demo.api import Api
 from demo.child import Child
 from demo.choices import CannotRun, Choices
@@ -46,6 +46,10 @@ class Demo:
         """Until somebody stops it; raises Stopped then, and CannotRun if it fails."""
         sandbox = self._start_sandbox()
         environ = self._chosen.environment(sandbox["environment"])
+        # The page must not show the people of an earlier run.
+        told = page.file_in(self._chosen.run_dir)
+        told.unlink(missing_ok=True)
+        environ["BOTTLEPOST_DEMO_FILE"] = str(told)
         self._running.callback(push_processes.stop, self._chosen.run_dir)
         self._start("server", ["server.py"], environ)
         api = Api(self._chosen.server_url)
@@ -53,6 +57,7 @@ class Demo:
         memory = self._chosen.run_dir / "demo.json"
         chat = conversation.prepare(api, self._chosen.service_key, memory)
         ca_file = environ["BOTTLEPOST_CA_FILE"]
+        page.tell(self._chosen, chat, ca_file)
         print(words.welcome(self._chosen, chat, ca_file), flush=True)
         self._wait(lambda: False)
 

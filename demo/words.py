@@ -15,6 +15,7 @@ def welcome(choices: Choices, conversation: Conversation, ca_file: str) -> str:
     return f"""
 Bottlepost is up. Ctrl-C stops it; `make run` finds its data again.
 
+  demo     {choices.server_url}/  (open it in a browser: a chat, and the phones)
   server   {choices.server_url}
   sandbox  {choices.sandbox_url}  (stands in for Apple and Google)
   data     {choices.run_dir}
