@@ -50,7 +50,7 @@ def _run(settings: Settings, arguments: argparse.Namespace, rest: list[str]) -> 
         case "script":
             _import("script_run").run(settings, arguments.job_id)
         case "celery":
-            _import("celery_worker").run(settings, rest)
+            return int(_import("celery_worker").run(settings, rest))
         case "rq":
             _import("rq_worker").run(settings)
         case _:

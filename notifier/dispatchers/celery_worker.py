@@ -1,20 +1,36 @@
 """The worker of `celery`: a warm engine in each of its processes."""
 
+import logging
+import os
+import signal
+import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
+import billiard
 from celery import signals
-from kombu.transport.redis import QoS
+from celery.apps.worker import Worker
+from celery.platforms import EX_FAILURE
+from celery.worker import state
+from kombu.transport.redis import Channel, QoS
 
 from config import Settings
 from notifier.dispatchers import warm
 from notifier.dispatchers.celery_queue import TASK, application
 
+log = logging.getLogger(__name__)
+
 STOP_S = 8.0
+RESTART_S = 1.0
 
 
-def run(settings: Settings, arguments: Sequence[str]) -> None:
-    """Celery's own command line, `worker` unless told otherwise."""
+def run(settings: Settings, arguments: Sequence[str]) -> int:
+    """Celery's own command line, `worker` unless told otherwise; its exit status.
+
+    A worker that Redis leaves at a bad moment ends by itself: nobody would push.
+    """
     celery = application(settings)
 
     @celery.task(name=TASK)  # type: ignore[untyped-decorator]
@@ -37,8 +53,56 @@ def run(settings: Settings, arguments: Sequence[str]) -> None:
     signals.worker_process_shutdown.connect(end, weak=False)
     command, *options = list(arguments) or ["worker", "--loglevel", "WARNING"]
     if command == "worker":
-        # With the chatter of workers among themselves, and with the restoring of what
-        # is unfinished, a worker does not survive that Redis goes away.
+        # With the chatter of workers among themselves, a worker does not survive that
+        # Redis goes away.
         options += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        QoS.restore_at_shutdown = False
-    celery.start([command, *options])
+        Channel.QoS = _Deliveries
+        celery.Worker = celery.subclass_with_self(_Worker)
+    status: int | None = celery.start([command, *options])
+    return status or 0
+
+
+class _Worker(Worker):  # type: ignore[misc]
+    """Begins anew where Celery gives up: its own end may wait for ever then."""
+
+    def stop(self, in_sighandler: bool = False, exitcode: int | None = None) -> None:
+        if exitcode == EX_FAILURE and not _was_told_to_end():
+            _begin_anew()
+        super().stop(in_sighandler, exitcode)
+
+
+def _begin_anew() -> None:
+    log.error("Celery gave up; it is begun anew")
+    for child in billiard.active_children():
+        # Their jobs are due again at the next look of a watchdog.
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child.pid, signal.SIGKILL)
+            os.waitpid(child.pid, 0)
+    time.sleep(RESTART_S)
+    command = [sys.executable, "-m", "notifier", *sys.argv[1:]]
+    os.execv(sys.executable, command)  # noqa: S606 - ourselves
+
+
+class _Deliveries(QoS):  # type: ignore[misc]
+    """Keeps quiet about tasks whose Redis went away; kombu's would end the worker.
+
+    Such a task is given out again after the visibility timeout, if it is still there.
+    """
+
+    restore_at_shutdown = False
+
+    def ack(self, delivery_tag: str) -> None:
+        if self._has_redis():
+            super().ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        if self._has_redis():
+            super().reject(delivery_tag, requeue)
+
+    def _has_redis(self) -> bool:
+        connection = self.channel.connection
+        return connection is not None and connection.client is not None
+
+
+def _was_told_to_end() -> bool:
+    return (state.should_stop, state.should_terminate) != (None, None)
