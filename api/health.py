@@ -1,8 +1,8 @@
 """Is the server alive, and can it work?"""
 
 from api.call import Answer, Call
-from api.schemas.jobs import Health
-from datastore import outbox
+from api.schemas.health import Health, Readiness, RouteTrouble
+from datastore import outbox, troubles
 
 
 def alive(call: Call) -> Answer[Health]:
@@ -10,8 +10,17 @@ def alive(call: Call) -> Answer[Health]:
     return Answer(200, Health())
 
 
-def ready(call: Call) -> Answer[Health]:
-    """The database answers, too, and has its tables."""
+def ready(call: Call) -> Answer[Readiness]:
+    """The database answers, too, and has its tables.
+
+    Providers that refuse our credentials are named, and make no server less ready:
+    another one would be refused as well, and messages are kept until that is mended.
+    """
     with call.store.read() as session:
         outbox.next_due_at(session)
-    return Answer(200, Health())
+        # Anybody may ask, so the reasons are left to the log.
+        found = [
+            RouteTrouble(route=trouble.route, since=trouble.since)
+            for trouble in troubles.find_all(session)
+        ]
+    return Answer(200, Readiness(troubles=found))

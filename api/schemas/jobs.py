@@ -23,7 +23,3 @@ class Job(Out):
 
 class JobQuery(In):
     id: Id
-
-
-class Health(Out):
-    status: Literal["ok"] = "ok"

@@ -3,7 +3,8 @@
 import pytest
 
 import api
-from datastore import Datastore
+from datastore import Datastore, troubles
+from models.base import utc_now
 from tests.support.dispatcher import RecordingDispatcher
 from tests.support.wsgi import WsgiClient
 
@@ -31,6 +32,19 @@ def test_database_that_cannot_be_opened_is_503(tmp_path):
     client = broken(f"sqlite:///{tmp_path}")
 
     assert client.get("/readyz").status == 503
+
+
+def test_a_provider_in_trouble_is_named_and_leaves_the_server_ready(house):
+    assert house.nobody.get("/readyz").json == {"status": "ok", "troubles": []}
+    with house.store.write() as session:
+        troubles.note(session, "fcm shop", "invalid_grant", now=utc_now())
+
+    answer = house.nobody.get("/readyz")
+
+    (trouble,) = answer.json["troubles"]
+    assert (answer.status, trouble["route"]) == (200, "fcm shop")
+    # Anybody may ask.
+    assert b"invalid_grant" not in answer.body
 
 
 def test_writers_queue_that_cannot_be_joined_is_503(house, ann, tmp_path):
