@@ -1,0 +1,241 @@
+"""The pages in a real browser, beside a real server and the sandbox's phones."""
+
+import json
+import re
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support import browser as chromium
+from tests.support.browser import Tab
+from tests.support.client import Client
+from tests.support.demo import Demo
+from tests.support.wait import until
+
+# Answers after which a device's push is over, and the job has failed.
+REFUSALS = {
+    "iPad": "payload-too-large",
+    "Pixel": "invalid-payload",
+    "Galaxy": "invalid-payload",
+}
+
+
+class Stage:
+    """A running demo, as its page is told of it."""
+
+    def __init__(self, demo: Demo) -> None:
+        demo.commands()
+        self.url = f"http://127.0.0.1:{demo.settings['BOTTLEPOST_PORT']}"
+        self.service_key = (demo.run_dir / "service-key").read_text().strip()
+        self._scene = json.loads((demo.run_dir / "demo-page.json").read_text())
+        self.tokens = {d["model"]: d["token"] for d in self._scene["devices"]}
+
+    @contextmanager
+    def answering(self, **answers: str) -> Iterator[None]:
+        """Model of a device=what its provider answers, until the end of the block."""
+        by_token = {self.tokens[model]: name for model, name in answers.items()}
+        self._control({"answers": by_token})
+        try:
+            yield
+        finally:
+            self._control({"answers": {}})
+
+    def say(self, text: str) -> dict[str, Any]:
+        """The job of a message of Ada's, once it has ended."""
+        ada = Client(self.url, self._scene["people"][0]["token"])
+        body = {"conversation": self._scene["conversation"]["id"], "message": text}
+        address = ada.post("/groupchat/send", body).json["job"]["url"]
+
+        def look() -> Any:
+            job = ada.get(address).json
+            return job["state"] in ("completed", "failed") and job
+
+        return until(look, what="for the job's end")
+
+    def _control(self, rules: dict[str, Any]) -> None:
+        context = ssl.create_default_context(cafile=self._scene["ca_file"])
+        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
+        url = self._scene["inbox"].replace("/inbox", "/control")
+        headers = {"Content-Type": "application/json"}
+        opener.open(Request(url, json.dumps(rules).encode(), headers), timeout=10)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with Demo(tmp_path_factory.mktemp("pages") / "var") as demo:
+        stage = Stage(demo)
+        assert stage.say("Good morning!")["id"] == 1
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def browser(missing: Any) -> Iterator[Browser]:
+    program = chromium.program()
+    with chromium.running(program or missing("Chromium")) as running:
+        yield running
+
+
+def phone_of(owner: str, model: str) -> str:
+    return f"{owner}\N{RIGHT SINGLE QUOTATION MARK}s {model}"
+
+
+def cards(page: Page, phone: str) -> Any:
+    return page.get_by_role("log", name=f"Notifications on {phone}").locator("li")
+
+
+def write(page: Page, text: str) -> None:
+    page.get_by_role("textbox", name="Message").fill(text)
+    page.keyboard.press("Enter")
+
+
+def sign_in(page: Page, stage: Stage) -> None:
+    page.goto(f"{stage.url}/dashboard")
+    page.get_by_label("Service key").fill(stage.service_key)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_a_message_is_written_and_seen_on_the_phones(browser, stage) -> None:
+    with Tab(browser) as tab:
+        page = tab.page
+        page.goto(stage.url)
+
+        write(page, "Land in sight!")
+
+        expect(page.get_by_role("log", name="Messages")).to_contain_text("Land in")
+        for phone in (
+            phone_of("Bo", "iPad"),
+            phone_of("Bo", "Pixel"),
+            phone_of("Cleo", "Galaxy"),
+        ):
+            expect(cards(page, phone).first).to_contain_text("Ada")
+            expect(cards(page, phone).first).to_contain_text("Land in sight!")
+        expect(page.locator("#job")).to_contain_text("3 of 3 devices have it")
+        expect(
+            page.get_by_role("heading", name=phone_of("Ada", "iPhone"))
+        ).to_be_hidden()
+        assert tab.complaints == []
+        assert all(address.startswith(stage.url) for address in tab.addresses)
+
+
+def test_another_member_sees_it_live_and_answers(browser, stage) -> None:
+    with Tab(browser) as ada, Tab(browser) as bo:
+        ada.page.goto(stage.url)
+        bo.page.goto(stage.url)
+        bo.page.get_by_role("radio", name="Bo").check()
+
+        write(bo.page, "Which one? <b>I see</b> fog.")
+
+        bubble = ada.page.get_by_role("log", name="Messages").locator("li").last
+        expect(bubble).to_contain_text("Bo")
+        expect(bubble).to_contain_text("<b>I see</b> fog.")
+        phone = cards(bo.page, phone_of("Ada", "iPhone")).first
+        expect(phone).to_contain_text("<b>I see</b> fog.")
+        assert ada.complaints == bo.complaints == []
+
+
+def test_without_scripts_a_message_leads_to_the_result_of_its_job(
+    browser, stage
+) -> None:
+    with Tab(browser, java_script_enabled=False) as tab:
+        page = tab.page
+        page.goto(stage.url)
+        page.get_by_role("radio", name="Cleo").check()
+
+        page.get_by_role("textbox", name="Message").fill("By pigeon")
+        page.get_by_role("button", name="Send").click()
+
+        # The page loads itself until there is a result.
+        page.wait_for_url("**/jobs/*/result")
+        expect(page.get_by_role("heading", name="Done")).to_be_visible()
+        expect(page.get_by_text("3 of 3 devices")).to_be_visible()
+
+
+def test_without_scripts_a_failed_job_leads_to_its_error(browser, stage) -> None:
+    with (
+        Tab(browser, java_script_enabled=False) as tab,
+        stage.answering(**REFUSALS),
+    ):
+        page = tab.page
+        page.goto(stage.url)
+
+        page.get_by_role("textbox", name="Message").fill("Nobody takes this")
+        page.get_by_role("button", name="Send").click()
+
+        page.wait_for_url("**/jobs/*/error")
+        expect(page.get_by_role("heading", name="This failed")).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_text(re.compile("^(apns|fcm): "))
+        expect(page.get_by_role("cell", name="PayloadTooLarge")).to_be_visible()
+
+
+def test_the_dashboard_shows_the_plots_and_what_failed(browser, stage) -> None:
+    with stage.answering(**REFUSALS):
+        stage.say("Nobody takes this either")
+
+    with Tab(browser) as tab:
+        page = tab.page
+        sign_in(page, stage)
+
+        for plot in ("Sends", "Pushes", "From send to push"):
+            drawn = page.get_by_role("img", name=plot)
+            expect(drawn).to_be_visible()
+            assert drawn.locator("rect, circle").count() > 0
+        failing = page.get_by_role("region", name="Failing devices")
+        expect(failing.get_by_text("PayloadTooLarge")).to_be_visible()
+        page.get_by_role("region", name="Failing jobs").get_by_role(
+            "link"
+        ).first.click()
+        expect(page.get_by_role("heading", name="This failed")).to_be_visible()
+        assert tab.complaints == []
+
+
+def test_a_test_push_of_the_dashboard_arrives(browser, stage) -> None:
+    with Tab(browser) as tab:
+        page = tab.page
+        sign_in(page, stage)
+
+        page.get_by_label("with the id").fill("1")
+        page.get_by_role("button", name="Send").click()
+
+        page.wait_for_url("**/jobs/*/result")
+        page.goto(stage.url)
+        page.get_by_role("radio", name="Bo").check()
+        expect(cards(page, phone_of("Ada", "iPhone")).first).to_contain_text(
+            "test push"
+        )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/", "/dashboard", "/jobs/1/result"])
+def test_a_page_fits_a_phone_and_can_be_read(browser, stage, path, scheme) -> None:
+    phone = {"width": 360, "height": 740}
+    with Tab(browser, viewport=phone, color_scheme=scheme) as tab:
+        page = tab.page
+        sign_in(page, stage)
+        page.goto(stage.url + path)
+
+        width = page.evaluate("document.documentElement.scrollWidth")
+        faint = page.evaluate(LEAST_CONTRAST)
+
+        assert width <= phone["width"]
+        assert faint >= 4.5
+        assert unnamed(page) == []
+
+
+def unnamed(page: Page) -> list[str]:
+    """Controls that a screen reader could not name."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll("input, textarea, select, button, a")]
+          .filter((one) => one.type !== "hidden" && !one.hidden)
+          .filter((one) => !(one.labels?.length || one.textContent.trim()))
+          .map((one) => one.outerHTML)"""
+    )
+
+
+# Of text on a plain background, by WCAG's formula; gradients are left to the eye.
+LEAST_CONTRAST = Path(__file__).with_name("contrast.js").read_text()

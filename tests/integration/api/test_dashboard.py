@@ -1,0 +1,150 @@
+"""The dashboard: who gets in, what it counts, and its test push."""
+
+import re
+
+import pytest
+
+from api import dashboard
+from api.limits import Limit
+from datastore import troubles
+from models.base import utc_now
+from models.pushes import PushFailure
+from tests.support.forms import Visitor
+from tests.support.house import SERVICE_KEY
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch):
+    monkeypatch.setattr(dashboard, "_logins", Limit(0))
+
+
+@pytest.fixture
+def visitor(house):
+    return Visitor(house.app)
+
+
+@pytest.fixture
+def operator(visitor):
+    """Signed in."""
+    visitor.post("/dashboard/login", service_key=SERVICE_KEY)
+    return visitor
+
+
+def form_key(operator) -> str:
+    html = operator.get("/dashboard").body.decode()
+    return re.search(r'name="key" value="(\w+)"', html)[1]
+
+
+def test_the_service_key_opens_it(visitor):
+    answer = visitor.post("/dashboard/login", service_key=SERVICE_KEY)
+
+    assert (answer.status, answer.headers["location"]) == (303, "/dashboard")
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert "max-age=43200" in cookie
+    assert SERVICE_KEY not in cookie
+    assert "Failing devices" in visitor.get("/dashboard").body.decode()
+
+
+def test_over_tls_the_cookie_stays_there(visitor):
+    environ = {"wsgi.url_scheme": "https"}
+
+    answer = visitor.post("/dashboard/login", environ, service_key=SERVICE_KEY)
+
+    assert "secure" in answer.headers["set-cookie"].lower()
+
+
+@pytest.mark.parametrize("key", ["", "wrong", SERVICE_KEY[:-1], "\N{SNOWMAN}"])
+def test_another_key_does_not(visitor, key):
+    answer = visitor.post("/dashboard/login", service_key=key)
+
+    assert answer.status == 401
+    assert "set-cookie" not in answer.headers
+    assert "Failing devices" not in visitor.get("/dashboard").body.decode()
+
+
+def test_guessing_is_slowed_down(visitor, monkeypatch):
+    monkeypatch.setattr(dashboard, "_logins", Limit(30))
+
+    answers = [visitor.post("/dashboard/login", service_key="x") for _ in range(10)]
+
+    assert [answer.status for answer in answers].count(401) == 5
+    assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "1.2.3", "9999999999.abc.00"])
+def test_a_made_up_cookie_opens_nothing(visitor, cookie):
+    visitor.cookies["bottlepost_operator"] = cookie
+
+    assert "Failing devices" not in visitor.get("/dashboard").body.decode()
+
+
+def test_signing_out_ends_the_session_here(operator):
+    operator.post("/dashboard/logout", key=form_key(operator))
+
+    assert "Failing devices" not in operator.get("/dashboard").body.decode()
+
+
+@pytest.mark.parametrize("span", ["hour", "day", "year"])
+def test_it_shows_what_was_sent_and_what_failed(house, operator, ann, chat, span):
+    house.say(ann, chat, "Noon?")
+    ann.client.post("/devices", {"platform": "apns", "token": "of-ann"})
+    with house.store.write() as session:
+        failure = {"outcome": "gone", "reason": "<Unregistered>", "attempts": 1}
+        session.add(PushFailure(job_id=1, device_id=1, **failure))
+        troubles.note(session, "apns https://x", "InvalidProviderToken", now=utc_now())
+
+    html = operator.get(f"/dashboard?span={span}").body.decode()
+
+    assert html.count("<svg") == 3
+    assert html.count('<rect class="sends"') == 1
+    assert "&lt;Unregistered&gt;" in html
+    assert "InvalidProviderToken" in html
+
+
+@pytest.mark.parametrize("kind", ["user", "device"])
+def test_a_test_push_goes_to_all_that_a_user_has(house, operator, ann, kind):
+    device = ann.client.post("/devices", {"platform": "apns", "token": "of-ann"}).json
+    number = device["id"] if kind == "device" else ann.id
+
+    answers = [
+        operator.post(
+            "/dashboard/test-push", kind=kind, number=number, key=form_key(operator)
+        )
+        for _ in range(2)
+    ]
+
+    assert [a.headers["location"] for a in answers] == ["/jobs/1", "/jobs/2"]
+    assert house.dispatcher.job_ids == [1, 2]
+    (chat,) = ann.client.get("/groupchat").json["conversations"]
+    assert (chat["name"], chat["unread"]) == ("Test pushes", 2)
+    assert operator.get("/jobs/1").status == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"kind": "user", "number": "4711"}, 404),
+        ({"kind": "device", "number": "4711"}, 404),
+        ({"kind": "user", "number": "x"}, 400),
+        ({"kind": "user", "number": "9" * 30}, 400),
+        ({"kind": "user"}, 400),
+    ],
+)
+def test_a_test_push_to_nobody_is_refused(operator, form, status):
+    answer = operator.post("/dashboard/test-push", key=form_key(operator), **form)
+
+    assert answer.status == status
+
+
+def test_forms_without_our_key_do_nothing(house, operator, ann):
+    answer = operator.post("/dashboard/test-push", kind="user", number=ann.id)
+
+    assert (answer.status, house.dispatcher.job_ids) == (403, [])
+
+
+def test_forms_of_strangers_do_nothing(house, visitor, ann):
+    answer = visitor.post("/dashboard/test-push", kind="user", number=ann.id)
+
+    assert (answer.status, house.dispatcher.job_ids) == (401, [])

@@ -1,0 +1,160 @@
+"""What a browser without scripts sees of a job, step by step."""
+
+import re
+
+import pytest
+from sqlalchemy import update
+
+from models.base import utc_now
+from models.pushes import PushFailure, PushJob
+from tests.support.forms import Visitor
+
+
+@pytest.fixture
+def visitor(house):
+    return Visitor(house.app)
+
+
+@pytest.fixture
+def job(visitor, ann, chat):
+    """The address of a job that Ann's form has made."""
+    sent = {"conversation": chat, "message": "Noon?", "token": ann.client.token}
+    return visitor.post("/groupchat/send", **sent).headers["location"]
+
+
+def change(house, job, **values):
+    with house.store.write() as session:
+        number = int(job.removeprefix("/jobs/"))
+        session.execute(update(PushJob).where(PushJob.id == number).values(**values))
+
+
+def test_a_form_saves_the_message_and_leads_to_its_job(house, visitor, ann, chat):
+    sent = {"conversation": chat, "message": "Noon & so", "token": ann.client.token}
+
+    answer = visitor.post("/groupchat/send", **sent)
+
+    assert (answer.status, answer.headers["location"]) == (303, "/jobs/1")
+    said = ann.client.get(f"/groupchat/{chat}/messages").json["messages"]
+    assert [message["text"] for message in said] == ["Noon & so"]
+    assert house.dispatcher.job_ids == [1]
+
+
+def test_a_waiting_job_shows_its_progress_and_loads_itself_again(house, visitor, job):
+    change(house, job, state="processing", total=8, accepted=5, failed=1)
+
+    page = visitor.get(job)
+
+    html = page.body.decode()
+    assert page.status == 200
+    assert '<meta http-equiv="refresh" content="1">' in html
+    assert re.search(r'<progress [^>]*max="8" value="6"', html)
+    assert "6 of 8 devices" in html
+
+
+def test_an_ended_job_leads_to_its_result(house, visitor, job):
+    change(house, job, state="completed", total=3, accepted=3, finished_at=utc_now())
+
+    led = visitor.get(job)
+    page = visitor.get(led.headers["location"])
+
+    assert (led.status, led.headers["location"]) == (303, f"{job}/result")
+    assert "3 of 3 devices" in page.body.decode()
+    assert "http-equiv" not in page.body.decode()
+
+
+def test_a_failed_job_leads_to_the_providers_reason(house, visitor, job):
+    change(house, job, state="failed", total=1, failed=1, error="apns: TopicDisallowed")
+    with house.store.write() as session:
+        failure = {"outcome": "refused", "reason": "<TopicDisallowed>", "attempts": 1}
+        session.add(PushFailure(job_id=1, device_id=7, **failure))
+
+    led = visitor.get(job)
+    html = visitor.get(led.headers["location"]).body.decode()
+
+    assert led.headers["location"] == f"{job}/error"
+    assert "apns: TopicDisallowed" in html
+    assert "&lt;TopicDisallowed&gt;" in html
+
+
+@pytest.mark.parametrize("end", ["result", "error"])
+def test_an_end_that_is_not_there_yet_leads_back(visitor, job, end):
+    answer = visitor.get(f"{job}/{end}")
+
+    assert (answer.status, answer.headers["location"]) == (303, job)
+
+
+def test_the_query_is_json_for_programs_and_a_redirect_for_forms(visitor, ann, job):
+    asked = ann.client.post("/query", {"id": 1})
+    led = visitor.post("/query", id=1)
+
+    assert asked.json == ann.client.get(job).json
+    assert (led.status, led.headers["location"]) == (303, job)
+
+
+def test_one_address_has_a_page_for_browsers_and_json_for_programs(visitor, ann, job):
+    page, answer = visitor.get(job), ann.client.get(job)
+
+    assert page.headers["content-type"].startswith("text/html")
+    assert answer.headers["content-type"] == "application/json"
+    assert page.headers["vary"] == "Accept"
+
+
+def test_a_job_is_shown_to_members_only(house, job, eve):
+    stranger, nobody = Visitor(house.app), Visitor(house.app)
+    stranger.cookies["bottlepost_user"] = eve.client.token
+
+    assert stranger.get(job).status == 404
+    assert nobody.get(job).status == 401
+
+
+def test_the_cookie_ends_with_its_token(house, visitor, ann, job):
+    ann.client.post("/logout", {})
+
+    assert visitor.get(job).status == 401
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [{"HTTP_SEC_FETCH_SITE": "cross-site"}, {"HTTP_ORIGIN": "https://evil.example"}],
+)
+def test_another_site_cannot_write_with_the_cookie(visitor, job, chat, environ):
+    answer = visitor.post("/groupchat/send", environ, conversation=chat, message="Spam")
+
+    assert answer.status == 403
+
+
+def test_our_own_form_may_write_with_the_cookie(visitor, job, chat):
+    environ = {"HTTP_ORIGIN": "http://127.0.0.1", "HTTP_HOST": "127.0.0.1"}
+
+    answer = visitor.post("/groupchat/send", environ, conversation=chat, message="Me")
+
+    assert (answer.status, answer.headers["location"]) == (303, "/jobs/2")
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"conversation": "x", "message": "a"}, 400),
+        ({"conversation": "1", "message": " "}, 400),
+        ({"conversation": "1", "message": "a", "odd": "1"}, 400),
+        ({"conversation": "99", "message": "a"}, 404),
+        ({"conversation": "1", "message": "a", "token": "wrong"}, 401),
+        ({"conversation": "1", "message": "a", "token": "\N{SNOWMAN}"}, 401),
+    ],
+)
+def test_a_wrong_form_is_told_in_html(visitor, job, form, status):
+    answer = visitor.post("/groupchat/send", **form)
+
+    assert answer.status == status
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "Traceback" not in answer.body.decode()
+
+
+def test_a_page_lets_nothing_foreign_in(visitor, job):
+    headers = visitor.get(job).headers
+
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"

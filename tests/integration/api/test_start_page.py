@@ -1,0 +1,90 @@
+"""The page on `/`: no demo, and nobody's token, unless one was set up."""
+
+import json
+
+import api
+from api.front import Front
+from tests.support.forms import Visitor
+from tests.support.house import SERVICE_KEY
+
+
+def with_demo(house, path):
+    app = api.build(
+        store=house.store,
+        dispatcher=house.dispatcher,
+        service_key=SERVICE_KEY,
+        front=Front(demo_file=path),
+    )
+    return Visitor(app)
+
+
+def scene(ann, tmp_path):
+    path = tmp_path / "demo.json"
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text("")
+    person = {"id": ann.id, "name": "Ann", "token": ann.client.token}
+    told = {
+        "conversation": {"id": 1, "name": "Lighthouse"},
+        "people": [person],
+        "devices": [
+            {"owner": "A<nn", "model": "Pixel", "platform": "fcm", "token": "t"}
+        ],
+        # Port 1: nobody is there.
+        "inbox": "https://127.0.0.1:1/inbox",
+        "ca_file": str(ca_file),
+    }
+    path.write_text(json.dumps(told))
+    return path
+
+
+def test_a_plain_installation_shows_where_to_go(house):
+    page = Visitor(house.app).get("/")
+
+    assert page.status == 200
+    assert 'href="/docs"' in page.body.decode()
+    assert 'href="/dashboard"' in page.body.decode()
+    assert "set-cookie" not in page.headers
+
+
+def test_a_plain_installation_has_no_inbox(house):
+    assert Visitor(house.app).get("/demo/inbox?since=0").status == 404
+
+
+def test_a_demo_that_is_not_ready_is_none(house, tmp_path):
+    page = with_demo(house, tmp_path / "later.json").get("/")
+
+    assert "Bottlepost is up" in page.body.decode()
+
+
+def test_the_demo_shows_its_people_and_their_phones(house, ann, tmp_path):
+    page = with_demo(house, scene(ann, tmp_path)).get("/")
+
+    html = page.body.decode()
+    assert ann.client.token in html
+    assert "A&lt;nn" in html
+    assert "<script>" not in html
+    assert " style=" not in html
+
+
+def test_a_sandbox_that_is_away_is_told(house, ann, tmp_path):
+    answer = with_demo(house, scene(ann, tmp_path)).get("/demo/inbox?since=0")
+
+    assert answer.status == 503
+    assert "sandbox" in answer.json["error"]["message"]
+
+
+def test_static_files_are_kept_by_browsers_until_they_change(house):
+    visitor = Visitor(house.app)
+    html = visitor.get("/").body.decode()
+    address = html.split('<link rel="stylesheet" href="')[1].split('"')[0]
+
+    answer = visitor.get(address)
+
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "text/css; charset=utf-8"
+    assert "immutable" in answer.headers["cache-control"]
+
+
+def test_nothing_but_static_files_is_static(house):
+    for name in ("none.css", "../__init__.py", "%2e%2e%2f__init__.py"):
+        assert Visitor(house.app).get(f"/static/{name}").status == 404

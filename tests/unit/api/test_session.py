@@ -1,0 +1,57 @@
+"""Signed cookies."""
+
+import pytest
+
+from api.session import LIFETIME_S, Sessions
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def sessions(clock) -> Sessions:
+    return Sessions("a-key-of-the-tests", clock)
+
+
+def test_what_was_issued_is_valid_in_every_process(sessions, clock):
+    assert Sessions("a-key-of-the-tests", clock).is_valid(sessions.issue())
+
+
+def test_it_ends_by_itself(sessions, clock):
+    cookie = sessions.issue()
+
+    clock.now += LIFETIME_S
+
+    assert not sessions.is_valid(cookie)
+
+
+def test_its_end_cannot_be_moved(sessions):
+    end, rest = sessions.issue().split(".", 1)
+
+    assert not sessions.is_valid(f"{int(end) + 1}.{rest}")
+
+
+def test_another_key_makes_other_cookies(sessions, clock):
+    assert not Sessions("another-key-of-the-tests", clock).is_valid(sessions.issue())
+
+
+@pytest.mark.parametrize("cookie", ["", ".", "..", "x", "\N{SNOWMAN}.a.b", "1"])
+def test_nonsense_is_not_valid(sessions, cookie):
+    assert not sessions.is_valid(cookie)
+
+
+def test_a_form_key_belongs_to_one_session(sessions):
+    one, other = sessions.issue(), sessions.issue()
+
+    assert sessions.is_form_key(one, sessions.form_key(one))
+    assert not sessions.is_form_key(other, sessions.form_key(one))
+    assert not sessions.is_form_key(one, "\N{SNOWMAN}")
