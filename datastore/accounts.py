@@ -44,6 +44,14 @@ def add_user(session: Session, name: str, now: datetime) -> User:
     return user
 
 
+def find_by_external_id(session: Session, external_id: str) -> User:
+    """Raises NotFound when nobody is called so."""
+    user = session.scalar(select(User).where(User.external_id == external_id))
+    if user is None:
+        raise NotFound("No user has this external id.")
+    return user
+
+
 def issue_token(
     session: Session, user_id: int, now: datetime, *, expires_at: datetime | None = None
 ) -> tuple[str, ApiToken]:
@@ -53,7 +61,7 @@ def issue_token(
     token = secrets.token_urlsafe(32)
     row = ApiToken(
         user_id=user_id,
-        token_hash=_sha256(token),
+        token_hash=sha256(token),
         created_at=now,
         expires_at=expires_at,
     )
@@ -79,7 +87,7 @@ def revoke_token(session: Session, user_id: int, token_id: int, now: datetime) -
 
 def identify(session: Session, token: str, now: datetime) -> Identity | None:
     """Whose token this is, while it is valid."""
-    values = {"token_hash": _sha256(token), "now": now}
+    values = {"token_hash": sha256(token), "now": now}
     row = session.connection().execute(_IDENTITY, values).first()
     return Identity(*row) if row else None
 
@@ -119,7 +127,7 @@ def register_device(
         "disabled_at": None,
         "reason": None,
     }
-    token_hash = _sha256(token)
+    token_hash = sha256(token)
     by_token = (
         select(Device)
         .where(Device.platform == platform, Device.token_hash == token_hash)
@@ -159,5 +167,5 @@ def remove_device(session: Session, user_id: int, device_id: int) -> None:
         raise NotFound("You have no such device.")
 
 
-def _sha256(token: str) -> str:
+def sha256(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()

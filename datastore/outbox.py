@@ -7,6 +7,7 @@ later write checks that name, so an engine that was taken for dead changes nothi
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -113,7 +114,7 @@ def _claimable() -> ColumnElement[bool]:
     return or_(PushJob.ordering_key.is_(None), ~blocked)
 
 
-def due(*, shards: bool = True) -> Select[tuple[datetime | None]]:
+def due(*, shards: bool = True) -> Select[Any]:
     """When the next job can be claimed; in the past if one can be now.
 
     Without `shards` those of large jobs are passed over.
@@ -126,7 +127,8 @@ def due(*, shards: bool = True) -> Select[tuple[datetime | None]]:
 
 def next_due_at(session: Session) -> datetime | None:
     """The same, asked."""
-    return session.scalar(due())
+    due_at: datetime | None = session.scalar(due())
+    return due_at
 
 
 def claim(

@@ -28,6 +28,8 @@ class Chat(Base):
     __tablename__ = "chat"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    # What the app's own backend calls it; imports know conversations by it.
+    external_id: Mapped[str | None] = mapped_column(String(100), unique=True)
     name: Mapped[str] = mapped_column(String(200))
     # Number of the newest message: paging, unread counts and badges come from it.
     last_seq: Mapped[int] = mapped_column(Integer, default=0)

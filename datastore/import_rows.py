@@ -1,0 +1,216 @@
+"""Puts the rows of an import in place: a few statements for any number of rows.
+
+A row is what shall be there. What is there already stays as it is, so the same rows a
+second time change nothing; nothing is ever taken away.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from datastore import accounts
+from models.accounts import Device, User
+from models.groupchat import MEMBER, OWNER, Chat, Member
+from models.imports import Kind, Problem, Row
+
+NO_USER = "no user has this external id"
+NO_CONVERSATION = "no conversation has this external id"
+NOT_THEIRS = "this token is registered by another user"
+
+
+class Put(NamedTuple):
+    """What came of the rows."""
+
+    # Rows that were not in the database like that before.
+    changed: int
+    problems: list[Problem]
+
+
+def put(session: Session, rows: Sequence[Row], now: datetime) -> Put:
+    """At most a thousand rows, in an order in which each finds what it refers to."""
+
+    def of(kind: Kind) -> list[Row]:
+        return [row for row in rows if row.kind == kind]
+
+    problems: list[Problem] = []
+    changed = _put_named(session, User, of("user"), now)
+    changed += _put_named(session, Chat, of("conversation"), now)
+    changed += _put_devices(session, of("device"), now, problems)
+    changed += _put_members(session, of("member"), problems)
+    return Put(changed, sorted(problems))
+
+
+def _put_named(
+    session: Session, model: type[User | Chat], rows: Sequence[Row], now: datetime
+) -> int:
+    # Of two rows with one id, the later counts.
+    wanted = {row.values["external_id"]: row.values["name"] for row in rows}
+    known = {
+        str(external_id): (number, name)
+        for external_id, number, name in session.execute(
+            select(model.external_id, model.id, model.name).where(
+                model.external_id.in_(wanted)
+            )
+        )
+    }
+    new = [
+        {"external_id": external_id, "name": name, "created_at": now}
+        for external_id, name in wanted.items()
+        if external_id not in known
+    ]
+    renamed = [
+        {"id": number, "name": wanted[external_id]}
+        for external_id, (number, name) in known.items()
+        if wanted[external_id] != name
+    ]
+    _insert(session, model, new)
+    if renamed:
+        session.execute(update(model), renamed)
+    return len(new) + len(renamed)
+
+
+def _put_devices(
+    session: Session, rows: Sequence[Row], now: datetime, problems: list[Problem]
+) -> int:
+    users = _user_ids(session, rows)
+    wanted: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        if row.values["user"] in users:
+            values = row.values
+            wanted[values["platform"], accounts.sha256(values["token"])] = row
+        else:
+            problems.append(Problem(row.line, "user", NO_USER))
+    by_hash = Device.token_hash.in_([token_hash for _, token_hash in wanted])
+    known = {
+        (device.platform, device.token_hash): device
+        for device in session.scalars(select(Device).where(by_hash))
+    }
+    changed, new = 0, []
+    for key, row in wanted.items():
+        user_id = users[row.values["user"]]
+        device = known.get(key)
+        if device is None:
+            new.append(_new_device(row, user_id, key[1], now))
+        elif device.user_id != user_id:
+            # Who holds the phone has said so itself; a file must not take it away.
+            problems.append(Problem(row.line, "token", NOT_THEIRS))
+        else:
+            changed += _correct(device, row, now)
+    _insert(session, Device, new)
+    return changed + len(new)
+
+
+def _new_device(
+    row: Row, user_id: int, token_hash: str, now: datetime
+) -> dict[str, Any]:
+    return {
+        "user_id": user_id,
+        "platform": row.values["platform"],
+        "token": row.values["token"],
+        "token_hash": token_hash,
+        "app": row.values.get("app"),
+        "environment": row.values["environment"],
+        "locale": row.values.get("locale"),
+        "registered_at": now,
+        "disabled_at": None,
+        "reason": None,
+    }
+
+
+def _correct(device: Device, row: Row, now: datetime) -> bool:
+    """Take over what the file says about a device that is known; is anything new?
+
+    Not its environment: the provider may have taught us better meanwhile.
+    """
+    app = row.values.get("app", device.app)
+    locale = row.values.get("locale", device.locale)
+    if (app, locale) == (device.app, device.locale):
+        return False
+    if app != device.app:
+        # For another app the token may be alive.
+        device.registered_at, device.disabled_at, device.reason = now, None, None
+    device.app, device.locale = app, locale
+    return True
+
+
+def _put_members(session: Session, rows: Sequence[Row], problems: list[Problem]) -> int:
+    users, chats = _user_ids(session, rows), _chats(session, rows)
+    wanted: dict[tuple[int, int], str] = {}
+    for row in rows:
+        user_id = users.get(row.values["user"])
+        chat = chats.get(row.values["conversation"])
+        if chat is None:
+            problems.append(Problem(row.line, "conversation", NO_CONVERSATION))
+        elif user_id is None:
+            problems.append(Problem(row.line, "user", NO_USER))
+        else:
+            seat = (chat.id, user_id)
+            # Once an owner, always an owner: nothing is taken away.
+            if wanted.get(seat) != OWNER:
+                wanted[seat] = row.values["role"]
+    known = _roles(session, wanted)
+    seqs = {chat.id: chat.last_seq for chat in chats.values()}
+    new = [
+        _new_member(seat, role, seqs[seat[0]])
+        for seat, role in wanted.items()
+        if seat not in known
+    ]
+    promoted = [
+        {"chat_id": chat_id, "user_id": user_id, "role": OWNER}
+        for (chat_id, user_id), role in known.items()
+        if role == MEMBER and wanted[chat_id, user_id] == OWNER
+    ]
+    _insert(session, Member, new)
+    if promoted:
+        session.execute(update(Member), promoted)
+    return len(new) + len(promoted)
+
+
+def _new_member(seat: tuple[int, int], role: str, seq: int) -> dict[str, Any]:
+    return {
+        "chat_id": seat[0],
+        "user_id": seat[1],
+        "role": role,
+        "joined_seq": seq,
+        "read_seq": seq,
+        "muted_until": None,
+    }
+
+
+def _user_ids(session: Session, rows: Sequence[Row]) -> dict[str, int]:
+    named = {row.values["user"] for row in rows}
+    found = session.execute(
+        select(User.external_id, User.id).where(User.external_id.in_(named))
+    )
+    return {str(external_id): user_id for external_id, user_id in found}
+
+
+def _chats(session: Session, rows: Sequence[Row]) -> dict[str, Chat]:
+    """For update: who joins now must see no message that comes meanwhile twice."""
+    named = {row.values["conversation"] for row in rows}
+    found = session.scalars(
+        select(Chat)
+        .where(Chat.external_id.in_(named), Chat.deleted_at.is_(None))
+        .order_by(Chat.id)
+        .with_for_update()
+    )
+    return {str(chat.external_id): chat for chat in found}
+
+
+def _roles(
+    session: Session, seats: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], str]:
+    found = session.execute(
+        select(Member.chat_id, Member.user_id, Member.role).where(
+            tuple_(Member.chat_id, Member.user_id).in_(seats)
+        )
+    )
+    return {(chat_id, user_id): role for chat_id, user_id, role in found}
+
+
+def _insert(session: Session, model: type[Any], rows: list[dict[str, Any]]) -> None:
+    if rows:
+        session.connection().execute(insert(model), rows)

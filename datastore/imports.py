@@ -1,0 +1,204 @@
+"""Imports: an upload is stored in chunks, claimed under a lease, and put in place.
+
+A chunk is deleted in the transaction that puts its rows in place and counts them, so
+whoever goes on after a crash begins with the first one that is left.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from datastore import import_rows
+from models.errors import Conflict
+from models.imports import (
+    RECEIVING,
+    ImportChunk,
+    ImportJob,
+    ImportProblem,
+    Problem,
+    Row,
+)
+from models.pushes import COMPLETED, FAILED, PROCESSING, QUEUED
+
+# Of the bad lines, this many are kept for the report; all are counted.
+MOST_PROBLEMS = 500
+# An upload that has not ended by then never will.
+LONGEST_UPLOAD = timedelta(hours=1)
+# An import that has been claimed so often without getting on is given up.
+MOST_ATTEMPTS = 8
+
+
+def begin(session: Session, now: datetime) -> int:
+    """Make room for an upload, and give up those of others that never ended."""
+    abandoned = session.scalars(
+        select(ImportJob.id).where(
+            ImportJob.state == RECEIVING, ImportJob.created_at < now - LONGEST_UPLOAD
+        )
+    )
+    for import_id in abandoned.all():
+        discard(session, import_id)
+    job = ImportJob(state=RECEIVING, created_at=now)
+    session.add(job)
+    session.flush()
+    return job.id
+
+
+def add(
+    session: Session, import_id: int, rows: Sequence[Row], problems: Sequence[Problem]
+) -> None:
+    """Store a chunk of rows and the bad lines between them."""
+    job = session.get(ImportJob, import_id, with_for_update=True)
+    if job is None:
+        raise Conflict("The upload has taken too long.")
+    job.total += len(rows) + len(problems)
+    if rows:
+        chunk = {"import_id": import_id, "first_line": rows[0].line, "rows": rows}
+        session.connection().execute(insert(ImportChunk), chunk)
+    _count_problems(session, job, problems)
+
+
+def close(session: Session, import_id: int, now: datetime) -> None:
+    """The upload is complete, and can be worked on."""
+    session.execute(
+        update(ImportJob)
+        .where(ImportJob.id == import_id)
+        .values(state=QUEUED, due_at=now)
+    )
+
+
+def discard(session: Session, import_id: int) -> None:
+    """Forget an upload that will not be completed."""
+    for model in (ImportChunk, ImportProblem):
+        session.execute(delete(model).where(model.import_id == import_id))
+    session.execute(delete(ImportJob).where(ImportJob.id == import_id))
+
+
+def due() -> Select[Any]:
+    """When the next import can be claimed."""
+    return (
+        select(ImportJob.due_at)
+        .where(ImportJob.due_at.is_not(None))
+        .order_by(ImportJob.due_at)
+        .limit(1)
+    )
+
+
+def claim(
+    session: Session, owner: str, *, now: datetime, lease_until: datetime
+) -> ImportJob | None:
+    """Take the import that has been due the longest."""
+    job = session.scalar(
+        select(ImportJob)
+        .where(ImportJob.due_at <= now)
+        .order_by(ImportJob.due_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    if job is None:
+        return None
+    job.state, job.lease_owner, job.due_at = PROCESSING, owner, lease_until
+    job.attempts += 1
+    job.started_at = job.started_at or now
+    return job
+
+
+def put_next(
+    session: Session,
+    owner: str,
+    import_id: int,
+    *,
+    now: datetime,
+    lease_until: datetime,
+) -> bool:
+    """Put the next chunk in place; False when none is left, or it is not ours now."""
+    job = _ours(session, owner, import_id)
+    if job is None:
+        return False
+    chunk = session.scalar(
+        select(ImportChunk)
+        .where(ImportChunk.import_id == import_id)
+        .order_by(ImportChunk.first_line)
+        .limit(1)
+    )
+    if chunk is None:
+        _end(job, COMPLETED, now)
+        return False
+    rows = [Row(*row) for row in chunk.rows]
+    changed, problems = import_rows.put(session, rows, now)
+    job.done += len(rows) - len(problems)
+    job.changed += changed
+    _count_problems(session, job, problems)
+    session.delete(chunk)
+    job.due_at, job.attempts, job.error = lease_until, 0, None
+    return True
+
+
+def put_off(
+    session: Session,
+    owner: str,
+    import_id: int,
+    *,
+    error: str,
+    now: datetime,
+    until: datetime,
+) -> None:
+    """Give back an import that fails by itself; after too many tries for good."""
+    job = _ours(session, owner, import_id)
+    if job is None:
+        return
+    job.error = error
+    if job.attempts >= MOST_ATTEMPTS:
+        _end(job, FAILED, now)
+    else:
+        job.due_at, job.lease_owner = until, None
+
+
+def release_owner(session: Session, owner: str, now: datetime) -> int:
+    """Make what an ended engine held due at once; returns how many that were."""
+    result = session.execute(
+        update(ImportJob)
+        .where(ImportJob.lease_owner == owner)
+        .values(lease_owner=None, due_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def find(session: Session, import_id: int) -> ImportJob | None:
+    """An import whose upload is complete."""
+    job = session.get(ImportJob, import_id)
+    return job if job is not None and job.state != RECEIVING else None
+
+
+def problems(session: Session, import_id: int) -> list[Problem]:
+    """The bad lines that were kept, in the order of the lines."""
+    found = session.execute(
+        select(ImportProblem.line, ImportProblem.field, ImportProblem.message)
+        .where(ImportProblem.import_id == import_id)
+        .order_by(ImportProblem.line)
+    )
+    return [Problem(*row) for row in found]
+
+
+def _ours(session: Session, owner: str, import_id: int) -> ImportJob | None:
+    return session.scalar(
+        select(ImportJob)
+        .where(ImportJob.id == import_id, ImportJob.lease_owner == owner)
+        .with_for_update()
+    )
+
+
+def _end(job: ImportJob, state: str, now: datetime) -> None:
+    job.state, job.finished_at = state, now
+    job.due_at = job.lease_owner = None
+
+
+def _count_problems(session: Session, job: ImportJob, found: Sequence[Problem]) -> None:
+    room = max(MOST_PROBLEMS - job.failed, 0)
+    kept = [{"import_id": job.id, **each._asdict()} for each in found[:room]]
+    if kept:
+        session.connection().execute(insert(ImportProblem), kept)
+    job.failed += len(found)

@@ -1,0 +1,334 @@
+"""Rows of an import find their place: once, whatever dies and however often."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, text
+
+from datastore import Datastore, chats, import_rows, imports, outbox, work
+from datastore.imports import MOST_ATTEMPTS, MOST_PROBLEMS
+from models.accounts import Device, User
+from models.base import utc_now
+from models.errors import Conflict
+from models.groupchat import Chat, Member
+from models.imports import ImportChunk, ImportJob, ImportProblem, Problem, Row
+
+LEASE = timedelta(seconds=30)
+ANN = Row(1, "user", {"external_id": "u-1", "name": "Ann"})
+LUNCH = Row(2, "conversation", {"external_id": "c-1", "name": "Lunch"})
+PHONE = Row(
+    3,
+    "device",
+    {"user": "u-1", "platform": "fcm", "token": "t-1", "environment": "production"},
+)
+SEAT = Row(4, "member", {"user": "u-1", "conversation": "c-1", "role": "member"})
+ALL = [ANN, LUNCH, PHONE, SEAT]
+
+
+def put(store: Datastore, *rows: Row) -> import_rows.Put:
+    with store.write() as session:
+        return import_rows.put(session, rows, utc_now())
+
+
+def upload(store: Datastore, *chunks: list[Row], bad: int = 0) -> int:
+    """An import that waits to be worked on."""
+    problems = [Problem(1000 + n, "name", "must not be blank") for n in range(bad)]
+    with store.write() as session:
+        import_id = imports.begin(session, utc_now())
+        for chunk in chunks:
+            imports.add(session, import_id, chunk, [])
+        imports.add(session, import_id, [], problems)
+        imports.close(session, import_id, utc_now())
+    return import_id
+
+
+def claim(store: Datastore, owner: str = "a", *, later: float = 0) -> int | None:
+    now = utc_now() + timedelta(seconds=later)
+    with store.write() as session:
+        job = imports.claim(session, owner, now=now, lease_until=now + LEASE)
+        return job.id if job else None
+
+
+def put_next(store: Datastore, import_id: int, owner: str = "a") -> bool:
+    now = utc_now()
+    with store.write() as session:
+        return imports.put_next(
+            session, owner, import_id, now=now, lease_until=now + LEASE
+        )
+
+
+def job(store: Datastore, import_id: int) -> ImportJob:
+    with store.read() as session:
+        found = imports.find(session, import_id)
+    assert found is not None
+    return found
+
+
+def count(store: Datastore, model: type) -> int:
+    with store.read() as session:
+        return session.scalars(select(func.count()).select_from(model)).one()
+
+
+def everything(store: Datastore) -> list[object]:
+    tables = ['"user"', "chat", "device", "member"]
+    with store.read() as session:
+        return [session.execute(text(f"SELECT * FROM {t}")).all() for t in tables]
+
+
+# -- rows
+
+
+def test_rows_of_one_chunk_find_one_another(store: Datastore) -> None:
+    done = put(store, *reversed(ALL))
+
+    assert done == import_rows.Put(4, [])
+    with store.read() as session:
+        seat = session.scalars(select(Member)).one()
+        device = session.scalars(select(Device)).one()
+        ann = session.scalars(select(User)).one()
+    assert seat.user_id == device.user_id == ann.id
+
+
+def test_the_same_rows_again_change_nothing(store: Datastore) -> None:
+    put(store, *ALL)
+    before = everything(store)
+
+    again = put(store, *ALL)
+
+    assert again == import_rows.Put(0, [])
+    assert everything(store) == before
+
+
+def test_a_new_name_is_taken_over(store: Datastore) -> None:
+    put(store, *ALL)
+
+    done = put(store, ANN._replace(values={"external_id": "u-1", "name": "Anna"}))
+
+    assert done == import_rows.Put(1, [])
+    with store.read() as session:
+        assert session.scalars(select(User.name)).one() == "Anna"
+
+
+def test_the_last_of_rows_with_one_id_counts(store: Datastore) -> None:
+    later = ANN._replace(line=9, values={"external_id": "u-1", "name": "Anna"})
+
+    put(store, ANN, later, PHONE, PHONE._replace(line=10))
+
+    with store.read() as session:
+        assert session.scalars(select(User.name)).all() == ["Anna"]
+    assert count(store, Device) == 1
+
+
+def test_rows_that_refer_to_nobody_are_told(store: Datastore) -> None:
+    put(store, LUNCH)
+
+    done = put(
+        store, SEAT, PHONE, SEAT._replace(values=SEAT.values | {"conversation": "x"})
+    )
+
+    assert done.changed == 0
+    assert [(each.line, each.field) for each in done.problems] == [
+        (3, "user"),
+        (4, "user"),
+        (5, "conversation"),
+    ]
+
+
+def test_a_file_takes_no_phone_from_its_owner(store: Datastore) -> None:
+    put(store, *ALL)
+    bob = Row(1, "user", {"external_id": "u-2", "name": "Bob"})
+
+    done = put(store, bob, PHONE._replace(values=PHONE.values | {"user": "u-2"}))
+
+    assert done.changed == 1
+    assert done.problems == [Problem(3, "token", import_rows.NOT_THEIRS)]
+
+
+def test_what_a_provider_taught_us_of_a_device_is_kept(store: Datastore) -> None:
+    put(store, *ALL)
+    with store.write() as session:
+        device = session.scalars(select(Device)).one()
+        device.environment, device.disabled_at = "sandbox", utc_now()
+    before = everything(store)
+
+    done = put(store, PHONE)
+
+    assert done.changed == 0
+    assert everything(store) == before
+
+
+def test_a_device_of_another_app_may_be_alive_again(store: Datastore) -> None:
+    put(store, *ALL)
+    with store.write() as session:
+        session.scalars(select(Device)).one().disabled_at = utc_now()
+
+    done = put(store, PHONE._replace(values=PHONE.values | {"app": "org.x"}))
+
+    assert done.changed == 1
+    with store.read() as session:
+        device = session.scalars(select(Device)).one()
+    assert (device.app, device.disabled_at) == ("org.x", None)
+
+
+def test_an_owner_is_made_and_never_unmade(store: Datastore) -> None:
+    put(store, *ALL)
+    owner = SEAT._replace(values=SEAT.values | {"role": "owner"})
+
+    made = put(store, owner, SEAT)
+    again = put(store, SEAT)
+
+    assert (made.changed, again.changed) == (1, 0)
+    with store.read() as session:
+        assert session.scalars(select(Member.role)).one() == "owner"
+
+
+def test_who_joins_has_nothing_unread(store: Datastore) -> None:
+    put(store, LUNCH, ANN)
+    with store.write() as session:
+        session.scalars(select(Chat)).one().last_seq = 7
+
+    put(store, SEAT)
+
+    with store.read() as session:
+        seat = session.scalars(select(Member)).one()
+    assert (seat.joined_seq, seat.read_seq) == (7, 7)
+
+
+def test_a_deleted_conversation_takes_nobody_in(store: Datastore) -> None:
+    put(store, LUNCH, ANN)
+    with store.write() as session:
+        chats.remove(session, session.scalars(select(Chat.id)).one(), utc_now())
+
+    done = put(store, SEAT)
+
+    assert [each.field for each in done.problems] == ["conversation"]
+
+
+# -- jobs
+
+
+def test_chunks_are_put_in_place_one_by_one(store: Datastore) -> None:
+    import_id = upload(store, [ANN, LUNCH], [PHONE, SEAT], bad=1)
+
+    assert claim(store) == import_id
+    steps = [put_next(store, import_id) for _ in range(3)]
+
+    done = job(store, import_id)
+    assert steps == [True, True, False]
+    assert (done.state, done.total, done.done, done.failed) == ("completed", 5, 4, 1)
+    assert (done.changed, done.due_at, done.lease_owner) == (4, None, None)
+    assert count(store, ImportChunk) == 0
+
+
+def test_an_import_under_way_is_nobody_elses(store: Datastore) -> None:
+    import_id = upload(store, [ANN])
+
+    first = claim(store, "a")
+    second = claim(store, "b")
+
+    assert (first, second) == (import_id, None)
+    assert not put_next(store, import_id, "b")
+    assert count(store, User) == 0
+
+
+def test_what_an_expired_lease_left_is_gone_on_with(store: Datastore) -> None:
+    import_id = upload(store, [ANN], [LUNCH])
+    claim(store, "a")
+    put_next(store, import_id, "a")
+
+    taken = claim(store, "b", later=60)
+
+    assert taken == import_id
+    assert not put_next(store, import_id, "a")
+    while put_next(store, import_id, "b"):
+        pass
+    done = job(store, import_id)
+    assert (done.state, done.done) == ("completed", 2)
+
+
+def test_a_dead_owner_is_not_waited_for(store: Datastore) -> None:
+    import_id = upload(store, [ANN])
+    claim(store, "a")
+
+    with store.write() as session:
+        released = work.release_owner(session, "a", utc_now())
+
+    assert released == 1
+    assert claim(store, "b") == import_id
+
+
+def test_a_chunk_that_fails_changes_nothing(store: Datastore) -> None:
+    broken = Row(3, "device", {"user": "u-1", "platform": "fcm", "token": "t"})
+    import_id = upload(store, [ANN, broken])
+    claim(store)
+
+    with pytest.raises(KeyError):
+        put_next(store, import_id)
+
+    assert count(store, User) == 0
+    assert job(store, import_id).done == 0
+
+
+def test_an_import_that_never_gets_on_fails(store: Datastore) -> None:
+    import_id = upload(store, [ANN])
+
+    for number in range(MOST_ATTEMPTS):
+        later = 60 * number
+        claim(store, later=later)
+        with store.write() as session:
+            now = utc_now() + timedelta(seconds=later)
+            imports.put_off(session, "a", import_id, error="why", now=now, until=now)
+
+    done = job(store, import_id)
+    assert (done.state, done.error, done.due_at) == ("failed", "why", None)
+
+
+def test_bad_lines_are_all_counted_and_some_kept(store: Datastore) -> None:
+    import_id = upload(store, bad=MOST_PROBLEMS + 50)
+
+    claim(store)
+    put_next(store, import_id)
+
+    assert job(store, import_id).failed == MOST_PROBLEMS + 50
+    assert count(store, ImportProblem) == MOST_PROBLEMS
+    with store.read() as session:
+        assert imports.problems(session, import_id)[0] == Problem(
+            1000, "name", "must not be blank"
+        )
+
+
+def test_an_upload_is_not_due_before_its_end(store: Datastore) -> None:
+    with store.write() as session:
+        import_id = imports.begin(session, utc_now())
+        imports.add(session, import_id, [ANN], [])
+
+    with store.read() as session:
+        assert work.next_due(session).next_at is None
+        assert imports.find(session, import_id) is None
+    assert claim(store) is None
+
+
+def test_an_upload_that_was_cut_off_is_cleared_away(store: Datastore) -> None:
+    with store.write() as session:
+        cut = imports.begin(session, utc_now() - timedelta(hours=2))
+        imports.add(session, cut, [ANN], [Problem(2, "", "x")])
+
+    with store.write() as session:
+        imports.begin(session, utc_now())
+
+    assert count(store, ImportChunk) == count(store, ImportProblem) == 0
+    with pytest.raises(Conflict), store.write() as session:
+        imports.add(session, cut + 1000, [ANN], [])
+
+
+def test_one_question_finds_pushes_and_imports(store: Datastore) -> None:
+    import_id = upload(store, [ANN])
+
+    with store.read() as session:
+        due = work.next_due(session)
+        without = work.next_due(session, with_imports=False)
+        pushes = outbox.next_due_at(session)
+
+    assert due.import_at == due.next_at == job(store, import_id).due_at
+    assert without.next_at is None
+    assert pushes is None
