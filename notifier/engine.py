@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from config import PREVIEW_FULL, Settings
-from datastore import Datastore, outbox
+from datastore import Datastore, outbox, work
 from datastore.outbox import Claim
 from models.base import utc_now
 from notifier import channels, preview
 from notifier.channels import Channel, ProviderTokens, Troubles
 from notifier.database import Database
+from notifier.importer import Importer
 from notifier.job import JobRun
 from notifier.outcome import retry_delay_s
 from notifier.provider_tokens import SharedTokens
@@ -70,6 +71,7 @@ class Engine:
         self._running: dict[int, tuple[JobRun, asyncio.Task[None]]] = {}
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
+        self._importer: Importer
         self._recorder: Recorder
         self._channels: Mapping[str, Channel]
 
@@ -77,6 +79,10 @@ class Engine:
     def has_room(self) -> bool:
         """Whether another job would be begun at once."""
         return len(self._running) < MAX_JOBS
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._running) or self._importer.is_busy
 
     async def run(self, *, linger_s: float | None, wake: asyncio.Event) -> None:
         """Work until nothing has been due for `linger_s`; None means until `stop`.
@@ -87,6 +93,9 @@ class Engine:
         shared = self._database.store, self._database.executor
         self._channels = self._open_channels(
             SharedTokens(*shared), SharedTroubles(*shared)
+        )
+        self._importer = Importer(
+            self._database.store, owner=self._owner, lease=self._lease, on_idle=wake.set
         )
         self._recorder = Recorder(
             self._database,
@@ -119,10 +128,10 @@ class Engine:
             self._wake.clear()
             claimed_at = loop.time()
             due_at = await self._claim() if self.has_room else None
-            if self._running:
+            if self._is_busy:
                 idle_since = loop.time()
             left_s = None
-            if linger_s is not None and not self._running:
+            if linger_s is not None and not self._is_busy:
                 left_s = idle_since + linger_s - loop.time()
                 # A job that ended while we looked may have left something to claim.
                 if left_s <= 0 and not self._wake.is_set():
@@ -136,9 +145,15 @@ class Engine:
     async def _claim(self) -> datetime | None:
         """Begin what is due; returns when something will be next, if we know."""
         shards = self._room_for_shards()
-        due_at = await self._database.read(outbox.next_due_at, shards=shards > 0)
-        if not _is_past(due_at):
-            return due_at
+        due = await self._database.read(
+            work.next_due,
+            with_shards=shards > 0,
+            with_imports=not self._importer.is_busy,
+        )
+        if _is_past(due.import_at):
+            await self._importer.begin()
+        if not _is_past(due.push_at):
+            return due.next_at
         now = utc_now()
         ids = await self._database.write(
             outbox.claim,
@@ -212,9 +227,11 @@ class Engine:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._importer.stop()
         await self._recorder.flush()
 
     async def _close(self) -> None:
+        self._importer.close()
         for _, task in self._running.values():
             task.cancel()
         for channel in self._channels.values():
@@ -222,7 +239,7 @@ class Engine:
         with suppress(Exception):
             # Without a database the leases run out by themselves.
             async with asyncio.timeout(1):
-                await self._database.write(outbox.release_owner, self._owner, utc_now())
+                await self._database.write(work.release_owner, self._owner, utc_now())
         self._database.close()
 
 

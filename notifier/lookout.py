@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 
-from datastore import Datastore, outbox
+from datastore import Datastore, work
 from models.base import utc_now
 from notifier.slots import Slot, Slots
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 def next_due_at(store: Datastore) -> datetime | None:
     """When the next job can be claimed; in the past if one can be now."""
     with store.read() as session:
-        return outbox.next_due_at(session)
+        return work.next_due(session).next_at
 
 
 def is_work_due(store: Datastore) -> bool:
@@ -27,7 +27,7 @@ def free_jobs(store: Datastore, slot: Slot) -> None:
     if owner is None:
         return
     with store.write() as session:
-        jobs = outbox.release_owner(session, owner, utc_now())
+        jobs = work.release_owner(session, owner, utc_now())
     slot.clear()
     log.warning("PushProcess %s died; %d jobs are due again", owner, jobs)
 

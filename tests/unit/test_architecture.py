@@ -28,6 +28,7 @@ PARTS = {
     "engine": [
         "notifier.engine",
         "notifier.database",
+        "notifier.importer",
         "notifier.job",
         "notifier.preview",
         "notifier.provider_tokens",
@@ -237,12 +238,16 @@ def test_one_file_deals_with_hyper() -> None:
 
 @pytest.mark.parametrize("source", _sources(), ids=_id)
 def test_a_file_is_read_without_scrolling_far(source: Source) -> None:
-    assert source.text.count("\n") <= LONGEST_FILE
+    assert source.text.count("\n") <= LONGEST_FILE or _is_migration(source)
+
+
+def _is_migration(source: Source) -> bool:
+    """It lists tables, all in one function, and is never read for its logic."""
+    return source.module.startswith("datastore.migrations.versions.")
 
 
 def _functions(source: Source) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    # A migration lists its tables in one function, and is never read for its logic.
-    if not source.module.startswith("datastore.migrations.versions."):
+    if not _is_migration(source):
         for node in ast.walk(source.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield node

@@ -1,0 +1,98 @@
+"""Works uploads in beside the pushes: one at a time, one chunk a transaction."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from datastore import Datastore, imports
+from models.base import utc_now
+from notifier.database import Database
+from notifier.outcome import retry_delay_s
+
+log = logging.getLogger(__name__)
+
+# Between two chunks, so that those who send messages get their turn at the database.
+BREATH_S = 0.01
+
+
+class Importer:
+    """The engine's hand for imports; `on_idle` is called when it is free again."""
+
+    def __init__(
+        self,
+        store: Datastore,
+        *,
+        owner: str,
+        lease: timedelta,
+        on_idle: Callable[[], None],
+    ) -> None:
+        # A thread of its own: a chunk takes longer than pushes like to wait.
+        self._database = Database(store)
+        self._owner = owner
+        self._lease = lease
+        self._on_idle = on_idle
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    @property
+    def is_busy(self) -> bool:
+        return self._task is not None
+
+    async def begin(self) -> None:
+        """Take an import that is due, if nobody was faster."""
+        now = utc_now()
+        claimed = await self._database.write(
+            imports.claim, self._owner, now=now, lease_until=now + self._lease
+        )
+        if claimed is not None and not self._stopping:
+            work = self._guard(claimed.id, claimed.attempts)
+            self._task = asyncio.create_task(work, name=f"import-{claimed.id}")
+
+    async def stop(self) -> None:
+        """Return when the chunk under way is in; the engine returns the lease."""
+        self._stopping = True
+        if self._task is not None:
+            await self._task
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._database.executor.shutdown(wait=True)
+
+    async def _guard(self, import_id: int, attempts: int) -> None:
+        """One import's trouble stays its own."""
+        try:
+            await self._work(import_id)
+        except Exception:
+            # Most likely somebody has registered the same at the same moment.
+            log.exception("import %d: cannot be worked on now", import_id)
+            await self._put_off(import_id, attempts)
+        finally:
+            self._task = None
+            self._on_idle()
+
+    async def _work(self, import_id: int) -> None:
+        while not self._stopping:
+            now = utc_now()
+            is_going_on = await self._database.write(
+                imports.put_next,
+                self._owner,
+                import_id,
+                now=now,
+                lease_until=now + self._lease,
+            )
+            if not is_going_on:
+                break
+            await asyncio.sleep(BREATH_S)
+
+    async def _put_off(self, import_id: int, attempts: int) -> None:
+        now = utc_now()
+        await self._database.write(
+            imports.put_off,
+            self._owner,
+            import_id,
+            error="internal error; see the log of the notifier",
+            now=now,
+            until=now + timedelta(seconds=retry_delay_s(attempts)),
+        )
