@@ -4,12 +4,13 @@ from threading import Semaphore
 
 from bottle import Bottle
 
-from api import accounts, chats, groupchat, health, jobs, pages
+from api import accounts, chats, groupchat, health, imports, jobs, pages
 from api.auth import Who
 from api.bodies import MEMBERS_BODY_LIMIT
 from api.call import House
 from api.description import routes_about
 from api.front import Front
+from api.imports import UPLOAD_LIMIT
 from api.limits import Limits, per_minute
 from api.news import News
 from api.routing import Route, application
@@ -53,13 +54,18 @@ ACCOUNTS = (
     Route("GET", TOKENS, accounts.list_tokens, Who.SERVICE),
     Route("DELETE", TOKEN, accounts.revoke_token, Who.SERVICE, statuses=GONE),
 )
+IMPORTS = (
+    Route("POST", "/import", imports.start, Who.SERVICE, UPLOAD_LIMIT, statuses=(202,)),
+    Route("GET", "/imports/<import_id:id>", imports.show, Who.SERVICE),
+    Route("GET", "/users", imports.find_user, Who.SERVICE),
+)
 OPERATION = (
     Route("GET", "/jobs/<job_id:id>", jobs.show, Who.EITHER),
     Route("POST", "/query", jobs.query, Who.EITHER),
     Route("GET", "/healthz", health.alive, Who.ANYONE),
     Route("GET", "/readyz", health.ready, Who.ANYONE),
 )
-DESCRIBED = CHATS + ACCOUNTS + OPERATION
+DESCRIBED = CHATS + ACCOUNTS + IMPORTS + OPERATION
 ROUTES = DESCRIBED + routes_about(DESCRIBED)
 
 # One writer's turn and one interpreter lock: more than a few only wait for each other.

@@ -6,6 +6,7 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic.json_schema import models_json_schema
 
+from api import uploads
 from api.auth import Who
 from api.routing import ID_DIGITS, Route
 from api.schemas import In, Out
@@ -87,6 +88,10 @@ def _operation(route: Route) -> dict[str, Any]:
             ),
             "content": {JSON: {"schema": schema}},
         }
+    if "upload" in hints:
+        text = {"schema": {"type": "string"}}
+        content = dict.fromkeys(uploads.MEDIA_TYPES, text)
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
@@ -149,7 +154,7 @@ def _responses(route: Route, hints: dict[str, Any]) -> dict[str, Any]:
 
 def _problems(route: Route, hints: dict[str, Any]) -> list[int]:
     statuses = {404, 405, 500, 503}
-    if "body" in hints:
+    if hints.keys() & {"body", "upload"}:
         statuses |= {400, 409, 413, 415, 429}
     if "query" in hints:
         statuses |= {400}

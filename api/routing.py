@@ -9,6 +9,7 @@ from bottle import Bottle, HTTPResponse, request
 from api import bodies, errors
 from api.auth import Who, admit
 from api.call import Answer, Call, House, Page
+from api.uploads import Upload
 from datastore.outage import OUTAGES
 from models.errors import CallerError
 
@@ -21,7 +22,8 @@ class Route:
     """A row of the table.
 
     A handler takes the call, the numbers of the path, and `body` or `query` where it
-    has one; the annotations of these two say what is let in.
+    has one; the annotations of these two say what is let in. An `upload` it reads
+    itself, piece by piece.
     """
 
     method: str
@@ -44,6 +46,7 @@ class Endpoint:
         """What Bottle calls with the path's parts."""
         hints = get_type_hints(self.route.handler)
         body, query = hints.get("body"), hints.get("query")
+        takes_upload = "upload" in hints
 
         def respond(**parts: Any) -> HTTPResponse:
             environ = request.environ
@@ -54,6 +57,8 @@ class Endpoint:
                 if body is not None:
                     limit = self.route.body_limit
                     parts["body"] = bodies.read_json(environ, body, limit)
+                if takes_upload:
+                    parts["upload"] = Upload(environ, self.route.body_limit)
                 if query is not None:
                     parts["query"] = bodies.read_query(environ, query)
                 with self.house.gate:

@@ -1,0 +1,99 @@
+"""Many users, conversations, devices and members at once, from a file."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import islice
+
+from api import import_lines
+from api.call import Answer, Call
+from api.schemas.groupchat import JobLink
+from api.schemas.imports import Import, ProblemOut, Started, UserOut, UserQuery
+from api.uploads import Upload
+from datastore import accounts, imports
+from datastore.outage import OUTAGES
+from models.base import utc_now
+from models.errors import Invalid, NotFound, TooLarge
+from models.imports import ImportJob, Problem, Row
+
+UPLOAD_LIMIT = 64 * 1024 * 1024
+MOST_ROWS = 100_000
+# At most half a MiB, for lines are short; put in place in some 20 ms.
+CHUNK_ROWS = 500
+# Not the number of a push: whoever is woken looks at all there is.
+ANY_JOB = 0
+
+
+def start(call: Call, upload: Upload) -> Answer[Started]:
+    """Take a file of users, conversations, devices and members, and answer.
+
+    Its rows are put in place behind the answer. The same file again changes nothing.
+    """
+    rows = import_lines.read(upload.media_type, upload.pieces())
+    upload.check_length()
+    with call.store.write() as session:
+        import_id = imports.begin(session, utc_now())
+    try:
+        # Outside the gate: who sends slowly holds up nobody.
+        with call.outside():
+            _receive(call, import_id, rows)
+        with call.store.write() as session:
+            imports.close(session, import_id, utc_now())
+    except Exception:
+        with suppress(*OUTAGES), call.store.write() as session:
+            imports.discard(session, import_id)
+        raise
+    call.dispatcher.dispatch(ANY_JOB)
+    link = JobLink(id=import_id, url=f"/imports/{import_id}")
+    return Answer(202, Started(job=link))
+
+
+def show(call: Call, import_id: int) -> Answer[Import]:
+    """How far an import is, and which lines were left out."""
+    job, problems = find(call, import_id)
+    return Answer(
+        200,
+        Import(
+            id=job.id,
+            state=job.state,  # type: ignore[arg-type]
+            total=job.total,
+            done=job.done,
+            changed=job.changed,
+            failed=job.failed,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+            error=job.error,
+            errors=[ProblemOut(**problem._asdict()) for problem in problems],
+        ),
+    )
+
+
+def find(call: Call, import_id: int) -> tuple[ImportJob, list[Problem]]:
+    """Raises NotFound when there is no such import."""
+    with call.store.read() as session:
+        job = imports.find(session, import_id)
+        if job is None:
+            raise NotFound
+        return job, imports.problems(session, import_id)
+
+
+def find_user(call: Call, query: UserQuery) -> Answer[UserOut]:
+    """The user whom your backend, and an import, knows by this name."""
+    with call.store.read() as session:
+        user = accounts.find_by_external_id(session, query.external_id)
+    return Answer(200, UserOut.model_validate(user, from_attributes=True))
+
+
+def _receive(call: Call, import_id: int, rows: Iterable[Row | Problem]) -> None:
+    """Store the rows chunk by chunk as they come in, each in a transaction."""
+    rows, count = iter(rows), 0
+    while chunk := list(islice(rows, CHUNK_ROWS)):
+        count += len(chunk)
+        if count > MOST_ROWS:
+            raise TooLarge(f"A file may have {MOST_ROWS:,} rows.", rows=MOST_ROWS)
+        good = [row for row in chunk if isinstance(row, Row)]
+        bad = [row for row in chunk if isinstance(row, Problem)]
+        with call.house.gate, call.store.write() as session:
+            imports.add(session, import_id, good, bad)
+    if not count:
+        raise Invalid("There are no rows in this file.")

@@ -1,0 +1,86 @@
+"""Imports as JSON, and the rows of their files."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from api.schemas import In, Key, Name, Out
+from api.schemas.accounts import NewDevice
+from api.schemas.chats import Role
+from api.schemas.groupchat import JobLink
+
+
+class UserRow(In):
+    type: Literal["user"]
+    external_id: Key
+    name: Name
+
+
+class ConversationRow(In):
+    type: Literal["conversation"]
+    external_id: Key
+    name: Name
+
+
+class DeviceRow(NewDevice):
+    type: Literal["device"]
+    user: Key
+
+
+class MemberRow(In):
+    type: Literal["member"]
+    conversation: Key
+    user: Key
+    role: Role = "member"
+
+
+AnyRow = Annotated[
+    UserRow | ConversationRow | DeviceRow | MemberRow, Field(discriminator="type")
+]
+COLUMNS = frozenset(
+    name
+    for row in (UserRow, ConversationRow, DeviceRow, MemberRow)
+    for name in row.model_fields
+)
+
+
+class Started(Out):
+    job: JobLink
+
+
+class ProblemOut(Out):
+    """A line that was left out; `field` is empty when it is the line as a whole."""
+
+    line: int
+    field: str
+    message: str
+
+
+class Import(Out):
+    """How far an import is, in rows."""
+
+    id: int
+    state: Literal["queued", "processing", "completed", "failed"]
+    total: int
+    done: int
+    changed: int
+    """Of those done, the ones that were not in the database like that before."""
+    failed: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+    errors: list[ProblemOut]
+    """The first 500 bad lines."""
+
+
+class UserQuery(In):
+    external_id: Key
+
+
+class UserOut(Out):
+    id: int
+    external_id: str | None
+    name: str
+    created_at: datetime
