@@ -1,0 +1,161 @@
+"""Two hosts with one PostgreSQL: they share the work, and what one leaves behind."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from models.pushes import PushJob
+from tests.support import postgresql, push_processes
+from tests.support.client import Reply
+from tests.support.postgresql import PostgresServer
+from tests.support.sandbox import Sandbox
+from tests.support.scene import FAST, Scene, Talk
+from tests.support.server import Server
+from tests.support.wait import until
+
+# Few at a time and slow answers, so that there is a middle to strike in.
+SLOW = {"latency_ms": 100, "max_concurrent_streams": 5}
+QUICK = {"latency_ms": 0, "max_concurrent_streams": 1000}
+# Streams of both providers over all the connections an engine opens to each, and as
+# many again that were answered and not recorded yet.
+IN_FLIGHT = 2 * (2 * 8 * 5)
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[PostgresServer]:
+    with postgresql.running() as server:
+        yield server
+
+
+@contextmanager
+def host(run_dir: Path, sandbox: Sandbox, database: PostgresServer) -> Iterator[Scene]:
+    """One host's server and PushProcesses; both are gone afterwards."""
+    run_dir.mkdir()
+    environment = {
+        **sandbox.environment,
+        **FAST,
+        "BOTTLEPOST_DATABASE_URL": database.url,
+        "BOTTLEPOST_SERVICE_KEY": "one key for both hosts",
+    }
+    with Server(run_dir, environment) as server:
+        scene = Scene(run_dir, server, sandbox)
+        yield scene
+        scene.store.close()
+    push_processes.end_all(run_dir)
+
+
+@pytest.fixture
+def hosts(
+    tmp_path: Path, shared_sandbox: Sandbox, database: PostgresServer
+) -> Iterator[tuple[Scene, Scene]]:
+    shared_sandbox.reset()
+    with (
+        host(tmp_path / "one", shared_sandbox, database) as one,
+        host(tmp_path / "two", shared_sandbox, database) as two,
+    ):
+        yield one, two
+
+
+def at(scene: Scene, talk: Talk) -> Talk:
+    """The same conversation, its sender connected to that host."""
+    token = talk.sender.token or ""
+    return Talk(talk.chat, scene.server.client.as_user(token), talk.tokens)
+
+
+def owners(scene: Scene) -> set[int]:
+    """The processes that hold a lease at this moment."""
+    with scene.store.read() as session:
+        names = session.scalars(
+            select(PushJob.lease_owner).where(PushJob.lease_owner.is_not(None))
+        )
+        return {int(name.split(":")[1]) for name in names if name}
+
+
+def test_both_hosts_work_at_the_same_time(hosts: tuple[Scene, Scene]) -> None:
+    one, two = hosts
+    talks = [one.talk(40) for _ in range(6)]
+    for scene in hosts:
+        talk = one.talk(1)
+        one.wait_until_ended(talk, at(scene, talk).post("warm up"))
+        until(scene.push_processes, what="for a warm process")
+    one.sandbox.control(**SLOW)
+
+    posts = [(talk, at(hosts[n % 2], talk).post()) for n, talk in enumerate(talks)]
+    until(lambda: len(owners(one)) > 1, what="for two processes at work")
+    working = owners(one)
+    one.sandbox.control(**QUICK)
+
+    jobs = [one.wait_until_ended(talk, posted) for talk, posted in posts]
+    assert working & set(one.push_processes())
+    assert working & set(two.push_processes())
+    assert {(job["state"], job["accepted"]) for job in jobs} == {("completed", 40)}
+    # Nobody died, so nothing is pushed twice.
+    assert set(one.pushed(*talks).values()) == {1}
+
+
+def test_a_host_that_dies_is_taken_over_when_its_lease_ends(
+    hosts: tuple[Scene, Scene],
+) -> None:
+    one, two = hosts
+    talk = one.talk(1000)
+    one.sandbox.control(**SLOW)
+
+    posted = talk.post()
+    until(lambda: one.sandbox.summary()["accepted"] >= 300, what="for some pushes")
+    one.server.kill()
+    for pid in one.push_processes():
+        os.kill(pid, signal.SIGKILL)
+    one.sandbox.control(**QUICK)
+
+    job = two.wait_until_ended(at(two, talk), posted)
+    pushed = two.pushed(talk)
+    assert (job["state"], job["total"], job["accepted"]) == ("completed", 1000, 1000)
+    assert pushed.keys() == talk.tokens
+    assert pushed.total() - 1000 <= IN_FLIGHT
+
+
+def post_until_taken(talk: Talk, text: str) -> Reply:
+    """Again under the same name while there is no database, as a client should."""
+
+    def post() -> Reply | None:
+        posted = talk.post(text, client_id=text)
+        return posted if posted.status in (200, 201) else None
+
+    posted = until(post, what=f"for {text} to be taken")
+    assert posted is not None
+    return posted
+
+
+def test_a_database_that_goes_away_loses_nothing(
+    hosts: tuple[Scene, Scene], database: PostgresServer
+) -> None:
+    one, _ = hosts
+    talk = one.talk(50, platforms=["apns"])
+    numbers = count()
+    texts = [f"message-{next(numbers)}" for _ in range(8)]
+    one.sandbox.control(**SLOW)
+
+    posts = [post_until_taken(at(hosts[n % 2], talk), t) for n, t in enumerate(texts)]
+    until(lambda: one.sandbox.summary()["accepted"] >= 20, what="for some pushes")
+    database.stop()
+    refused = [at(scene, talk).post("not now") for scene in hosts]
+    database.start()
+    late = [f"message-{next(numbers)}" for _ in range(4)]
+    posts += [post_until_taken(talk, text) for text in late]
+    one.sandbox.control(**QUICK)
+
+    jobs = [one.wait_until_ended(talk, posted) for posted in posts]
+    assert {(reply.status, reply.code) for reply in refused} == {(503, "unavailable")}
+    assert all(int(reply.headers["retry-after"]) >= 1 for reply in refused)
+    assert {(job["state"], job["accepted"]) for job in jobs} == {("completed", 50)}
+    arrived = {
+        (push["token"], push["payload"]["aps"]["alert"]["body"])
+        for push in one.sandbox.inbox(limit=10_000)
+    }
+    assert arrived == {(token, text) for token in talk.tokens for text in texts + late}

