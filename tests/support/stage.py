@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -138,8 +138,13 @@ class Stage(Scene):
 
 @contextmanager
 def running(
-    name: str, run_dir: Path, sandbox: Sandbox, redis: RedisServer
+    name: str,
+    run_dir: Path,
+    sandbox: Sandbox,
+    redis: RedisServer,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Stage]:
+    """The stage of a dispatcher, with further settings if need be."""
     environment = {
         **sandbox.environment,
         **FAST,
@@ -149,6 +154,7 @@ def running(
         "BOTTLEPOST_BROKER_URL": redis.url,
         "BOTTLEPOST_MANAGER_ADDRESS": f"127.0.0.1:{free_port()}",
         "BOTTLEPOST_MANAGER_AUTHKEY": "the tests' own authkey",
+        **(settings or {}),
     }
     store = Datastore(environment["BOTTLEPOST_DATABASE_URL"])
     migrations.upgrade(store)

@@ -1,0 +1,125 @@
+"""Servers under one dispatcher each, with workers, a sandbox, and a journal of it."""
+
+import json
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from benchmarks import push_off
+from tests.support import chats
+from tests.support import sandbox as sandboxes
+from tests.support import stage as stages
+from tests.support.redis import RedisServer
+from tests.support.sandbox import Sandbox
+from tests.support.scene import Talk
+from tests.support.stage import UWSGI, Kind, Stage
+from tests.support.wait import until
+
+# On the disk of the checkout: /tmp may be memory, where nothing waits for a disk.
+SCRATCH = Path("var")
+# As in use, but for a watchdog and leases that a killed worker is not waited for long.
+SETTINGS = {
+    "BOTTLEPOST_LEASE_S": "6",
+    "BOTTLEPOST_WATCHDOG_S": "2",
+    "BOTTLEPOST_PUSH_LINGER_S": "300",
+}
+# The same hosts with nobody to tell of new jobs.
+OFF, OFF_UWSGI = "push off", "push off, uWSGI"
+stages.KINDS[OFF] = Kind(host=f"{sys.executable} -m benchmarks.push_off")
+stages.KINDS[OFF_UWSGI] = Kind(host=UWSGI.replace("server:", "benchmarks.push_off:"))
+ARRIVAL_S = 20.0
+
+
+class Arrivals:
+    """When each device of each message was reached, read from the sandbox's journal."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open()
+        self._half = ""
+        self._seen: dict[int, list[float]] = {}
+
+    def of(self, message_id: int) -> list[float]:
+        """Times by the clock of this machine, in order."""
+        self._read()
+        return self._seen.get(message_id, [])
+
+    def wait(self, message_id: int, count: int) -> list[float]:
+        """Until so many pushes of the message have arrived."""
+        deadline = time.monotonic() + ARRIVAL_S
+        pause = threading.Event()
+        while len(found := self.of(message_id)) < count:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"message {message_id}: {len(found)} of {count} came")
+            pause.wait(0.002)
+        return found
+
+    def clear(self) -> None:
+        """Each stage's database counts its messages from 1."""
+        self._read()
+        self._seen.clear()
+
+    def _read(self) -> None:
+        *lines, self._half = (self._half + self._file.read()).split("\n")
+        for line in lines:
+            _, at, _, _, _, _, mark, *_ = json.loads(line)
+            # What replaces an earlier notification is named "message-<its id>".
+            message_id = int(mark.rpartition("-")[2])
+            self._seen.setdefault(message_id, []).append(at)
+
+
+class Theatre:
+    """All stages, which share the sandbox and a Redis."""
+
+    def __init__(self, sandbox: Sandbox, journal: Path) -> None:
+        self.sandbox = sandbox
+        self.arrivals = Arrivals(journal)
+        self.stages: dict[str, Stage] = {}
+
+
+@contextmanager
+def running(names: Sequence[str]) -> Iterator[Theatre]:
+    with ExitStack() as stack:
+        SCRATCH.mkdir(exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix="stages-", dir=SCRATCH)).resolve()
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        journal = scratch / "journal"
+        sandbox = stack.enter_context(
+            sandboxes.running(scratch / "sandbox", journal=journal)
+        )
+        redis = RedisServer(scratch)
+        stack.callback(redis.stop)
+        theatre = Theatre(sandbox, journal)
+        for number, name in enumerate(names):
+            run_dir = scratch / str(number)
+            run_dir.mkdir()
+            settings = dict(SETTINGS)
+            if name in (OFF, OFF_UWSGI):
+                settings["BOTTLEPOST_DISPATCHER"] = push_off.NAME
+            stage = stages.running(name, run_dir, sandbox, redis, settings)
+            theatre.stages[name] = stack.enter_context(stage)
+        yield theatre
+
+
+def send(talk: Talk, text: str = "Land in sight") -> tuple[int, float, float]:
+    """The message's id, when it was sent, and how long the answer took."""
+    sent_at = time.time()
+    started_at = time.perf_counter()
+    posted = talk.post(text)
+    took_s = time.perf_counter() - started_at
+    if posted.status != 201:
+        raise SystemExit(f"answered {posted.status}: {posted.body!r}")
+    return posted.json["message"]["id"], sent_at, took_s
+
+
+def warm_up(theatre: Theatre, stage: Stage, talk: Talk) -> None:
+    """Until its workers are up and connected, and nothing is left to be done."""
+    for _ in range(3):
+        theatre.arrivals.clear()
+        message_id, *_ = send(talk, "warm up")
+        theatre.arrivals.wait(message_id, len(talk.tokens))
+    until(lambda: not chats.open_jobs(stage.store), what="for rest")
