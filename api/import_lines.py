@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from pydantic import TypeAdapter, ValidationError
 
+from api.schemas import said
 from api.schemas.imports import COLUMNS, AnyRow
 from api.uploads import CSV
 from models.errors import Invalid
@@ -61,7 +62,7 @@ def _read_line(number: int, line: bytes, parse: Parse) -> Row | Problem:
         first = problem.errors(include_url=False, include_context=False)[0]
         # A row's own fields are found below the name of its type.
         field = ".".join(map(str, first["loc"][1:]))
-        return Problem(number, _clean(field, LONGEST_FIELD), _clean(first["msg"]))
+        return Problem(number, _clean(field, LONGEST_FIELD), _clean(said(first)))
     except (UnicodeDecodeError, csv.Error) as problem:
         return Problem(number, "", _clean(f"cannot be read: {problem}"))
     values = row.model_dump(mode="json", exclude_none=True, exclude={"type"})

@@ -17,8 +17,8 @@ from models.imports import ImportJob, Problem, Row
 
 UPLOAD_LIMIT = 64 * 1024 * 1024
 MOST_ROWS = 100_000
-# At most half a MiB, for lines are short; put in place in some 20 ms.
-CHUNK_ROWS = 500
+# A transaction of a MiB at most, and mostly of 30 KiB.
+CHUNK_ROWS = 250
 # Not the number of a push: whoever is woken looks at all there is.
 ANY_JOB = 0
 

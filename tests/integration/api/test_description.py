@@ -19,6 +19,12 @@ from schemathesis.specs.openapi.checks import (
 import api
 from api import openapi
 
+
+@schemathesis.serializer("application/x-ndjson", "text/csv")
+def as_text(ctx, value):
+    return str(value).encode(errors="replace")
+
+
 DOCUMENT = openapi.document(api.DESCRIBED)
 PROMISES = (
     not_a_server_error,

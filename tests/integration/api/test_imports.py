@@ -1,0 +1,213 @@
+"""POST /import: what is taken, what is refused, and what is left of it."""
+
+import asyncio
+import io
+import json
+import threading
+import tracemalloc
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from api.imports import MOST_ROWS, UPLOAD_LIMIT
+from api.uploads import CSV, JSON_LINES
+from datastore import Datastore
+from models.imports import ImportChunk, ImportJob
+from notifier.engine import Engine
+from tests.support.client import Reply
+from tests.support.house import ON_EVERY_DATABASE, House
+from tests.support.uploads import crew, json_lines, member, user
+
+FORMER = {"type": "user", "external_id": "u-1", "name": "Ann"}
+
+
+def upload(
+    house: House, body: bytes, media_type: str = JSON_LINES, **more: Any
+) -> Reply:
+    return house.service.request(
+        "POST", "/import", body, CONTENT_TYPE=media_type, **more
+    )
+
+
+def work(house: House) -> None:
+    """What the PushProcess does behind the answer."""
+
+    async def drain() -> None:
+        store = Datastore(house.store.url.render_as_string(hide_password=False))
+        engine = Engine(store, lambda tokens, troubles: {}, owner="a", lease_s=30)
+        async with asyncio.timeout(30):
+            await engine.run(linger_s=0, wake=asyncio.Event())
+
+    asyncio.run(drain())
+
+
+def finished(house: House, started: Reply) -> dict[str, Any]:
+    work(house)
+    found: dict[str, Any] = house.service.get(started.json["job"]["url"]).json
+    return found
+
+
+def count(house: House, model: type) -> int:
+    with house.store.read() as session:
+        return session.scalars(select(func.count()).select_from(model)).one()
+
+
+@ON_EVERY_DATABASE
+def test_a_file_is_answered_and_then_worked_in(house: House) -> None:
+    started = upload(house, json_lines(*crew(700)))
+    waiting = house.service.get(started.json["job"]["url"]).json
+
+    done = finished(house, started)
+
+    assert started.status == 202
+    assert house.dispatcher.job_ids == [0]
+    assert (waiting["state"], waiting["total"], waiting["done"]) == ("queued", 2101, 0)
+    assert (done["state"], done["done"], done["failed"]) == ("completed", 2101, 0)
+    assert (done["changed"], done["errors"]) == (2101, [])
+
+
+@ON_EVERY_DATABASE
+def test_the_same_file_again_changes_nothing(house: House) -> None:
+    first = finished(house, upload(house, json_lines(*crew(300))))
+
+    second = finished(house, upload(house, json_lines(*crew(300))))
+
+    assert (first["changed"], second["changed"]) == (901, 0)
+    assert (second["done"], second["failed"]) == (901, 0)
+
+
+def test_bad_lines_are_reported_and_the_others_done(house: House) -> None:
+    body = json_lines(user("u-1"), user("u 2"), member("nowhere", "u-1")) + b"{\n\n"
+
+    done = finished(house, upload(house, body + json_lines(user("u-3"))))
+
+    assert (done["state"], done["total"], done["done"]) == ("completed", 5, 2)
+    assert done["failed"] == 3
+    assert [(bad["line"], bad["field"]) for bad in done["errors"]] == [
+        (2, "external_id"),
+        (3, "conversation"),
+        (4, ""),
+    ]
+    assert all(bad["message"] for bad in done["errors"])
+
+
+def test_csv_does_the_same(house: House) -> None:
+    body = (
+        b"type,external_id,name,user,conversation,platform,token,role\n"
+        b"user,u-1,Ann,,,,,\nconversation,c-1,Lunch,,,,,\n"
+        b"device,,,u-1,,apns,abc,\nmember,,,u-1,c-1,,,owner\nship,,,,,,,\n"
+    )
+
+    done = finished(house, upload(house, body, f"{CSV}; charset=utf-8"))
+
+    assert (done["done"], done["failed"], done["errors"][0]["line"]) == (4, 1, 6)
+
+
+def test_imported_user_is_found_and_reads_their_conversation(house: House) -> None:
+    finished(house, upload(house, json_lines(*crew(3))))
+
+    ann = house.service.get("/users?external_id=u-1").json
+    token = house.service.post(f"/users/{ann['id']}/tokens", {}).json["token"]
+    chats = house.nobody.as_user(token).get("/groupchat").json["conversations"]
+
+    assert (ann["external_id"], ann["name"]) == ("u-1", "User 1")
+    assert [(chat["name"], chat["role"]) for chat in chats] == [("The crew", "member")]
+
+
+def test_unknown_user_and_import_are_not_found(house: House) -> None:
+    assert house.service.get("/users?external_id=nobody").status == 404
+    assert house.service.get("/imports/1").status == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "environ", "status", "code"),
+    [
+        (b"", {}, 400, "invalid"),
+        (b"\n\n", {}, 400, "invalid"),
+        (b"ship\nx", {"CONTENT_TYPE": CSV}, 400, "invalid"),
+        (b"{}", {"CONTENT_TYPE": "application/json"}, 415, "unsupported_type"),
+        (b"{}", {"CONTENT_TYPE": ""}, 415, "unsupported_type"),
+        (b"{}", {"CONTENT_LENGTH": str(UPLOAD_LIMIT + 1)}, 413, "too_large"),
+        (b"{}", {"CONTENT_LENGTH": "9" * 4000}, 413, "too_large"),
+        (b"{}", {"CONTENT_LENGTH": "٣"}, 400, "bad_request"),
+        (b"{}", {"CONTENT_LENGTH": ""}, 400, "bad_request"),
+        (b"{}", {"CONTENT_LENGTH": "100"}, 400, "bad_request"),
+        (b"{}\n" * (MOST_ROWS + 1), {}, 413, "too_large"),
+    ],
+)
+def test_what_cannot_be_taken_leaves_nothing(
+    house: House, body: bytes, environ: dict[str, str], status: int, code: str
+) -> None:
+    sent = {"CONTENT_TYPE": JSON_LINES, **environ}
+    answer = house.service.request("POST", "/import", body, **sent)
+
+    assert (answer.status, answer.code) == (status, code), answer.body
+    assert count(house, ImportJob) == count(house, ImportChunk) == 0
+    assert house.dispatcher.job_ids == []
+
+
+def test_body_without_a_length_is_read_to_its_end(house: House) -> None:
+    terminated = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}
+
+    started = upload(house, json_lines(*crew(2)), **terminated)
+
+    assert started.status == 202
+    assert finished(house, started)["done"] == 7
+
+
+class Endless(io.RawIOBase):
+    """Rows without an end, made as they are read."""
+
+    def __init__(self) -> None:
+        self.line = json.dumps(FORMER).encode() + b" " * 15_000 + b"\n"
+        self.given = 0
+
+    def read(self, size: int = -1) -> bytes:
+        assert size > 0, "read as a whole"
+        self.given += size
+        return (self.line * (size // len(self.line) + 1))[:size]
+
+
+def test_body_is_never_held_as_a_whole(house: House) -> None:
+    upload(house, json_lines(user("u-1")))
+    body = Endless()
+    environ = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}
+
+    tracemalloc.start()
+    answer = upload(house, b"", **environ, **{"wsgi.input": body})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert answer.status == 413
+    assert UPLOAD_LIMIT < body.given < UPLOAD_LIMIT + 2**20
+    assert peak < UPLOAD_LIMIT / 8
+    assert count(house, ImportJob) == 1
+
+
+def test_sender_is_not_held_up_by_a_slow_upload(house: House) -> None:
+    """As many uploads as the gate has places are open, and others are answered."""
+    go, reading = threading.Event(), threading.Semaphore(0)
+
+    class Slow(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            reading.release()
+            assert go.wait(20)
+            return b""
+
+    def send() -> None:
+        upload(house, b"", **{"CONTENT_LENGTH": "10", "wsgi.input": Slow()})
+
+    uploads = [threading.Thread(target=send) for _ in range(5)]
+    for each in uploads:
+        each.start()
+    for _ in uploads:
+        assert reading.acquire(timeout=20)
+
+    answered = house.service.post("/users", {"name": "Ann"})
+    go.set()
+    for each in uploads:
+        each.join()
+
+    assert answered.status == 201
+    assert count(house, ImportJob) == 0
