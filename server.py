@@ -20,7 +20,7 @@ import config
 from api.front import Front
 from api.limits import per_minute
 from api.news import News
-from config import Settings, SettingsError
+from config import Settings, SettingsError, vapid
 from datastore import Datastore, migrations
 from datastore.outage import OUTAGES
 from notifier import dispatchers
@@ -50,6 +50,7 @@ def create_app(
         ),
         news=News(most_waiting),
         front=Front(demo_file=settings.demo_file, slots=_slots(settings)),
+        webpush_key=_webpush_key(settings),
     )
     dispatcher.start()
     return app
@@ -61,6 +62,18 @@ def _slots(settings: Settings) -> Callable[[], tuple[int, int]] | None:
         return None
     slots = Slots(settings.run_dir, settings.push_slots)
     return lambda: (slots.count_listeners(), slots.count)
+
+
+def _webpush_key(settings: Settings) -> str | None:
+    """What browsers subscribe to; the first process of an installation makes it."""
+    if settings.vapid_subject is None:
+        return None
+    try:
+        return vapid.public_key(settings)
+    except (ValueError, OSError) as problem:
+        raise SettingsError(
+            "BOTTLEPOST_VAPID_KEY_FILE", f"cannot be used: {problem}"
+        ) from problem
 
 
 def create_own_app() -> bottle.Bottle:
@@ -88,6 +101,7 @@ def main(app: str = "server:create_own_app") -> None:
         settings = config.from_env()
         # A wrong choice is told here and not by every worker.
         dispatchers.open(settings).close()
+        _webpush_key(settings)
         store = _open_store(settings)
     except SettingsError as problem:
         _exit(2, str(problem))

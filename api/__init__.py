@@ -48,6 +48,7 @@ ACCOUNTS = (
     Route("POST", "/devices", accounts.register_device, statuses=CREATED_OR_KNOWN),
     Route("GET", "/devices", accounts.list_devices),
     Route("DELETE", DEVICE, accounts.remove_device, statuses=GONE),
+    Route("GET", "/webpush/key", accounts.webpush_key, Who.ANYONE),
     Route("POST", "/logout", accounts.log_out, statuses=GONE),
     Route("POST", "/users", accounts.create_user, Who.SERVICE, statuses=CREATED),
     Route("POST", TOKENS, accounts.create_token, Who.SERVICE, statuses=CREATED),
@@ -82,6 +83,7 @@ def build(
     limits: Limits | None = None,
     news: News | None = None,
     front: Front | None = None,
+    webpush_key: str | None = None,
 ) -> Bottle:
     """The WSGI application; without `news`, one of the host's threads may long-poll."""
     house = House(
@@ -91,6 +93,7 @@ def build(
         gate=Semaphore(AT_ONCE_EMBEDDED if store.is_sqlite else AT_ONCE),
         news=news or News(most_waiting=1),
         limits=limits or per_minute(),
+        webpush_key=webpush_key,
     )
     app = application(ROUTES, house)
     pages.mount(app, house, front or Front())

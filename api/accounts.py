@@ -14,10 +14,12 @@ from api.schemas.accounts import (
     Token,
     TokenOut,
     Tokens,
+    WebpushKey,
     device_out,
 )
 from datastore import accounts
 from models.base import utc_now
+from models.errors import NotFound
 
 
 def create_user(call: Call, body: NewUser) -> Answer[CreatedUser]:
@@ -94,3 +96,10 @@ def remove_device(call: Call, device_id: int) -> Answer[None]:
     with call.store.write() as session:
         accounts.remove_device(session, call.user.id, device_id)
     return Answer(204)
+
+
+def webpush_key(call: Call) -> Answer[WebpushKey]:
+    """The key with which browsers subscribe to our pushes."""
+    if call.house.webpush_key is None:
+        raise NotFound("This server does not push to browsers.")
+    return Answer(200, WebpushKey(public_key=call.house.webpush_key))

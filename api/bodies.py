@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
-from api.schemas import In
+from api.schemas import In, said
 from models.errors import CallerError, Invalid, TooLarge, UnsupportedType
 
 BODY_LIMIT = 64 * 1024
@@ -86,7 +86,7 @@ def _receive(stream: Any, size: int) -> bytes:
 def _invalid(problem: ValidationError) -> Invalid:
     found = problem.errors(include_url=False, include_context=False)[:MOST_PROBLEMS]
     problems = [
-        {"field": ".".join(map(str, each["loc"]))[:100], "problem": each["msg"]}
+        {"field": ".".join(map(str, each["loc"]))[:100], "problem": said(each)}
         for each in found
     ]
     first = problems[0]

@@ -38,6 +38,8 @@ class House:
     gate: Semaphore
     news: News
     limits: Limits
+    # Which browsers subscribe to; None when there is no web push.
+    webpush_key: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -36,6 +36,13 @@ class Subscription(NamedTuple):
         """Scheme, host and port of the endpoint; 443 is left out (RFC 6454 §6)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"https://{host}" + ("" if self.port == 443 else f":{self.port}")
+
+    @property
+    def token(self) -> str:
+        """The same as JSON, always written alike: it is what the device is known by."""
+        keys = {"p256dh": _base64(self.point), "auth": _base64(self.auth)}
+        value = {"endpoint": self.origin + self.path, "keys": keys}
+        return json.dumps(value, separators=(",", ":"))
 
 
 def parse(token: str) -> Subscription:
@@ -88,6 +95,10 @@ def _bytes(keys: dict[str, Any], name: str, size: int) -> bytes:
         if len(raw) == size:
             return raw
     raise ValueError(f"the subscription's key {name} must be {size} bytes in base64url")
+
+
+def _base64(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _key(point: bytes) -> ec.EllipticCurvePublicKey:

@@ -1,7 +1,7 @@
 """What goes in and out as JSON; these classes validate and describe it."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -28,6 +28,11 @@ class Out(BaseModel):
     """An answer's body; built by our own code, times in UTC."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+def said(problem: Any) -> str:
+    """What one of pydantic's errors says; it puts a prefix before our own sentences."""
+    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 def _writable(text: str) -> str:

@@ -1,11 +1,20 @@
 """Users, tokens and devices as JSON."""
 
+import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
 from api.schemas import Id, In, Name, Out
+from models import addresses, subscriptions
 from models.accounts import Device
 
 LONGEST_TOKEN_S = 10 * 366 * 24 * 3600
@@ -63,18 +72,46 @@ def _platform(value: Any) -> Any:
     return "fcm" if name == "gcm" else name
 
 
-Platform = Annotated[Literal["apns", "fcm"], BeforeValidator(_platform)]
-DeviceToken = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,4096}$")]
+def _phone(token: str) -> str:
+    if not re.fullmatch(r"[!-~]+", token):
+        raise ValueError("must be printable ASCII without spaces")
+    return token
+
+
+def _browser(token: str) -> str:
+    return subscriptions.parse(token).token
+
+
+# What a provider's token looks like; each gives the form that it is kept in.
+TOKENS: dict[str, Callable[[str], str]] = {
+    "apns": _phone,
+    "fcm": _phone,
+    "webpush": _browser,
+    "email": addresses.parse,
+}
+Platform = Annotated[
+    Literal["apns", "fcm", "webpush", "email"], BeforeValidator(_platform)
+]
+DeviceToken = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 
 
 class NewDevice(In):
     platform: Platform
     token: DeviceToken
+    """What the provider gave to the app; of a browser its PushSubscription as JSON,
+    and for mail the address."""
     app: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")] | None = None
     environment: Literal["production", "sandbox"] = "production"
     locale: (
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{2,35}$")] | None
     ) = None
+
+    @field_validator("token")
+    @classmethod
+    def _of_platform(cls, token: str, info: ValidationInfo) -> str:
+        # A platform that was refused is not among the data.
+        check = TOKENS.get(info.data.get("platform", ""))
+        return check(token) if check else token
 
 
 class DeviceOut(Out):
@@ -95,3 +132,8 @@ def device_out(device: Device) -> DeviceOut:
 
 class Devices(Out):
     devices: list[DeviceOut]
+
+
+class WebpushKey(Out):
+    public_key: str
+    """For `applicationServerKey` of a browser's `pushManager.subscribe`."""

@@ -33,6 +33,7 @@ class House:
     dispatcher: RecordingDispatcher = field(default_factory=RecordingDispatcher)
     limits: Limits = field(default_factory=per_minute)
     most_waiting: int = 6
+    webpush_key: str | None = None
 
     def __post_init__(self) -> None:
         self.news = News(self.most_waiting)
@@ -42,6 +43,7 @@ class House:
             service_key=SERVICE_KEY,
             limits=self.limits,
             news=self.news,
+            webpush_key=self.webpush_key,
         )
         self.nobody = WsgiClient(self.app)
         self.service = WsgiClient(self.app, SERVICE_KEY)

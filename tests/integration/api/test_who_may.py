@@ -27,6 +27,7 @@ TABLE = [
     ("POST", "/query", {"id": 1}, 401, 404, 200, 200, 200),
     ("POST", "/devices", {"platform": "fcm", "token": "x"}, 401, 201, 201, 201, 403),
     ("GET", "/devices", None, 401, 200, 200, 200, 403),
+    ("GET", "/webpush/key", None, 404, 404, 404, 404, 404),
     ("DELETE", "/devices/1", None, 401, 404, 404, 204, 403),
     ("POST", "/users", {"name": "x"}, 401, 403, 403, 403, 201),
     ("POST", "/users/1/tokens", {}, 401, 403, 403, 403, 201),

@@ -104,3 +104,16 @@ def test_what_is_no_subscription_is_refused(token: str, problem: str) -> None:
 def test_nothing_that_is_sent_to_us_breaks_it(token: str) -> None:
     with pytest.raises(ValueError, match="subscription"):
         subscriptions.parse(token)
+
+
+def test_a_subscription_is_always_written_alike() -> None:
+    token = Browser("https://PUSH.example.org:443/b?c=d").token
+    otherwise = json.dumps(json.loads(token), indent=2)
+
+    written = subscriptions.parse(token).token
+
+    assert subscriptions.parse(otherwise).token == written
+    assert json.loads(written)["endpoint"] == "https://push.example.org/b?c=d"
+    assert subscriptions.parse(written) == subscriptions.parse(token)._replace(
+        key=subscriptions.parse(written).key
+    )
