@@ -1,7 +1,6 @@
 """The dashboard: signing in with the service key, and what is going on."""
 
 import hmac
-import zlib
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
@@ -9,7 +8,6 @@ from urllib.parse import parse_qs
 from bottle import HTTPResponse
 
 from api import figures
-from api.limits import Limit
 from api.plots import Time
 from api.session import OPERATOR_COOKIE, set_cookie
 from api.visit import Visit, page, redirect
@@ -17,12 +15,8 @@ from datastore import statistics, trial, troubles
 from models.base import utc_now
 from models.errors import Invalid
 
-# Of an address, in a process: guessing a key of 16 characters takes for ever.
-LOGINS_PER_MINUTE = 30
 REFRESH_S = 30
 LARGEST_ID_DIGITS = 18
-
-_logins = Limit(LOGINS_PER_MINUTE)
 
 
 class Span(NamedTuple):
@@ -96,7 +90,7 @@ def _seconds(value: float) -> str:
 
 def log_in(visit: Visit) -> HTTPResponse:
     visit.check_origin()
-    _logins.take(zlib.crc32(visit.environ.get("REMOTE_ADDR", "").encode()))
+    visit.sessions.count_login(visit.environ.get("REMOTE_ADDR", ""))
     key = visit.form().get("service_key", "").strip()
     if not hmac.compare_digest(key.encode(), visit.house.service_key.encode()):
         problem = "This is not the service key."

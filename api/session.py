@@ -3,14 +3,19 @@
 import hmac
 import secrets
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 from bottle import HTTPResponse
 
+from api.limits import Limit
+
 USER_COOKIE = "bottlepost_user"
 OPERATOR_COOKIE = "bottlepost_operator"
 LIFETIME_S = 12 * 3600
+# Of an address, in a process: guessing a key of 16 characters takes for ever.
+LOGINS_PER_MINUTE = 30
 
 
 class Sessions:
@@ -22,6 +27,11 @@ class Sessions:
         # A key of its own: what is signed here can never pass as something else.
         self._key = hmac.digest(service_key.encode(), b"operator sessions", "sha256")
         self._clock = clock
+        self._logins = Limit(LOGINS_PER_MINUTE)
+
+    def count_login(self, address: str) -> None:
+        """Raises TooMany when this address has tried too often."""
+        self._logins.take(zlib.crc32(address.encode()))
 
     def issue(self) -> str:
         session = f"{int(self._clock()) + LIFETIME_S}.{secrets.token_urlsafe(16)}"
