@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import push_off
@@ -29,9 +30,15 @@ SETTINGS = {
     "BOTTLEPOST_PUSH_LINGER_S": "300",
 }
 # The same hosts with nobody to tell of new jobs.
-OFF, OFF_UWSGI = "push off", "push off, uWSGI"
+OFF, OFF_UWSGI = "push off", "push off in uWSGI"
 stages.KINDS[OFF] = Kind(host=f"{sys.executable} -m benchmarks.push_off")
 stages.KINDS[OFF_UWSGI] = Kind(host=UWSGI.replace("server:", "benchmarks.push_off:"))
+for _name, _kind in stages.KINDS.items():
+    if _kind.host:
+        # Clients keep their connections here, each with a thread of uWSGI's.
+        _host = _kind.host.replace("--http-socket", "--http11-socket")
+        _host = _host.replace("--threads 4", "--threads 8")
+        stages.KINDS[_name] = replace(_kind, host=_host)
 ARRIVAL_S = 20.0
 
 

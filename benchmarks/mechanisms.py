@@ -1,0 +1,178 @@
+"""Every way to run the pushes behind the answer, side by side.
+
+    python -m benchmarks.mechanisms [--quick] [--json] [--only process,celery]
+
+Each dispatcher runs under its real host with its real workers, all of them at once, and
+they take turns. In each turn messages are sent one by one, and timed until their pushes
+are at the provider; then four clients post as fast as they are answered. At the end
+each one's worker gets SIGKILL in the middle of a message to 200 devices.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.client import HTTPException
+
+from benchmarks import processes, stages
+from benchmarks.clients import Sender, post_for
+from benchmarks.report import Report, median, options, percentile
+from benchmarks.stages import OFF, OFF_UWSGI, Theatre
+from notifier import dispatchers
+from tests.support import chats
+from tests.support.client import Reply
+from tests.support.scene import Talk
+from tests.support.stage import KINDS, Stage
+from tests.support.wait import until
+
+DEVICES = 5
+CONVERSATIONS = 20
+CLIENTS = 4
+KILLED_DEVICES = 200
+KILL_AFTER = 20
+SETTLE_S = 300.0
+# What `dispatchers` knows, and the same hosts without any.
+NAMES = [OFF, OFF_UWSGI, *(name for name in KINDS if name in dispatchers.DISPATCHERS)]
+
+
+@dataclass
+class Figures:
+    """What was seen of one dispatcher."""
+
+    answers_s: list[float] = field(default_factory=list)
+    per_s: list[float] = field(default_factory=list)
+    first_s: list[float] = field(default_factory=list)
+    last_s: list[float] = field(default_factory=list)
+    cpu_s: float = 0.0
+    messages: int = 0
+    rest_mib: float = 0.0
+    load_mib: float = 0.0
+    lost: int = 0
+    repeated: int = 0
+
+
+def main() -> None:
+    chosen = options(__doc__ or "", only="")
+    names = [
+        name for name in NAMES if not chosen.only or name in chosen.only.split(",")
+    ]
+    rounds, one_by_one, seconds = (1, 10, 1.0) if chosen.quick else (5, 40, 3.0)
+    report = Report("Dispatchers side by side: SQLite, conversations of five devices")
+    found = {name: Figures() for name in names}
+    with stages.running(names) as theatre:
+        talks = {name: _prepare(theatre, name) for name in names}
+        for name in names:
+            found[name].rest_mib = processes.memory_mib(theatre.stages[name].run_dir)
+        for turn in range(rounds):
+            # Whoever went first goes last, so that no place is an advantage.
+            for name in names[:: -1 if turn % 2 else 1]:
+                if not name.startswith(OFF):
+                    _send_one_by_one(
+                        theatre, name, talks[name], one_by_one, found[name]
+                    )
+                _send_at_once(theatre.stages[name], talks[name], seconds, found[name])
+        for name in names:
+            if not name.startswith(OFF):
+                _kill(theatre.stages[name], found[name])
+    _sum_up(report, found)
+    report.print(as_json=chosen.json)
+
+
+def _prepare(theatre: Theatre, name: str) -> list[Talk]:
+    stage = theatre.stages[name]
+    talks = [stage.talk(DEVICES) for _ in range(CONVERSATIONS)]
+    if not name.startswith(OFF):
+        stages.warm_up(theatre, stage, talks[0])
+    return talks
+
+
+def _send_one_by_one(
+    theatre: Theatre, name: str, talks: list[Talk], messages: int, figures: Figures
+) -> None:
+    theatre.arrivals.clear()
+    for number in range(messages):
+        message_id, sent_at, _ = stages.send(talks[number % len(talks)])
+        arrived = theatre.arrivals.wait(message_id, DEVICES)
+        figures.first_s.append(arrived[0] - sent_at)
+        figures.last_s.append(arrived[-1] - sent_at)
+    _settle(theatre.stages[name])
+
+
+def _send_at_once(
+    stage: Stage, talks: list[Talk], seconds: float, figures: Figures
+) -> None:
+    senders = [Sender(talk.sender.token or "", talk.chat) for talk in talks]
+    before_s = processes.cpu_s(stage.run_dir)
+    with processes.MemoryWatch(stage.run_dir) as memory:
+        load = post_for(seconds, stage.server.port, senders, CLIENTS)
+        if not stage.name.startswith(OFF):
+            _settle(stage)
+    figures.cpu_s += processes.cpu_s(stage.run_dir) - before_s
+    figures.messages += len(load.latencies_s)
+    figures.answers_s += load.latencies_s
+    figures.per_s.append(load.per_second)
+    figures.load_mib = max(figures.load_mib, memory.most_mib)
+
+
+def _settle(stage: Stage) -> None:
+    until(lambda: not chats.open_jobs(stage.store), SETTLE_S, what=f"for {stage.name}")
+
+
+def _kill(stage: Stage, figures: Figures) -> None:
+    """SIGKILL the process that pushes, when a part of a message is out."""
+    stage.sandbox.reset()
+    talk = stage.talk(KILLED_DEVICES)
+    stage.sandbox.control(latency_ms=100, max_concurrent_streams=10)
+    with ThreadPoolExecutor(1) as aside:
+        # `inline` answers when all is pushed, or never if its host is killed.
+        posted = aside.submit(until, lambda: _post(talk), 60)
+        until(lambda: stage.sandbox.summary()["accepted"] >= KILL_AFTER, 60)
+        stage.kill_engine()
+        stage.sandbox.control(latency_ms=0, max_concurrent_streams=1000)
+        stage.wait_until_ended(talk, posted.result(), 60)
+    pushed = stage.pushed(talk)
+    figures.lost = len(talk.tokens - pushed.keys())
+    figures.repeated = pushed.total() - len(pushed)
+
+
+def _post(talk: Talk) -> Reply | None:
+    with suppress(OSError, HTTPException):
+        return talk.post("killed", client_id="killed")
+    return None
+
+
+def _sum_up(report: Report, found: Mapping[str, Figures]) -> None:
+    for name, figures in found.items():
+        report.row(
+            dispatcher=name,
+            answer_p50_ms=median(figures.answers_s) * 1000,
+            answer_p99_ms=percentile(figures.answers_s, 99) * 1000,
+            sends_per_s=median(figures.per_s),
+            first_push_ms=_median_ms(figures.first_s),
+            last_push_ms=_median_ms(figures.last_s),
+            cpu_ms_per_message=figures.cpu_s / figures.messages * 1000,
+            rest_mib=figures.rest_mib,
+            load_mib=figures.load_mib,
+            lost=figures.lost,
+            repeated=figures.repeated,
+        )
+    lost = sum(figures.lost for figures in found.values())
+    report.goal("pushes lost by a SIGKILL, all dispatchers", lost, at_most=0)
+    if {"process", OFF, "celery"} <= found.keys():
+        _hold_against_goals(report, found)
+
+
+def _hold_against_goals(report: Report, found: Mapping[str, Figures]) -> None:
+    ours, off, celery = (found[name] for name in ("process", OFF, "celery"))
+    p50 = median(ours.answers_s) / median(off.answers_s)
+    report.goal("p50 of the answer, process ÷ push off", p50, at_most=1.1)
+    first = median(ours.first_s) / median(celery.first_s)
+    report.goal("send → first push, process ÷ celery", first, at_most=1 / 3)
+
+
+def _median_ms(values_s: list[float]) -> float | str:
+    return median(values_s) * 1000 if values_s else "-"
+
+
+if __name__ == "__main__":
+    main()

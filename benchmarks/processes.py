@@ -1,0 +1,67 @@
+"""What all processes of a stage cost together, found by their run directory."""
+
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+# Reading a process's memory takes a millisecond or two of CPU.
+SAMPLE_S = 0.25
+
+
+def of(run_dir: Path) -> list[Path]:
+    """The server, its workers and whatever they have started, by their environment."""
+    needle = f"BOTTLEPOST_RUN_DIR={run_dir}\0".encode()
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            with suppress(OSError):
+                if needle in (process / "environ").read_bytes():
+                    found.append(process)
+    return found
+
+
+def cpu_s(run_dir: Path) -> float:
+    """CPU time so far, that of their children that have ended included."""
+    ticks = 0
+    for process in of(run_dir):
+        with suppress(OSError):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            # utime, stime, cutime, cstime
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / TICKS_PER_S
+
+
+def memory_mib(run_dir: Path) -> float:
+    """Shared pages are split among those who share them (PSS)."""
+    kib = 0
+    for process in of(run_dir):
+        with suppress(OSError):
+            for line in (process / "smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    kib += int(line.split()[1])
+    return kib / 1024
+
+
+class MemoryWatch:
+    """The most memory that was in use at once in a `with` block."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.most_mib = 0.0
+        self._run_dir = run_dir
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            self.most_mib = max(self.most_mib, memory_mib(self._run_dir))
+            self._over.wait(SAMPLE_S)
+
+    def __enter__(self) -> "MemoryWatch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
