@@ -50,13 +50,25 @@ def is_push_process(pid: int) -> bool:
     return False
 
 
+def kill(pid: int) -> None:
+    """As a crash would, and wait until it is over."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not is_alive(pid), what="for a killed process")
+
+
+def stop(pid: int) -> None:
+    """Ask it to end, and wait until it has."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    until(lambda: not is_alive(pid), what="for a process that was asked to end")
+
+
 def end_all(run_dir: Path) -> None:
     """Kill what a test left behind, and wait until it is gone."""
     # A test may sign a slot with any name.
     for pid in filter(is_push_process, owners(run_dir)):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        until(lambda pid=pid: not is_alive(pid))
+        kill(pid)
 
 
 class PausingProcess(PushProcess):
