@@ -1,0 +1,64 @@
+"""However many processes push, Apple and Google see one token of ours at a time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import push_processes
+from tests.support.sandbox import Sandbox
+from tests.support.scene import FAST, Scene
+from tests.support.server import Server
+
+
+@pytest.fixture
+def scene(shared_sandbox: Sandbox, tmp_path: Path, slots: str) -> Iterator[Scene]:
+    shared_sandbox.reset()
+    # Apple's rule, which the sandbox is told to forget for most tests.
+    shared_sandbox.control(apns_token_update_s=1200)
+    environment = {**shared_sandbox.environment, **FAST, "BOTTLEPOST_PUSH_SLOTS": slots}
+    with Server(tmp_path, environment) as server:
+        yield Scene(tmp_path, server, shared_sandbox)
+    push_processes.end_all(tmp_path)
+
+
+def tokens(scene: Scene) -> tuple[int, int]:
+    """How many of Apple's and of Google's have been used."""
+    stats = scene.sandbox.stats()
+    return stats["apns_jwts_seen"], stats["oauth_tokens_issued"]
+
+
+def post_to_all(scene: Scene, count: int) -> None:
+    talks = [scene.talk(4) for _ in range(count)]
+    posts = [talk.post() for talk in talks]
+    for talk, posted in zip(talks, posts, strict=True):
+        job = scene.wait_until_ended(talk, posted)
+        assert (job["accepted"], job["failed"]) == (4, 0)
+
+
+@pytest.mark.parametrize("slots", ["0"])
+def test_processes_that_start_together_share_a_token(scene: Scene) -> None:
+    """No slots: each message has a process of its own."""
+    post_to_all(scene, 4)
+
+    assert tokens(scene) == (1, 1)
+
+
+@pytest.mark.parametrize("slots", ["3"])
+def test_a_killed_process_leaves_its_token_to_the_next(scene: Scene) -> None:
+    post_to_all(scene, 3)
+    for pid in scene.push_processes():
+        push_processes.kill(pid)
+    post_to_all(scene, 3)
+
+    assert tokens(scene) == (1, 1)
+
+
+@pytest.mark.parametrize("slots", ["3"])
+def test_a_token_called_expired_is_replaced_once(scene: Scene) -> None:
+    post_to_all(scene, 2)
+    scene.sandbox.control(expire_provider_tokens=True)
+
+    post_to_all(scene, 4)
+
+    assert tokens(scene) == (2, 2)
