@@ -6,11 +6,10 @@ They need no script: a page that waits loads itself again, and an ended job lead
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from bottle import HTTPResponse
 
-from api import bodies, groupchat, jobs
+from api import bodies, groupchat, imports, jobs
 from api.schemas.groupchat import NewMessage
 from api.schemas.jobs import JobQuery
 from api.session import USER_COOKIE, set_cookie
@@ -18,8 +17,13 @@ from api.visit import Visit, page, redirect
 from datastore import jobs as stored
 from datastore.jobs import JobStatus
 from models.base import utc_now
+from models.errors import Forbidden
+from models.imports import ImportJob, Problem
 from models.pushes import COMPLETED, FAILED
 
+RESULT, ERROR = "result", "error"
+ENDS = {COMPLETED: RESULT, FAILED: ERROR}
+HEADINGS = {"": "On its way", RESULT: "Done", ERROR: "This failed"}
 REFRESH_S = 1
 # A job that has waited so long is not over in a second either.
 SLOW_REFRESH_S = 5
@@ -30,7 +34,8 @@ SLOW_AFTER_S = 60
 class JobView:
     """A job as its pages show it; any kind of background work fits in."""
 
-    id: int
+    # Its address, and its name and number.
+    path: str
     name: str
     state: str
     # What it counts, in the plural.
@@ -40,20 +45,20 @@ class JobView:
     total: int | None
     created_at: datetime
     error: str | None = None
-    waiting: str = "Waiting for its turn"
     facts: Sequence[tuple[str, str]] = field(default=())
-    # Kind, the provider's reason, how many.
-    reasons: Sequence[tuple[str, str, int]] = field(default=())
+    # Above the details of what went wrong, and the details.
+    columns: tuple[str, str, str] = ("", "", "")
+    problems: Sequence[tuple[object, str, object]] = field(default=())
 
     @property
-    def is_ended(self) -> bool:
-        return self.state in (COMPLETED, FAILED)
+    def end(self) -> str:
+        """Which of its pages its state leads to; empty while it is on its way."""
+        return ENDS.get(self.state, "")
 
     @property
     def address(self) -> str:
         """Where its story goes on."""
-        ends = {COMPLETED: "/result", FAILED: "/error"}
-        return f"/jobs/{self.id}{ends.get(self.state, '')}"
+        return f"{self.path}/{self.end}" if self.end else self.path
 
 
 def send(visit: Visit) -> HTTPResponse:
@@ -78,47 +83,43 @@ def query(visit: Visit) -> HTTPResponse:
     return redirect(f"/jobs/{wanted.id}")
 
 
-def progress(visit: Visit, job_id: int) -> HTTPResponse:
-    view = find(visit, job_id)
-    if view.is_ended:
-        return redirect(view.address)
-    age_s = (utc_now() - view.created_at).total_seconds()
-    refresh_s = REFRESH_S if age_s < SLOW_AFTER_S else SLOW_REFRESH_S
-    return _page(view, "On its way", refresh_s=refresh_s)
-
-
-def result(visit: Visit, job_id: int) -> HTTPResponse:
-    view = find(visit, job_id)
-    if view.state != COMPLETED:
-        return redirect(view.address)
-    return _page(view, "Done")
-
-
-def error(visit: Visit, job_id: int) -> HTTPResponse:
-    view = find(visit, job_id)
-    if view.state != FAILED:
-        return redirect(view.address)
-    return _page(view, "This failed")
-
-
-def find(visit: Visit, job_id: int) -> JobView:
-    """The job, if the browser's user may see it. Other kinds of jobs are asked here."""
+def push(visit: Visit, job_id: int, end: str = "") -> HTTPResponse:
     status = jobs.visible(visit.call(), job_id)
     with visit.house.store.read() as session:
         reasons = stored.reasons(session, job_id)
-    return _push_view(status, reasons)
+    return _show(_push_view(status, reasons), end)
+
+
+def upload(visit: Visit, import_id: int, end: str = "") -> HTTPResponse:
+    call = visit.call()
+    if not call.is_service:
+        raise Forbidden("An import is for those who sign in at the dashboard.")
+    return _show(_import_view(*imports.find(call, import_id)), end)
+
+
+def _show(view: JobView, end: str) -> HTTPResponse:
+    """The page that was asked for, if it is the one that the state leads to."""
+    if view.end != end:
+        return redirect(view.address)
+    heading = HEADINGS[end]
+    title = f"{view.name}: {heading.lower()}"
+    age_s = (utc_now() - view.created_at).total_seconds()
+    refresh_s = REFRESH_S if age_s < SLOW_AFTER_S else SLOW_REFRESH_S
+    return page(
+        "job",
+        job=view,
+        heading=heading,
+        title=title,
+        refresh_s=0 if end else refresh_s,
+    )
 
 
 def _push_view(status: JobStatus, reasons: Sequence[tuple[str, str, int]]) -> JobView:
-    counted = status.total is not None
     facts = [("Accepted", f"{status.accepted:,}"), ("Failed", f"{status.failed:,}")]
-    if counted:
+    if status.total is not None:
         facts.insert(0, ("Devices", f"{status.total:,}"))
-    if status.finished_at is not None:
-        took_s = (status.finished_at - status.created_at).total_seconds()
-        facts.append(("Took", f"{took_s:,.2f} s"))
     return JobView(
-        id=status.id,
+        path=f"/jobs/{status.id}",
         name=f"Push {status.id}",
         state=status.state,
         unit="devices",
@@ -126,11 +127,35 @@ def _push_view(status: JobStatus, reasons: Sequence[tuple[str, str, int]]) -> Jo
         total=status.total,
         created_at=status.created_at,
         error=status.error,
-        facts=facts,
-        reasons=reasons,
+        facts=[*facts, *_duration(status.created_at, status.finished_at)],
+        columns=("Not accepted", "Reason", "Devices"),
+        problems=[(kind, reason, f"{n:,}") for kind, reason, n in reasons],
     )
 
 
-def _page(view: JobView, heading: str, **more: Any) -> HTTPResponse:
-    title = f"{view.name}: {heading.lower()}"
-    return page("job", job=view, heading=heading, title=title, **more)
+def _import_view(job: ImportJob, problems: Sequence[Problem]) -> JobView:
+    facts = [
+        ("Rows", f"{job.total:,}"),
+        ("In place", f"{job.done:,}"),
+        ("New or changed", f"{job.changed:,}"),
+        ("Left out", f"{job.failed:,}"),
+    ]
+    return JobView(
+        path=f"/imports/{job.id}",
+        name=f"Import {job.id}",
+        state=job.state,
+        unit="rows",
+        done=job.done + job.failed,
+        total=job.total,
+        created_at=job.created_at,
+        error=job.error,
+        facts=[*facts, *_duration(job.created_at, job.finished_at)],
+        columns=("Line", "Problem", "Field"),
+        problems=[(one.line, one.message, one.field) for one in problems],
+    )
+
+
+def _duration(begin: datetime, end: datetime | None) -> list[tuple[str, str]]:
+    if end is None:
+        return []
+    return [("Took", f"{(end - begin).total_seconds():,.2f} s")]

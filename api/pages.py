@@ -20,7 +20,7 @@ FORM = "application/x-www-form-urlencoded"
 # Where browsers and programs meet: a browser's request goes on to PREFIX + address.
 PREFIX = "/pages"
 is_form_address = re.compile(r"/groupchat/send|/query").fullmatch
-is_job_address = re.compile(r"/jobs/[0-9]+").fullmatch
+is_job_address = re.compile(r"/(jobs|imports)/[0-9]+").fullmatch
 A_YEAR_S = 365 * 24 * 3600
 TITLES = {
     401: "Please sign in",
@@ -55,9 +55,10 @@ ROUTES = (
     PageRoute("GET", "/static/<name>", static),
     PageRoute("POST", f"{PREFIX}/groupchat/send", job_pages.send),
     PageRoute("POST", f"{PREFIX}/query", job_pages.query),
-    PageRoute("GET", f"{PREFIX}/jobs/<job_id:id>", job_pages.progress),
-    PageRoute("GET", "/jobs/<job_id:id>/result", job_pages.result),
-    PageRoute("GET", "/jobs/<job_id:id>/error", job_pages.error),
+    PageRoute("GET", f"{PREFIX}/jobs/<job_id:id>", job_pages.push),
+    PageRoute("GET", "/jobs/<job_id:id>/<end:re:result|error>", job_pages.push),
+    PageRoute("GET", f"{PREFIX}/imports/<import_id:id>", job_pages.upload),
+    PageRoute("GET", "/imports/<import_id:id>/<end:re:result|error>", job_pages.upload),
     PageRoute("GET", "/dashboard", dashboard.show),
     PageRoute("POST", "/dashboard/login", dashboard.log_in),
     PageRoute("POST", "/dashboard/logout", dashboard.log_out),

@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import update
 
 from models.base import utc_now
+from models.imports import ImportJob
 from models.pushes import PushFailure, PushJob
 from tests.support.forms import Visitor
+from tests.support.house import SERVICE_KEY
 
 
 @pytest.fixture
@@ -158,3 +160,53 @@ def test_a_page_lets_nothing_foreign_in(visitor, job):
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
+
+
+def change_import(house, **values):
+    with house.store.write() as session:
+        session.execute(update(ImportJob).values(**values))
+
+
+@pytest.fixture
+def upload(house):
+    """The address of an import of two rows, one of them bad."""
+    rows = b'{"type": "user", "external_id": "a", "name": "Al"}\n{"type": "<odd>"}\n'
+    kind = "application/x-ndjson"
+    answer = house.service.request("POST", "/import", rows, CONTENT_TYPE=kind)
+    return answer.json["job"]["url"]
+
+
+@pytest.fixture
+def operator(visitor):
+    visitor.post("/dashboard/login", service_key=SERVICE_KEY)
+    return visitor
+
+
+def test_an_import_has_the_same_pages(house, operator, upload):
+    change_import(house, state="processing", done=0, failed=1)
+    waiting = operator.get(upload).body.decode()
+    change_import(house, state="completed", done=1, finished_at=utc_now())
+    led = operator.get(upload)
+    result = operator.get(led.headers["location"]).body.decode()
+
+    assert "http-equiv" in waiting
+    assert "1 of 2 rows" in waiting
+    assert led.headers["location"] == f"{upload}/result"
+    assert "2 of 2 rows" in result
+    assert "<td>2</td>" in result
+
+
+def test_a_failed_import_leads_to_its_error(house, operator, upload):
+    change_import(house, state="failed", error="the disk is full")
+
+    led = operator.get(upload)
+
+    assert led.headers["location"] == f"{upload}/error"
+    assert "the disk is full" in operator.get(f"{upload}/error").body.decode()
+
+
+def test_an_import_is_shown_to_operators_only(house, ann, upload):
+    user, nobody = Visitor(house.app), Visitor(house.app)
+    user.cookies["bottlepost_user"] = ann.client.token
+
+    assert (user.get(upload).status, nobody.get(upload).status) == (403, 401)
