@@ -12,8 +12,8 @@ from notifier.outcome import retry_delay_s
 
 log = logging.getLogger(__name__)
 
-# Between two chunks, so that those who send messages get their turn at the database.
-BREATH_S = 0.01
+# The shortest pause between two chunks.
+PAUSE_S = 0.01
 
 
 class Importer:
@@ -73,8 +73,9 @@ class Importer:
             self._on_idle()
 
     async def _work(self, import_id: int) -> None:
+        loop = asyncio.get_running_loop()
         while not self._stopping:
-            now = utc_now()
+            now, began_at = utc_now(), loop.time()
             is_going_on = await self._database.write(
                 imports.put_next,
                 self._owner,
@@ -84,7 +85,9 @@ class Importer:
             )
             if not is_going_on:
                 break
-            await asyncio.sleep(BREATH_S)
+            # As long as the chunk took: half of the turns at the database are theirs
+            # who send messages.
+            await asyncio.sleep(max(PAUSE_S, loop.time() - began_at))
 
     async def _put_off(self, import_id: int, attempts: int) -> None:
         now = utc_now()
