@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from datastore import Datastore, chats, import_rows, imports, outbox, work
 from datastore.imports import MOST_ATTEMPTS, MOST_PROBLEMS
@@ -70,9 +70,9 @@ def count(store: Datastore, model: type) -> int:
 
 
 def everything(store: Datastore) -> list[object]:
-    tables = ['"user"', "chat", "device", "member"]
+    tables = [model.__table__ for model in (User, Chat, Device, Member)]
     with store.read() as session:
-        return [session.execute(text(f"SELECT * FROM {t}")).all() for t in tables]
+        return [session.execute(select(table)).all() for table in tables]
 
 
 # -- rows
