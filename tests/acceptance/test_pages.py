@@ -44,7 +44,7 @@ class Stage:
         try:
             yield
         finally:
-            self._control({"answers": {}})
+            self._control({"answers": dict.fromkeys(by_token)})
 
     def say(self, text: str) -> dict[str, Any]:
         """The job of a message of Ada's, once it has ended."""
