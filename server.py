@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 
 import api
 import config
+from api.app_tokens import AppTokens
 from api.front import Front
 from api.limits import per_minute
 from api.news import News
@@ -50,6 +51,7 @@ def create_app(
         ),
         news=News(most_waiting),
         front=Front(demo_file=settings.demo_file, slots=_slots(settings)),
+        app_tokens=_app_tokens(settings),
         webpush_key=_webpush_key(settings),
     )
     dispatcher.start()
@@ -62,6 +64,19 @@ def _slots(settings: Settings) -> Callable[[], tuple[int, int]] | None:
         return None
     slots = Slots(settings.run_dir, settings.push_slots)
     return lambda: (slots.count_listeners(), slots.count)
+
+
+def _app_tokens(settings: Settings) -> AppTokens | None:
+    """Who checks JWTs of the app; None when there are to be none."""
+    keys = config.jwt_keys(settings)
+    if not keys or settings.jwt_audience is None or settings.jwt_issuer is None:
+        return None
+    return AppTokens(
+        keys,
+        audience=settings.jwt_audience,
+        issuer=settings.jwt_issuer,
+        subject="id" if settings.jwt_subject == "id" else "external_id",
+    )
 
 
 def _webpush_key(settings: Settings) -> str | None:

@@ -5,6 +5,7 @@ from threading import Semaphore
 from bottle import Bottle
 
 from api import accounts, chats, groupchat, health, imports, jobs, pages
+from api.app_tokens import AppTokens
 from api.auth import Who
 from api.bodies import MEMBERS_BODY_LIMIT
 from api.call import House
@@ -83,6 +84,7 @@ def build(
     limits: Limits | None = None,
     news: News | None = None,
     front: Front | None = None,
+    app_tokens: AppTokens | None = None,
     webpush_key: str | None = None,
 ) -> Bottle:
     """The WSGI application; without `news`, one of the host's threads may long-poll."""
@@ -93,6 +95,7 @@ def build(
         gate=Semaphore(AT_ONCE_EMBEDDED if store.is_sqlite else AT_ONCE),
         news=news or News(most_waiting=1),
         limits=limits or per_minute(),
+        app_tokens=app_tokens,
         webpush_key=webpush_key,
     )
     app = application(ROUTES, house)

@@ -66,12 +66,16 @@ def revoke_token(call: Call, user_id: int, token_id: int) -> Answer[None]:
 
 
 def log_out(call: Call, body: Logout) -> Answer[None]:
-    """End the token of this very request, and forget the device it was used on."""
+    """End the token of this very request, and forget the device it was used on.
+
+    A token that the app itself has issued stays valid until it expires.
+    """
     user = call.user
     with call.store.write() as session:
         if body.device_id is not None:
             accounts.remove_device(session, user.id, body.device_id)
-        accounts.revoke_token(session, user.id, user.token_id, utc_now())
+        if user.token_id is not None:
+            accounts.revoke_token(session, user.id, user.token_id, utc_now())
     return Answer(204)
 
 

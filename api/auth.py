@@ -1,10 +1,11 @@
-"""Who calls: a user by a bearer token, or the service by its key."""
+"""Who calls: a user by a token, ours or the app's, or the service by its key."""
 
 import hmac
 from enum import Enum
 from typing import Any
 
-from datastore import Datastore, accounts
+from api.call import House
+from datastore import accounts
 from datastore.accounts import Identity
 from models.base import utc_now
 from models.errors import Forbidden, Unauthorized
@@ -20,23 +21,31 @@ class Who(Enum):
 
 
 def admit(
-    environ: dict[str, Any], who: Who, store: Datastore, service_key: str
+    environ: dict[str, Any], who: Who, house: House
 ) -> tuple[Identity | None, bool]:
     """The calling user, or None and whether it is the service."""
     if who is Who.ANYONE:
         return None, False
     token = _bearer(environ)
-    if hmac.compare_digest(token.encode(), service_key.encode()):
+    if hmac.compare_digest(token.encode(), house.service_key.encode()):
         if who is Who.USER:
             raise Forbidden("This needs the token of a user, not the service key.")
         return None, True
-    with store.read() as session:
-        user = accounts.identify(session, token, utc_now())
-    if user is None:
-        raise Unauthorized
+    user = _identify(token, house)
     if who is Who.SERVICE:
         raise Forbidden("This needs the service key.")
     return user, False
+
+
+def _identify(token: str, house: House) -> Identity:
+    app_tokens = house.app_tokens
+    with house.store.read() as session:
+        if app_tokens is not None and app_tokens.may_be(token):
+            return app_tokens.identify(session, token)
+        user = accounts.identify(session, token, utc_now())
+    if user is None:
+        raise Unauthorized
+    return user
 
 
 def _bearer(environ: dict[str, Any]) -> str:

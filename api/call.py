@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from threading import Semaphore
 from typing import ClassVar, Generic, TypeVar
 
+from api.app_tokens import AppTokens
 from api.limits import Limits
 from api.news import News
 from api.schemas import Out
@@ -38,6 +39,8 @@ class House:
     gate: Semaphore
     news: News
     limits: Limits
+    # None: only tokens of our own are valid.
+    app_tokens: AppTokens | None = None
     # Which browsers subscribe to; None when there is no web push.
     webpush_key: str | None = None
 

@@ -13,10 +13,15 @@ from models.errors import (
     Forbidden,
     Invalid,
     NotFound,
+    TokenExpired,
+    TokenNotYetValid,
     TooLarge,
     TooMany,
     Unauthorized,
+    UnknownUser,
     UnsupportedType,
+    WrongAudience,
+    WrongIssuer,
 )
 
 log = logging.getLogger(__name__)
@@ -25,6 +30,11 @@ STATUS: dict[type[CallerError], int] = {
     CallerError: 400,
     Invalid: 400,
     Unauthorized: 401,
+    TokenExpired: 401,
+    TokenNotYetValid: 401,
+    WrongAudience: 401,
+    WrongIssuer: 401,
+    UnknownUser: 401,
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,

@@ -74,9 +74,7 @@ class Endpoint:
 
     def _call(self, environ: dict[str, Any]) -> Call:
         house = self.house
-        user, is_service = admit(
-            environ, self.route.who, house.store, house.service_key
-        )
+        user, is_service = admit(environ, self.route.who, house)
         return Call(
             house=house,
             caller=user,

@@ -69,8 +69,7 @@ class Visit:
         caller, is_service = auth.admit(
             {**self.environ, "HTTP_AUTHORIZATION": bearer},
             Who.EITHER,
-            self.house.store,
-            self.house.service_key,
+            self.house,
         )
         return Call(house=self.house, caller=caller, is_service=is_service)
 

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config import smtp
+from jwt import PyJWK
+
+from config import public_keys, smtp
 from config.read import Reader, SettingsError
 
 __all__ = ["Settings", "SettingsError", "from_env"]
@@ -21,6 +23,8 @@ REDIS_SCHEMES = ("redis", "rediss", "unix")
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp")
 FCM_URL = "https://fcm.googleapis.com"
 PREVIEW_FULL, PREVIEW_SENDER, PREVIEW_NONE = PREVIEWS = ("full", "sender", "none")
+# What the `sub` of the app's own tokens is: our number of the user, or the app's name.
+JWT_SUBJECTS = ("id", "external_id")
 # Read by `make run` and the sandbox, which may share our environment.
 SANDBOX_VARIABLES = frozenset({"BOTTLEPOST_SANDBOX_PORT"})
 
@@ -38,6 +42,12 @@ class Settings:
     run_dir: Path
     # Left out of every printout and log.
     service_key: str = field(repr=False)
+    # The app's own tokens: a key (PEM) or a JWK Set, audience and issuer; or none.
+    jwt_key_file: Path | None = None
+    jwt_jwks_file: Path | None = None
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    jwt_subject: str = "id"
     # Apple: either key_file + key_id + team_id, or cert_file; all empty = no APNs.
     apns_url: str = APNS_PRODUCTION_URL
     apns_sandbox_url: str = APNS_SANDBOX_URL
@@ -109,6 +119,11 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         workers=read.integer("WORKERS", Settings.workers, low=1, high=256),
         run_dir=run_dir,
         service_key=read.secret("SERVICE_KEY", shortest=16),
+        jwt_key_file=read.file("JWT_KEY_FILE"),
+        jwt_jwks_file=read.file("JWT_JWKS_FILE"),
+        jwt_audience=read.optional("JWT_AUDIENCE"),
+        jwt_issuer=read.optional("JWT_ISSUER"),
+        jwt_subject=read.choice("JWT_SUBJECT", Settings.jwt_subject, JWT_SUBJECTS),
         apns_url=read.https_url("APNS_URL", APNS_PRODUCTION_URL),
         apns_sandbox_url=read.https_url("APNS_SANDBOX_URL", APNS_SANDBOX_URL),
         apns_key_file=read.file("APNS_KEY_FILE"),
@@ -128,12 +143,8 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         webpush_allow=read.hosts("WEBPUSH_ALLOW"),
         push_preview=read.choice("PUSH_PREVIEW", PREVIEW_FULL, PREVIEWS),
         demo_file=read.path("DEMO_FILE"),
-        user_sends_per_minute=read.integer(
-            "USER_SENDS_PER_MINUTE", 0, low=0, high=1_000_000
-        ),
-        chat_sends_per_minute=read.integer(
-            "CHAT_SENDS_PER_MINUTE", 0, low=0, high=1_000_000
-        ),
+        user_sends_per_minute=_rate(read, "USER_SENDS_PER_MINUTE"),
+        chat_sends_per_minute=_rate(read, "CHAT_SENDS_PER_MINUTE"),
         push_slots=read.integer("PUSH_SLOTS", os.cpu_count() or 1, low=0, high=256),
         push_linger_s=read.seconds("PUSH_LINGER_S", Settings.push_linger_s, low=0),
         lease_s=read.seconds("LEASE_S", Settings.lease_s, low=1),
@@ -151,10 +162,48 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
             "SCRIPT_EXPIRY_S", Settings.script_expiry_s, low=60
         ),
     )
-    _check_apns(settings)
-    _check_smtp(settings)
+    for check in (_check_jwt, _check_apns, _check_smtp):
+        check(settings)
     read.refuse_unknown(but=SANDBOX_VARIABLES)
     return settings
+
+
+def _rate(read: Reader, name: str) -> int:
+    return read.integer(name, 0, low=0, high=1_000_000)
+
+
+def jwt_keys(settings: Settings) -> list[PyJWK]:
+    """The keys that the app signs its tokens with; raises SettingsError."""
+    readers = {
+        "BOTTLEPOST_JWT_KEY_FILE": (settings.jwt_key_file, public_keys.of_pem),
+        "BOTTLEPOST_JWT_JWKS_FILE": (settings.jwt_jwks_file, public_keys.of_jwks),
+    }
+    for variable, (path, read) in readers.items():
+        try:
+            if path is not None:
+                return read(path)
+        except ValueError as problem:
+            raise SettingsError(variable, str(problem)) from None
+    return []
+
+
+def _check_jwt(settings: Settings) -> None:
+    """A token that is not bound to an issuer and to us would open other doors, too."""
+    if settings.jwt_key_file is not None and settings.jwt_jwks_file is not None:
+        raise SettingsError(
+            "BOTTLEPOST_JWT_JWKS_FILE", "is set beside a key: choose one of them"
+        )
+    needed = {
+        "BOTTLEPOST_JWT_KEY_FILE": settings.jwt_key_file or settings.jwt_jwks_file,
+        "BOTTLEPOST_JWT_AUDIENCE": settings.jwt_audience,
+        "BOTTLEPOST_JWT_ISSUER": settings.jwt_issuer,
+    }
+    missing = [name for name, value in needed.items() if value is None]
+    if 0 < len(missing) < len(needed):
+        raise SettingsError(
+            missing[0], "is missing: the app's tokens need " + ", ".join(needed)
+        )
+    jwt_keys(settings)
 
 
 def _check_apns(settings: Settings) -> None:

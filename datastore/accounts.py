@@ -22,7 +22,8 @@ class Identity(NamedTuple):
 
     id: int
     name: str
-    token_id: int
+    # None: the token is not one of ours, so we cannot end it either.
+    token_id: int | None
 
 
 # Built once: every request asks this, and building a statement costs more than it.
@@ -34,6 +35,12 @@ _IDENTITY = (
         ApiToken.revoked_at.is_(None),
         or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > bindparam("now")),
     )
+)
+_BY_ID = select(User.id, User.name, User.external_id).where(
+    User.id == bindparam("known_as")
+)
+_BY_EXTERNAL_ID = select(User.id, User.name, User.external_id).where(
+    User.external_id == bindparam("known_as")
 )
 
 
@@ -90,6 +97,20 @@ def identify(session: Session, token: str, now: datetime) -> Identity | None:
     values = {"token_hash": sha256(token), "now": now}
     row = session.connection().execute(_IDENTITY, values).first()
     return Identity(*row) if row else None
+
+
+def identify_user(session: Session, user_id: int) -> Identity | None:
+    row = session.connection().execute(_BY_ID, {"known_as": user_id}).first()
+    return Identity(row.id, row.name, None) if row else None
+
+
+def identify_external(session: Session, external_id: str) -> Identity | None:
+    """The user whom the app's own backend calls so."""
+    values = {"known_as": external_id}
+    row = session.connection().execute(_BY_EXTERNAL_ID, values).first()
+    # A database may take "ann" and "Ann" for the same.
+    is_same = row is not None and row.external_id == external_id
+    return Identity(row.id, row.name, None) if row and is_same else None
 
 
 def check_users(session: Session, user_ids: Sequence[int]) -> None:

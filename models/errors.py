@@ -29,6 +29,36 @@ class Unauthorized(CallerError):
     code = "unauthorized"
 
 
+class TokenExpired(Unauthorized):
+    """The token has expired."""
+
+    code = "token_expired"
+
+
+class TokenNotYetValid(Unauthorized):
+    """The token is not valid yet."""
+
+    code = "token_not_yet_valid"
+
+
+class WrongAudience(Unauthorized):
+    """The token is meant for another service."""
+
+    code = "wrong_audience"
+
+
+class WrongIssuer(Unauthorized):
+    """The token is from an issuer that is not trusted here."""
+
+    code = "wrong_issuer"
+
+
+class UnknownUser(Unauthorized):
+    """The token is valid, but its user is not known here."""
+
+    code = "unknown_user"
+
+
 class Forbidden(CallerError):
     """You may not do this."""
 

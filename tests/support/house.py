@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import api
+from api.app_tokens import AppTokens
 from api.limits import Limits, per_minute
 from api.news import News
 from datastore import Datastore
@@ -34,6 +35,7 @@ class House:
     limits: Limits = field(default_factory=per_minute)
     most_waiting: int = 6
     webpush_key: str | None = None
+    app_tokens: AppTokens | None = None
 
     def __post_init__(self) -> None:
         self.news = News(self.most_waiting)
@@ -44,6 +46,7 @@ class House:
             limits=self.limits,
             news=self.news,
             webpush_key=self.webpush_key,
+            app_tokens=self.app_tokens,
         )
         self.nobody = WsgiClient(self.app)
         self.service = WsgiClient(self.app, SERVICE_KEY)

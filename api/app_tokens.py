@@ -1,0 +1,102 @@
+"""The app's own tokens: JWTs (RFC 7519) that its backend signs, beside ours."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import jwt
+from jwt import PyJWK
+from sqlalchemy.orm import Session
+
+from datastore import accounts
+from datastore.accounts import Identity
+from models.errors import (
+    CallerError,
+    TokenExpired,
+    TokenNotYetValid,
+    Unauthorized,
+    UnknownUser,
+    WrongAudience,
+    WrongIssuer,
+)
+
+# What clocks may disagree by.
+LEEWAY_S = 30
+CLAIMS = ("exp", "iss", "aud", "sub")
+# What is said of a token only after its signature was found to be the app's.
+PROBLEMS: dict[type[jwt.PyJWTError], type[CallerError]] = {
+    jwt.ExpiredSignatureError: TokenExpired,
+    jwt.ImmatureSignatureError: TokenNotYetValid,
+    jwt.InvalidAudienceError: WrongAudience,
+    jwt.InvalidIssuerError: WrongIssuer,
+}
+Subject = Literal["id", "external_id"]
+_is_id = re.compile(r"[1-9][0-9]{0,17}").fullmatch
+# As external ids are let in; databases do not take every character.
+_is_external_id = re.compile(r"[!-~]{1,100}").fullmatch
+
+
+class AppTokens:
+    """Knows the user of a token that one of the keys has signed."""
+
+    def __init__(
+        self, keys: Sequence[PyJWK], *, audience: str, issuer: str, subject: Subject
+    ) -> None:
+        self._keys = {key.key_id: key for key in keys}
+        self._only = keys[0] if len(keys) == 1 else None
+        self._audience = audience
+        self._issuer = issuer
+        self._subject = subject
+
+    @staticmethod
+    def may_be(token: str) -> bool:
+        """Ours have no dot in them."""
+        return token.count(".") == 2
+
+    def identify(self, session: Session, token: str) -> Identity:
+        """Raises Unauthorized, or a kind of it when the token truly is the app's."""
+        subject = self.subject(token)
+        user = None
+        if self._subject == "external_id" and _is_external_id(subject):
+            user = accounts.identify_external(session, subject)
+        elif self._subject == "id" and _is_id(subject):
+            user = accounts.identify_user(session, int(subject))
+        if user is None:
+            raise UnknownUser
+        return user
+
+    def subject(self, token: str) -> str:
+        """Whom the token speaks for; raises as `identify` does."""
+        try:
+            claims = self._claims(token)
+        except jwt.PyJWTError as problem:
+            raise PROBLEMS.get(type(problem), Unauthorized) from None
+        # A stranger's token may be anything, also JSON too deep or numbers too large.
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            raise Unauthorized from None
+        if not isinstance(claims["sub"], str):
+            raise Unauthorized
+        return claims["sub"]
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        header = jwt.get_unverified_header(token)
+        key = self._key(header.get("kid"))
+        # A critical extension has to be understood, and we understand none.
+        if key is None or "crit" in header:
+            raise Unauthorized
+        return jwt.decode(
+            token,
+            key.key,
+            # The key says how it signs, never the token.
+            algorithms=[key.algorithm_name],
+            audience=self._audience,
+            issuer=self._issuer,
+            leeway=LEEWAY_S,
+            options={"require": list(CLAIMS)},
+        )
+
+    def _key(self, kid: object) -> PyJWK | None:
+        """The key of that name; a single key without a name fits every token."""
+        if self._only is not None and (kid is None or self._only.key_id is None):
+            return self._only
+        return self._keys.get(kid) if isinstance(kid, str) else None
