@@ -1,6 +1,7 @@
 """Every way to run the pushes behind the answer, side by side.
 
     python -m benchmarks.mechanisms [--quick] [--json] [--only process,celery]
+                                    [--database postgresql]
 
 Each dispatcher runs under its real host with its real workers, all of them at once, and
 they take turns. In each turn messages are sent one by one, and timed until their pushes
@@ -53,14 +54,14 @@ class Figures:
 
 
 def main() -> None:
-    chosen = options(__doc__ or "", only="")
+    chosen = options(__doc__ or "", only="", database="sqlite")
     names = [
         name for name in NAMES if not chosen.only or name in chosen.only.split(",")
     ]
-    rounds, one_by_one, seconds = (1, 10, 1.0) if chosen.quick else (5, 40, 3.0)
-    report = Report("Dispatchers side by side: SQLite, conversations of five devices")
+    rounds, one_by_one, seconds = (1, 10, 1.0) if chosen.quick else (3, 40, 3.0)
+    report = Report(f"Dispatchers: {chosen.database}, conversations of five devices")
     found = {name: Figures() for name in names}
-    with stages.running(names) as theatre:
+    with stages.running(names, chosen.database) as theatre:
         talks = {name: _prepare(theatre, name) for name in names}
         for name in names:
             found[name].rest_mib = processes.memory_mib(theatre.stages[name].run_dir)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import push_off
-from tests.support import chats
+from tests.support import chats, databases
 from tests.support import sandbox as sandboxes
 from tests.support import stage as stages
 from tests.support.redis import RedisServer
@@ -89,7 +89,8 @@ class Theatre:
 
 
 @contextmanager
-def running(names: Sequence[str]) -> Iterator[Theatre]:
+def running(names: Sequence[str], database: str = "sqlite") -> Iterator[Theatre]:
+    """Each on a new database of that kind."""
     with ExitStack() as stack:
         SCRATCH.mkdir(exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix="stages-", dir=SCRATCH)).resolve()
@@ -104,7 +105,8 @@ def running(names: Sequence[str]) -> Iterator[Theatre]:
         for number, name in enumerate(names):
             run_dir = scratch / str(number)
             run_dir.mkdir()
-            settings = dict(SETTINGS)
+            url = databases.fresh_url(database, run_dir)
+            settings = {**SETTINGS, "BOTTLEPOST_DATABASE_URL": url}
             if name in (OFF, OFF_UWSGI):
                 settings["BOTTLEPOST_DISPATCHER"] = push_off.NAME
             stage = stages.running(name, run_dir, sandbox, redis, settings)
