@@ -4,11 +4,12 @@ A row is what shall be there. What is there already stays as it is, so the same 
 second time change nothing; nothing is ever taken away.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from datastore import accounts
@@ -19,6 +20,12 @@ from models.imports import Kind, Problem, Row
 NO_USER = "no user has this external id"
 NO_CONVERSATION = "no conversation has this external id"
 NOT_THEIRS = "this token is registered by another user"
+
+# Built once: a chunk may be about as many chats as it has rows.
+_ROLES = select(Member.user_id, Member.role).where(
+    Member.chat_id == bindparam("chat"),
+    Member.user_id.in_(bindparam("users", expanding=True)),
+)
 
 
 class Put(NamedTuple):
@@ -83,11 +90,7 @@ def _put_devices(
             wanted[values["platform"], accounts.sha256(values["token"])] = row
         else:
             problems.append(Problem(row.line, "user", NO_USER))
-    by_hash = Device.token_hash.in_([token_hash for _, token_hash in wanted])
-    known = {
-        (device.platform, device.token_hash): device
-        for device in session.scalars(select(Device).where(by_hash))
-    }
+    known = _devices(session, wanted)
     changed, new = 0, []
     for key, row in wanted.items():
         user_id = users[row.values["user"]]
@@ -200,15 +203,38 @@ def _chats(session: Session, rows: Sequence[Row]) -> dict[str, Chat]:
     return {str(chat.external_id): chat for chat in found}
 
 
+def _devices(
+    session: Session, keys: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], Device]:
+    """Platform by platform, as their index has them."""
+    hashes: dict[str, list[str]] = defaultdict(list)
+    for platform, token_hash in keys:
+        hashes[platform].append(token_hash)
+    return {
+        (device.platform, device.token_hash): device
+        for platform, some in hashes.items()
+        for device in session.scalars(
+            select(Device).where(
+                Device.platform == platform, Device.token_hash.in_(some)
+            )
+        )
+    }
+
+
 def _roles(
     session: Session, seats: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], str]:
-    found = session.execute(
-        select(Member.chat_id, Member.user_id, Member.role).where(
-            tuple_(Member.chat_id, Member.user_id).in_(seats)
+    """Chat by chat, as their index has them."""
+    users: dict[int, list[int]] = defaultdict(list)
+    for chat_id, user_id in seats:
+        users[chat_id].append(user_id)
+    return {
+        (chat_id, user_id): role
+        for chat_id, some in users.items()
+        for user_id, role in session.connection().execute(
+            _ROLES, {"chat": chat_id, "users": some}
         )
-    )
-    return {(chat_id, user_id): role for chat_id, user_id, role in found}
+    }
 
 
 def _insert(session: Session, model: type[Any], rows: list[dict[str, Any]]) -> None:

@@ -1,9 +1,11 @@
 """Rows of an import find their place: once, whatever dies and however often."""
 
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from datastore import Datastore, chats, import_rows, imports, outbox, work
 from datastore.imports import MOST_ATTEMPTS, MOST_PROBLEMS
@@ -12,6 +14,7 @@ from models.base import utc_now
 from models.errors import Conflict
 from models.groupchat import Chat, Member
 from models.imports import ImportChunk, ImportJob, ImportProblem, Problem, Row
+from tests.support import databases
 
 LEASE = timedelta(seconds=30)
 ANN = Row(1, "user", {"external_id": "u-1", "name": "Ann"})
@@ -121,10 +124,9 @@ def test_the_last_of_rows_with_one_id_counts(store: Datastore) -> None:
 
 def test_rows_that_refer_to_nobody_are_told(store: Datastore) -> None:
     put(store, LUNCH)
+    stray = SEAT._replace(line=5, values=SEAT.values | {"conversation": "x"})
 
-    done = put(
-        store, SEAT, PHONE, SEAT._replace(values=SEAT.values | {"conversation": "x"})
-    )
+    done = put(store, SEAT, PHONE, stray)
 
     assert done.changed == 0
     assert [(each.line, each.field) for each in done.problems] == [
@@ -202,6 +204,28 @@ def test_a_deleted_conversation_takes_nobody_in(store: Datastore) -> None:
     done = put(store, SEAT)
 
     assert [each.field for each in done.problems] == ["conversation"]
+
+
+def test_no_row_is_looked_for_in_a_whole_table(tmp_path: Path) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
+        asked.append((statement, values))
+
+    # SQLite, for other databases read a small table as a whole, and rightly so.
+    with databases.fresh("sqlite", tmp_path) as store:
+        event.listen(store.engine, "before_cursor_execute", note)
+        put(store, *ALL)
+        looks = [each for each in asked if each[0].startswith("SELECT")]
+        with store.engine.connect() as connection:
+            plans = [
+                connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all()
+                for query, values in looks
+            ]
+
+    steps = [step for plan in plans for *_, step in plan]
+    assert len(plans) == 7
+    assert [step for step in steps if not step.startswith("SEARCH")] == []
 
 
 # -- jobs
