@@ -34,7 +34,10 @@ class Dispatcher(Protocol):
         """Begin to watch the outbox; called once in each web worker process."""
 
     def dispatch(self, job_id: int) -> None:
-        """Have the job worked on. Returns at once, and never raises."""
+        """Have the job worked on. Returns at once, and never raises.
+
+        0 is no job in particular: there is something to be done, such as an import.
+        """
 
     def close(self) -> None:
         """Stop watching; work under way elsewhere goes on."""

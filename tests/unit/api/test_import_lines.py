@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -62,6 +64,18 @@ def test_csv_says_the_same_in_columns():
     assert user == Row(2, "user", {"external_id": "u-1", "name": "Grüße, Ann"})
     assert (device.line, device.values["token"]) == (4, "abc")
     assert (member.line, member.values["role"]) == (5, "member")
+
+
+def test_rows_of_the_documentation_are_read():
+    page = (Path(__file__).parents[3] / "docs" / "import.md").read_text()
+    blocks = re.findall(r"^```(json|csv)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+
+    for language, text in blocks:
+        rows = read(text.encode(), CSV if language == "csv" else JSON_LINES)
+
+        kinds = [row.kind for row in rows if isinstance(row, Row)]
+        assert kinds == ["user", "conversation", "device", "member"]
+    assert [language for language, _ in blocks] == ["json", "csv"]
 
 
 @pytest.mark.parametrize(
