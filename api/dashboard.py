@@ -91,7 +91,7 @@ def _seconds(value: float) -> str:
 def log_in(visit: Visit) -> HTTPResponse:
     visit.check_origin()
     visit.sessions.count_login(visit.environ.get("REMOTE_ADDR", ""))
-    key = visit.form().get("service_key", "").strip()
+    key = visit.form.get("service_key", "").strip()
     if not hmac.compare_digest(key.encode(), visit.house.service_key.encode()):
         problem = "This is not the service key."
         return page("login", status=401, title="Sign in", problem=problem)

@@ -63,7 +63,7 @@ class JobView:
 
 def send(visit: Visit) -> HTTPResponse:
     """A message from a form; the browser is led to the page of its job."""
-    form = visit.form()
+    form = dict(visit.form)
     token = form.pop("token", "")
     if not token:
         # Only the cookie speaks for the browser, and it is sent along by itself.
@@ -79,7 +79,7 @@ def send(visit: Visit) -> HTTPResponse:
 
 def query(visit: Visit) -> HTTPResponse:
     """The button "Look again"."""
-    wanted = bodies.from_form(visit.form(), JobQuery)
+    wanted = bodies.from_form(visit.form, JobQuery)
     return redirect(f"/jobs/{wanted.id}")
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from bottle import Bottle, HTTPResponse, request
 
 import web
-from api import dashboard, demo_page, errors, job_pages
+from api import bodies, dashboard, demo_page, errors, job_pages
 from api.call import House
 from api.front import Front
 from api.session import Sessions
@@ -76,13 +76,8 @@ class PageEndpoint:
     sessions: Sessions
 
     def __call__(self, **parts: Any) -> HTTPResponse:
-        visit = Visit(
-            house=self.house,
-            front=self.front,
-            sessions=self.sessions,
-            environ=request.environ,
-        )
         try:
+            visit = self._visit(request.environ)
             with self.house.gate:
                 return self.handler(visit, **parts)
         except CallerError as problem:
@@ -91,6 +86,17 @@ class PageEndpoint:
             return _failed(errors.of_outage(problem))
         except Exception as problem:
             return _failed(errors.of_defect(problem))
+
+    def _visit(self, environ: dict[str, Any]) -> Visit:
+        """Read outside the gate: who sends slowly holds up nobody."""
+        is_form = environ["REQUEST_METHOD"] == "POST"
+        return Visit(
+            house=self.house,
+            front=self.front,
+            sessions=self.sessions,
+            environ=environ,
+            form=bodies.read_form(environ) if is_form else {},
+        )
 
 
 def mount(app: Bottle, house: House, front: Front) -> None:

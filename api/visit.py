@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from bottle import HTTPResponse
 
 import web
-from api import auth, bodies
+from api import auth
 from api.auth import Who
 from api.call import Call, House
 from api.front import Front
@@ -43,10 +43,8 @@ class Visit:
     front: Front
     sessions: Sessions
     environ: dict[str, Any]
-
-    def form(self) -> dict[str, str]:
-        """The fields that were filled in; read it once."""
-        return bodies.read_form(self.environ)
+    # The fields that were filled in.
+    form: dict[str, str]
 
     def cookie(self, name: str) -> str:
         try:
@@ -94,11 +92,10 @@ class Visit:
         if not self.is_operator:
             raise Unauthorized
         self.check_origin()
-        form = self.form()
         cookie = self.cookie(OPERATOR_COOKIE)
-        if not self.sessions.is_form_key(cookie, form.pop("key", "")):
+        if not self.sessions.is_form_key(cookie, self.form.get("key", "")):
             raise Forbidden("This form is out of date; load the page again.")
-        return form
+        return self.form
 
 
 def page(view: str, *, status: int = 200, **values: object) -> HTTPResponse:

@@ -96,5 +96,6 @@ def test_the_secrets_of_a_run_are_for_their_owner_only(run_dir: Path) -> None:
     with Demo(run_dir) as demo:
         demo.commands()
 
-    secrets = [run_dir / "service-key", run_dir / "demo.json"]
-    assert [file.stat().st_mode & 0o777 for file in secrets] == [0o600, 0o600]
+    names = ("service-key", "demo.json", "demo-page.json")
+    secrets = [run_dir / name for name in names]
+    assert {file.stat().st_mode & 0o777 for file in secrets} == {0o600}

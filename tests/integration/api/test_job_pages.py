@@ -1,10 +1,13 @@
 """What a browser without scripts sees of a job, step by step."""
 
+import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import update
 
+import api
 from models.base import utc_now
 from models.imports import ImportJob
 from models.pushes import PushFailure, PushJob
@@ -210,3 +213,26 @@ def test_an_import_is_shown_to_operators_only(house, ann, upload):
     user.cookies["bottlepost_user"] = ann.client.token
 
     assert (user.get(upload).status, nobody.get(upload).status) == (403, 401)
+
+
+def test_who_sends_a_form_slowly_holds_up_nobody(house, monkeypatch):
+    monkeypatch.setattr(api, "AT_ONCE_EMBEDDED", 1)
+    app = api.build(
+        store=house.store, dispatcher=house.dispatcher, service_key=SERVICE_KEY
+    )
+
+    class Slow(io.BytesIO):
+        """A form that comes only after somebody else has been served."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            pool = ThreadPoolExecutor(1)
+            other = pool.submit(Visitor(app).get, "/dashboard")
+            pool.shutdown(wait=False)
+            assert other.result(timeout=5).status == 200
+            return super().read(size)
+
+    environ = {"wsgi.input": Slow(b"message=x")}
+
+    answer = Visitor(app).post("/groupchat/send", environ, message="x")
+
+    assert answer.status == 401
