@@ -49,7 +49,7 @@ def test_unreadable_token_is_invalid(apns: ApnsSender, value: str) -> None:
         {"kid": "OTHERKEY01"},
         {"iat": time.time()},
         {"iat": "1700000000"},
-        {"iat": int(time.time()) + 600},
+        {"iat": int(time.time()) + 86_400},
         {"key": foreign_key()},
         {"key": "a shared secret of enough bytes for HS256", "alg": "HS256"},
     ],
