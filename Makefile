@@ -7,6 +7,9 @@ VENV   ?= .venv
 PYTHON ?=
 ARGS   ?=
 
+# Most tests wait for other processes, so more of them run at once than there are cores.
+PARALLEL ?= -n 4 --dist loadfile
+
 BIN  := $(VENV)/bin
 DEPS := setup.cfg pyproject.toml .ci/venv
 
@@ -39,7 +42,7 @@ check: $(VENV)/.installed-dev  ## Lint, format, types, import arrows, unit tests
 	@$(BIN)/python -m ruff format --quiet --check . \
 	  || { echo "Not formatted: run $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/python -m mypy --no-error-summary
-	@$(BIN)/python -m pytest tests/unit $(ARGS)
+	@$(BIN)/python -m pytest tests/unit $(PARALLEL) $(ARGS)
 
 bench: $(VENV)/.installed-dev  ## Run the benchmarks and print their tables
 	@$(BIN)/python -m benchmarks $(ARGS)
