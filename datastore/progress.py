@@ -40,6 +40,8 @@ class Progress:
     job_id: int
     cursor: tuple[int, int]
     fanned_out: bool
+    # Answers that are long in coming keep the chat's next message waiting no more.
+    gives_way: bool = False
     total: int | None
     accepted: int
     failed: int
@@ -95,7 +97,7 @@ def _still_ours(session: Session, owner: str, job_ids: Sequence[int]) -> set[int
 
 def _ends_order(step: Progress) -> bool:
     """Whether later messages of its chat need not wait for this job any more."""
-    return step.fanned_out or step.end is not None
+    return step.fanned_out or step.gives_way or step.end is not None
 
 
 def _job_row(

@@ -183,6 +183,7 @@ class Engine:
             recorder=self._recorder,
             owner=self._owner,
             stopping=self._stopping,
+            wake=self._wake,
             is_shard=claim.parent_id is not None,
         )
         task = asyncio.create_task(self._guard(run), name=f"job-{claim.job_id}")

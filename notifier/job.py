@@ -27,6 +27,8 @@ BATCH_SIZE = 1000
 BATCHES_IN_FLIGHT = 3
 # A job for more devices than this is split, so that other engines can help.
 SHARD_SIZE = 100_000
+# When nobody has answered for so long, the chat's next message waits no more.
+SILENCE_S = 3.0
 
 
 @dataclass(eq=False, kw_only=True)
@@ -43,6 +45,8 @@ class JobRun:
     owner: str
     # Set when the engine wants to end: nothing new is begun.
     stopping: asyncio.Event
+    # Set when the engine should look at the outbox again.
+    wake: asyncio.Event
     # Part of a large job, on which other engines work too.
     is_shard: bool = False
     _rendered: dict[str, Any] = field(default_factory=dict)
@@ -77,12 +81,23 @@ class JobRun:
                     under_way.add(asyncio.create_task(self._push(batch)))
                 await self._count_rest(after)
                 under_way = await _leave_room(under_way)
-            if under_way:
-                await asyncio.wait(under_way)
+            await self._hear(under_way)
         finally:
             for task in under_way:
                 task.cancel()
         await self.recorder.settle()
+
+    async def _hear(self, under_way: set[asyncio.Task[None]]) -> None:
+        """Wait for the last answers; a silent device must not silence its chat."""
+        while under_way:
+            known = self.tally.ends_known
+            _, under_way = await asyncio.wait(under_way, timeout=SILENCE_S)
+            if under_way and self.tally.ends_known == known:
+                self.tally.give_way()
+                await self.recorder.settle()
+                self.wake.set()
+                await asyncio.wait(under_way)
+                return
 
     async def _next_targets(self, after: tuple[int, int]) -> Sequence[Target]:
         """The next batch; tells the tally when nothing comes after it."""

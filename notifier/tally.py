@@ -52,6 +52,7 @@ class Tally:
         self._expires_at = claim.note.expires_at
         self._batches: deque[Batch] = deque()
         self._release_until: datetime | None = None
+        self._gives_way = False
         self._changed = False
         self._clear_lists()
 
@@ -78,6 +79,17 @@ class Tally:
     def close_fan_out(self) -> None:
         """No further devices will come; those under way may still be unknown."""
         self.fanned_out = True
+        self._changed = True
+
+    @property
+    def ends_known(self) -> int:
+        """How many devices have had an answer; grows as long as answers come."""
+        open_ones = sum(len(batch.outcomes) - batch.passed for batch in self._batches)
+        return self.accepted + self.failed + self.waiting + open_ones
+
+    def give_way(self) -> None:
+        """Let later messages of the chat pass those who are still to answer."""
+        self._gives_way = True
         self._changed = True
 
     def drop(self, device_ids: Sequence[int]) -> None:
@@ -200,6 +212,7 @@ class Tally:
             cursor=self.cursor,
             # The next message of the chat may follow once all of these have an end.
             fanned_out=self.fanned_out and not self._batches,
+            gives_way=self._gives_way,
             total=self.total,
             accepted=self.accepted,
             failed=self.failed,

@@ -1,0 +1,70 @@
+"""A device that never answers, and the rest of its conversation."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+import notifier.job
+from datastore import Datastore, jobs
+from models.pushes import Note, Target
+from notifier.channels import Report
+from notifier.engine import Engine
+from notifier.outcome import ACCEPTED
+from tests.support import aio, chats
+
+SILENT = "silent"
+
+
+class HalfDeafChannel:
+    """Answers for every device but one, whose answer waits until `speak` is set."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+        self.speak = asyncio.Event()
+
+    def render(self, note: Note) -> Note:
+        return note
+
+    async def send(
+        self, rendered: Note, targets: Sequence[Target], report: Report
+    ) -> None:
+        silent = [target for target in targets if target.token == SILENT]
+        for target in targets:
+            self.heard.append((rendered.text, target.token))
+            if target not in silent:
+                report(target, ACCEPTED)
+        if silent:
+            await self.speak.wait()
+        for target in silent:
+            report(target, ACCEPTED)
+
+    async def close(self) -> None:
+        pass
+
+
+def test_a_silent_device_does_not_keep_its_chat_from_the_next_message(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier.job, "SILENCE_S", 0.1)
+    chat = chats.make_chat(store, 3, tokens=[SILENT])
+    posted = [chats.post(store, chat, text=text) for text in ("first", "second")]
+    own = Datastore(store.url.render_as_string(hide_password=False))
+
+    async def play() -> list[tuple[str, str]]:
+        channel = HalfDeafChannel()
+        engine = Engine(own, lambda *_: {"apns": channel}, owner="a", lease_s=30)
+        running = asyncio.create_task(engine.run(linger_s=0, wake=asyncio.Event()))
+        await aio.until(lambda: len(channel.heard) == 6)
+        channel.speak.set()
+        await running
+        return channel.heard
+
+    heard = asyncio.run(play())
+
+    assert [text for text, _ in heard] == ["first"] * 3 + ["second"] * 3
+    with store.read() as session:
+        for job_id in posted:
+            job = jobs.status(session, job_id)
+            assert job is not None
+            assert (job.state, job.total, job.accepted) == ("completed", 3, 3)
