@@ -4,7 +4,7 @@ from threading import Semaphore
 
 from bottle import Bottle
 
-from api import accounts, chats, groupchat, health, imports, jobs, pages
+from api import accounts, chats, groupchat, health, imports, jobs, metrics, pages
 from api.app_tokens import AppTokens
 from api.auth import Who
 from api.bodies import MEMBERS_BODY_LIMIT
@@ -66,6 +66,7 @@ OPERATION = (
     Route("POST", "/query", jobs.query, Who.EITHER),
     Route("GET", "/healthz", health.alive, Who.ANYONE),
     Route("GET", "/readyz", health.ready, Who.ANYONE),
+    Route("GET", "/metrics", metrics.show, Who.SERVICE),
 )
 DESCRIBED = CHATS + ACCOUNTS + IMPORTS + OPERATION
 ROUTES = DESCRIBED + routes_about(DESCRIBED)
@@ -96,6 +97,7 @@ def build(
         news=news or News(most_waiting=1),
         limits=limits or per_minute(),
         app_tokens=app_tokens,
+        slots=front.slots if front else None,
         webpush_key=webpush_key,
     )
     app = application(ROUTES, house)

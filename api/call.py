@@ -1,6 +1,6 @@
 """One request on its way: what a handler gets, and what it gives back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Semaphore
@@ -10,6 +10,7 @@ from api.app_tokens import AppTokens
 from api.limits import Limits
 from api.news import News
 from api.schemas import Out
+from api.traffic import Traffic
 from datastore import Datastore
 from datastore.accounts import Identity
 from models.errors import Forbidden
@@ -39,6 +40,9 @@ class House:
     gate: Semaphore
     news: News
     limits: Limits
+    traffic: Traffic = field(default_factory=Traffic)
+    # How many PushProcesses are up, of how many; None where there are none.
+    slots: Callable[[], tuple[int, int]] | None = None
     # None: only tokens of our own are valid.
     app_tokens: AppTokens | None = None
     # Which browsers subscribe to; None when there is no web push.

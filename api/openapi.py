@@ -48,8 +48,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     routes = list(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        path = re.sub(r"<(\w+):id>", r"{\1}", route.path)
-        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {

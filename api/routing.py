@@ -1,7 +1,9 @@
 """From a route of the table to a callback of Bottle."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, get_type_hints
 
 from bottle import Bottle, HTTPResponse, request
@@ -34,6 +36,11 @@ class Route:
     # What it answers when all is well.
     statuses: tuple[int, ...] = (200,)
 
+    @property
+    def template(self) -> str:
+        """The path as others write it: /groupchat/{chat_id}."""
+        return re.sub(r"<(\w+):id>", r"{\1}", self.path)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
@@ -45,11 +52,11 @@ class Endpoint:
     def callback(self) -> Callable[..., HTTPResponse]:
         """What Bottle calls with the path's parts."""
         hints = get_type_hints(self.route.handler)
+        route = (self.route.method, self.route.template)
         body, query = hints.get("body"), hints.get("query")
         takes_upload = "upload" in hints
 
-        def respond(**parts: Any) -> HTTPResponse:
-            environ = request.environ
+        def answer(environ: dict[str, Any], parts: dict[str, Any]) -> HTTPResponse:
             try:
                 with self.house.gate:
                     call = self._call(environ)
@@ -69,6 +76,13 @@ class Endpoint:
                 return errors.of_outage(problem)
             except Exception as problem:
                 return errors.of_defect(problem)
+
+        def respond(**parts: Any) -> HTTPResponse:
+            started = perf_counter()
+            response = answer(request.environ, parts)
+            seconds = perf_counter() - started
+            self.house.traffic.count(*route, response.status_code, seconds)
+            return response
 
         return respond
 

@@ -1,5 +1,6 @@
 """The API over a real database in this process, with users to try it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 import api
 from api.app_tokens import AppTokens
+from api.front import Front
 from api.limits import Limits, per_minute
 from api.news import News
 from datastore import Datastore
@@ -35,6 +37,7 @@ class House:
     limits: Limits = field(default_factory=per_minute)
     most_waiting: int = 6
     webpush_key: str | None = None
+    slots: Callable[[], tuple[int, int]] | None = None
     app_tokens: AppTokens | None = None
 
     def __post_init__(self) -> None:
@@ -47,6 +50,7 @@ class House:
             news=self.news,
             webpush_key=self.webpush_key,
             app_tokens=self.app_tokens,
+            front=Front(slots=self.slots),
         )
         self.nobody = WsgiClient(self.app)
         self.service = WsgiClient(self.app, SERVICE_KEY)

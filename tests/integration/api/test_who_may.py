@@ -33,15 +33,16 @@ TABLE = [
     ("POST", "/users/1/tokens", {}, 401, 403, 403, 403, 201),
     ("GET", "/users/1/tokens", None, 401, 403, 403, 403, 200),
     ("DELETE", "/users/1/tokens/1", None, 401, 403, 403, 403, 204),
-    ("POST", "/logout", {}, 401, 204, 204, 204, 403),
     # Admitted, and then told what is missing.
     ("POST", "/import", {}, 401, 403, 403, 403, 415),
     ("GET", "/imports/1", None, 401, 403, 403, 403, 404),
     ("GET", "/users", None, 401, 403, 403, 403, 400),
+    ("POST", "/logout", {}, 401, 204, 204, 204, 403),
     ("GET", "/openapi.json", None, 200, 200, 200, 200, 200),
     ("GET", "/docs", None, 200, 200, 200, 200, 200),
     ("GET", "/healthz", None, 200, 200, 200, 200, 200),
     ("GET", "/readyz", None, 200, 200, 200, 200, 200),
+    ("GET", "/metrics", None, 401, 403, 403, 403, 200),
 ]  # fmt: skip
 CALLERS = ["nobody", "outsider", "member", "owner", "service"]
 

@@ -1,0 +1,125 @@
+"""GET /metrics: for Prometheus and whatever else reads its format."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from sqlalchemy.orm import Session
+
+from api.call import Answer, Call, Page
+from datastore import metrics, statistics, troubles
+from models.base import utc_now
+
+RECENTLY = timedelta(hours=1)
+# The values of a family's labels, each with its number.
+Samples = Iterable[tuple[tuple[str, ...], float]]
+
+
+class Exposition(Page):
+    content_type = CONTENT_TYPE_LATEST
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Families that are already complete, as the library wants to collect them."""
+
+    families: list[Metric]
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self.families
+
+
+def show(call: Call) -> Answer[Exposition]:
+    """The state of the server for a monitoring system.
+
+    What comes from the database is the same whichever process answers.
+    """
+    with call.store.read() as session:
+        families = [*_queue(session), *_last_hour(session), _troubles(session)]
+    if call.house.slots is not None:
+        families += _processes(*call.house.slots())
+    registry = CollectorRegistry()
+    registry.register(Gathered(families))
+    text = generate_latest(registry) + generate_latest(call.house.traffic.registry)
+    return Answer(200, Exposition(text))
+
+
+def _queue(session: Session) -> list[Metric]:
+    now = utc_now()
+    queue = statistics.queue(session, now)
+    states = {
+        "queued": queue.due,
+        "processing": queue.leased,
+        "waiting": queue.waiting,
+    }
+    return [
+        _gauge(
+            "bottlepost_jobs",
+            "Push jobs that have not ended: due, worked on, put off until later.",
+            ("state",),
+            [((state,), number) for state, number in states.items()],
+        ),
+        _gauge(
+            "bottlepost_oldest_due_job_age_seconds",
+            "For how long the oldest job that is due has waited for an engine.",
+            (),
+            [((), metrics.oldest_due_age_s(session, now))],
+        ),
+    ]
+
+
+def _last_hour(session: Session) -> list[Metric]:
+    first_job = statistics.first_job_since(session, utc_now() - RECENTLY)
+    ended = metrics.ended(session, first_job)
+    pushes = {
+        "accepted": sum(each.accepted for each in ended),
+        "failed": sum(each.failed for each in ended),
+    }
+    return [
+        _gauge(
+            "bottlepost_jobs_ended_last_hour",
+            "Push jobs of messages of the last hour that have ended.",
+            ("state",),
+            [((each.state,), each.jobs) for each in ended],
+        ),
+        _gauge(
+            "bottlepost_pushes_last_hour",
+            "Devices that those jobs have reached, and not reached.",
+            ("outcome",),
+            [((outcome,), number) for outcome, number in pushes.items()],
+        ),
+        _gauge(
+            "bottlepost_pushes_refused_last_hour",
+            "Devices that did not accept their push, or not yet, by the reason given.",
+            ("platform", "outcome", "reason"),
+            [(each[:3], each.pushes) for each in metrics.refused(session, first_job)],
+        ),
+    ]
+
+
+def _troubles(session: Session) -> Metric:
+    return _gauge(
+        "bottlepost_provider_trouble_since_seconds",
+        "Providers that refuse the server's credentials, and since when (Unix time).",
+        ("route",),
+        [
+            ((trouble.route,), trouble.since.timestamp())
+            for trouble in troubles.find_all(session)
+        ],
+    )
+
+
+def _processes(up: int, slots: int) -> list[Metric]:
+    return [
+        _gauge("bottlepost_push_processes", "PushProcesses up.", (), [((), up)]),
+        _gauge("bottlepost_push_slots", "How many may be up.", (), [((), slots)]),
+    ]
+
+
+def _gauge(name: str, about: str, labels: tuple[str, ...], samples: Samples) -> Metric:
+    family = GaugeMetricFamily(name, about, labels=labels)
+    for values, number in samples:
+        family.add_metric(values, number)
+    return family
