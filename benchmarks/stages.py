@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -91,6 +92,8 @@ class Theatre:
 @contextmanager
 def running(names: Sequence[str], database: str = "sqlite") -> Iterator[Theatre]:
     """Each on a new database of that kind."""
+    # Ended from outside, we leave no server behind either.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ExitStack() as stack:
         SCRATCH.mkdir(exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix="stages-", dir=SCRATCH)).resolve()
