@@ -1,9 +1,10 @@
 """All that an engine can be woken for: pushes and imports."""
 
 from datetime import datetime
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import null, select
+from sqlalchemy import Select, null, select
 from sqlalchemy.orm import Session
 
 from datastore import imports, outbox
@@ -24,9 +25,16 @@ def next_due(
     session: Session, *, with_shards: bool = True, with_imports: bool = True
 ) -> Due:
     """In one question, for it is asked at every wake-up."""
+    question = _question(with_shards, with_imports)
+    return Due(*session.connection().execute(question).one())
+
+
+# Building it costs more than asking it.
+@cache
+def _question(with_shards: bool, with_imports: bool) -> Select[Any]:
     push_at = outbox.due(shards=with_shards).scalar_subquery()
     import_at = imports.due().scalar_subquery() if with_imports else null()
-    return Due(*session.execute(select(push_at, import_at)).one())
+    return select(push_at, import_at)
 
 
 def release_owner(session: Session, owner: str, now: datetime) -> int:
