@@ -86,6 +86,7 @@ def test_taken_port_is_one_clear_line(server, tmp_path):
         ("DATABASE_URL", "sqlite:////nowhere/at/all/x.db", 1),
         ("DATABASE_URL", "postgresql+psycopg://127.0.0.1:1/x?connect_timeout=2", 1),
         ("HOST", "192.0.2.1", 1),
+        ("JWT_AUDIENCE", "https://chat.example.org", 2),
     ],
 )
 def test_wrong_setting_is_one_clear_line(tmp_path, variable, value, status):
@@ -96,6 +97,21 @@ def test_wrong_setting_is_one_clear_line(tmp_path, variable, value, status):
     (line,) = wrong.log().splitlines()
     assert line.startswith("bottlepost: ")
     assert status == 1 or f"BOTTLEPOST_{variable}" in line
+
+
+def test_unusable_key_for_browsers_is_one_clear_line(tmp_path):
+    (tmp_path / "key.pem").write_text("no key")
+    environment = {
+        "BOTTLEPOST_VAPID_SUBJECT": "mailto:ops@example.org",
+        "BOTTLEPOST_VAPID_KEY_FILE": str(tmp_path / "key.pem"),
+    }
+
+    with Server(tmp_path, environment, wait=False) as wrong:
+        ended = wrong.process.wait(20)
+
+    assert ended == 2
+    (line,) = wrong.log().splitlines()
+    assert line.startswith("bottlepost: BOTTLEPOST_VAPID_KEY_FILE cannot be used: ")
 
 
 def test_server_ends_when_it_is_asked_to(tmp_path):
