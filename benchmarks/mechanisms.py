@@ -9,6 +9,7 @@ are at the provider; then four clients post as fast as they are answered. At the
 each one's worker gets SIGKILL in the middle of a message to 200 devices.
 """
 
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -32,6 +33,7 @@ CLIENTS = 4
 KILLED_DEVICES = 200
 KILL_AFTER = 20
 SETTLE_S = 300.0
+PAUSE_S = 0.03
 # What `dispatchers` knows, and the same hosts without any.
 NAMES = [OFF, OFF_UWSGI, *(name for name in KINDS if name in dispatchers.DISPATCHERS)]
 
@@ -94,6 +96,8 @@ def _send_one_by_one(
         message_id, sent_at, took_s = stages.send(talk)
         figures.calm_s.append(took_s)
         if name.startswith(OFF):
+            # The others pause too, while their pushes are made.
+            threading.Event().wait(PAUSE_S)
             continue
         arrived = theatre.arrivals.wait(message_id, DEVICES)
         figures.first_s.append(arrived[0] - sent_at)
