@@ -30,6 +30,9 @@ MAX_JOBS = 128
 CLAIMS_APART_S = 0.02
 # Parts of large jobs worked on at once; the other parts are left to other engines.
 MAX_SHARDS = 1
+# A database that is away is waited for, but it must not keep us from leaving.
+LOOK_S = 5.0
+LOOK_AGAIN_S = 1.0
 # What is in flight when we are told to stop has this long to be answered.
 STOP_S = 10.0
 
@@ -127,7 +130,7 @@ class Engine:
             # Nothing may be awaited between that look and this line.
             self._wake.clear()
             claimed_at = loop.time()
-            due_at = await self._claim() if self.has_room else None
+            due_at = await self._look() if self.has_room else None
             if self._is_busy:
                 idle_since = loop.time()
             left_s = None
@@ -141,6 +144,14 @@ class Engine:
             if self._running:
                 await asyncio.sleep(claimed_at + CLAIMS_APART_S - loop.time())
         await self._finish()
+
+    async def _look(self) -> datetime | None:
+        """Begin what is due; returns when to look again, if we know."""
+        try:
+            async with asyncio.timeout(LOOK_S):
+                return await self._claim()
+        except TimeoutError:
+            return utc_now() + timedelta(seconds=LOOK_AGAIN_S)
 
     async def _claim(self) -> datetime | None:
         """Begin what is due; returns when something will be next, if we know."""
@@ -229,7 +240,9 @@ class Engine:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         await self._importer.stop()
-        await self._recorder.flush()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await self._recorder.flush()
 
     async def _close(self) -> None:
         self._importer.close()
