@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from weakref import WeakSet
 
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
@@ -32,7 +33,7 @@ class Datastore:
         self._queue = (
             sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
         )
-        os.register_at_fork(after_in_child=self._forget_connections)
+        _open_stores.add(self)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -51,7 +52,23 @@ class Datastore:
 
     def close(self) -> None:
         self.engine.dispose()
+        if self._queue is not None:
+            self._queue.close()
 
-    def _forget_connections(self) -> None:
-        # The parent goes on using them; closing here would end them for both.
+    def forget_connections(self) -> None:
+        """In a forked child: the parent goes on using them, so they stay open."""
         self.engine.dispose(close=False)
+        if self._queue is not None:
+            self._queue.forget()
+
+
+# What is registered with os cannot be taken back, so it must not hold a store.
+_open_stores: WeakSet[Datastore] = WeakSet()
+
+
+def _forget_all_connections() -> None:
+    for store in list(_open_stores):
+        store.forget_connections()
+
+
+os.register_at_fork(after_in_child=_forget_all_connections)

@@ -21,13 +21,18 @@ class WriterQueue:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._reset()
-        # flock belongs to the open file, and a fork shares it: open anew in the child.
-        os.register_at_fork(after_in_child=self._reset)
+        self.forget()
 
-    def _reset(self) -> None:
+    def forget(self) -> None:
+        """Open the file anew: flock belongs to the open file, which a fork shares."""
         self._mutex = threading.Lock()
         self._fd: int | None = None
+
+    def close(self) -> None:
+        with self._mutex:
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None
 
     @contextmanager
     def turn(self) -> Iterator[None]:

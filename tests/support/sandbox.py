@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 import signal
 import ssl
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -130,7 +130,8 @@ class Sandbox:
 
     def _await_ready(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        readable, _, _ = select.select([process.stdout], [], [], START_TIMEOUT_S)
+        # Unlike select(), it takes any number of a file descriptor.
+        readable = connection.wait([process.stdout], START_TIMEOUT_S)
         line = process.stdout.readline() if readable else ""
         if not line:
             process.kill()
