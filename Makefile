@@ -8,7 +8,7 @@ PYTHON ?=
 ARGS   ?=
 
 # Most tests wait for other processes, so more of them run at once than there are cores.
-PARALLEL ?= -n 4 --dist loadfile
+PARALLEL ?= -n 6 --dist loadfile
 
 BIN  := $(VENV)/bin
 DEPS := setup.cfg pyproject.toml .ci/venv

@@ -28,6 +28,9 @@ MAX_JOBS = 128
 # Under load claims are so far apart, and take what has come in between together: each
 # is a turn at the database for which senders wait.
 CLAIMS_APART_S = 0.02
+# When so many come at once it is senders that are short of turns.
+CROWD = 12
+CROWD_APART_S = 0.1
 # Parts of large jobs worked on at once; the other parts are left to other engines.
 MAX_SHARDS = 1
 # A database that is away is waited for, but it must not keep us from leaving.
@@ -72,6 +75,7 @@ class Engine:
         self._lease = timedelta(seconds=lease_s)
         self._preview = push_preview
         self._running: dict[int, tuple[JobRun, asyncio.Task[None]]] = {}
+        self._apart_s = CLAIMS_APART_S
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._importer: Importer
@@ -142,7 +146,7 @@ class Engine:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _sooner(left_s, due_at))
             if self._running:
-                await asyncio.sleep(claimed_at + CLAIMS_APART_S - loop.time())
+                await asyncio.sleep(claimed_at + self._apart_s - loop.time())
         await self._finish()
 
     async def _look(self) -> datetime | None:
@@ -174,6 +178,7 @@ class Engine:
             now=now,
             lease_until=now + self._lease,
         )
+        self._apart_s = CROWD_APART_S if len(ids) >= CROWD else CLAIMS_APART_S
         if ids:
             for claim in await self._database.read(outbox.load, self._owner, ids):
                 self._begin(claim)

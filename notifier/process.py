@@ -140,6 +140,8 @@ def _free_jobs_of_the_dead(slot: Slot, store: Datastore) -> None:
 def _leave_host(run_dir: Path) -> None:
     """Let go of everything that ties us to the web worker."""
     os.setsid()
+    # Where there are too few cores, answers come before pushes.
+    os.nice(5)
     # The host's signal mask and ignored signals came to us through the fork server.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):

@@ -62,7 +62,7 @@ class Recorder:
 
     async def settle(self) -> None:
         """Return when all that every tally knows now is in the database."""
-        self._arm(SOON_S if len(self._tallies) <= FEW else GROUP_S / 2)
+        self._arm(SOON_S if len(self._tallies) <= FEW else GROUP_S)
         # A flush under way has its future already; this one is the next one's.
         await asyncio.shield(self._flushed)
 
