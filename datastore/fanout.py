@@ -5,15 +5,39 @@ their primary key, each one's devices in the order of theirs; nothing is sorted.
 """
 
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.orm import Session, aliased
 
 from datastore.outbox import Claim
 from models.accounts import Device
 from models.groupchat import Chat, Member, Message
 from models.pushes import MESSAGE, PushFailure, Target
+
+
+class Shape(NamedTuple):
+    """What a claim's statements depend on, apart from their values.
+
+    Building one costs ten times what running it does, so each is built once.
+    """
+
+    # Whether the muted are left alone, and some are told all the same.
+    heeds_mute: bool
+    has_mentions: bool
+    for_one_user: bool
+    is_bounded: bool
 
 
 def next_targets(
@@ -30,14 +54,63 @@ def next_targets(
     """
     if _is_withdrawn(session, claim):
         return None
-    user, device = after
-    query = (
-        _audience(claim, now)
-        # The first line bounds the index; the second is exact about the user's devices.
-        .where(Member.user_id >= user)
-        .where(or_(Member.user_id > user, Device.id > device))
+    return read_targets(session, claim, after=after, limit=limit, now=now)
+
+
+def read_targets(
+    session: Session,
+    claim: Claim,
+    *,
+    after: tuple[int, int],
+    limit: int,
+    now: datetime,
+) -> list[Target]:
+    """The same for a claim that has just been loaded, and so is known to hold."""
+    values = {**_values(claim, after, now), "limit": limit}
+    rows = session.connection().execute(_batch(_shape(claim)), values)
+    return [Target._make((*row, 0)) for row in rows]
+
+
+def count_targets(
+    session: Session, claim: Claim, *, after: tuple[int, int], now: datetime
+) -> int:
+    """How many devices come after (user, device)."""
+    query = _audience(_shape(claim)).with_only_columns(func.count())
+    values = _values(claim, after, now)
+    return int(session.connection().execute(query, values).scalar_one())
+
+
+def _shape(claim: Claim) -> Shape:
+    heeds_mute = claim.kind == MESSAGE
+    return Shape(
+        heeds_mute=heeds_mute,
+        has_mentions=heeds_mute and bool(claim.mentions),
+        for_one_user=claim.only_user is not None,
+        is_bounded=claim.until_user is not None,
+    )
+
+
+def _values(claim: Claim, after: tuple[int, int], now: datetime) -> dict[str, Any]:
+    """For all parameters that a shape may have."""
+    return {
+        "chat": claim.chat_id,
+        "seq": claim.seq,
+        "sender": claim.sender_id,
+        "only_user": claim.only_user,
+        "until_user": claim.until_user,
+        "mentions": claim.mentions,
+        "user": after[0],
+        "device": after[1],
+        "now": now,
+    }
+
+
+@cache
+def _batch(shape: Shape) -> Select[Any]:
+    return (
+        _audience(shape)
         .order_by(Member.user_id, Device.id)
-        .limit(limit)
+        .limit(bindparam("limit", type_=Integer))
         .with_only_columns(
             Member.user_id,
             Device.id,
@@ -49,51 +122,40 @@ def next_targets(
             _unread(),
         )
     )
-    return [Target._make((*row, 0)) for row in session.execute(query)]
 
 
-def count_targets(
-    session: Session, claim: Claim, *, after: tuple[int, int], now: datetime
-) -> int:
-    """How many devices come after (user, device)."""
-    user, device = after
-    query = (
-        _audience(claim, now)
-        .where(Member.user_id >= user)
-        .where(or_(Member.user_id > user, Device.id > device))
-        .with_only_columns(func.count())
-    )
-    return session.scalars(query).one()
-
-
-def _audience(claim: Claim, now: datetime) -> Select[Any]:
+@cache
+def _audience(shape: Shape) -> Select[Any]:
     """Devices of those who were members when it was written, and still are."""
     query = (
         select(Member)
         .join(Device, Device.user_id == Member.user_id)
         .where(
-            Member.chat_id == claim.chat_id,
-            Member.joined_seq < claim.seq,
-            _listens(claim, now),
+            Member.chat_id == bindparam("chat"),
+            Member.joined_seq < bindparam("seq"),
+            _listens(shape),
             Device.disabled_at.is_(None),
+            # The first line bounds the index; the second is exact about the devices.
+            Member.user_id >= bindparam("user"),
+            or_(Member.user_id > bindparam("user"), Device.id > bindparam("device")),
         )
     )
-    if claim.only_user is not None:
-        return query.where(Member.user_id == claim.only_user)
-    query = query.where(Member.user_id != claim.sender_id)
-    if claim.until_user is not None:
-        query = query.where(Member.user_id <= claim.until_user)
+    if shape.for_one_user:
+        return query.where(Member.user_id == bindparam("only_user"))
+    query = query.where(Member.user_id != bindparam("sender"))
+    if shape.is_bounded:
+        query = query.where(Member.user_id <= bindparam("until_user"))
     return query
 
 
-def _listens(claim: Claim, now: datetime) -> ColumnElement[bool]:
+def _listens(shape: Shape) -> ColumnElement[bool]:
     """Not muted, or mentioned; what is taken away is taken away from everybody."""
-    if claim.kind != MESSAGE:
+    if not shape.heeds_mute:
         return true()
-    awake = or_(Member.muted_until.is_(None), Member.muted_until <= now)
-    if not claim.mentions:
+    awake = or_(Member.muted_until.is_(None), Member.muted_until <= bindparam("now"))
+    if not shape.has_mentions:
         return awake
-    return or_(awake, Member.user_id.in_(claim.mentions))
+    return or_(awake, Member.user_id.in_(bindparam("mentions", expanding=True)))
 
 
 def _unread() -> Any:
@@ -119,28 +181,12 @@ def due_retries(
     """
     if _is_withdrawn(session, claim):
         return None
-    rows = session.execute(
-        select(
-            PushFailure.device_id,
-            PushFailure.attempts,
-            Device,
-            Member.user_id,
-            _unread(),
-        )
-        .join(Device, Device.id == PushFailure.device_id, isouter=True)
-        .join(
-            Member,
-            and_(
-                Member.chat_id == claim.chat_id,
-                Member.user_id == Device.user_id,
-                _listens(claim, now),
-            ),
-            isouter=True,
-        )
-        .where(PushFailure.job_id == claim.job_id, PushFailure.next_attempt_at <= now)
-        .order_by(PushFailure.next_attempt_at)
-        .limit(limit)
-    ).all()
+    values = {
+        **_values(claim, (0, 0), now),
+        "job": claim.job_id,
+        "limit": limit,
+    }
+    rows = session.execute(_retries(_shape(claim)), values).all()
     targets, pointless = [], []
     for device_id, attempts, device, member_id, badge in rows:
         if device is None or device.disabled_at or member_id is None:
@@ -162,6 +208,35 @@ def due_retries(
     return targets, pointless
 
 
+@cache
+def _retries(shape: Shape) -> Select[Any]:
+    return (
+        select(
+            PushFailure.device_id,
+            PushFailure.attempts,
+            Device,
+            Member.user_id,
+            _unread(),
+        )
+        .join(Device, Device.id == PushFailure.device_id, isouter=True)
+        .join(
+            Member,
+            and_(
+                Member.chat_id == bindparam("chat"),
+                Member.user_id == Device.user_id,
+                _listens(shape),
+            ),
+            isouter=True,
+        )
+        .where(
+            PushFailure.job_id == bindparam("job"),
+            PushFailure.next_attempt_at <= bindparam("now"),
+        )
+        .order_by(PushFailure.next_attempt_at)
+        .limit(bindparam("limit", type_=Integer))
+    )
+
+
 def waiting(session: Session, job_id: int) -> tuple[int, datetime | None]:
     """How many devices of a job wait for another try, and when the first is due."""
     row = session.execute(
@@ -172,10 +247,14 @@ def waiting(session: Session, job_id: int) -> tuple[int, datetime | None]:
     return row[0], row[1]
 
 
+_DELETED = (
+    select(Message.deleted_at, Chat.deleted_at)
+    .join(Chat, Chat.id == Message.chat_id)
+    .where(Message.id == bindparam("message"))
+)
+
+
 def _is_withdrawn(session: Session, claim: Claim) -> bool:
-    message, chat = session.execute(
-        select(Message.deleted_at, Chat.deleted_at)
-        .join(Chat, Chat.id == Message.chat_id)
-        .where(Message.id == claim.message_id)
-    ).one()
+    found = session.connection().execute(_DELETED, {"message": claim.message_id})
+    message, chat = found.one()
     return claim.kind == MESSAGE and bool(message or chat)

@@ -7,12 +7,15 @@ later write checks that name, so an engine that was taken for dead changes nothi
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Select,
     and_,
+    bindparam,
     exists,
     func,
     insert,
@@ -25,7 +28,6 @@ from sqlalchemy.orm import Session, aliased
 from models.accounts import User
 from models.groupchat import Chat, Message
 from models.pushes import (
-    FAILED,
     MESSAGE,
     PROCESSING,
     QUEUED,
@@ -60,9 +62,11 @@ class Claim:
     # How often it has been claimed, this time included.
     attempts: int
     note: Note
+    # The message, or its chat, has been deleted: nobody is to be told any more.
+    is_withdrawn: bool = False
 
 
-# Built once: it is part of every send, and building it costs more than running it.
+# Statements of the hot paths are built once: building costs more than running them.
 _ENQUEUE = insert(PushJob).returning(PushJob.id)
 
 
@@ -131,6 +135,35 @@ def next_due_at(session: Session) -> datetime | None:
     return due_at
 
 
+@cache
+def _due_now(of_shards: bool) -> Select[Any]:
+    parent = PushJob.parent_id
+    return (
+        select(PushJob.id)
+        .where(
+            PushJob.due_at <= bindparam("now"),
+            parent.is_not(None) if of_shards else parent.is_(None),
+            _claimable(),
+        )
+        .order_by(PushJob.due_at)
+        .limit(bindparam("limit", type_=Integer))
+        .with_for_update(skip_locked=True, of=PushJob)
+    )
+
+
+_LEASE = (
+    update(PushJob)
+    .where(PushJob.id.in_(bindparam("ids", expanding=True)))
+    .values(
+        state=PROCESSING,
+        lease_owner=bindparam("owner"),
+        due_at=bindparam("until"),
+        attempts=PushJob.attempts + 1,
+        started_at=func.coalesce(PushJob.started_at, bindparam("now")),
+    )
+)
+
+
 def claim(
     session: Session,
     owner: str,
@@ -146,129 +179,99 @@ def claim(
     for other engines. Returns their ids; `load` them after the commit, when senders
     no longer wait for us.
     """
+    connection = session.connection()
     ids: list[int] = []
     # Both in one transaction, so that senders wait for one turn of ours and not two.
-    for is_shard, most in ((False, limit), (True, min(limit, shards))):
-        ids += session.scalars(
-            select(PushJob.id)
-            .where(
-                PushJob.due_at <= now,
-                PushJob.parent_id.is_not(None) == is_shard,
-                _claimable(),
-            )
-            .order_by(PushJob.due_at)
-            .limit(most)
-            .with_for_update(skip_locked=True, of=PushJob)
-        ).all()
-    if not ids:
-        return ids
-    session.execute(
-        update(PushJob)
-        .where(PushJob.id.in_(ids))
-        .values(
-            state=PROCESSING,
-            lease_owner=owner,
-            due_at=lease_until,
-            attempts=PushJob.attempts + 1,
-            started_at=func.coalesce(PushJob.started_at, now),
-        )
-        .execution_options(synchronize_session=False)
-    )
+    for of_shards, most in ((False, limit), (True, min(limit, shards))):
+        if most:
+            due = connection.execute(_due_now(of_shards), {"now": now, "limit": most})
+            ids += due.scalars()
+    if ids:
+        lease = {"ids": ids, "owner": owner, "until": lease_until, "now": now}
+        connection.execute(_LEASE, lease)
     return ids
+
+
+_LOAD = (
+    select(
+        PushJob.id.label("job_id"),
+        PushJob.parent_id,
+        PushJob.chat_id,
+        PushJob.message_id,
+        PushJob.kind,
+        PushJob.only_user,
+        PushJob.cursor_user,
+        PushJob.cursor_device,
+        PushJob.until_user,
+        PushJob.fanned_out,
+        PushJob.total,
+        PushJob.accepted,
+        PushJob.failed,
+        PushJob.error,
+        PushJob.attempts,
+        PushJob.expires_at,
+        Message.seq,
+        Message.sender_id,
+        Message.mentions,
+        Message.text,
+        Message.data,
+        Message.silent,
+        Message.created_at,
+        Message.deleted_at.label("message_deleted_at"),
+        Chat.name.label("chat_name"),
+        Chat.deleted_at.label("chat_deleted_at"),
+        User.name.label("sender_name"),
+    )
+    .join(Message, Message.id == PushJob.message_id)
+    .join(Chat, Chat.id == PushJob.chat_id)
+    .join(User, User.id == Message.sender_id)
+    .where(
+        PushJob.id.in_(bindparam("ids", expanding=True)),
+        PushJob.lease_owner == bindparam("owner"),
+    )
+    .order_by(PushJob.message_id)
+)
 
 
 def load(session: Session, owner: str, ids: Sequence[int]) -> list[Claim]:
     """The claimed jobs of these ids that are still ours, in the order of messages."""
-    rows = session.execute(
-        select(PushJob, Message, Chat, User.name)
-        .join(Message, Message.id == PushJob.message_id)
-        .join(Chat, Chat.id == PushJob.chat_id)
-        .join(User, User.id == Message.sender_id)
-        .where(PushJob.id.in_(ids), PushJob.lease_owner == owner)
-        .order_by(PushJob.message_id)
-    )
-    return [_claim(*row) for row in rows]
+    rows = session.connection().execute(_LOAD, {"ids": ids, "owner": owner})
+    return [_claim(row) for row in rows]
 
 
-def _claim(job: PushJob, message: Message, chat: Chat, sender_name: str) -> Claim:
+def _claim(row: Any) -> Claim:
+    is_deleted = bool(row.message_deleted_at or row.chat_deleted_at)
     return Claim(
-        job_id=job.id,
-        parent_id=job.parent_id,
-        chat_id=job.chat_id,
-        message_id=job.message_id,
-        seq=message.seq,
-        sender_id=message.sender_id,
-        kind=job.kind,
-        only_user=job.only_user,
-        mentions=tuple(message.mentions or ()),
-        cursor=(job.cursor_user, job.cursor_device),
-        until_user=job.until_user,
-        fanned_out=job.fanned_out,
-        total=job.total,
-        accepted=job.accepted,
-        failed=job.failed,
-        error=job.error,
-        attempts=job.attempts,
+        job_id=row.job_id,
+        parent_id=row.parent_id,
+        chat_id=row.chat_id,
+        message_id=row.message_id,
+        seq=row.seq,
+        sender_id=row.sender_id,
+        kind=row.kind,
+        only_user=row.only_user,
+        mentions=tuple(row.mentions or ()),
+        cursor=(row.cursor_user, row.cursor_device),
+        until_user=row.until_user,
+        fanned_out=row.fanned_out,
+        total=row.total,
+        accepted=row.accepted,
+        failed=row.failed,
+        error=row.error,
+        attempts=row.attempts,
+        is_withdrawn=row.kind == MESSAGE and is_deleted,
         note=Note(
-            job_id=job.id,
-            kind=job.kind,
-            message_id=message.id,
-            chat_id=chat.id,
-            chat_name=chat.name,
-            seq=message.seq,
-            sender_name=sender_name,
-            text=message.text,
-            data=message.data or {},
-            silent=message.silent,
-            created_at=message.created_at,
-            expires_at=job.expires_at,
+            job_id=row.job_id,
+            kind=row.kind,
+            message_id=row.message_id,
+            chat_id=row.chat_id,
+            chat_name=row.chat_name,
+            seq=row.seq,
+            sender_name=row.sender_name,
+            text=row.text,
+            data=row.data or {},
+            silent=row.silent,
+            created_at=row.created_at,
+            expires_at=row.expires_at,
         ),
-    )
-
-
-def renew(
-    session: Session, owner: str, job_ids: Sequence[int], lease_until: datetime
-) -> set[int]:
-    """Lengthen our leases; returns the jobs that are still ours."""
-    session.execute(
-        update(PushJob)
-        .where(PushJob.id.in_(job_ids), PushJob.lease_owner == owner)
-        .values(due_at=lease_until)
-        .execution_options(synchronize_session=False)
-    )
-    ours = select(PushJob.id).where(
-        PushJob.id.in_(job_ids), PushJob.lease_owner == owner
-    )
-    return set(session.scalars(ours))
-
-
-def release_owner(session: Session, owner: str, now: datetime) -> int:
-    """Make what an ended engine held due at once; returns how many jobs that were."""
-    result = session.execute(
-        update(PushJob)
-        .where(PushJob.lease_owner == owner)
-        .values(lease_owner=None, due_at=now)
-        .execution_options(synchronize_session=False)
-    )
-    return int(result.rowcount)  # type: ignore[attr-defined]
-
-
-def put_off(
-    session: Session,
-    owner: str,
-    job_id: int,
-    *,
-    error: str,
-    now: datetime,
-    until: datetime | None,
-) -> None:
-    """Give back a job that fails by itself; without `until` that is its end."""
-    values = {"lease_owner": None, "due_at": until, "error": error}
-    if until is None:
-        values |= {"state": FAILED, "finished_at": now, "ordering_key": None}
-    session.execute(
-        update(PushJob)
-        .where(PushJob.id == job_id, PushJob.lease_owner == owner)
-        .values(values)
-        .execution_options(synchronize_session=False)
     )

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, update
 from sqlalchemy.orm import Session
 
+from datastore import leases
 from models.accounts import Device
 from models.pushes import COMPLETED, FAILED, PROCESSING, PushFailure, PushJob, Target
 
@@ -62,6 +63,12 @@ class Progress:
     # COMPLETED or FAILED ends the job.
     end: str | None = None
 
+    @property
+    def has_failures(self) -> bool:
+        """Whether there is anything to be said about devices that did not accept."""
+        lists = self.new_failures, self.changed_failures, self.resolved, self.dropped
+        return self.drop_all or any(lists)
+
 
 def record(
     session: Session,
@@ -72,27 +79,43 @@ def record(
     lease_until: datetime,
 ) -> set[int]:
     """Write the steps of all jobs that are still ours; returns those that are not."""
-    ours = _still_ours(session, owner, [step.job_id for step in steps])
-    # Alike ones together: each run of rows with the same columns is one statement.
-    kept = sorted((step for step in steps if step.job_id in ours), key=_ends_order)
-    if kept:
-        rows = [_job_row(step, owner, now, lease_until) for step in kept]
-        session.execute(update(PushJob), rows)
+    ours = leases.still_ours(session, owner, [step.job_id for step in steps])
+    kept = [step for step in steps if step.job_id in ours]
+    for ends_order, statement in ((False, _GO_ON), (True, _END_ORDER)):
+        rows = [
+            _job_row(step, owner, now, lease_until)
+            for step in kept
+            if _ends_order(step) is ends_order
+        ]
+        if rows:
+            session.connection().execute(statement, rows)
     for step in kept:
-        _record_failures(session, step)
+        if step.has_failures:
+            _record_failures(session, step)
     _mark_devices(session, [mark for step in kept for mark in step.marks], now)
     return {step.job_id for step in steps} - ours
 
 
-def _still_ours(session: Session, owner: str, job_ids: Sequence[int]) -> set[int]:
-    """Those of the jobs whose lease we have, held until the transaction ends."""
-    query = (
-        select(PushJob.id)
-        .where(PushJob.id.in_(job_ids), PushJob.lease_owner == owner)
-        .order_by(PushJob.id)
-        .with_for_update()
-    )
-    return set(session.scalars(query))
+# What a step changes in its job, as parameters of the same names.
+_CHANGES = (
+    "cursor_user",
+    "cursor_device",
+    "fanned_out",
+    "total",
+    "accepted",
+    "failed",
+    "error",
+    "state",
+    "due_at",
+    "lease_owner",
+    "finished_at",
+)
+_GO_ON = (
+    update(PushJob)
+    .where(PushJob.id == bindparam("job"))
+    .values({name: bindparam(name) for name in _CHANGES})
+)
+_END_ORDER = _GO_ON.values(ordering_key=None)
 
 
 def _ends_order(step: Progress) -> bool:
@@ -104,7 +127,7 @@ def _job_row(
     step: Progress, owner: str, now: datetime, lease_until: datetime
 ) -> dict[str, Any]:
     row = {
-        "id": step.job_id,
+        "job": step.job_id,
         "cursor_user": step.cursor[0],
         "cursor_device": step.cursor[1],
         "fanned_out": step.fanned_out,
@@ -117,8 +140,6 @@ def _job_row(
         "lease_owner": owner,
         "finished_at": None,
     }
-    if _ends_order(step):
-        row["ordering_key"] = None
     if step.release_until is not None:
         row |= {"due_at": step.release_until, "lease_owner": None}
     if step.end in (COMPLETED, FAILED):

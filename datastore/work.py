@@ -1,13 +1,21 @@
 """All that an engine can be woken for: pushes and imports."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, null, select
 from sqlalchemy.orm import Session
 
-from datastore import imports, outbox
+from datastore import Datastore, fanout, imports, leases, outbox
+from datastore.outbox import Claim
+from models.base import utc_now
+from models.pushes import Target
+
+# Devices that are read together with their job: all of a small conversation, and of a
+# large one so few that many jobs fit into memory.
+FIRST_TARGETS = 100
 
 
 class Due(NamedTuple):
@@ -19,6 +27,75 @@ class Due(NamedTuple):
     @property
     def next_at(self) -> datetime | None:
         return min((moment for moment in self if moment is not None), default=None)
+
+
+class Job(NamedTuple):
+    """A claimed job and its first devices, `FIRST_TARGETS` at most.
+
+    None where the first devices are no longer what is to be done.
+    """
+
+    claim: Claim
+    targets: list[Target] | None
+
+
+class Taken(NamedTuple):
+    """What was due at a look, and the jobs that were claimed because of it."""
+
+    due: Due
+    jobs: list[Job]
+
+
+def take(
+    store: Datastore,
+    owner: str,
+    claimed: list[int],
+    *,
+    limit: int,
+    shards: int,
+    with_imports: bool,
+    lease: timedelta,
+) -> Taken:
+    """Look, claim and load in one visit, for at every wake-up somebody waits for it.
+
+    `claimed` holds jobs (ids) that have been claimed without anybody learning of it,
+    because an earlier visit was cut short: they are loaded instead. Whoever begins
+    the jobs clears it.
+    """
+    now = utc_now()
+    due = Due(None, None)
+    if not claimed:
+        with store.read() as session:
+            due = next_due(session, with_shards=shards > 0, with_imports=with_imports)
+        if due.push_at is None or due.push_at > now:
+            return Taken(due, [])
+        until = now + lease
+        with store.write() as session:
+            ids = outbox.claim(
+                session, owner, limit=limit, shards=shards, now=now, lease_until=until
+            )
+        claimed += ids
+    return Taken(due, _load(store, owner, claimed, now))
+
+
+def _load(store: Datastore, owner: str, ids: Sequence[int], now: datetime) -> list[Job]:
+    if not ids:
+        return []
+    with store.read() as session:
+        return [
+            Job(claim, _first_targets(session, claim, now))
+            for claim in outbox.load(session, owner, ids)
+        ]
+
+
+def _first_targets(
+    session: Session, claim: Claim, now: datetime
+) -> list[Target] | None:
+    if claim.is_withdrawn or claim.fanned_out:
+        return None
+    return fanout.read_targets(
+        session, claim, after=claim.cursor, limit=FIRST_TARGETS, now=now
+    )
 
 
 def next_due(
@@ -39,5 +116,5 @@ def _question(with_shards: bool, with_imports: bool) -> Select[Any]:
 
 def release_owner(session: Session, owner: str, now: datetime) -> int:
     """Make what an ended engine held due at once; returns how many jobs that were."""
-    pushes = outbox.release_owner(session, owner, now)
+    pushes = leases.release_owner(session, owner, now)
     return pushes + imports.release_owner(session, owner, now)

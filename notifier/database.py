@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -55,6 +56,15 @@ class Database:
                 return query(session, *args, **kwargs)
 
         return await self._run(work)
+
+    async def visit(
+        self,
+        errand: Callable[Concatenate[Datastore, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """For several transactions at once; each trip to the thread takes its time."""
+        return await self._run(partial(errand, self.store, *args, **kwargs))
 
     async def _run(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from config import PREVIEW_FULL, Settings
-from datastore import Datastore, outbox, work
+from datastore import Datastore, leases, work
 from datastore.outbox import Claim
 from models.base import utc_now
 from notifier import channels, preview
@@ -74,6 +74,8 @@ class Engine:
         self._owner = owner
         self._lease = timedelta(seconds=lease_s)
         self._preview = push_preview
+        # Claimed, but not yet begun: see `work.take`.
+        self._claimed: list[int] = []
         self._running: dict[int, tuple[JobRun, asyncio.Task[None]]] = {}
         self._apart_s = CLAIMS_APART_S
         self._stopping = asyncio.Event()
@@ -159,40 +161,35 @@ class Engine:
 
     async def _claim(self) -> datetime | None:
         """Begin what is due; returns when something will be next, if we know."""
-        shards = self._room_for_shards()
-        due = await self._database.read(
-            work.next_due,
-            with_shards=shards > 0,
+        due, jobs = await self._database.visit(
+            work.take,
+            self._owner,
+            self._claimed,
+            limit=MAX_JOBS - len(self._running),
+            shards=self._room_for_shards(),
             with_imports=not self._importer.is_busy,
+            lease=self._lease,
         )
+        self._claimed.clear()
         if _is_past(due.import_at):
             await self._importer.begin()
-        if not _is_past(due.push_at):
-            return due.next_at
-        now = utc_now()
-        ids = await self._database.write(
-            outbox.claim,
-            self._owner,
-            limit=MAX_JOBS - len(self._running),
-            shards=shards,
-            now=now,
-            lease_until=now + self._lease,
-        )
-        self._apart_s = CROWD_APART_S if len(ids) >= CROWD else CLAIMS_APART_S
-        if ids:
-            for claim in await self._database.read(outbox.load, self._owner, ids):
-                self._begin(claim)
+        self._apart_s = CROWD_APART_S if len(jobs) >= CROWD else CLAIMS_APART_S
+        for job in jobs:
+            self._begin(job)
+        if jobs:
             # What they leave may be claimable too.
             self._wake.set()
-        return None
+        return None if _is_past(due.push_at) else due.next_at
 
     def _room_for_shards(self) -> int:
         taken = sum(run.is_shard for run, _ in self._running.values())
         return max(MAX_SHARDS - taken, 0)
 
-    def _begin(self, claim: Claim) -> None:
+    def _begin(self, job: work.Job) -> None:
+        claim = job.claim
         run = JobRun(
             claim=claim,
+            first_targets=job.targets,
             note=preview.hide(claim.note, self._preview),
             channels=self._channels,
             database=self._database,
@@ -222,7 +219,7 @@ class Engine:
         now = utc_now()
         expired = now >= claim.note.expires_at
         await self._database.write(
-            outbox.put_off,
+            leases.put_off,
             self._owner,
             claim.job_id,
             error="internal error; see the log of the notifier",

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from datastore import fanout, shards
+from datastore import fanout, shards, work
 from datastore.outbox import Claim
 from models.base import utc_now
 from models.pushes import Note, Target
@@ -47,6 +47,8 @@ class JobRun:
     stopping: asyncio.Event
     # Set when the engine should look at the outbox again.
     wake: asyncio.Event
+    # Read together with the claim; None when they are to be read from here.
+    first_targets: Sequence[Target] | None = None
     # Part of a large job, on which other engines work too.
     is_shard: bool = False
     _rendered: dict[str, Any] = field(default_factory=dict)
@@ -101,17 +103,24 @@ class JobRun:
 
     async def _next_targets(self, after: tuple[int, int]) -> Sequence[Target]:
         """The next batch; tells the tally when nothing comes after it."""
-        targets = await self.database.read(
-            fanout.next_targets,
-            self.claim,
-            after=after,
-            limit=BATCH_SIZE,
-            now=utc_now(),
-        )
+        if self.claim.is_withdrawn:
+            self.tally.withdraw()
+            return ()
+        targets, self.first_targets = self.first_targets, None
+        size = work.FIRST_TARGETS
+        if targets is None:
+            size = BATCH_SIZE
+            targets = await self.database.read(
+                fanout.next_targets,
+                self.claim,
+                after=after,
+                limit=size,
+                now=utc_now(),
+            )
         if targets is None:
             self.tally.withdraw()
             return ()
-        if len(targets) < BATCH_SIZE:
+        if len(targets) < size:
             self.tally.close_fan_out()
         return targets
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from datastore import outbox, progress
+from datastore import leases, progress
 from models.base import utc_now
 from notifier.database import Database
 from notifier.tally import Tally
@@ -119,7 +119,7 @@ class Recorder:
             if not watched:
                 continue
             kept = await self._database.write(
-                outbox.renew, self._owner, list(watched), utc_now() + self._lease
+                leases.renew, self._owner, list(watched), utc_now() + self._lease
             )
             # A job that was given back meanwhile is not lost, even if it is here again.
             self._on_lost(

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import update
 
 from config import Settings
-from datastore import Datastore, outbox
+from datastore import Datastore, leases, outbox
 from models.base import utc_now
 from models.pushes import COMPLETED, PushJob
 
@@ -66,7 +66,7 @@ class FakeEngine:
                 if not self._held:
                     break
         with self._store.write() as session:
-            outbox.release_owner(session, self._owner, utc_now())
+            leases.release_owner(session, self._owner, utc_now())
 
     def stop(self) -> None:
         self._stopping = True

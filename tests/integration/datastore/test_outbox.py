@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from datastore import Datastore, jobs, outbox, progress
+from datastore import Datastore, jobs, leases, outbox, progress
 from datastore.outbox import Claim
 from models.base import utc_now
 from models.groupchat import Message
@@ -178,7 +178,7 @@ def test_what_an_ended_engine_held_is_due_at_once(store: Datastore) -> None:
     claim(store, "a")
 
     with store.write() as session:
-        released = outbox.release_owner(session, "a", utc_now())
+        released = leases.release_owner(session, "a", utc_now())
 
     assert released == 2
     assert [c.job_id for c in claim(store, "b")] == posted_jobs
@@ -193,7 +193,7 @@ def test_renewing_tells_which_jobs_are_still_ours(store: Datastore) -> None:
         )
 
     with store.write() as session:
-        kept = outbox.renew(session, "a", posted_jobs, utc_now() + 2 * LEASE)
+        kept = leases.renew(session, "a", posted_jobs, utc_now() + 2 * LEASE)
 
     assert kept == {posted_jobs[1]}
 
@@ -204,7 +204,7 @@ def test_a_job_that_fails_by_itself_is_put_off_with_its_error(store: Datastore) 
     now = utc_now()
 
     with store.write() as session:
-        outbox.put_off(session, "a", job, error="broken", now=now, until=now + LEASE)
+        leases.put_off(session, "a", job, error="broken", now=now, until=now + LEASE)
 
     assert claim(store, "b") == []
     [again] = claim(store, "b", later_s=31)

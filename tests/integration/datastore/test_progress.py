@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import select, update
 
-from datastore import Datastore, fanout, outbox, progress
+from datastore import Datastore, fanout, leases, outbox, progress
 from datastore.outbox import Claim
 from models.accounts import Device
 from models.base import utc_now
@@ -173,7 +173,7 @@ def test_the_environment_that_took_the_push_is_remembered(store: Datastore) -> N
 def test_failures_of_a_lost_job_are_not_written(store: Datastore) -> None:
     claim, targets = claimed(store)
     with store.write() as session:
-        outbox.release_owner(session, "a", utc_now())
+        leases.release_owner(session, "a", utc_now())
 
     lost = record(store, claim, new_failures=[later(targets[0])])
 

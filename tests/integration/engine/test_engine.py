@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 import notifier.job
-from datastore import Datastore, jobs, outbox
+from datastore import Datastore, jobs, leases
 from models.accounts import Device
 from models.base import utc_now
 from models.groupchat import Message
@@ -221,6 +221,7 @@ def test_a_large_job_is_split_and_its_status_adds_up(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notifier.job, "BATCH_SIZE", 10)
+    monkeypatch.setattr(notifier.job.work, "FIRST_TARGETS", 10)
     monkeypatch.setattr(notifier.job, "SHARD_SIZE", 25)
     job = chats.post(store, chats.make_chat(store, 120, devices_each=2))
     channel = ToldChannel()
@@ -323,7 +324,7 @@ def test_a_crash_in_the_middle_repeats_only_what_was_not_recorded(
 
     asyncio.run(crash())
     with store.write() as session:
-        outbox.release_owner(session, "first", utc_now())
+        leases.release_owner(session, "first", utc_now())
     work(store, channel)
 
     counts = Counter(channel.devices())
@@ -351,8 +352,9 @@ def test_work_that_arrives_while_it_lingers_is_begun_at_once(store: Datastore) -
 
 
 def test_a_put_off_job_is_begun_when_it_is_due(store: Datastore) -> None:
-    chats.post(store, chats.make_chat(store, 2), delay_s=0.15)
+    chat = chats.make_chat(store, 2)
     posted = utc_now()
+    chats.post(store, chat, delay_s=0.15)
 
     async def scene(engine: Engine, channel: ToldChannel) -> None:
         await channel.reached.wait()

@@ -163,7 +163,7 @@ def test_no_name_and_no_text_becomes_a_header(field: str, evil: str) -> None:
     assert b"\n" not in raw.replace(b"\r\n", b"")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=300))
 def test_nothing_that_members_write_breaks_a_mail(
     chat_name: str, sender_name: str, text: str

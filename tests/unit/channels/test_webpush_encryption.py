@@ -47,7 +47,7 @@ def test_the_browser_of_the_rfc_reads_the_example() -> None:
     assert browser.decrypt(unb64(BODY)) == PLAINTEXT
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=MAX_PLAINTEXT))
 def test_a_browser_reads_what_was_written_to_it(plaintext: bytes) -> None:
     browser = Browser()

@@ -1,0 +1,67 @@
+"""What the holder of a job's lease may do with it: keep it, or give it back.
+
+Every write checks the owner's name, so an engine that was taken for dead changes
+nothing.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import and_, bindparam, select, update
+from sqlalchemy.orm import Session
+
+from models.pushes import FAILED, PushJob
+
+_OURS = and_(
+    PushJob.id.in_(bindparam("ids", expanding=True)),
+    PushJob.lease_owner == bindparam("owner"),
+)
+_RENEW = update(PushJob).where(_OURS).values(due_at=bindparam("until"))
+_STILL_OURS = select(PushJob.id).where(_OURS).order_by(PushJob.id).with_for_update()
+
+
+def renew(
+    session: Session, owner: str, job_ids: Sequence[int], lease_until: datetime
+) -> set[int]:
+    """Lengthen our leases; returns the jobs that are still ours."""
+    values = {"ids": job_ids, "owner": owner, "until": lease_until}
+    session.connection().execute(_RENEW, values)
+    return still_ours(session, owner, job_ids)
+
+
+def still_ours(session: Session, owner: str, job_ids: Sequence[int]) -> set[int]:
+    """Those of the jobs whose lease we have, held until the transaction ends."""
+    values = {"ids": job_ids, "owner": owner}
+    return set(session.connection().execute(_STILL_OURS, values).scalars())
+
+
+def release_owner(session: Session, owner: str, now: datetime) -> int:
+    """Make what an ended engine held due at once; returns how many jobs that were."""
+    result = session.execute(
+        update(PushJob)
+        .where(PushJob.lease_owner == owner)
+        .values(lease_owner=None, due_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def put_off(
+    session: Session,
+    owner: str,
+    job_id: int,
+    *,
+    error: str,
+    now: datetime,
+    until: datetime | None,
+) -> None:
+    """Give back a job that fails by itself; without `until` that is its end."""
+    values = {"lease_owner": None, "due_at": until, "error": error}
+    if until is None:
+        values |= {"state": FAILED, "finished_at": now, "ordering_key": None}
+    session.execute(
+        update(PushJob)
+        .where(PushJob.id == job_id, PushJob.lease_owner == owner)
+        .values(values)
+        .execution_options(synchronize_session=False)
+    )
