@@ -67,8 +67,8 @@ def read_targets(
 ) -> list[Target]:
     """The same for a claim that has just been loaded, and so is known to hold."""
     values = {**_values(claim, after, now), "limit": limit}
-    rows = session.connection().execute(_batch(_shape(claim)), values)
-    return [Target._make((*row, 0)) for row in rows]
+    rows = session.connection().execute(_batch(_shape(claim)), values).all()
+    return [Target(*row) for row in rows]
 
 
 def count_targets(

@@ -1,0 +1,86 @@
+"""One visit of an engine brings what is due, ready to be pushed."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event, update
+
+from datastore import Datastore, work
+from datastore.work import Taken
+from models.base import utc_now
+from models.groupchat import Message
+from tests.support import chats
+
+LEASE = timedelta(seconds=30)
+
+
+def take(store: Datastore, claimed: list[int] | None = None) -> Taken:
+    return work.take(
+        store,
+        "a",
+        [] if claimed is None else claimed,
+        limit=10,
+        shards=1,
+        with_imports=True,
+        lease=LEASE,
+    )
+
+
+def test_a_job_comes_with_its_devices(store: Datastore) -> None:
+    job_id = chats.post(store, chats.make_chat(store, 3))
+
+    [job] = take(store).jobs
+
+    assert job.claim.job_id == job_id
+    assert [target.user_id for target in job.targets or ()] == [2, 3, 4]
+
+
+def test_of_a_large_conversation_only_the_first_devices_come(store: Datastore) -> None:
+    chats.post(store, chats.make_chat(store, work.FIRST_TARGETS + 5))
+
+    [job] = take(store).jobs
+
+    assert job.targets is not None
+    assert len(job.targets) == work.FIRST_TARGETS
+
+
+def test_a_deleted_message_comes_without_devices(store: Datastore) -> None:
+    chats.post(store, chats.make_chat(store, 3))
+    with store.write() as session:
+        session.execute(update(Message).values(deleted_at=utc_now()))
+
+    [job] = take(store).jobs
+
+    assert job.claim.is_withdrawn
+    assert job.targets is None
+
+
+def test_nothing_due_tells_when_to_look_again(store: Datastore) -> None:
+    chats.post(store, chats.make_chat(store, 1), delay_s=60)
+
+    due, jobs = take(store)
+
+    assert jobs == []
+    assert due.next_at is not None
+    assert due.next_at > utc_now()
+
+
+def test_what_a_visit_claimed_before_it_was_cut_short_is_not_forgotten(
+    store: Datastore,
+) -> None:
+    job_id = chats.post(store, chats.make_chat(store, 1))
+    claimed: list[int] = []
+
+    def cut_short(_c: object, _cursor: object, sql: str, *_rest: object) -> None:
+        if "FROM push_job JOIN message" in sql.replace("\n", ""):
+            raise ConnectionError("the database went away")
+
+    event.listen(store.engine, "before_cursor_execute", cut_short)
+    with pytest.raises(ConnectionError):
+        take(store, claimed)
+    event.remove(store.engine, "before_cursor_execute", cut_short)
+
+    [job] = take(store, claimed).jobs
+
+    assert claimed == [job_id] == [job.claim.job_id]
+    assert job.claim.attempts == 1
