@@ -10,6 +10,29 @@ _MOST_S = 60.0
 # A connection that lived so long was a good one, however it ended.
 _GOOD_LIFE_S = 5.0
 
+# After the first ones, so many connections a second are no storm.
+_DIALS_PER_S = 1.0
+
+
+class Pace:
+    """Spreads dials out, however good the reasons for each of them are.
+
+    A peer that ends every connection in good order, after an answer or two, would
+    otherwise see us come back as fast as it can say goodbye.
+    """
+
+    def __init__(self, burst: int) -> None:
+        self._burst = float(burst)
+        self._permits = float(burst)
+        self._filled_at = 0.0
+
+    def take(self, now: float) -> float:
+        """The seconds to wait before the next dial, which is thereby counted."""
+        grown = (now - self._filled_at) * _DIALS_PER_S
+        self._permits = min(self._permits + grown, self._burst) - 1
+        self._filled_at = now
+        return max(-self._permits / _DIALS_PER_S, 0.0)
+
 
 class Backoff:
     """Counts failures in a row and stretches the pause after each, with jitter."""

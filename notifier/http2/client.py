@@ -41,6 +41,11 @@ class Client:
             idle_ping_s=idle_ping_s,
         )
 
+    @property
+    def answers(self) -> int:
+        """How many requests have been answered: a sign that the peer is there."""
+        return self._pool.answers
+
     async def send(
         self,
         head: Head,

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -55,6 +57,8 @@ class Connection(asyncio.Protocol):
         self.replies: dict[int, Reply] = {}
         self.block: Block | None = None
         self.answers = 0
+        # When it was last asked something before it had answered anything.
+        self.asked_at = math.inf
         # No new streams: the peer or we are leaving.
         self.draining = False
         self.ended = False
@@ -74,7 +78,7 @@ class Connection(asyncio.Protocol):
         self.decode = headers.Fields(replies.LARGEST_LIST).decode
         self._queue = queue
         self._on_end = on_end
-        self._one_stream = one_stream_until_answer
+        self.one_stream = one_stream_until_answer
         self._transport: asyncio.Transport | None = None
         self._rest = b""
 
@@ -98,7 +102,7 @@ class Connection(asyncio.Protocol):
         """How many more streams may be opened now."""
         if self.draining or not self.writable or not self.ready.done():
             return 0
-        if self._one_stream and not self.answers:
+        if self.one_stream and not self.answers:
             return min(self.sender.max_streams, 1) - len(self.streams)
         return self.sender.max_streams - len(self.streams)
 
@@ -107,6 +111,8 @@ class Connection(asyncio.Protocol):
         while (room := self.room) > 0 and (batch := self._queue.first()):
             if not self.sender.open(batch, min(room, QUANTUM)):
                 break
+            if not self.answers:
+                self.asked_at = time.monotonic()
             self._queue.turn()
         if self.sender.exhausted:
             self.drain("")

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from notifier.http2.backoff import Backoff
+from notifier.http2.backoff import Backoff, Pace
 from notifier.http2.batch import Queue
 from notifier.http2.connection import FAREWELL_S, Connection
 from notifier.http2.dial import Route, dial
@@ -41,7 +41,11 @@ class Pool:
         self._request_timeout_s = request_timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._idle_ping_s = idle_ping_s
+        # A first request may keep its connection waiting; this is when it is too long.
+        self._patience_s = request_timeout_s / 20
         self._backoff = Backoff()
+        self._pace = Pace(2 * max_connections)
+        self._answers = 0
         self._vigils: dict[Connection, Vigil] = {}
         self._dials: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -57,6 +61,11 @@ class Pool:
     def connections(self) -> list[Connection]:
         """Those that take requests, or will when they have room again."""
         return [c for c in self._vigils if not c.draining]
+
+    @property
+    def answers(self) -> int:
+        """How many requests have been answered, over all connections there were."""
+        return self._answers + sum(connection.answers for connection in self._vigils)
 
     def down(self) -> ChannelDown | None:
         """Why a request cannot even wait now; None when it can."""
@@ -85,6 +94,10 @@ class Pool:
             self._dial_or_give_up()
 
     def _dial_or_give_up(self) -> None:
+        silent = [c for c in self._vigils if not c.answers]
+        if len(silent) > 1:
+            # They took requests, said goodbye and owe the answers: no third for now.
+            self._backoff.failed(silent[-1].reason, time.monotonic())
         fault = self.down()
         if fault is None:
             self._start_dial()
@@ -97,6 +110,8 @@ class Pool:
         task.add_done_callback(self._dials.discard)
 
     async def _dial(self) -> None:
+        if pause_s := self._pace.take(time.monotonic()):
+            await asyncio.sleep(pause_s)
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 connection = await dial(self._route, self._new_connection)
@@ -153,8 +168,12 @@ class Pool:
         if vigil is None:
             # It was never ready: the dial that made it says why.
             return
+        self._answers += connection.answers
         now = time.monotonic()
         self._backoff.ended(connection, now - vigil.opened_at, now)
+        if self._one_stream and not any(c.answers for c in self.connections):
+            # Those that are left have shown nothing either: who waits may know.
+            self._lose_queue()
         if not self._closed:
             self._wake()
 
@@ -171,7 +190,7 @@ class Pool:
             return
         wall, cpu = self._looked_at
         busy = (time.thread_time() - cpu) / max(time.monotonic() - wall, 1e-6)
-        if busy < _BUSY and self._another_would_help():
+        if (busy < _BUSY and self._another_would_help()) or self._first_ones_hang():
             self._start_dial()
         self._consider_growth()
 
@@ -185,10 +204,28 @@ class Pool:
         ):
             return False
         # A peer that allows no stream wants to be left alone.
-        streams = min(c.sender.max_streams for c in connections)
+        streams = min((c.sender.max_streams for c in connections), default=0)
         if not streams or not any(c.answers for c in connections):
             return False
         return self.queue.waiting > streams * len(self._dials)
+
+    def _first_ones_hang(self) -> bool:
+        """Nothing moves because each connection waits for its first answer.
+
+        One device may be what the peer is slow about, so the next request goes ahead
+        on a connection of its own; if that is silent too, the third waits twice as
+        long. Within a request's deadline that makes five of them.
+        """
+        connections = self.connections
+        if not self._one_stream or not connections or self._dials:
+            return False
+        if any(c.answers for c in connections):
+            return False
+        now = time.monotonic()
+        if len(connections) >= self._max_connections or self._backoff.down(now):
+            return False
+        patience_s = self._patience_s * 2.0 ** (len(connections) - 1)
+        return now - max(c.asked_at for c in connections) >= patience_s
 
     def _keep_ticking(self) -> None:
         if self._ticking is None and not self._closed:

@@ -54,6 +54,9 @@ class Vigil:
         for stream_id in expired:
             reason = f"no answer within {self._timeout_s:g} s"
             connection.drop(stream_id, Code.CANCEL, reason)
+        if expired and connection.one_stream and not connection.answers:
+            # It would ask one after the other, each for as long.
+            connection.close(f"no first answer within {self._timeout_s:g} s")
 
     def _listen(self, now: float) -> None:
         connection = self.connection

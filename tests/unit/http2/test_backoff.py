@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from notifier.http2.backoff import Backoff
+from notifier.http2.backoff import Backoff, Pace
 
 
 def _ended(answers: int = 0, *, orderly: bool = False, opened: int = 1) -> object:
@@ -93,3 +93,21 @@ def test_a_good_connection_makes_up_for_earlier_failures():
     backoff.failed("refused", now=4000)
 
     assert backoff.down(now=4000).retry_after_s <= 0.5
+
+
+def test_the_first_dials_do_not_wait_and_then_it_is_one_a_second():
+    pace = Pace(3)
+
+    pauses = [pace.take(now=100) for _ in range(5)]
+
+    assert pauses == [0, 0, 0, 1, 2]
+
+
+def test_a_quiet_time_makes_up_for_a_burst_and_for_no_more():
+    pace = Pace(3)
+    for _ in range(3):
+        pace.take(now=100)
+
+    pauses = [pace.take(now=200) for _ in range(4)]
+
+    assert pauses == [0, 0, 0, 1]

@@ -1,0 +1,44 @@
+"""Peers that end connections in good order, again and again."""
+
+import asyncio
+
+from jh2.hyperframe.frame import GoAwayFrame
+from jh2.settings import SettingCodes
+
+from tests.support import h2_client
+from tests.support.aio import coroutine_test, until
+from tests.support.h2_client import talking_to
+from tests.support.h2_peer import Asked, Peer
+
+ONE = {SettingCodes.MAX_CONCURRENT_STREAMS: 1}
+
+
+@coroutine_test
+async def test_a_peer_that_takes_requests_and_says_goodbye_is_left_alone():
+    def leave(asked: Asked) -> None:
+        asked.visit.raw(GoAwayFrame(0, last_stream_id=2**31 - 1).serialize())
+
+    peer = Peer(on_request=leave, settings=ONE)
+    async with talking_to(peer, request_timeout_s=2) as client:
+        sent = await h2_client.send(client, 50)
+
+    assert sent.answers == {}
+    assert len(peer.visits) <= 3
+
+
+@coroutine_test
+async def test_a_peer_that_serves_one_request_a_connection_sees_no_storm():
+    def answer_and_leave(asked: Asked) -> None:
+        asked.answer(200)
+        asked.visit.raw(GoAwayFrame(0, asked.stream_id).serialize())
+
+    peer = Peer(on_request=answer_and_leave, settings=ONE)
+    async with talking_to(peer, max_connections=2) as client:
+        sending = asyncio.create_task(h2_client.send(client, 200))
+        await until(lambda: len(peer.visits) == 5)
+
+        # After the first few it is one a second.
+        assert len(peer.asked) <= 5
+    sent = await sending
+
+    assert 4 <= len(sent.answers) <= 6
