@@ -14,6 +14,11 @@ from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
 
 log = logging.getLogger(__name__)
 
+# A probe that is silent for so long may have met a device that is to blame.
+PATIENCE_S = 2.0
+# So many devices that are all silent are the provider's trouble.
+MOST_PROBES = 3
+
 
 class Dialect(NamedTuple):
     """How a provider's answers are to be read."""
@@ -52,9 +57,10 @@ class Wave:
         self.ended[index] = 1
         self.report(self.targets[index], outcome)
 
-    def end_rest(self, outcome: Outcome) -> None:
-        for index, ended in enumerate(self.ended):
-            if not ended:
+    def end_rest(self, outcome: Outcome, among: Iterable[int] | None = None) -> None:
+        """End what has no end yet, of all or of some."""
+        for index in range(len(self.ended)) if among is None else among:
+            if not self.ended[index]:
                 self.end(index, outcome)
 
 
@@ -78,6 +84,7 @@ class Route:
         troubles: Troubles,
         *,
         breaker: Breaker | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.name = name
         self.breaker = breaker or Breaker()
@@ -87,6 +94,7 @@ class Route:
         self._authorization = authorization
         self._dialect = dialect
         self._troubles = troubles
+        self._patience_s = patience_s
         self._probing = asyncio.Lock()
         # What an earlier process has left published is not known.
         self._is_published = False
@@ -107,25 +115,58 @@ class Route:
             await self._publish(wave)
 
     async def _push(self, wave: Wave) -> None:
-        begun = 0
+        probes: list[asyncio.Task[None]] = []
         if self.breaker.is_open:
             async with self._probing:
                 # Somebody else's probe may have ended while we waited for ours.
                 self.breaker.check()
                 if self.breaker.is_open:
-                    begun = 1
-                    await self._probe(wave)
-        if begun < len(wave.targets):
-            self.breaker.check()
-            await self._send(wave, range(begun, len(wave.targets)))
+                    probes = await self._probe(wave)
+        rest = range(len(probes), len(wave.targets))
+        await all_of([*probes, self._send_rest(wave, rest)])
 
-    async def _probe(self, wave: Wave) -> None:
+    async def _probe(self, wave: Wave) -> list[asyncio.Task[None]]:
+        """One push goes ahead, and another for each that is silent.
+
+        Returns when one of them has ended, or when there is nothing else to send.
+        """
         self.breaker.begin_probe()
-        await self._send(wave, range(1))
+        probes: list[asyncio.Task[None]] = []
+        most = min(MOST_PROBES, len(wave.targets))
+        try:
+            for index in range(most):
+                probes.append(asyncio.create_task(self._send_probe(wave, index)))
+                if await self._any_ends(probes, self._patience_s):
+                    return probes
+            if most < len(wave.targets):
+                await self._any_ends(probes, None)
+        except BaseException:
+            for probe in probes:
+                probe.cancel()
+            raise
+        return probes
+
+    @staticmethod
+    async def _any_ends(
+        probes: list[asyncio.Task[None]], patience_s: float | None
+    ) -> bool:
+        done, _ = await asyncio.wait(
+            probes, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        return bool(done)
+
+    async def _send_probe(self, wave: Wave, index: int) -> None:
+        await self._send(wave, range(index, index + 1))
         self.breaker.end_probe()
+
+    async def _send_rest(self, wave: Wave, indexes: Sequence[int]) -> None:
+        if indexes:
+            self.breaker.check()
+            await self._send(wave, indexes)
 
     async def _send(self, wave: Wave, indexes: Sequence[int]) -> None:
         """Send these; with a new provider token once again those it was too old for."""
+        answers = self._client.answers
         try:
             token = await self._authorization.token()
             stale = await self._exchange(wave, indexes, token)
@@ -138,10 +179,12 @@ class Route:
             self.breaker.refused(str(refused))
             raise
         except ChannelDown as down:
-            if any(wave.ended[index] for index in indexes):
-                # No outage: the others have their answers. These had their try.
+            # A pause is what the client names while it cannot reach the provider.
+            is_there = down.retry_after_s is None and self._client.answers > answers
+            if is_there or any(wave.ended[index] for index in indexes):
+                # No outage: others have their answers. These had their try.
                 later = Outcome(Kind.LATER, down.reason, down.retry_after_s)
-                wave.end_rest(later)
+                wave.end_rest(later, indexes)
                 return
             self.breaker.down(down.reason, down.retry_after_s)
             raise

@@ -44,7 +44,9 @@ def scene(world: Scene) -> Scene:
 class Crowd:
     """Healthy devices, and among them some that are not."""
 
-    def __init__(self, scene: Scene, platform: str, magic: Sequence[str]) -> None:
+    def __init__(
+        self, scene: Scene, platform: str, magic: Sequence[str], before: int = 10
+    ) -> None:
         suffix = secrets.token_hex(4)
         self.scene = scene
         # Magic token → the device's.
@@ -53,7 +55,7 @@ class Crowd:
             len(magic) + HEALTHY,
             platforms=(platform,),
             # In the middle: a connection that breaks has healthy ones on both sides.
-            tokens=[""] * (HEALTHY // 2) + list(self.troubled.values()),
+            tokens=[""] * before + list(self.troubled.values()),
         )
         self.healthy = self.talk.tokens - set(self.troubled.values())
 
@@ -233,6 +235,19 @@ def test_a_silent_provider_holds_up_only_the_device_it_is_silent_about(
     pushed = crowd.pushed()
     assert pushed[silent] == 1
     assert max(pushed.values()) <= 2
+
+
+@ON_BOTH
+def test_silence_about_the_first_device_of_all_holds_up_nobody_else(
+    scene: Scene, platform: str
+) -> None:
+    restart_push_process(scene)
+    crowd = Crowd(scene, platform, ["hang"], before=0)
+
+    crowd.post()
+    crowd.wait_for_the_healthy()
+
+    assert crowd.pushed() == dict.fromkeys(crowd.healthy, 1)
 
 
 @ON_BOTH

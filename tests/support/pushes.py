@@ -1,6 +1,6 @@
 """Notes and targets, and a client of a provider that answers as told."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,8 @@ from notifier.outcome import Outcome
 EXPIRES_AT = datetime(2100, 1, 1, tzinfo=UTC)
 REGISTERED_AT = datetime(2025, 1, 1, tzinfo=UTC)
 
-Answer = Callable[[Head, Request], Response | Exception]
+Told = Response | Exception
+Answer = Callable[[Head, Request], Told | Awaitable[Told]]
 OK = Response(200, (), b"")
 
 
@@ -59,20 +60,26 @@ class Reports:
 
 
 class ToldClient:
-    """In place of an `http2.Client`: answers each request as told, in order."""
+    """In place of an `http2.Client`: answers each request as told, in order.
+
+    An answer may be one to come; the requests behind it wait.
+    """
 
     def __init__(self, answer: Answer = lambda head, request: OK) -> None:
         self.answer = answer
         self.sent: list[tuple[Head, Request]] = []
+        self.answers = 0
 
     async def send(
         self, head: Head, requests: Sequence[Request], on_response: Any
     ) -> None:
         for index, request in enumerate(requests):
             self.sent.append((head, request))
-            answer = self.answer(head, request)
+            told = self.answer(head, request)
+            answer = await told if isinstance(told, Awaitable) else told
             if isinstance(answer, Exception):
                 raise answer
+            self.answers += 1
             on_response(index, answer)
 
     async def close(self) -> None:

@@ -8,85 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from notifier.channels import CredentialsRefused
-from notifier.channels.authorization import ByCertificate, ByToken
-from notifier.channels.breaker import Breaker
-from notifier.channels.route import Dialect, Route, Wave
+from notifier.channels.authorization import ByCertificate
 from notifier.http2 import Head, Request, Response
 from notifier.outcome import ChannelDown, Kind, Outcome
 from tests.support.pushes import (
     OK,
-    Answer,
-    NotedTroubles,
     Reports,
-    ToldClient,
-    ToldTokens,
-    make_target,
 )
-
-NAMES = {400: Kind.REFUSED, 403: Kind.CREDENTIALS, 500: Kind.LATER}
-REFUSED = Response(403, (), b"BadKey")
-STALE = Response(403, (), b"Stale")
-
-
-def read(response: Response, target: object) -> Outcome:
-    return Outcome(NAMES[response.status], response.body.decode())
-
-
-DIALECT = Dialect(
-    read,
-    lambda response, outcome: outcome.reason == "Stale",
-    frozenset({"NotOurs"}),
-    lambda reason: f"<{reason}>",
-)
-
-
-class World:
-    """A route whose provider, clock, tokens and board are in the test's hand."""
-
-    def __init__(self, answer: Answer = lambda head, request: OK) -> None:
-        self.now = 0.0
-        self.client = ToldClient(answer)
-        self.tokens = ToldTokens()
-        self.troubles = NotedTroubles()
-        self.route = Route(
-            "apns harbour",
-            self.client,  # type: ignore[arg-type]
-            ByToken(self.tokens, "name", self._mint),
-            DIALECT,
-            self.troubles,
-            breaker=Breaker(clock=lambda: self.now),
-        )
-
-    async def _mint(self) -> None:
-        raise AssertionError("the told tokens mint by themselves")
-
-    def push(self, devices: int, *, quietly: bool = False) -> Reports:
-        reports = Reports()
-        asyncio.run(self.route.push(wave_of(devices, reports), quietly=quietly))
-        return reports
-
-    def told(self) -> list[str | None]:
-        """What was written on the board about this route, in order."""
-        return [
-            reason for route, reason in self.troubles.notes if route == "apns harbour"
-        ]
-
-    def sent(self) -> list[bytes]:
-        return [request.body for _, request in self.client.sent]
-
-
-def wave_of(devices: int, reports: Reports) -> Wave:
-    targets = [make_target(n) for n in range(devices)]
-    requests = [Request(b"%d" % n) for n in range(devices)]
-    return Wave(lambda token: Head((("t", str(token)),)), requests, targets, reports)
-
-
-def always(response: Response | Exception) -> Answer:
-    return lambda head, request: response
-
-
-def by_body(special: dict[bytes, Response | Exception]) -> Answer:
-    return lambda head, request: special.get(request.body, OK)
+from tests.support.routes import REFUSED, STALE, World, always, by_body, wave_of
 
 
 def test_every_device_gets_its_own_outcome() -> None:
