@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from notifier.http2.connection import Connection
 
 # A second address is tried when the first is silent for so long (RFC 8305).
 _HAPPY_EYEBALLS_S = 0.25
-# Addresses that were looked up for us are tried one after the other.
+# Where the loop does not do that, addresses are tried one after the other.
 _NEXT_ADDRESS_S = 2.0
 _LARGEST_PROXY_ANSWER = 16_384
 
@@ -78,9 +79,7 @@ async def dial(route: Route, make: Callable[[], Connection]) -> Connection:
 
 
 async def _directly(route: Route, connection: Connection) -> asyncio.BaseTransport:
-    if route.resolve is None:
-        return await _connect(route, connection, route.host)
-    addresses = await route.resolve(route.host, route.port)
+    addresses = await _addresses(route)
     for address in addresses[:-1]:
         try:
             async with asyncio.timeout(_NEXT_ADDRESS_S):
@@ -89,6 +88,18 @@ async def _directly(route: Route, connection: Connection) -> asyncio.BaseTranspo
             # Silent or refusing: a host's addresses are as good as each other.
             continue
     return await _connect(route, connection, addresses[-1])
+
+
+async def _addresses(route: Route) -> Sequence[str]:
+    if route.resolve is not None:
+        return await route.resolve(route.host, route.port)
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, asyncio.BaseEventLoop):
+        return [route.host]
+    # uvloop would wait for a silent address longer than we wait for a connection.
+    kind = socket.SOCK_STREAM
+    found = await loop.getaddrinfo(route.host, route.port, type=kind)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 async def _connect(

@@ -1,8 +1,12 @@
 """A client connects to the addresses its owner has looked up, and to no others."""
 
+import asyncio
+import socket
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
+import uvloop
 
 from notifier.http2 import Client, Head, Request
 from notifier.outcome import ChannelDown
@@ -42,6 +46,34 @@ async def test_an_address_that_refuses_is_passed_over() -> None:
 
         assert (await client.fetch(HEAD, Request(b"x"))).status == 200
         await client.close()
+
+
+class TwoAddresses(uvloop.Loop):
+    """A loop for which every name has two addresses, of which the first is dead."""
+
+    async def getaddrinfo(self, host: Any, port: Any, **hints: Any) -> Any:
+        stream = socket.SOCK_STREAM
+        return [
+            (socket.AF_INET, stream, 6, "", (address, port))
+            for address in ("127.0.0.3", "127.0.0.1")
+        ]
+
+
+def test_a_silent_address_is_passed_over_on_uvloop_too() -> None:
+    async def talk() -> int:
+        async with h2_peer.serve(Peer()) as peer:
+            loop = asyncio.get_running_loop()
+            # It takes the connection and never says a word.
+            silent = await loop.create_server(asyncio.Protocol, "127.0.0.3", peer.port)
+            url = f"https://localhost:{peer.port}"
+            client = Client(url, tls=tls.client_context(), connect_timeout_s=5)
+            response = await client.fetch(HEAD, Request(b"x"))
+            await client.close()
+            silent.close()
+            return response.status
+
+    with asyncio.Runner(loop_factory=TwoAddresses) as runner:
+        assert runner.run(talk()) == 200
 
 
 @coroutine_test
