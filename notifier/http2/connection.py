@@ -72,10 +72,12 @@ class Connection(asyncio.Protocol):
         self.writable = True
         # Something has arrived since the last look.
         self.heard = False
-        # Frames since the last tick that made us answer.
+        # Frames since the last tick that made us answer, or were of no use.
         self.demands = 0
         self.receive_window = replies.WINDOW
-        self.decode = headers.Fields(replies.LARGEST_LIST).decode
+        # Whether the peer has acknowledged our settings, and so keeps no table.
+        self.acknowledged = False
+        self.fields = headers.Fields(replies.LARGEST_LIST)
         self._queue = queue
         self._on_end = on_end
         self.one_stream = one_stream_until_answer
@@ -146,6 +148,8 @@ class Connection(asyncio.Protocol):
     def _read(self, data: bytes) -> int:
         """The hot loop: handle every complete frame, return where the next begins."""
         streams, waiting = self.streams, self.replies
+        # A block that may change a table must not be skipped.
+        plain = _STATUS_200 if self.acknowledged else None
         position, end = 0, len(data)
         while position + 9 <= end:
             high, low, kind, flags, stream_id = _unpack(data, position)
@@ -160,7 +164,7 @@ class Connection(asyncio.Protocol):
                 kind == HEADERS
                 and flags & ~frames.END_STREAM == frames.END_HEADERS
                 and low
-                and data[start] == _STATUS_200
+                and data[start] == plain
                 and stream_id in streams
                 and stream_id not in waiting
                 and self.block is None
@@ -185,6 +189,8 @@ class Connection(asyncio.Protocol):
             self.drop(stream_id, Code.CANCEL, "an answer larger than any provider's")
         elif flags & frames.END_STREAM:
             self.complete(stream_id)
+        elif not payload:
+            inbound.count_demand(self)
 
     def complete(self, stream_id: int) -> None:
         """The response of this stream has arrived to its last byte."""

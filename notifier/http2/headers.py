@@ -172,10 +172,16 @@ class Templates:
 
 
 class Fields:
-    """Decodes response header blocks; we allow the peer no table, so each alone."""
+    """Decodes response header blocks.
+
+    We allow the peer no table, but it may keep one until it has acknowledged that.
+    """
 
     def __init__(self, largest_list: int) -> None:
         self._decoder = Decoder(max_header_list_size=largest_list)
+
+    def stand_alone(self) -> None:
+        """From now on every block is understood, or not, without those before it."""
         self._decoder.header_table_size = 0
         self._decoder.max_allowed_table_size = 0
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# PING and SETTINGS demand an answer; nobody needs that many between two ticks.
+# Frames that demand an answer or say nothing; nobody needs that many between two ticks.
 _MOST_DEMANDS = 1000
 
 
@@ -32,7 +32,9 @@ def handle(
     if kind in _ON_STREAM and not stream_id:
         raise PeerError(Code.PROTOCOL_ERROR, f"frame type {kind} without a stream")
     handler = _HANDLERS.get(kind)
-    if handler is not None:
+    if handler is None:
+        count_demand(connection)
+    else:
         handler(connection, flags, stream_id, payload)
 
 
@@ -43,6 +45,8 @@ def _data(connection: "Connection", flags: int, stream_id: int, payload: bytes) 
         return
     _must_have_been_open(connection, stream_id)
     connection.count_received(len(payload))
+    if not payload:
+        count_demand(connection)
     if stream_id in connection.streams:
         connection.drop(stream_id, Code.PROTOCOL_ERROR, "a body before its headers")
 
@@ -78,7 +82,7 @@ def _complete_block(connection: "Connection", block: Block) -> None:
     stream_id = block.stream_id
     if len(block.data) > LARGEST_BLOCK:
         raise PeerError(Code.ENHANCE_YOUR_CALM, "an endless header block")
-    fields = connection.decode(block.data)
+    fields = connection.fields.decode(block.data)
     if stream_id not in connection.streams:
         # Late news of a stream we gave up.
         return
@@ -123,6 +127,8 @@ def _settings(
     if flags & frames.ACK:
         if payload:
             raise PeerError(Code.FRAME_SIZE_ERROR, "SETTINGS ACK with a payload")
+        connection.acknowledged = True
+        connection.fields.stand_alone()
         return
     _answer_demand(connection, frames.frame(frames.SETTINGS, frames.ACK, 0))
     for key, value in frames.settings_in(payload):
@@ -139,10 +145,14 @@ def _ping(connection: "Connection", flags: int, stream_id: int, payload: bytes) 
 
 
 def _answer_demand(connection: "Connection", reply: bytes) -> None:
+    count_demand(connection)
+    connection.sender.out.append(reply)
+
+
+def count_demand(connection: "Connection") -> None:
     connection.demands += 1
     if connection.demands > _MOST_DEMANDS:
-        raise PeerError(Code.ENHANCE_YOUR_CALM, "a flood of PING or SETTINGS")
-    connection.sender.out.append(reply)
+        raise PeerError(Code.ENHANCE_YOUR_CALM, "a flood of frames without use")
 
 
 def _goaway(

@@ -10,11 +10,13 @@ from jh2 import events
 from jh2.config import H2Configuration
 from jh2.connection import H2Connection
 from jh2.errors import ErrorCodes
+from jh2.hyperframe.frame import SettingsFrame
 from jh2.settings import SettingCodes, Settings
 
 from tests.support import tls
 
 Fields = Iterable[tuple[str, str]]
+_SETTINGS_ACK = SettingsFrame(0, flags=["ACK"]).serialize()
 
 
 @dataclass
@@ -101,7 +103,10 @@ class Visit(asyncio.Protocol):
         return [event for event in self.events if isinstance(event, kind)]
 
     def flush(self) -> None:
-        if data := self.h2.data_to_send():
+        data = self.h2.data_to_send()
+        if not self.peer.acks:
+            data = data.replace(_SETTINGS_ACK, b"")
+        if data:
             self.transport.write(data)
 
     def raw(self, data: bytes) -> None:
@@ -136,6 +141,8 @@ class Peer:
     greeting: bytes | None = None
     # Takes bytes and does not understand them.
     deaf: bool = False
+    # Acknowledges our settings.
+    acks: bool = True
     # Gives back the flow-control window of what it has read.
     widens: bool = True
     asked: list[Asked] = field(default_factory=list)
@@ -155,12 +162,15 @@ class Peer:
 
 @asynccontextmanager
 async def serve(
-    peer: Peer, context: ssl.SSLContext | None = None, port: int = 0
+    peer: Peer,
+    context: ssl.SSLContext | None = None,
+    port: int = 0,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[Peer]:
     """The peer behind TLS on a free port (or the given one) of the loopback."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: Visit(peer), "127.0.0.1", port, ssl=context or tls.server_context()
+        lambda: Visit(peer), host, port, ssl=context or tls.server_context()
     )
     peer.port = server.sockets[0].getsockname()[1]
     try:

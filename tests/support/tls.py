@@ -51,7 +51,10 @@ class Authority:
         """A certificate for `name` at localhost, good for servers and clients."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.DNSName("localhost"), x509.DNSName(name)]
-        addresses = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        addresses = [
+            x509.IPAddress(ipaddress.ip_address(loopback))
+            for loopback in ("127.0.0.1", "::1")
+        ]
         certificate = (
             _builder(name, self.certificate.subject, key, self.key)
             .add_extension(x509.SubjectAlternativeName([*names, *addresses]), False)

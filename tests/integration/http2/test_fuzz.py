@@ -15,6 +15,7 @@ _BRIEFLY = settings(
 )
 (
     test_any_bytes_end_in_what_they_say_or_in_channel_down,
+    test_any_bytes_of_a_peer_that_acknowledges_nothing_end_in_channel_down,
     test_any_greeting_ends_in_channel_down,
 ) = map(_BRIEFLY, fuzz.checks())
 
