@@ -160,7 +160,7 @@ def test_more_than_the_quota_waits_in_parts_and_arrives() -> None:
 def test_a_part_in_trouble_does_not_keep_the_others_waiting() -> None:
     def answer(head: Head, request: Request) -> Response | Exception:
         lost = b"t100" in request.body
-        return ChannelDown("unreachable") if lost else OK
+        return ChannelDown("unreachable", retry_after_s=1) if lost else OK
 
     google = Google(answer, per_s=QUICK)
     google.push([make_target(n) for n in range(1000)])
