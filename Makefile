@@ -44,7 +44,7 @@ check: $(VENV)/.installed-dev  ## Lint, format, types, import arrows, unit tests
 	@$(BIN)/python -m mypy --no-error-summary
 	@$(BIN)/python -m pytest tests/unit $(PARALLEL) $(ARGS)
 
-bench: $(VENV)/.installed-dev  ## Run the benchmarks and print their tables
+bench: $(VENV)/.installed-bench  ## Run the benchmarks; tables, results and plots
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean:  ## Remove .venv, caches and build products (the data in var/ stays)
@@ -58,4 +58,8 @@ $(VENV)/.installed: $(DEPS)
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@.ci/venv $(VENV) "$(PYTHON)" ".[speed,check,test]"
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	@.ci/venv $(VENV) "" ".[plots]"
 	@touch $@

@@ -57,9 +57,7 @@ class Report:
     def row(self, **values: Any) -> None:
         """One line of the table; shown at once, for long runs are dull otherwise."""
         self.rows.append(values)
-        print(
-            "  " + "  ".join(f"{k}={_show(v)}" for k, v in values.items()), flush=True
-        )
+        print("  " + "  ".join(f"{k}={show(v)}" for k, v in values.items()), flush=True)
 
     def goal(
         self,
@@ -82,7 +80,7 @@ class Report:
             print(block + "\n")
         for goal in self.goals:
             mark = "met " if goal["met"] else "MISS"
-            print(f"{mark}  {goal['name']}: {_show(goal['value'])} ({goal['goal']})")
+            print(f"{mark}  {goal['name']}: {show(goal['value'])} ({goal['goal']})")
         sys.stdout.flush()
         if as_json:
             found = {"machine": machine(), "rows": self.rows, "goals": self.goals}
@@ -118,7 +116,7 @@ def _tables(rows: Sequence[Row]) -> list[str]:
 
 def _table(rows: Sequence[Row]) -> str:
     columns = list(rows[0])
-    lines = [columns, *([_show(row[name]) for name in columns] for row in rows)]
+    lines = [columns, *([show(row[name]) for name in columns] for row in rows)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(columns))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
@@ -126,7 +124,8 @@ def _table(rows: Sequence[Row]) -> str:
     )
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+    """A figure with as many digits as it is good for."""
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     if isinstance(value, int) and not isinstance(value, bool):
