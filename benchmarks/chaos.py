@@ -18,12 +18,16 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
+
+from sqlalchemy import select
 
 from benchmarks.report import Report, options
 from datastore import Datastore
 from datastore.migrations import upgrade
-from tests.support import chats
+from models.pushes import PushJob
+from tests.support import chats, ends
 from tests.support.sandbox import Sandbox
 from tests.support.server import Server
 
@@ -32,6 +36,11 @@ CHATS = (5, 40, 400)
 # Between two kills; long enough for work to be begun, too short for peace.
 PAUSE_S = (0.05, 0.6)
 SETTLE_S = 180.0
+# After so long what waits for another try is made due: the ladder goes up to an hour,
+# and a push that was hit often stands high on it.
+PATIENCE_S = 15.0
+# A port may be taken for a moment by somebody's connection.
+START_TRIES = 5
 FAST = {
     "BOTTLEPOST_LEASE_S": "3",
     "BOTTLEPOST_WATCHDOG_S": "0.5",
@@ -96,7 +105,7 @@ def post_until_the_end(scene: Scene, number: int, rng: random.Random) -> None:
         }
         count += 1
         while not scene.ended.is_set():
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, HTTPException):
                 reply = client.post("/groupchat/send", body)
                 if reply.status in (200, 201):
                     with scene.lock:
@@ -127,21 +136,34 @@ def kill_web_worker(scene: Scene) -> None:
 def supervise(scene: Scene) -> None:
     """What an init system does: the host gives up when its workers die in a row."""
     if not scene.server.is_running():
-        scene.server.start()
+        start(scene, scene.server.start)
+
+
+def start(scene: Scene, begin: Callable[[], object]) -> None:
+    """Start what was killed, again if it does not come up."""
+    for _ in range(START_TRIES - 1):
+        try:
+            begin()
+        except (AssertionError, OSError) as problem:
+            print(f"  started again: {str(problem)[:200]}", flush=True)
+            scene.ended.wait(1)
+        else:
+            return
+    begin()
 
 
 def kill_sandbox(scene: Scene) -> None:
     scene.sandbox.kill()
     scene.ended.wait(0.2)
-    scene.sandbox.restart()
+    start(scene, scene.sandbox.restart)
 
 
 def cut_the_power(scene: Scene) -> None:
     scene.server.kill()
     kill_push_process(scene)
     scene.sandbox.kill()
-    scene.sandbox.restart()
-    scene.server.start()
+    start(scene, scene.sandbox.restart)
+    start(scene, scene.server.start)
 
 
 VICTIMS: dict[str, tuple[Callable[[Scene], None], int]] = {
@@ -154,11 +176,27 @@ VICTIMS: dict[str, tuple[Callable[[Scene], None], int]] = {
 
 def settle(scene: Scene) -> int:
     """Wait until no job is open; returns how many are when patience ends."""
-    deadline = time.monotonic() + SETTLE_S
-    while (left := chats.open_jobs(scene.store)) and time.monotonic() < deadline:
+    began_at = time.monotonic()
+    hurried_at = began_at
+    while left := chats.open_jobs(scene.store):
+        now = time.monotonic()
+        if now - began_at > SETTLE_S:
+            break
+        if now - hurried_at > PATIENCE_S:
+            hurried_at = now
+            hurry(scene)
         supervise(scene)
         threading.Event().wait(0.2)
     return left
+
+
+def hurry(scene: Scene) -> None:
+    """What waits for another try is due now."""
+    query = select(PushJob.id).where(PushJob.finished_at.is_(None))
+    with scene.store.read() as session:
+        open_jobs = list(session.scalars(query))
+    for job_id in open_jobs:
+        ends.let_time_pass(scene.store, job_id)
 
 
 def count_pushes(scene: Scene) -> Counter[tuple[int, str]]:

@@ -98,7 +98,8 @@ class Server:
 
     def kill(self) -> None:
         """End it as a power cut would, its workers too."""
-        for pid in [*self.living_workers(), self.pid]:
+        # Itself first, so that it starts no new worker meanwhile.
+        for pid in [self.pid, *self.living_workers()]:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
