@@ -53,6 +53,13 @@ def retry_after_s(headers: Headers, now: datetime) -> float | None:
     return min(max(seconds, RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S)
 
 
+def is_word_of(status: int, kind: Kind | None) -> bool:
+    """Whether a reason fits its status; if not, somebody in between has answered."""
+    return kind is not None and (
+        400 <= status < 500 or (status >= 500 and kind is not Kind.GONE)
+    )
+
+
 def by_status(status: int, reason: str) -> Outcome:
     """The end of a push whose answer carries no reason we know."""
     reason = reason or f"status {status}"

@@ -74,7 +74,7 @@ def read(response: Response, *, own_app: bool = False) -> Outcome:
     if response.status == 410 and kind in (None, Kind.GONE):
         # The status alone says that the token is dead for this topic.
         return Outcome(Kind.GONE, reason or "status 410", gone_since=_since(answer))
-    if kind is None:
+    if kind is None or not answers.is_word_of(response.status, kind):
         outcome = answers.by_status(response.status, reason)
     elif own_app and reason in ABOUT_THE_APP:
         outcome = Outcome(Kind.SUSPECT, reason)

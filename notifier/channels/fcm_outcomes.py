@@ -49,7 +49,7 @@ def read(response: Response, *, attempts: int = 0) -> Outcome:
     kind = KINDS.get(code)
     if status == 400 and code in ("INVALID_ARGUMENT", ""):
         return _invalid_argument(error, has_code=bool(code))
-    if kind is None:
+    if kind is None or not answers.is_word_of(status, kind):
         return _without_code(response, error)
     if code == "UNSPECIFIED_ERROR" and attempts + 1 >= UNSPECIFIED_TRIES:
         return Outcome(Kind.REFUSED, code)

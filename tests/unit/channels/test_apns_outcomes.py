@@ -177,3 +177,10 @@ def test_nothing_but_200_is_ever_accepted(status: int, body: bytes) -> None:
     outcome = apns_outcomes.read(Response(status, (), body))
 
     assert outcome.kind is not Kind.ACCEPTED
+
+
+@pytest.mark.parametrize("status", [201, 302, 500, 503])
+def test_a_word_of_death_with_another_status_kills_no_device(status: int) -> None:
+    answer = Response(status, (), b'{"reason": "Unregistered"}')
+
+    assert apns_outcomes.read(answer).kind is Kind.LATER

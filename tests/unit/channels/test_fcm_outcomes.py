@@ -184,3 +184,11 @@ def test_nothing_but_200_is_ever_accepted(status: int, body: object) -> None:
     response = Response(status, (), json.dumps(body).encode())
 
     assert fcm_outcomes.read(response).kind is not Kind.ACCEPTED
+
+
+@given(st.sampled_from([201, 302, 500, 503]))
+def test_a_word_of_death_with_another_status_kills_no_device(status: int) -> None:
+    detail = {"@type": FCM_ERROR, "errorCode": "UNREGISTERED"}
+    body = json.dumps({"error": {"details": [detail]}}).encode()
+
+    assert fcm_outcomes.read(Response(status, (), body)).kind is Kind.LATER
