@@ -1,22 +1,21 @@
 """Any bytes from a server end in answers it gave or in ChannelDown.
 
-`python -m tests.fuzz.http2 --seconds 600` looks longer than the tests do.
+`python -m tests.fuzz.http2 --seconds 600` looks longer than the tests do; with `--seed`
+and `--rounds 1` it looks again at what it has found.
 """
 
-import argparse
 import asyncio
 import itertools
-import logging
-import time
 from collections.abc import Callable
 
-from hypothesis import given, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.http2 import Head, Request, Response
 from notifier.http2.batch import Batch, Queue
 from notifier.http2.connection import Connection
 from notifier.outcome import ChannelDown
+from tests.fuzz import rounds
 from tests.support import h2_bytes
 
 _HEAD = Head(headers=(("apns-topic", "app"),))
@@ -122,24 +121,5 @@ def checks() -> list[Callable[[], None]]:
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=time.time_ns())
-    options = parser.parse_args()
-    # Every transcript ends in a warning, which is as it should be.
-    logging.disable(logging.WARNING)
-    end = time.monotonic() + options.seconds
-    rounds = 0
-    thorough = settings(max_examples=1000, deadline=None, database=None)
-    while time.monotonic() < end:
-        # Printed first, so that a round that fails can be repeated.
-        print(f"seed {options.seed + rounds}", flush=True)
-        for check in checks():
-            seed(options.seed + rounds)(thorough(check))()
-        rounds += 1
-    print(f"{rounds * 1000:,} transcripts, nothing found")
-
-
 if __name__ == "__main__":
-    main()
+    rounds.run(__doc__ or "", checks, "transcripts")
