@@ -61,6 +61,8 @@ class Settings:
     fcm_credentials_file: Path | None = None
     # A private certificate authority that the providers' servers are checked against.
     ca_file: Path | None = None
+    # An HTTP proxy on the way to Apple and Google; it may contain a password.
+    push_proxy: str | None = field(default=None, repr=False)
     # Mail: the server it is handed to; the URL may contain a password. None = no mail.
     smtp_url: str | None = field(default=None, repr=False)
     smtp_from: str | None = None
@@ -134,6 +136,7 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         fcm_url=read.https_url("FCM_URL", FCM_URL),
         fcm_credentials_file=read.file("FCM_CREDENTIALS_FILE"),
         ca_file=read.file("CA_FILE"),
+        push_proxy=read.proxy("PUSH_PROXY"),
         smtp_url=read.optional("SMTP_URL"),
         smtp_from=read.optional("SMTP_FROM"),
         smtp_unsubscribe=read.contact("SMTP_UNSUBSCRIBE"),

@@ -115,6 +115,22 @@ class Reader:
             )
         return value
 
+    def proxy(self, name: str) -> str | None:
+        value = self.optional(name)
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            is_one = parts.scheme == "http" and parts.hostname and parts.port != 0
+        except ValueError:
+            is_one = False
+        if not is_one or parts.path.strip("/") or parts.query:
+            # Not shown: it may contain a password.
+            raise SettingsError(
+                self._prefix + name, "must look like http://user:password@host:port"
+            )
+        return value
+
     def host_port(self, name: str, default: str) -> str:
         value = self.text(name, default)
         host, _, port = value.rpartition(":")

@@ -200,6 +200,7 @@ def open(
             tls=tls,
             # Apple opens a connection for more only once it has seen a valid token.
             one_stream_until_answer=settings.apns_cert_file is None,
+            proxy_url=settings.push_proxy,
         )
         for environment, url in urls.items()
     }

@@ -134,9 +134,10 @@ def open(
         tls = trust.context(settings.ca_file)
     except (ValueError, OSError) as problem:
         return Unreadable("fcm", str(problem), troubles)
-    google = TokenEndpoint(Client(account.token_origin, tls=tls), account)
+    connect = partial(Client, tls=tls, proxy_url=settings.push_proxy)
+    google = TokenEndpoint(connect(account.token_origin), account)
     return Fcm(
-        Client(settings.fcm_url, tls=tls),
+        connect(settings.fcm_url),
         ByToken(tokens, account.name, google.mint),
         Renderer(str(path), account.project_id),
         project_id=account.project_id,

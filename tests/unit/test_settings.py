@@ -32,6 +32,13 @@ def test_the_service_key_is_never_shown(read: Read) -> None:
     assert KEY not in repr(read())
 
 
+def test_the_proxys_password_is_never_shown(read: Read) -> None:
+    settings = read(PUSH_PROXY="http://me:secret@proxy:3128")
+
+    assert settings.push_proxy == "http://me:secret@proxy:3128"
+    assert "secret" not in repr(settings)
+
+
 def test_the_run_directory_is_for_its_owner_only(read: Read) -> None:
     assert read().run_dir.stat().st_mode & 0o777 == 0o700
 
@@ -61,6 +68,9 @@ def test_a_secret_may_come_from_a_file(read: Read, tmp_path: Path) -> None:
         ("APNS_URL", "http://api.push.apple.com", "must look like https://"),
         ("FCM_URL", "https://", "must look like https://"),
         ("CA_FILE", "/nowhere/ca.pem", "cannot be read"),
+        ("PUSH_PROXY", "https://proxy:3128", "must look like http://"),
+        ("PUSH_PROXY", "http://me:secret@", "must look like http://"),
+        ("PUSH_PROXY", "http://proxy:port", "must look like http://"),
         ("DISPATCHR", "process", "is not a setting"),
     ],
 )

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from datastore import Datastore
 from datastore.migrations import upgrade
 from models.pushes import MESSAGE, READ, WITHDRAW, Note
-from notifier.outcome import Kind
-from tests.support import children, tls
+from notifier.outcome import Kind, Outcome
+from tests.support import children, connect_proxy, tls
 from tests.support import sandbox as sandboxes
+from tests.support.connect_proxy import Proxy
 from tests.support.providers import Provider, push_to
 from tests.support.pushes import make_note
 from tests.support.sandbox import Sandbox
@@ -117,6 +118,29 @@ def test_an_account_that_is_not_googles_keeps_the_devices(
 
     assert outcome.kind is Kind.CREDENTIALS
     assert "invalid_grant" in outcome.reason
+
+
+@pytest.mark.parametrize("platform", ["apns", "fcm"])
+def test_providers_are_reached_through_a_proxy(
+    sandbox: Sandbox, tmp_path: Path, platform: str
+) -> None:
+    sandbox.reset()
+    provider = Provider(sandbox, platform, tmp_path)
+
+    async def push() -> tuple[list[Outcome], set[str]]:
+        async with connect_proxy.serve(Proxy("me:secret")) as proxy:
+            url = f"http://me:secret@127.0.0.1:{proxy.port}"
+            channel = provider.open(BOTTLEPOST_PUSH_PROXY=url)
+            try:
+                outcomes = await push_to(channel, ["aa01"], make_note())
+            finally:
+                await channel.close()
+            return outcomes, set(proxy.targets)
+
+    (outcome,), targets = asyncio.run(push())
+
+    assert outcome.kind is Kind.ACCEPTED
+    assert targets == {sandbox.url.removeprefix("https://")}
 
 
 NOTES = st.builds(
