@@ -1,4 +1,4 @@
-"""What every PushProcess needs, imported once in the fork server they come from."""
+"""What every engine needs, imported once where its process is forked from."""
 
 import gc
 import os

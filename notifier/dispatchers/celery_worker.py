@@ -17,6 +17,7 @@ from celery.worker import state
 from kombu.transport.redis import Channel, QoS
 
 from config import Settings
+from notifier import preload  # noqa: F401 - once, before Celery forks its processes
 from notifier.dispatchers import warm
 from notifier.dispatchers.celery_queue import TASK, application
 

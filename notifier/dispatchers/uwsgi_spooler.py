@@ -11,6 +11,7 @@ from functools import cache
 import config
 from config import Settings
 from datastore import Datastore, rest
+from notifier import preload  # noqa: F401 - once, before uWSGI forks its spoolers
 from notifier.dispatchers import uwsgi_host, warm
 from notifier.dispatchers.messenger import ANY_JOB
 from notifier.resident import Resident

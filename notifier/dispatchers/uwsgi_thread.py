@@ -3,6 +3,7 @@
 import logging
 
 from config import Settings
+from notifier import preload  # noqa: F401 - once, before uWSGI forks its workers
 from notifier.dispatchers import uwsgi_host
 from notifier.dispatchers.warm import WarmEngine, Work
 from notifier.resident import Resident
