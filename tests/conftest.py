@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
@@ -11,12 +11,31 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+# Their tests may be spread over workers by their parameter.
+BY_PARAMETER = {"tests/contracts/test_dispatchers.py"}
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _a_clean_environment() -> None:
     """Settings of whoever runs the tests must not reach them or their children."""
     for variable in [name for name in os.environ if name.startswith("BOTTLEPOST_")]:
         del os.environ[variable]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadfile`, but the long file of the dispatchers is several."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            # What is in the brackets is the dispatcher.
+            return test.partition("[")[2] if file in BY_PARAMETER else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A real sandbox for the whole folder, and a real server for each test."""
+"""A real sandbox for each file, and a real server for each test or for a file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +15,21 @@ from tests.support.server import Server
 def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with sandbox.running(tmp_path_factory.mktemp("sandbox")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def world(
+    shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
+    """One server for a file whose tests break nothing; they make it their `scene`."""
+    run_dir = tmp_path_factory.mktemp("world")
+    with Server(run_dir, {**shared_sandbox.environment, **FAST}) as server:
+        scene = Scene(run_dir, server, shared_sandbox)
+        # The first start of a PushProcess takes longer than the times of these tests.
+        warm_up = scene.talk(1)
+        scene.wait_until_ended(warm_up, warm_up.post())
+        yield scene
+    push_processes.end_all(run_dir)
 
 
 @pytest.fixture

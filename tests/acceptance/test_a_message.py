@@ -7,6 +7,12 @@ import pytest
 from tests.support.scene import Scene
 
 
+@pytest.fixture
+def scene(world: Scene) -> Scene:
+    world.sandbox.reset()
+    return world
+
+
 def test_every_device_of_the_others_is_pushed_once(scene: Scene) -> None:
     talk = scene.talk(6)
 
@@ -24,12 +30,13 @@ def test_the_push_says_who_wrote_what(scene: Scene) -> None:
     posted = talk.post("Grüße 🐙")
     scene.wait_until_ended(talk, posted)
 
+    sender = f"user {posted.json['message']['sender']}"
     payloads = {push["platform"]: push for push in scene.sandbox.inbox()}
     alert = payloads["apns"]["payload"]["aps"]["alert"]
-    assert alert == {"title": "user 1", "subtitle": "chat of 2", "body": "Grüße 🐙"}
+    assert alert == {"title": sender, "subtitle": "chat of 2", "body": "Grüße 🐙"}
     assert payloads["apns"]["payload"]["aps"]["thread-id"] == f"chat-{talk.chat}"
     shown = payloads["fcm"]["payload"]["notification"]
-    assert shown == {"title": "user 1", "body": "Grüße 🐙"}
+    assert shown == {"title": sender, "body": "Grüße 🐙"}
 
 
 def test_the_answer_does_not_wait_for_slow_phones(scene: Scene) -> None:

@@ -1,7 +1,6 @@
 """When, to whom and in which order a push goes out, or does not."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,23 +9,9 @@ import pytest
 
 from models.base import utc_now
 from tests.support import push_processes
-from tests.support.sandbox import Sandbox
 from tests.support.scene import FAST, Scene
 from tests.support.server import Server, free_port
-
-
-@pytest.fixture(scope="module")
-def world(
-    shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Scene]:
-    run_dir = tmp_path_factory.mktemp("courtesy")
-    with Server(run_dir, {**shared_sandbox.environment, **FAST}) as server:
-        scene = Scene(run_dir, server, shared_sandbox)
-        # The first start of a PushProcess takes longer than the times of these tests.
-        warm_up = scene.talk(1)
-        scene.wait_until_ended(warm_up, warm_up.post())
-        yield scene
-    push_processes.end_all(run_dir)
+from tests.support.wait import until
 
 
 @pytest.fixture
@@ -132,6 +117,11 @@ def test_two_processes_keep_the_order_of_every_conversation(
 
     with Server(tmp_path, environment | {"BOTTLEPOST_PORT": str(free_port())}) as other:
         hosts = [scene.server, other]
+        warm_up = scene.talk(1)
+        other.client.as_user(warm_up.sender.token or "").post(
+            "/groupchat/send", {"conversation": warm_up.chat, "message": "warm up"}
+        )
+        until(lambda: push_processes.owners(tmp_path), what="for the other's process")
         posts = []
         for number in range(12):
             for talk in talks:

@@ -12,7 +12,6 @@ import pytest
 from notifier.dispatchers import DISPATCHERS
 from tests.support import stage as stages
 from tests.support.client import Reply
-from tests.support.redis import RedisServer
 from tests.support.sandbox import Sandbox
 from tests.support.scene import Talk
 from tests.support.stage import KINDS, Stage
@@ -20,6 +19,7 @@ from tests.support.wait import until
 
 BEHIND_THE_ANSWER = [name for name in KINDS if name != "inline"]
 WITH_BROKER = [name for name, kind in KINDS.items() if kind.broker]
+WITH_REDIS = ("script", "rq", "celery")
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +27,11 @@ def running(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     shared_sandbox: Sandbox,
-    redis: RedisServer,
 ) -> Iterator[Stage]:
     directory = tmp_path_factory.mktemp(request.param)
-    with stages.running(request.param, directory, shared_sandbox, redis) as stage:
+    has_redis = request.param in WITH_REDIS
+    broker = request.getfixturevalue("redis") if has_redis else None
+    with stages.running(request.param, directory, shared_sandbox, broker) as stage:
         yield stage
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import func, select
 
@@ -16,7 +17,6 @@ from datastore import Datastore, jobs, migrations
 from datastore.jobs import JobStatus
 from models.pushes import PushJob
 from tests.support import push_processes
-from tests.support.redis import RedisServer
 from tests.support.sandbox import Sandbox
 from tests.support.scene import FAST, Scene, Talk
 from tests.support.server import ROOT, Server, free_port
@@ -28,6 +28,16 @@ UWSGI = (
     "--enable-threads --threads 4 --module server:create_app()"
 )
 SPOOLER = "--spooler spool --spooler-processes 2 --spooler-frequency 1"
+
+
+class Broker(Protocol):
+    """A server that carries the news, and may be stopped and started again."""
+
+    url: str
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -61,12 +71,12 @@ class Stage(Scene):
     """A scene whose workers and broker can be ended."""
 
     def __init__(
-        self, name: str, server: Server, sandbox: Sandbox, redis: RedisServer
+        self, name: str, server: Server, sandbox: Sandbox, broker: Broker | None
     ) -> None:
         super().__init__(server.run_dir, server, sandbox)
         self.name = name
         self.kind = KINDS[name]
-        self._redis = redis
+        self._broker = broker
         self._workers: list[subprocess.Popen[bytes]] = []
         self.start_workers()
 
@@ -105,18 +115,18 @@ class Stage(Scene):
 
     @contextmanager
     def broker_away(self) -> Iterator[None]:
-        """Redis, or the manager, is down in this block."""
-        if self.name == "manager":
+        """The broker, or the manager, is down in this block."""
+        if self._broker is None:
             self.end_workers()
         else:
-            self._redis.stop()
+            self._broker.stop()
         try:
             yield
         finally:
-            if self.name == "manager":
+            if self._broker is None:
                 self.start_workers()
             else:
-                self._redis.start()
+                self._broker.start()
 
     def _answers(self) -> bool:
         with suppress(OSError, HTTPException):
@@ -141,7 +151,7 @@ def running(
     name: str,
     run_dir: Path,
     sandbox: Sandbox,
-    redis: RedisServer,
+    broker: Broker | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Stage]:
     """The stage of a dispatcher, with further settings if need be."""
@@ -150,8 +160,7 @@ def running(
         **FAST,
         "BOTTLEPOST_DISPATCHER": name,
         "BOTTLEPOST_DATABASE_URL": f"sqlite:///{run_dir}/test.db",
-        "BOTTLEPOST_REDIS_URL": redis.url,
-        "BOTTLEPOST_BROKER_URL": redis.url,
+        **_addresses(broker),
         "BOTTLEPOST_MANAGER_ADDRESS": f"127.0.0.1:{free_port()}",
         "BOTTLEPOST_MANAGER_AUTHKEY": "the tests' own authkey",
         **(settings or {}),
@@ -160,11 +169,19 @@ def running(
     migrations.upgrade(store)
     store.close()
     with Server(run_dir, environment, _command(name, run_dir)) as server:
-        stage = Stage(name, server, sandbox, redis)
+        stage = Stage(name, server, sandbox, broker)
         try:
             yield stage
         finally:
             stage.close()
+
+
+def _addresses(broker: Broker | None) -> dict[str, str]:
+    if broker is None:
+        return {}
+    is_redis = broker.url.startswith("redis:")
+    more = {"BOTTLEPOST_REDIS_URL": broker.url} if is_redis else {}
+    return {"BOTTLEPOST_BROKER_URL": broker.url, **more}
 
 
 def _command(name: str, run_dir: Path) -> Sequence[str]:

@@ -38,7 +38,7 @@ def sqlite(tmp_path: Path) -> Iterator[Datastore]:
 
 @pytest.fixture(autouse=True)
 def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "LOOK_S", 0.2)
+    monkeypatch.setattr(engine, "LOOK_S", 1.0)
     monkeypatch.setattr(engine, "LOOK_AGAIN_S", 0.05)
 
 

@@ -45,6 +45,9 @@ HOSTS = {
     "uwsgi-processes": f"{BIN}/uwsgi {UWSGI} --processes 2",
     "uwsgi-threads": f"{BIN}/uwsgi {UWSGI} --enable-threads --threads 4",
 }
+# The process is held meanwhile, so whoever waits for it waits far longer; the rest is
+# for a busy machine.
+AT_ONCE_S = 5.0
 # The server is its only worker: who kills the one kills the other.
 SINGLE = {"bottle", "waitress"}
 
@@ -170,7 +173,7 @@ def _check_an_ordinary_message(work: Work, server: WebServer) -> None:
     answer = work.begin(server)
     held = push_processes.sockets(work.pid)
 
-    assert answer["took_s"] < 1
+    assert answer["took_s"] < AT_ONCE_S
     assert answer["sockets"]
     assert set(answer["sockets"]) & set(held) == set()
     assert work.let_go() == work.pid
@@ -191,6 +194,6 @@ def _check_the_end_of_the_host(work: Work, server: WebServer) -> None:
 
     took_s = server.stop()
 
-    assert took_s < 3
+    assert took_s < AT_ONCE_S
     assert is_alive(work.pid)
     assert work.let_go() == work.pid
