@@ -11,9 +11,8 @@ import sys
 import threading
 from multiprocessing import forkserver, popen_forkserver, set_executable, util
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
-from notifier import forks
+from notifier import forks, interpreter
 
 PRELOAD = ["notifier.preload"]
 
@@ -55,7 +54,7 @@ _current = _Current()
 def warm_up() -> None:
     """Start the fork server, so that the first message need not wait for it."""
     with forks.keep_out():
-        _name_the_interpreter()
+        name_the_interpreter()
         _current.running()
 
 
@@ -71,7 +70,7 @@ class Popen(popen_forkserver.Popen):
         }
         message = pickle.dumps(preparation) + pickle.dumps(process)
         with forks.keep_out():
-            _name_the_interpreter()
+            name_the_interpreter()
             server = _current.running()
             self.sentinel, data = server.connect_to_new_process([])
             self.finalizer = util.Finalize(self, os.close, (self.sentinel,))
@@ -80,15 +79,6 @@ class Popen(popen_forkserver.Popen):
             self.pid = forkserver.read_signed(self.sentinel)
 
 
-def _name_the_interpreter() -> None:
+def name_the_interpreter() -> None:
     """Tell multiprocessing where Python is when we are embedded, as in uWSGI."""
-    if os.path.basename(sys.executable or "").startswith(("python", "pypy")):
-        return
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for prefix in (sys.prefix, sys.base_prefix):
-        for name in (version, "python3", "python"):
-            python = Path(prefix, "bin", name)
-            if os.access(python, os.X_OK):
-                set_executable(str(python))
-                return
-    raise FileNotFoundError(f"no Python interpreter in {sys.prefix}/bin")
+    set_executable(interpreter.path())

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Protocol
 
 from config import Settings, SettingsError
+from notifier.dispatchers import uwsgi_host
 
 # Name → the module that opens it.
 DISPATCHERS = {
@@ -51,6 +52,7 @@ def open(settings: Settings) -> Dispatcher:
         raise SettingsError(
             "BOTTLEPOST_DISPATCHER", f"must be one of {known}, not {name!r}"
         )
+    uwsgi_host.check_threads(name)
     try:
         module = import_module(DISPATCHERS[name])
     except ModuleNotFoundError as missing:

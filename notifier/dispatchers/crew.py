@@ -12,7 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from config import Settings, SettingsError
+from config import Settings
+from notifier import fork_server
 from notifier.dispatchers import warm
 
 # A pool that is closed, such as with its web worker, does not wait longer.
@@ -23,13 +24,7 @@ class Crew:
     """A pool of `pool_size` processes; each makes its engine at its first news."""
 
     def __init__(self, settings: Settings) -> None:
-        if "uwsgi" in sys.modules:
-            # There sys.executable is uWSGI, which does not run Python's processes.
-            raise SettingsError(
-                "BOTTLEPOST_DISPATCHER",
-                "is 'pool', which cannot start its processes in uWSGI: "
-                "take 'uwsgi_spooler'",
-            )
+        fork_server.name_the_interpreter()
         self._pool = Pool(
             settings.pool_size, _begin, (settings,), context=_Context(settings.run_dir)
         )

@@ -2,7 +2,6 @@
 
 import logging
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -10,6 +9,7 @@ from functools import partial
 from redis import RedisError
 
 from config import Settings
+from notifier import interpreter
 from notifier.dispatchers import warm
 from notifier.dispatchers.messenger import ANY_JOB, Messenger
 from notifier.dispatchers.script_status import StatusBoard
@@ -51,7 +51,7 @@ class Scripts:
         try:
             with self._log.open("ab") as output:
                 script = subprocess.Popen(  # noqa: S603 - nothing of it comes from outside
-                    [sys.executable, "-m", "notifier", "script", str(job_id)],
+                    [interpreter.path(), "-m", "notifier", "script", str(job_id)],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,

@@ -1,6 +1,21 @@
 """What dispatchers ask of uWSGI, whose modules exist only inside it."""
 
+import sys
+
 from config import SettingsError
+
+
+def check_threads(dispatcher: str) -> None:
+    """Raises SettingsError in a uWSGI whose Python threads stand still."""
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is None or any(
+        name in uwsgi.opt for name in ("enable-threads", "threads")
+    ):
+        return
+    raise SettingsError(
+        "BOTTLEPOST_DISPATCHER",
+        f"is {dispatcher!r}, which needs uWSGI's --enable-threads",
+    )
 
 
 def check(dispatcher: str, *options: str) -> None:

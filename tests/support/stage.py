@@ -27,6 +27,10 @@ UWSGI = (
     f"{BIN}/uwsgi --http-socket 127.0.0.1:{{port}} --master --need-app --die-on-term "
     "--enable-threads --threads 4 --module server:create_app()"
 )
+GUNICORN = (
+    f"{sys.executable} -m gunicorn --bind 127.0.0.1:{{port}} --worker-class gthread "
+    "--threads 4 --preload server:create_app()"
+)
 SPOOLER = "--spooler spool --spooler-processes 2 --spooler-frequency 1"
 
 
@@ -103,13 +107,20 @@ class Stage(Scene):
             job_id = session.scalar(newest)
             return None if job_id is None else jobs.status(session, job_id)
 
-    def kill_engine(self) -> None:
-        """SIGKILL for the process that works, which no process survives."""
+    def lease_owners(self) -> set[int]:
+        """The processes that work at this moment."""
         with self.store.read() as session:
             owners = session.scalars(
                 select(PushJob.lease_owner).where(PushJob.lease_owner.is_not(None))
             ).all()
-        for pid in {int(owner.split(":")[1]) for owner in owners if owner}:
+        return {int(owner.split(":")[1]) for owner in owners if owner}
+
+    def worker_pids(self) -> list[int]:
+        return [worker.pid for worker in self._workers]
+
+    def kill_engine(self) -> None:
+        """SIGKILL for the process that works, which no process survives."""
+        for pid in self.lease_owners():
             os.kill(pid, signal.SIGKILL)
         until(self._answers, what="for the host to replace its worker")
 
@@ -146,6 +157,12 @@ class Stage(Scene):
         self.store.close()
 
 
+def family(pid: int) -> list[int]:
+    """A process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [pid, *(int(child) for child in children.split())]
+
+
 @contextmanager
 def running(
     name: str,
@@ -153,8 +170,9 @@ def running(
     sandbox: Sandbox,
     broker: Broker | None = None,
     settings: Mapping[str, str] | None = None,
+    host: str | None = None,
 ) -> Iterator[Stage]:
-    """The stage of a dispatcher, with further settings if need be."""
+    """The stage of a dispatcher; with further settings, or under another host."""
     environment = {
         **sandbox.environment,
         **FAST,
@@ -168,7 +186,9 @@ def running(
     store = Datastore(environment["BOTTLEPOST_DATABASE_URL"])
     migrations.upgrade(store)
     store.close()
-    with Server(run_dir, environment, _command(name, run_dir)) as server:
+    with Server(
+        run_dir, environment, _command(host or KINDS[name].host, run_dir)
+    ) as server:
         stage = Stage(name, server, sandbox, broker)
         try:
             yield stage
@@ -184,8 +204,7 @@ def _addresses(broker: Broker | None) -> dict[str, str]:
     return {"BOTTLEPOST_BROKER_URL": broker.url, **more}
 
 
-def _command(name: str, run_dir: Path) -> Sequence[str]:
-    host = KINDS[name].host
+def _command(host: str | None, run_dir: Path) -> Sequence[str]:
     if host is None:
         return (sys.executable, "server.py")
     (run_dir / "spool").mkdir()

@@ -42,6 +42,7 @@ PARTS = {
         "notifier.engines",
         "notifier.fork_server",
         "notifier.forks",
+        "notifier.interpreter",
         "notifier.logfile",
         "notifier.lookout",
         "notifier.preload",

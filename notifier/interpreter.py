@@ -1,0 +1,20 @@
+"""Where Python is, also for a program that it is embedded in, such as uWSGI."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def path() -> str:
+    """The interpreter to start other processes with; raises FileNotFoundError."""
+    is_python = os.path.basename(sys.executable or "").startswith(("python", "pypy"))
+    # uWSGI may name one, but not that of the virtual environment.
+    if is_python and "uwsgi" not in sys.modules:
+        return sys.executable
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for prefix in (sys.prefix, sys.base_prefix):
+        for name in (version, "python3", "python"):
+            python = Path(prefix, "bin", name)
+            if os.access(python, os.X_OK):
+                return str(python)
+    raise FileNotFoundError(f"no Python interpreter in {sys.prefix}/bin")

@@ -1,0 +1,73 @@
+"""Dispatchers whose workers run elsewhere, under hosts that fork the application."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import stage as stages
+from tests.support.sandbox import Sandbox
+from tests.support.server import Server
+from tests.support.stage import GUNICORN, UWSGI, Stage
+
+HOSTS = {"gunicorn": GUNICORN, "uwsgi": UWSGI}
+# Dispatcher → the broker it needs.
+NAMES = {
+    "thread": None,
+    "pool": None,
+    "manager": None,
+    "polling": None,
+    "script": "redis",
+    "rq": "redis",
+    "celery": "redis",
+}
+
+
+@pytest.fixture(params=[f"{name}-{host}" for name in NAMES for host in HOSTS])
+def stage(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    shared_sandbox: Sandbox,
+) -> Iterator[Stage]:
+    shared_sandbox.reset()
+    name, host = request.param.split("-")
+    broker = NAMES[name]
+    with stages.running(
+        name,
+        tmp_path_factory.mktemp(request.param),
+        shared_sandbox,
+        request.getfixturevalue(broker) if broker else None,
+        # What arrives in time was told, not found by a watchdog.
+        {"BOTTLEPOST_WATCHDOG_S": "60", "BOTTLEPOST_POLL_S": "60"},
+        HOSTS[host],
+    ) as stage:
+        yield stage
+
+
+def test_it_is_told_and_answers_at_once_and_ends_with_its_host(stage: Stage) -> None:
+    talk = stage.talk(6)
+    first = stage.talk(1)
+    stage.wait_until_ended(first, first.post("warm up"))
+    stage.sandbox.control(latency_ms=1000)
+
+    started = time.monotonic()
+    posted = talk.post()
+    answered_s = time.monotonic() - started
+
+    job = stage.wait_until_ended(talk, posted)
+    assert answered_s < 0.75
+    assert (job["state"], job["accepted"]) == ("completed", 6)
+    assert stage.pushed(talk) == dict.fromkeys(talk.tokens, 1)
+    assert stage.server.stop(60) == 0
+    assert "Traceback" not in stage.server.log()
+
+
+def test_a_uwsgi_without_threads_stops_and_says_what_it_needs(tmp_path: Path) -> None:
+    command = UWSGI.replace("--enable-threads --threads 4 ", "").split()
+
+    with Server(tmp_path, {}, command, wait=False) as refused:
+        status = refused.process.wait(60)
+
+    assert status != 0
+    assert "which needs uWSGI's --enable-threads" in refused.log()
