@@ -18,7 +18,7 @@ DEPS := setup.cfg pyproject.toml .ci/venv
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-mariadb check bench clean
+.PHONY: help run test test-mariadb test-rabbitmq check bench clean
 
 help:  ## Show this
 	@echo "Bottlepost: group chat that answers at once and pushes behind the answer"
@@ -40,6 +40,12 @@ test: $(VENV)/.installed-dev  ## Run every test (minutes)
 test-mariadb: $(VENV)/.installed-dev  ## Run the tests of the database on MariaDB too
 	@TEST_MARIADB="$${TEST_MARIADB:-start}" \
 	  $(BIN)/python -m pytest tests/integration -m mariadb $(ARGS)
+
+# RabbitMQ comes from the system (Debian: rabbitmq-server), or TEST_RABBITMQ names one:
+# make test-rabbitmq TEST_RABBITMQ=amqp://guest:guest@127.0.0.1:5672//
+test-rabbitmq: $(VENV)/.installed-dev  ## Run the tests of Celery on RabbitMQ too
+	@TEST_RABBITMQ="$${TEST_RABBITMQ:-start}" \
+	  $(BIN)/python -m pytest tests/contracts -m rabbitmq $(ARGS)
 
 check: $(VENV)/.installed-dev  ## Lint, format, types, import arrows, unit tests (seconds)
 	@$(BIN)/python -m ruff check --quiet .

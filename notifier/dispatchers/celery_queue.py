@@ -11,6 +11,7 @@ from notifier.dispatchers import warm
 from notifier.dispatchers.messenger import Messenger
 
 TASK = "bottlepost.push"
+QUEUE = "bottlepost"
 # Of one exchange with the broker; on the messenger's thread, no request waits for it.
 TIMEOUT_S = 2.0
 
@@ -24,9 +25,8 @@ def open(settings: Settings) -> Messenger:
 def application(settings: Settings) -> Celery:
     """Celery as both ends know it."""
     celery = Celery("bottlepost", broker=settings.broker_url, set_as_current=False)
-    is_redis = settings.broker_url.startswith(("redis", "rediss"))
     options: dict[str, Any] = {}
-    if is_redis:
+    if _is_redis(settings):
         # A task that is not done by then is given to another worker. None takes that
         # long (LONGEST_WORK_S), and if one did, its job would only be looked at twice.
         options = {
@@ -34,7 +34,9 @@ def application(settings: Settings) -> Celery:
             "socket_connect_timeout": TIMEOUT_S,
         }
     celery.conf.update(
-        task_default_queue="bottlepost",
+        task_default_queue=QUEUE,
+        # Old news is worth no disk; the outbox keeps the jobs.
+        task_default_delivery_mode="transient",
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
@@ -60,6 +62,10 @@ class BrokerLine:
         self._celery = application(settings)
         self._connection = self._celery.connection_for_write()
         self._connection.ensure_connection(max_retries=1, timeout=TIMEOUT_S)
+        self._is_redis = _is_redis(settings)
+        if not self._is_redis:
+            # It has no other limit for the answers of a RabbitMQ that hangs.
+            self._connection.connection.sock.settimeout(TIMEOUT_S)
         self._producer = self._celery.amqp.Producer(self._connection)
         self._stale_s = max(settings.watchdog_s * 10, 60)
 
@@ -72,7 +78,14 @@ class BrokerLine:
                 expires=self._stale_s,
                 retry=False,
             )
+        if not self._is_redis:
+            # A dead connection need not show it; who answers has what came before.
+            self._producer.channel.queue_declare(QUEUE, passive=True)
 
     def close(self) -> None:
         self._connection.release()
         self._celery.close()
+
+
+def _is_redis(settings: Settings) -> bool:
+    return settings.broker_url.startswith("redis")

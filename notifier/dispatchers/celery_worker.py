@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 STOP_S = 8.0
 RESTART_S = 1.0
+# Told to end while its broker is away, Celery may wait for ever; longer than STOP_S.
+LEAVE_S = 10.0
 
 
 def run(settings: Settings, arguments: Sequence[str]) -> int:
@@ -52,6 +55,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
 
     signals.worker_process_init.connect(begin, weak=False)
     signals.worker_process_shutdown.connect(end, weak=False)
+    signals.worker_shutting_down.connect(_leave_later, weak=False)
     command, *options = list(arguments) or ["worker", "--loglevel", "WARNING"]
     if command == "worker":
         # With the chatter of workers among themselves, a worker does not survive that
@@ -74,14 +78,32 @@ class _Worker(Worker):  # type: ignore[misc]
 
 def _begin_anew() -> None:
     log.error("Celery gave up; it is begun anew")
-    for child in billiard.active_children():
-        # Their jobs are due again at the next look of a watchdog.
-        with suppress(ProcessLookupError, ChildProcessError):
-            os.kill(child.pid, signal.SIGKILL)
-            os.waitpid(child.pid, 0)
+    _end_children()
     time.sleep(RESTART_S)
     command = [sys.executable, "-m", "notifier", *sys.argv[1:]]
     os.execv(sys.executable, command)  # noqa: S606 - ourselves
+
+
+def _leave_later(**_: Any) -> None:
+    threading.Thread(target=_leave, name="leave", daemon=True).start()
+
+
+def _leave() -> None:
+    """End this worker as soon as it has no task, whatever it is waiting for."""
+    time.sleep(LEAVE_S)
+    while state.active_requests:
+        time.sleep(1)
+    log.warning("Celery does not end; it is left")
+    _end_children()
+    os._exit(0)
+
+
+def _end_children() -> None:
+    """Their jobs are due again at the next look of a watchdog."""
+    for child in billiard.active_children():
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child.pid, signal.SIGKILL)
+            os.waitpid(child.pid, 0)
 
 
 class _Deliveries(QoS):  # type: ignore[misc]

@@ -6,10 +6,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
+from typing import Any
 
 import pytest
 
 from notifier.dispatchers import DISPATCHERS
+from tests.support import rabbitmq
 from tests.support import stage as stages
 from tests.support.client import Reply
 from tests.support.sandbox import Sandbox
@@ -17,9 +19,18 @@ from tests.support.scene import Talk
 from tests.support.stage import KINDS, Stage
 from tests.support.wait import until
 
-BEHIND_THE_ANSWER = [name for name in KINDS if name != "inline"]
-WITH_BROKER = [name for name, kind in KINDS.items() if kind.broker]
-WITH_REDIS = ("script", "rq", "celery")
+# With `make test-rabbitmq`: Celery's other broker.
+ON_RABBITMQ = [pytest.param("celery-rabbitmq", marks=pytest.mark.rabbitmq)]
+MORE = ON_RABBITMQ if rabbitmq.is_wanted() else []
+EVERY = [*KINDS, *MORE]
+BEHIND_THE_ANSWER = [*(name for name in KINDS if name != "inline"), *MORE]
+WITH_BROKER = [*(name for name, kind in KINDS.items() if kind.broker), *MORE]
+BROKERS = {
+    "script": "redis",
+    "rq": "redis",
+    "celery": "redis",
+    "celery-rabbitmq": "rabbitmq",
+}
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +40,10 @@ def running(
     shared_sandbox: Sandbox,
 ) -> Iterator[Stage]:
     directory = tmp_path_factory.mktemp(request.param)
-    has_redis = request.param in WITH_REDIS
-    broker = request.getfixturevalue("redis") if has_redis else None
-    with stages.running(request.param, directory, shared_sandbox, broker) as stage:
+    broker = BROKERS.get(request.param)
+    server = request.getfixturevalue(broker) if broker else None
+    name = request.param.partition("-")[0]
+    with stages.running(name, directory, shared_sandbox, server) as stage:
         yield stage
 
 
@@ -41,7 +53,7 @@ def stage(running: Stage) -> Stage:
     return running
 
 
-def under(names: list[str]) -> pytest.MarkDecorator:
+def under(names: list[Any]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("running", names, indirect=True, scope="module")
 
 
@@ -63,7 +75,7 @@ def test_the_suite_knows_every_dispatcher() -> None:
     assert set(KINDS) == set(DISPATCHERS)
 
 
-@under(list(KINDS))
+@under(EVERY)
 def test_every_device_is_pushed_once(stage: Stage) -> None:
     talk = stage.talk(6)
 
@@ -90,7 +102,7 @@ def test_the_answer_does_not_wait_for_the_pushes(stage: Stage) -> None:
     stage.wait_until_ended(talk, posted)
 
 
-@under(list(KINDS))
+@under(EVERY)
 def test_progress_can_be_read_while_it_runs(stage: Stage) -> None:
     talk = stage.talk(200)
     stage.sandbox.control(latency_ms=100, max_concurrent_streams=10)
@@ -107,7 +119,7 @@ def test_progress_can_be_read_while_it_runs(stage: Stage) -> None:
     assert (job["state"], job["total"], job["accepted"]) == ("completed", 200, 200)
 
 
-@under(list(KINDS))
+@under(EVERY)
 def test_a_worker_killed_in_the_middle_loses_nothing(stage: Stage) -> None:
     talk = stage.talk(200)
     stage.sandbox.control(latency_ms=100, max_concurrent_streams=10)
@@ -122,7 +134,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(stage: Stage) -> None:
     assert stage.pushed(talk).keys() == talk.tokens
 
 
-@under(list(KINDS))
+@under(EVERY)
 def test_a_message_is_not_pushed_before_its_time(stage: Stage) -> None:
     talk = stage.talk(2)
     deliver_at = datetime.now(UTC) + timedelta(seconds=1)
@@ -135,7 +147,7 @@ def test_a_message_is_not_pushed_before_its_time(stage: Stage) -> None:
     assert datetime.fromisoformat(job["started_at"]) >= deliver_at
 
 
-@under(list(KINDS))
+@under(EVERY)
 def test_a_refused_payload_is_told_as_the_jobs_error(stage: Stage) -> None:
     talk = stage.talk(1, platforms=["apns"], tokens=["payload-too-large"])
 

@@ -22,6 +22,8 @@ INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 # Below those that the system gives to outgoing connections, so that none of them
 # takes a port before its server does.
 PORTS = range(15_000, 32_000)
+# On a machine with much else to do.
+START_S = 60.0
 
 
 def free_port() -> int:
@@ -78,7 +80,7 @@ class Server:
             )
         self.pid = self.process.pid
         if wait:
-            until(self._is_ready, what=f"for {self._command} to be ready")
+            until(self._is_ready, START_S, what=f"for {self._command} to be ready")
 
     def user(self, name: str) -> tuple[int, Client]:
         """A new user's id and a client that speaks for them."""
