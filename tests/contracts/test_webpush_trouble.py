@@ -10,7 +10,7 @@ from config import Settings
 from notifier.channels import webpush_origins
 from notifier.channels.webpush_names import Names
 from notifier.outcome import ChannelDown, Kind
-from tests.support import aio, push_service, webpush_channel
+from tests.support import aio, push_service, tls, webpush_channel
 from tests.support.aio import coroutine_test
 from tests.support.push_service import Browser
 from tests.support.pushes import (
@@ -260,3 +260,21 @@ async def test_a_name_that_leads_nowhere_is_not_looked_up_for_each_message(
     assert reports.kinds() == ["later"]
     assert "no such name" in reports.by_device[1].reason
     assert looked_up == ["nowhere.example"]
+
+
+@coroutine_test
+async def test_a_private_authority_leaves_the_public_ones_believed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The test's authority is the one that everybody knows, and ours is another.
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls.authority().ca_file))
+    settings = replace(settings, ca_file=tls.make_authority().ca_file)
+    async with (
+        push_service.run() as service,
+        webpush_channel.opened(settings) as channel,
+    ):
+        to = webpush_channel.targets(service.subscribe())
+
+        reports = await webpush_channel.send(channel, to)
+
+    assert reports.kinds() == ["accepted"]
