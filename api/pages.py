@@ -21,6 +21,7 @@ FORM = "application/x-www-form-urlencoded"
 PREFIX = "/pages"
 is_form_address = re.compile(r"/groupchat/send|/query").fullmatch
 is_job_address = re.compile(r"/(jobs|imports)/[0-9]+").fullmatch
+WORKER = "worker.js"
 A_YEAR_S = 365 * 24 * 3600
 TITLES = {
     401: "Please sign in",
@@ -49,8 +50,18 @@ def static(visit: Visit, name: str) -> HTTPResponse:
     return HTTPResponse(asset.content, **headers)
 
 
+def worker(visit: Visit) -> HTTPResponse:
+    """The service worker, at an address from which it may serve all pages."""
+    answer = static(visit, WORKER)
+    answer.set_header("Cache-Control", "no-cache")
+    # It runs by itself, long after the page: nothing but our pictures is for it.
+    answer.set_header("Content-Security-Policy", "default-src 'none'; img-src 'self'")
+    return answer
+
+
 ROUTES = (
     PageRoute("GET", "/", demo_page.show),
+    PageRoute("GET", f"/{WORKER}", worker),
     PageRoute("GET", "/demo/inbox", demo_page.inbox),
     PageRoute("GET", "/static/<name>", static),
     PageRoute("POST", f"{PREFIX}/groupchat/send", job_pages.send),

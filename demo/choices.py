@@ -11,6 +11,9 @@ from pathlib import Path
 # The demo must never push to Apple or Google, whatever else is set.
 PROVIDERS = ("BOTTLEPOST_APNS_", "BOTTLEPOST_FCM_", "BOTTLEPOST_CA_FILE")
 
+# Whom a browser's push service may turn to; it never has a reason to.
+CONTACT = "mailto:demo@bottlepost.example"
+
 
 class CannotRun(Exception):
     """Why the demo cannot run, in a line for the terminal."""
@@ -41,6 +44,8 @@ class Choices:
         """What the server is started with."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(PROVIDERS)}
         inherited.pop("BOTTLEPOST_SERVICE_KEY_FILE", None)
+        if "BOTTLEPOST_VAPID_SUBJECT_FILE" not in inherited:
+            inherited.setdefault("BOTTLEPOST_VAPID_SUBJECT", CONTACT)
         return {
             **inherited,
             **of_sandbox,

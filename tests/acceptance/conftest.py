@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.support import browser as chromium
 from tests.support import push_processes, sandbox
 from tests.support.sandbox import Sandbox
 from tests.support.scene import FAST, Scene
@@ -38,3 +41,10 @@ def scene(shared_sandbox: Sandbox, tmp_path: Path) -> Iterator[Scene]:
     with Server(tmp_path, {**shared_sandbox.environment, **FAST}) as server:
         yield Scene(tmp_path, server, shared_sandbox)
     push_processes.end_all(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def browser(missing: Any) -> Iterator[Browser]:
+    program = chromium.program()
+    with chromium.running(program or missing("Chromium")) as running:
+        yield running

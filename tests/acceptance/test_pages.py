@@ -1,22 +1,15 @@
 """The pages in a real browser, beside a real server and the sandbox's phones."""
 
-import json
 import re
-import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.support import browser as chromium
 from tests.support.browser import Tab
-from tests.support.client import Client
-from tests.support.demo import Demo
-from tests.support.wait import until
+from tests.support.demo import Demo, Stage
 
 # Answers after which a device's push is over, and the job has failed.
 REFUSALS = {
@@ -26,59 +19,12 @@ REFUSALS = {
 }
 
 
-class Stage:
-    """A running demo, as its page is told of it."""
-
-    def __init__(self, demo: Demo) -> None:
-        demo.commands()
-        self.url = f"http://127.0.0.1:{demo.settings['BOTTLEPOST_PORT']}"
-        self.service_key = (demo.run_dir / "service-key").read_text().strip()
-        self._scene = json.loads((demo.run_dir / "demo-page.json").read_text())
-        self.tokens = {d["model"]: d["token"] for d in self._scene["devices"]}
-
-    @contextmanager
-    def answering(self, **answers: str) -> Iterator[None]:
-        """Model of a device=what its provider answers, until the end of the block."""
-        by_token = {self.tokens[model]: name for model, name in answers.items()}
-        self._control({"answers": by_token})
-        try:
-            yield
-        finally:
-            self._control({"answers": dict.fromkeys(by_token)})
-
-    def say(self, text: str) -> dict[str, Any]:
-        """The job of a message of Ada's, once it has ended."""
-        ada = Client(self.url, self._scene["people"][0]["token"])
-        body = {"conversation": self._scene["conversation"]["id"], "message": text}
-        address = ada.post("/groupchat/send", body).json["job"]["url"]
-
-        def look() -> Any:
-            job = ada.get(address).json
-            return job["state"] in ("completed", "failed") and job
-
-        return until(look, what="for the job's end")
-
-    def _control(self, rules: dict[str, Any]) -> None:
-        context = ssl.create_default_context(cafile=self._scene["ca_file"])
-        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
-        url = self._scene["inbox"].replace("/inbox", "/control")
-        headers = {"Content-Type": "application/json"}
-        opener.open(Request(url, json.dumps(rules).encode(), headers), timeout=10)
-
-
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with Demo(tmp_path_factory.mktemp("pages") / "var") as demo:
         stage = Stage(demo)
         assert stage.say("Good morning!")["id"] == 1
         yield stage
-
-
-@pytest.fixture(scope="module")
-def browser(missing: Any) -> Iterator[Browser]:
-    program = chromium.program()
-    with chromium.running(program or missing("Chromium")) as running:
-        yield running
 
 
 def phone_of(owner: str, model: str) -> str:

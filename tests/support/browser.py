@@ -8,6 +8,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+PLAIN_HOST = "plain.example"
 # As root it has no sandbox of its own; and it must not speak to anybody by itself.
 ARGUMENTS = (
     "--no-sandbox",
@@ -17,6 +18,9 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    # No name leads anywhere but here; a page of this one is not "secure".
+    f"--host-resolver-rules=MAP {PLAIN_HOST} 127.0.0.1, MAP * ~NOTFOUND, "
+    "EXCLUDE 127.0.0.1",
 )
 PATIENCE_MS = 15_000
 

@@ -1,11 +1,18 @@
 """`python -m demo`, as `make run` starts it."""
 
+import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
+from tests.support.client import Client
 from tests.support.server import INHERITED, ROOT, free_port
 from tests.support.wait import until
 
@@ -73,3 +80,48 @@ class Demo:
                 # Ended meanwhile, or somebody else's.
                 continue
         return found
+
+
+class Stage:
+    """A running demo, as its page is told of it."""
+
+    def __init__(self, demo: Demo) -> None:
+        demo.commands()
+        self.url = f"http://127.0.0.1:{demo.settings['BOTTLEPOST_PORT']}"
+        self.service_key = (demo.run_dir / "service-key").read_text().strip()
+        self._scene = json.loads((demo.run_dir / "demo-page.json").read_text())
+        self.chat = self._scene["conversation"]["id"]
+        self.people = {
+            person["name"]: Client(self.url, person["token"])
+            for person in self._scene["people"]
+        }
+        self.tokens = {d["model"]: d["token"] for d in self._scene["devices"]}
+
+    @contextmanager
+    def answering(self, **answers: str) -> Iterator[None]:
+        """Model of a device=what its provider answers, until the end of the block."""
+        by_token = {self.tokens[model]: name for model, name in answers.items()}
+        self._control({"answers": by_token})
+        try:
+            yield
+        finally:
+            self._control({"answers": dict.fromkeys(by_token)})
+
+    def say(self, text: str) -> dict[str, Any]:
+        """The job of a message of Ada's, once it has ended."""
+        ada = self.people["Ada"]
+        body = {"conversation": self.chat, "message": text}
+        address = ada.post("/groupchat/send", body).json["job"]["url"]
+
+        def look() -> Any:
+            job = ada.get(address).json
+            return job["state"] in ("completed", "failed") and job
+
+        return until(look, what="for the job's end")
+
+    def _control(self, rules: dict[str, Any]) -> None:
+        context = ssl.create_default_context(cafile=self._scene["ca_file"])
+        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
+        url = self._scene["inbox"].replace("/inbox", "/control")
+        headers = {"Content-Type": "application/json"}
+        opener.open(Request(url, json.dumps(rules).encode(), headers), timeout=10)

@@ -3,13 +3,16 @@
 It shares no code with the product, and answers like a strict service would.
 """
 
+import asyncio
 import json
 import re
 import secrets
+import threading
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -204,3 +207,25 @@ async def run() -> AsyncIterator[PushService]:
     peer.on_request = service.react
     async with h2_peer.serve(peer):
         yield service
+
+
+@contextmanager
+def in_thread() -> Iterator[PushService]:
+    """The same beside a test that is no coroutine."""
+    up: Future[PushService] = Future()
+    over = asyncio.Event()
+
+    async def serve() -> None:
+        async with run() as service:
+            up.set_result(service)
+            await over.wait()
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        yield up.result(timeout=10)
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()

@@ -1,4 +1,5 @@
 // The chat: who writes, what is said, and how far the last message's push is.
+import { call } from "./call.js";
 import { followPhones, showPhonesOfOthers } from "./phones.js";
 
 const WAIT_S = 25;
@@ -17,15 +18,6 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const writer = () => people.find((one) => one.checked);
 let last = 0;
 let followed = 0;
-
-async function call(path, options = {}) {
-  const headers = { Authorization: `Bearer ${writer().value}`, Accept: "application/json" };
-  if (options.body) headers["Content-Type"] = "application/json";
-  const answer = await fetch(path, { ...options, headers });
-  const told = await answer.json();
-  if (!answer.ok) throw new Error(told.error?.message ?? `HTTP ${answer.status}`);
-  return told;
-}
 
 function complain(problem) {
   trouble.hidden = !problem;
@@ -62,7 +54,7 @@ async function followChat() {
   let query = "limit=50";
   for (;;) {
     try {
-      const page = await call(`${messages}?${query}`);
+      const page = await call(writer().value, `${messages}?${query}`);
       page.messages.forEach(say);
       chooseSides();
       complain("");
@@ -95,7 +87,7 @@ async function followJob(id) {
   followed = id;
   const until = performance.now() + LONGEST_FOLLOW_MS;
   while (followed === id && performance.now() < until) {
-    const job = await call(`/jobs/${id}`);
+    const job = await call(writer().value, `/jobs/${id}`);
     if (followed === id) showJob(job);
     if (job.state === "completed" || job.state === "failed") return;
     await pause(JOB_EVERY_MS);
@@ -103,13 +95,13 @@ async function followJob(id) {
 }
 
 async function send() {
-  const body = JSON.stringify({
+  const body = {
     conversation: Number(chat),
     message: message.value,
     // After a lost answer the same message is not said twice.
     client_id: (message.dataset.id ||= crypto.getRandomValues(new Uint32Array(4)).join("-")),
-  });
-  const sent = await call("/groupchat/send", { method: "POST", body });
+  };
+  const sent = await call(writer().value, "/groupchat/send", { method: "POST", body });
   message.value = "";
   message.dataset.id = "";
   grow();

@@ -1,0 +1,218 @@
+"""Web push in a real browser: from the button to the notification, and back.
+
+Only the browser's own push service is the test's: as strict as a real one, it decrypts
+what our server pushes, and the browser's own tools hand that to the service worker.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support import notify, push_service, tls
+from tests.support.browser import Tab
+from tests.support.demo import Demo, Stage
+from tests.support.notify import Worker
+from tests.support.push_service import PushService
+from tests.support.wait import until
+
+SUBSCRIBE = Path(__file__).with_name("subscribe.js").read_text()
+CLICK = """async () => {
+  const [notification] = await self.registration.getNotifications();
+  self.dispatchEvent(new NotificationEvent("notificationclick", { notification }));
+}"""
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    settings = {
+        "BOTTLEPOST_WEBPUSH_ALLOW": "localhost",
+        # The test's authority is the one that everybody knows.
+        "SSL_CERT_FILE": str(tls.authority().ca_file),
+    }
+    with Demo(tmp_path_factory.mktemp("notifications") / "var", **settings) as demo:
+        yield Stage(demo)
+
+
+@pytest.fixture
+def service() -> Iterator[PushService]:
+    with push_service.in_thread() as running:
+        yield running
+
+
+@pytest.fixture
+def tab(browser: Any, stage: Stage) -> Iterator[Tab]:
+    """The demo page, with its reader's permission."""
+    with Tab(browser) as tab:
+        tab.page.context.grant_permissions(["notifications"], origin=stage.url)
+        yield tab
+    for name, client in stage.people.items():
+        for device in notify.browsers_of(stage, name):
+            client.delete(f"/devices/{device['id']}")
+
+
+def use(service: PushService, page: Page) -> None:
+    """Have the page's browser subscribe at the test's push service."""
+    subscription = service.subscribe().token
+    page.add_init_script(
+        SUBSCRIBE.replace("SUBSCRIPTION = {}", f"SUBSCRIPTION = {subscription}")
+    )
+
+
+def turn_on(page: Page, stage: Stage) -> Worker:
+    worker = Worker(page, stage.url)
+    page.goto(stage.url)
+    notify.button(page).click()
+    expect(notify.word(page)).to_contain_text("This browser notifies Ada")
+    return worker
+
+
+def post(stage: Stage, name: str, text: str) -> dict[str, Any]:
+    body = {"conversation": stage.chat, "message": text}
+    sent: dict[str, Any] = stage.people[name].post("/groupchat/send", body).json
+    return sent["message"]
+
+
+def push(seq: int, **more: Any) -> dict[str, Any]:
+    """As our server writes it, see docs/webpush-and-email.md."""
+    about = {"conversation": 1, "message": seq, "seq": seq}
+    shown = {"title": "Bo", "chat": "Lighthouse", "body": f"no. {seq}"}
+    told = {"silent": False, "tag": f"message-{seq}", "badge": seq, "data": {}}
+    return {**shown, **told, "bottlepost": about, **more}
+
+
+def quiet(kind: str, seq: int) -> dict[str, Any]:
+    about = {"kind": kind, "conversation": 1, "message": seq, "seq": seq}
+    tag = "read-1" if kind == "read" else f"message-{seq}"
+    return {"silent": True, "tag": tag, "badge": 0, "data": {}, "bottlepost": about}
+
+
+def test_a_message_is_a_notification_until_it_is_deleted(tab, stage, service) -> None:
+    page = tab.page
+    use(service, page)
+    worker = turn_on(page, stage)
+    (device,) = notify.browsers_of(stage, "Ada")
+
+    said = post(stage, "Bo", "Land in sight!")
+    until(lambda: len(service.inbox) == 1, what="for the push")
+    worker.deliver(service.payloads()[0])
+
+    key = stage.people["Bo"].get("/webpush/key").json["public_key"]
+    assert page.evaluate("sessionStorage.getItem('subscribed')") == key
+    assert json.loads(device["token"])["endpoint"].startswith(service.origin)
+    worker.wait_until_shown(("Bo · Lighthouse", "Land in sight!"))
+
+    stage.people["Bo"].delete(f"/groupchat/{stage.chat}/messages/{said['id']}")
+    until(lambda: len(service.inbox) == 2, what="for the withdrawal")
+    worker.deliver(service.payloads()[1])
+
+    worker.wait_until_shown()
+    assert tab.complaints == []
+    assert all(address.startswith(stage.url) for address in tab.addresses)
+
+
+def test_turning_it_off_removes_the_device(tab, stage, service) -> None:
+    page = tab.page
+    use(service, page)
+    turn_on(page, stage)
+
+    notify.button(page).click()
+
+    expect(notify.button(page)).to_have_text("Notify me here")
+    assert notify.browsers_of(stage, "Ada") == []
+    assert page.evaluate("sessionStorage.getItem('subscribed')") is None
+
+
+def test_it_is_still_on_after_loading_the_page_again(tab, stage, service) -> None:
+    page = tab.page
+    use(service, page)
+    turn_on(page, stage)
+
+    page.reload()
+
+    expect(notify.button(page)).to_have_text("Stop notifying me here")
+    assert len(notify.browsers_of(stage, "Ada")) == 1
+
+
+def test_a_browser_notifies_one_person_at_a_time(tab, stage, service) -> None:
+    page = tab.page
+    use(service, page)
+    turn_on(page, stage)
+
+    page.get_by_role("radio", name="Bo").check()
+    expect(notify.word(page)).to_have_text("So far this browser notifies Ada.")
+    notify.button(page).click()
+
+    expect(notify.word(page)).to_contain_text("This browser notifies Bo")
+    assert notify.browsers_of(stage, "Ada") == []
+    assert len(notify.browsers_of(stage, "Bo")) == 1
+
+
+def test_the_worker_replaces_and_withdraws_by_the_tag(tab, stage, service) -> None:
+    page = tab.page
+    use(service, page)
+    worker = turn_on(page, stage)
+    first, second = ("Bo · Lighthouse", "no. 1"), ("Bo · Lighthouse", "no. 2")
+
+    for each in (push(1), push(2), push(2)):
+        worker.deliver(each)
+    worker.wait_until_shown(first, second)
+    worker.deliver(quiet("withdraw", 1))
+    worker.wait_until_shown(second)
+
+
+def test_the_worker_closes_what_has_been_read(tab, stage, service) -> None:
+    page = tab.page
+    use(service, page)
+    worker = turn_on(page, stage)
+    for seq in (1, 2, 3):
+        worker.deliver(push(seq))
+    until(lambda: len(worker.shown) == 3)
+
+    worker.deliver(quiet("read", 2))
+
+    worker.wait_until_shown(("Bo · Lighthouse", "no. 3"))
+
+
+def test_the_worker_takes_what_is_not_ours(tab, stage, service) -> None:
+    page = tab.page
+    use(service, page)
+    worker = turn_on(page, stage)
+
+    # A silent message has nothing to show, and an app without a preview no text.
+    worker.deliver({**quiet("", 1), "bottlepost": {"conversation": 1, "seq": 1}})
+    worker.deliver(push(2, title="New message", chat="", body=""))
+
+    worker.wait_until_shown(("New message", ""))
+
+
+def test_a_click_leads_to_its_reader_who_has_read_it(tab, stage, service) -> None:
+    page = tab.page
+    use(service, page)
+    worker = turn_on(page, stage)
+    seq = post(stage, "Bo", "Which one?")["seq"]
+    worker.deliver(push(seq))
+    until(lambda: worker.shown)
+    page.get_by_role("radio", name="Cleo").check()
+
+    page.context.service_workers[0].evaluate(CLICK)
+
+    expect(page.get_by_role("radio", name="Ada")).to_be_checked()
+
+    def read() -> int:
+        (chat,) = stage.people["Ada"].get("/groupchat").json["conversations"]
+        return int(chat["read_seq"])
+
+    until(lambda: read() == seq, what="for Ada to have read it")
+    worker.wait_until_shown()
+
+
+def test_the_worker_may_do_nothing_but_show(stage) -> None:
+    answer = stage.people["Ada"].get("/worker.js")
+
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")

@@ -1,0 +1,59 @@
+"""What the demo page says about notifications, and the worker that shows them."""
+
+import json
+from typing import Any
+
+from playwright.sync_api import Page
+
+from tests.support.demo import Stage
+from tests.support.wait import until
+
+
+class Worker:
+    """The page's service worker, and the line on which a browser brings it pushes."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self._page, self._url = page, url
+        self._known: list[str] = []
+        self._line = page.context.new_cdp_session(page)
+        self._line.on("ServiceWorker.workerRegistrationUpdated", self._note)
+        self._line.send("ServiceWorker.enable")
+
+    def _note(self, event: dict[str, Any]) -> None:
+        self._known += [each["registrationId"] for each in event["registrations"]]
+
+    def deliver(self, push: dict[str, Any]) -> None:
+        self._line.send(
+            "ServiceWorker.deliverPushMessage",
+            {
+                "origin": self._url,
+                "registrationId": self._known[-1],
+                "data": json.dumps(push),
+            },
+        )
+
+    @property
+    def shown(self) -> list[tuple[str, str]]:
+        """Heading and text of the notifications, the newest last."""
+        found = self._page.evaluate(
+            """() => navigator.serviceWorker.ready
+              .then((registration) => registration.getNotifications())
+              .then((all) => all.map((one) => [one.title, one.body]))"""
+        )
+        return [(title, body) for title, body in found]
+
+    def wait_until_shown(self, *wanted: tuple[str, str]) -> None:
+        until(lambda: sorted(self.shown) == sorted(wanted), what=f"for {wanted}")
+
+
+def button(page: Page) -> Any:
+    return page.locator(".notify button")
+
+
+def word(page: Page) -> Any:
+    return page.locator(".notify [role=status]")
+
+
+def browsers_of(stage: Stage, name: str) -> list[Any]:
+    devices = stage.people[name].get("/devices").json["devices"]
+    return [device for device in devices if device["platform"] == "webpush"]
