@@ -41,19 +41,25 @@ class PageRoute(NamedTuple):
 
 
 def static(visit: Visit, name: str) -> HTTPResponse:
-    """A file that never changes under its full address."""
+    """A file, kept by browsers as long as its address says which version it is."""
     asset = web.assets().get(name)
     if asset is None:
         raise NotFound
-    headers = {**SAFE_HEADERS, "Content-Type": asset.content_type}
-    headers["Cache-Control"] = f"public, max-age={A_YEAR_S}, immutable"
+    version = f'"{asset.version}"'
+    headers = {**SAFE_HEADERS, "Content-Type": asset.content_type, "ETag": version}
+    if visit.environ.get("QUERY_STRING") == f"v={asset.version}":
+        headers["Cache-Control"] = f"public, max-age={A_YEAR_S}, immutable"
+    else:
+        # Scripts name one another without a version, so browsers ask each time.
+        headers["Cache-Control"] = "no-cache"
+        if visit.environ.get("HTTP_IF_NONE_MATCH") == version:
+            return HTTPResponse(status=304, **headers)
     return HTTPResponse(asset.content, **headers)
 
 
 def worker(visit: Visit) -> HTTPResponse:
     """The service worker, at an address from which it may serve all pages."""
     answer = static(visit, WORKER)
-    answer.set_header("Cache-Control", "no-cache")
     # It runs by itself, long after the page: nothing but our pictures is for it.
     answer.set_header("Content-Security-Policy", "default-src 'none'; img-src 'self'")
     return answer

@@ -85,6 +85,18 @@ def test_static_files_are_kept_by_browsers_until_they_change(house):
     assert "immutable" in answer.headers["cache-control"]
 
 
+def test_a_file_without_its_version_is_asked_for_each_time(house):
+    visitor = Visitor(house.app)
+
+    answer = visitor.get("/static/phones.js")
+    again = visitor.get("/static/phones.js", HTTP_IF_NONE_MATCH=answer.headers["etag"])
+    old = visitor.get("/static/phones.js?v=older")
+
+    assert (answer.status, answer.headers["cache-control"]) == (200, "no-cache")
+    assert (again.status, again.body) == (304, b"")
+    assert (old.status, old.headers["cache-control"]) == (200, "no-cache")
+
+
 def test_nothing_but_static_files_is_static(house):
     for name in ("none.css", "../__init__.py", "%2e%2e%2f__init__.py"):
         assert Visitor(house.app).get(f"/static/{name}").status == 404
