@@ -17,6 +17,8 @@ from models.errors import Invalid
 
 REFRESH_S = 30
 LARGEST_ID_DIGITS = 18
+# Where signing in may lead; the first is where it leads by itself.
+BEHIND_LOGIN = ("/dashboard", "/imports")
 
 
 class Span(NamedTuple):
@@ -47,7 +49,7 @@ SPANS = {
 
 def show(visit: Visit) -> HTTPResponse:
     if not visit.is_operator:
-        return page("login", title="Sign in", problem="")
+        return page("login", title="Sign in", problem="", to="/dashboard")
     query = parse_qs(visit.environ.get("QUERY_STRING", ""))
     chosen = query.get("span", ["hour"])[0]
     span = SPANS.get(chosen, SPANS["hour"])
@@ -92,10 +94,12 @@ def log_in(visit: Visit) -> HTTPResponse:
     visit.check_origin()
     visit.sessions.count_login(visit.environ.get("REMOTE_ADDR", ""))
     key = visit.form.get("service_key", "").strip()
+    to = visit.form.get("to", "")
+    to = to if to in BEHIND_LOGIN else BEHIND_LOGIN[0]
     if not hmac.compare_digest(key.encode(), visit.house.service_key.encode()):
         problem = "This is not the service key."
-        return page("login", status=401, title="Sign in", problem=problem)
-    answer = redirect("/dashboard")
+        return page("login", status=401, title="Sign in", problem=problem, to=to)
+    answer = redirect(to)
     set_cookie(answer, visit.environ, OPERATOR_COOKIE, visit.sessions.issue())
     return answer
 

@@ -85,7 +85,8 @@ def _csv_parser(numbered: Iterator[Line]) -> Parse:
         raise Invalid("The first line must name the columns.")
     if unknown := sorted(set(columns) - COLUMNS):
         shown = [_clean(name, LONGEST_FIELD) for name in unknown[:20]]
-        raise Invalid("The first line names unknown columns.", columns=shown)
+        names = ", ".join(shown)
+        raise Invalid(f"The first line names unknown columns: {names}.", columns=shown)
     if len(set(columns)) < len(columns):
         raise Invalid("The first line names a column twice.")
 

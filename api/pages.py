@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from bottle import Bottle, HTTPResponse, request
 
 import web
-from api import bodies, dashboard, demo_page, errors, job_pages
+from api import bodies, dashboard, demo_page, errors, import_page, job_pages
 from api.call import House
 from api.front import Front
 from api.session import Sessions
@@ -38,6 +38,8 @@ class PageRoute(NamedTuple):
     method: str
     path: str
     handler: Callable[..., HTTPResponse]
+    # Its form brings a file, which the handler receives itself.
+    takes_file: bool = False
 
 
 def static(visit: Visit, name: str) -> HTTPResponse:
@@ -74,6 +76,8 @@ ROUTES = (
     PageRoute("POST", f"{PREFIX}/query", job_pages.query),
     PageRoute("GET", f"{PREFIX}/jobs/<job_id:id>", job_pages.push),
     PageRoute("GET", "/jobs/<job_id:id>/<end:re:result|error>", job_pages.push),
+    PageRoute("GET", import_page.ADDRESS, import_page.show),
+    PageRoute("POST", import_page.ADDRESS, import_page.take, takes_file=True),
     PageRoute("GET", f"{PREFIX}/imports/<import_id:id>", job_pages.upload),
     PageRoute("GET", "/imports/<import_id:id>/<end:re:result|error>", job_pages.upload),
     PageRoute("GET", "/dashboard", dashboard.show),
@@ -87,7 +91,7 @@ ROUTES = (
 class PageEndpoint:
     """Calls a page's handler, and answers in HTML whatever happens."""
 
-    handler: Callable[..., HTTPResponse]
+    route: PageRoute
     house: House
     front: Front
     sessions: Sessions
@@ -96,7 +100,7 @@ class PageEndpoint:
         try:
             visit = self._visit(request.environ)
             with self.house.gate:
-                return self.handler(visit, **parts)
+                return self.route.handler(visit, **parts)
         except CallerError as problem:
             return _of_caller(problem)
         except OUTAGES as problem:
@@ -106,13 +110,13 @@ class PageEndpoint:
 
     def _visit(self, environ: dict[str, Any]) -> Visit:
         """Read outside the gate: who sends slowly holds up nobody."""
-        is_form = environ["REQUEST_METHOD"] == "POST"
+        has_form = self.route.method == "POST" and not self.route.takes_file
         return Visit(
             house=self.house,
             front=self.front,
             sessions=self.sessions,
             environ=environ,
-            form=bodies.read_form(environ) if is_form else {},
+            form=bodies.read_form(environ) if has_form else {},
         )
 
 
@@ -121,7 +125,7 @@ def mount(app: Bottle, house: House, front: Front) -> None:
     sessions = Sessions(house.service_key)
     for route in ROUTES:
         endpoint = PageEndpoint(
-            handler=route.handler, house=house, front=front, sessions=sessions
+            route=route, house=house, front=front, sessions=sessions
         )
         app.route(route.path, method=route.method, callback=endpoint)
     app.add_hook("before_request", _lead_browsers)

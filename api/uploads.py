@@ -39,7 +39,7 @@ class Upload:
             raise CallerError("The Content-Length is not a number.")
         # The length of the text first: int() of very many digits is slow.
         if len(stated) > 18 or int(stated) > self.limit:
-            raise TooLarge(limit=self.limit)
+            raise self._too_large()
         return int(stated)
 
     def pieces(self) -> Iterator[bytes]:
@@ -53,10 +53,14 @@ class Upload:
                 break
             received += len(piece)
             if received > self.limit:
-                raise TooLarge(limit=self.limit)
+                raise self._too_large()
             yield piece
         if length is not None and received < length:
             raise CallerError("The body ended early.")
+
+    def _too_large(self) -> TooLarge:
+        mebibytes = self.limit // 2**20
+        return TooLarge(f"A file may have {mebibytes} MiB.", limit=self.limit)
 
     def _read(self, size: int) -> bytes:
         try:

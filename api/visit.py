@@ -89,13 +89,20 @@ class Visit:
 
     def operator_form(self) -> dict[str, str]:
         """The form of an operator, surely filled in on our page."""
+        self.check_operator()
+        self.check_key(self.form.get("key", ""))
+        return self.form
+
+    def check_operator(self) -> None:
+        """Raises Unauthorized or Forbidden unless an operator sent it from our page."""
         if not self.is_operator:
             raise Unauthorized
         self.check_origin()
-        cookie = self.cookie(OPERATOR_COOKIE)
-        if not self.sessions.is_form_key(cookie, self.form.get("key", "")):
+
+    def check_key(self, key: str) -> None:
+        """Raises Forbidden unless our own forms of this session have that key."""
+        if not self.sessions.is_form_key(self.cookie(OPERATOR_COOKIE), key):
             raise Forbidden("This form is out of date; load the page again.")
-        return self.form
 
 
 def page(view: str, *, status: int = 200, **values: object) -> HTTPResponse:

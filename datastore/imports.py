@@ -76,6 +76,16 @@ def discard(session: Session, import_id: int) -> None:
     session.execute(delete(ImportJob).where(ImportJob.id == import_id))
 
 
+def recent(session: Session, limit: int) -> Sequence[ImportJob]:
+    """The newest first, without those whose upload has not ended."""
+    return session.scalars(
+        select(ImportJob)
+        .where(ImportJob.state != RECEIVING)
+        .order_by(ImportJob.id.desc())
+        .limit(limit)
+    ).all()
+
+
 def due() -> Select[Any]:
     """When the next import can be claimed."""
     return (

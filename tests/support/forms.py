@@ -23,10 +23,15 @@ class Visitor:
         self, path: str, environ: dict[str, str] | None = None, **form: Any
     ) -> Reply:
         sent = {"CONTENT_TYPE": "application/x-www-form-urlencoded", **(environ or {})}
-        body = urlencode(form).encode()
-        return self._keep(self._client.request("POST", path, body, **self._sent(sent)))
+        return self.send(path, urlencode(form).encode(), **sent)
 
-    def _sent(self, environ: dict[str, str]) -> dict[str, str]:
+    def send(self, path: str, body: bytes, **environ: Any) -> Reply:
+        """A form of another type."""
+        return self._keep(
+            self._client.request("POST", path, body, **self._sent(environ))
+        )
+
+    def _sent(self, environ: dict[str, Any]) -> dict[str, Any]:
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         return {
             "HTTP_ACCEPT": "text/html,application/xhtml+xml,*/*;q=0.8",
