@@ -7,7 +7,7 @@ from bottle import Bottle
 from api import accounts, chats, groupchat, health, imports, jobs, metrics, pages
 from api.app_tokens import AppTokens
 from api.auth import Who
-from api.bodies import MEMBERS_BODY_LIMIT
+from api.bodies import BODY_LIMIT, MEMBERS_BODY_LIMIT
 from api.call import House
 from api.description import routes_about
 from api.front import Front
@@ -21,10 +21,11 @@ from notifier.dispatchers import Dispatcher
 CHAT = "/groupchat/<chat_id:id>"
 MESSAGE = CHAT + "/messages/<message_id:id>"
 MEMBER = CHAT + "/members/<user_id:id>"
-TOKENS = "/users/<user_id:id>/tokens"
+USER = "/users/<user_id:id>"
+TOKENS = USER + "/tokens"
 TOKEN = TOKENS + "/<token_id:id>"
 DEVICE = "/devices/<device_id:id>"
-LARGE = MEMBERS_BODY_LIMIT
+LIMIT, LARGE = BODY_LIMIT, MEMBERS_BODY_LIMIT
 
 CREATED, CREATED_OR_KNOWN, GONE = (201,), (201, 200), (204,)
 
@@ -35,7 +36,7 @@ CHATS = (
     Route("DELETE", MESSAGE, groupchat.take_back, statuses=GONE),
     Route("PUT", CHAT + "/read", groupchat.mark_read),
     Route("PUT", CHAT + "/mute", chats.mute),
-    Route("POST", "/groupchat", chats.create, body_limit=LARGE, statuses=CREATED),
+    Route("POST", "/groupchat", chats.create, Who.EITHER, LARGE, CREATED_OR_KNOWN),
     Route("GET", "/groupchat", chats.list_chats),
     Route("GET", CHAT, chats.show, Who.EITHER),
     Route("PATCH", CHAT, chats.rename, Who.EITHER),
@@ -51,7 +52,8 @@ ACCOUNTS = (
     Route("DELETE", DEVICE, accounts.remove_device, statuses=GONE),
     Route("GET", "/webpush/key", accounts.webpush_key, Who.ANYONE),
     Route("POST", "/logout", accounts.log_out, statuses=GONE),
-    Route("POST", "/users", accounts.create_user, Who.SERVICE, statuses=CREATED),
+    Route("POST", "/users", accounts.create_user, Who.SERVICE, LIMIT, CREATED_OR_KNOWN),
+    Route("PATCH", USER, accounts.rename_user, Who.SERVICE),
     Route("POST", TOKENS, accounts.create_token, Who.SERVICE, statuses=CREATED),
     Route("GET", TOKENS, accounts.list_tokens, Who.SERVICE),
     Route("DELETE", TOKEN, accounts.revoke_token, Who.SERVICE, statuses=GONE),

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from api.call import Answer, Call
 from api.schemas.accounts import (
+    ChangedUser,
     CreatedUser,
     DeviceOut,
     Devices,
@@ -14,6 +15,7 @@ from api.schemas.accounts import (
     Token,
     TokenOut,
     Tokens,
+    UserOut,
     WebpushKey,
     device_out,
 )
@@ -23,15 +25,26 @@ from models.errors import NotFound
 
 
 def create_user(call: Call, body: NewUser) -> Answer[CreatedUser]:
-    """Make a user and their first token."""
+    """Make a user and their first token.
+
+    A user who has this external_id already stays as they are, and gets another token.
+    """
     now = utc_now()
     with call.store.write() as session:
-        user = accounts.add_user(session, body.name, now)
+        user, is_new = accounts.add_user(
+            session, body.name, now, external_id=body.external_id
+        )
         token, _ = accounts.issue_token(session, user.id, now)
-    created = CreatedUser(
-        id=user.id, name=user.name, created_at=user.created_at, token=token
-    )
-    return Answer(201, created)
+    shown = UserOut.model_validate(user, from_attributes=True)
+    created = CreatedUser(**shown.model_dump(), token=token)
+    return Answer(201 if is_new else 200, created)
+
+
+def rename_user(call: Call, user_id: int, body: ChangedUser) -> Answer[UserOut]:
+    """Give a user another name; notifications that are out keep the old one."""
+    with call.store.write() as session:
+        user = accounts.rename_user(session, user_id, body.name)
+    return Answer(200, UserOut.model_validate(user, from_attributes=True))
 
 
 def create_token(call: Call, user_id: int, body: NewToken) -> Answer[Token]:

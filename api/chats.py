@@ -13,20 +13,33 @@ MEMBERS_SHOWN = 1000
 
 
 def create(call: Call, body: schemas.NewChat) -> Answer[schemas.ChatOut]:
-    """Start a conversation; its creator is a member and its owner."""
-    user_id = call.user.id
+    """Start a conversation; a user who does is a member and its owner.
+
+    One that has this external_id already stays as it is.
+    """
+    owner_id: int | None
+    role: Role | None
+    if call.is_service:
+        owner_id, role = body.owner, None
+    elif body.external_id is None and body.owner is None:
+        owner_id, role = call.user.id, OWNER
+    else:
+        # Else members could take the names that an import is about to use.
+        raise Forbidden("external_id and owner are for the service key.")
+    users = {*body.members, *([] if owner_id is None else [owner_id])}
     # Users are never removed, so they can be checked before the writers' turn.
     with call.store.read() as session:
-        accounts.check_users(session, sorted(set(body.members)))
+        accounts.check_users(session, sorted(users))
     with call.store.write() as session:
-        chat = chats.create(
+        chat, is_new = chats.create(
             session,
             body.name,
-            owner_id=user_id,
+            owner_id=owner_id,
             user_ids=body.members,
             now=utc_now(),
+            external_id=body.external_id,
         )
-        return Answer(201, _chat_out(session, chat, role=OWNER))
+        return Answer(201 if is_new else 200, _chat_out(session, chat, role))
 
 
 def list_chats(call: Call, query: schemas.ChatPage) -> Answer[schemas.Chats]:
@@ -149,6 +162,7 @@ def _may_manage(call: Call, session: Session, chat_id: int) -> Role | None:
 def _chat_out(session: Session, chat: Chat, role: Role | None) -> schemas.ChatOut:
     return schemas.ChatOut(
         id=chat.id,
+        external_id=chat.external_id,
         name=chat.name,
         created_at=chat.created_at,
         last_seq=chat.last_seq,

@@ -6,8 +6,9 @@ from itertools import islice
 
 from api import import_lines
 from api.call import Answer, Call
+from api.schemas.accounts import UserOut
 from api.schemas.groupchat import JobLink
-from api.schemas.imports import Import, ProblemOut, Started, UserOut, UserQuery
+from api.schemas.imports import Import, ProblemOut, Started, UserQuery
 from api.uploads import Upload
 from datastore import accounts, imports
 from datastore.outage import OUTAGES

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models.accounts import ApiToken, Device, User
-from models.errors import NotFound
+from models.errors import Conflict, NotFound
 
 # Below the number of parameters that every database takes in one statement.
 IDS_AT_ONCE = 1000
@@ -44,9 +44,42 @@ _BY_EXTERNAL_ID = select(User.id, User.name, User.external_id).where(
 )
 
 
-def add_user(session: Session, name: str, now: datetime) -> User:
-    user = User(name=name, created_at=now)
-    session.add(user)
+def add_user(
+    session: Session, name: str, now: datetime, *, external_id: str | None = None
+) -> tuple[User, bool]:
+    """A new user, or the one who has this external id; and whether they are new."""
+    known = _named(session, external_id)
+    if known is not None:
+        return known, False
+    user = User(name=name, external_id=external_id, created_at=now)
+    try:
+        with session.begin_nested():
+            session.add(user)
+    except IntegrityError:
+        # Another request made the same one between our two statements.
+        known = _named(session, external_id)
+        if known is None:
+            raise
+        return known, False
+    return user, True
+
+
+def _named(session: Session, external_id: str | None) -> User | None:
+    if external_id is None:
+        return None
+    user = session.scalar(select(User).where(User.external_id == external_id))
+    # A database may take "ann" and "Ann" for the same.
+    if user is not None and user.external_id != external_id:
+        raise Conflict("A user has this external id but for upper and lower case.")
+    return user
+
+
+def rename_user(session: Session, user_id: int, name: str) -> User:
+    """Raises NotFound when there is no such user."""
+    user = session.get(User, user_id)
+    if user is None:
+        raise NotFound("There is no such user.")
+    user.name = name
     session.flush()
     return user
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from datastore.accounts import in_slices
@@ -33,6 +34,7 @@ class Listed(NamedTuple):
     """A line of a user's list of conversations."""
 
     seat: Seat
+    external_id: str | None
     last_message: Message | None
 
 
@@ -72,17 +74,45 @@ def create(
     session: Session,
     name: str,
     *,
-    owner_id: int,
+    owner_id: int | None,
     user_ids: Sequence[int],
     now: datetime,
-) -> Chat:
-    """A chat of its owner and the users given, who must exist."""
-    chat = Chat(name=name, last_seq=0, created_at=now)
-    session.add(chat)
-    session.flush()
-    others = sorted(set(user_ids) - {owner_id})
-    _seat_all(session, chat, [owner_id], OWNER)
-    _seat_all(session, chat, others, MEMBER)
+    external_id: str | None = None,
+) -> tuple[Chat, bool]:
+    """A chat of its owner and the users given, who must exist; and whether it is new.
+
+    It is not when there is one of this external id, which stays as it is.
+    """
+    known = _named(session, external_id)
+    if known is not None:
+        return known, False
+    chat = Chat(name=name, external_id=external_id, last_seq=0, created_at=now)
+    try:
+        with session.begin_nested():
+            session.add(chat)
+    except IntegrityError:
+        # Another request made the same one between our two statements.
+        known = _named(session, external_id)
+        if known is None:
+            raise
+        return known, False
+    owners = [] if owner_id is None else [owner_id]
+    _seat_all(session, chat, owners, OWNER)
+    _seat_all(session, chat, sorted(set(user_ids) - set(owners)), MEMBER)
+    return chat, True
+
+
+def _named(session: Session, external_id: str | None) -> Chat | None:
+    if external_id is None:
+        return None
+    chat = session.scalar(select(Chat).where(Chat.external_id == external_id))
+    if chat is not None and chat.deleted_at is not None:
+        raise Conflict("The conversation of this external id has been ended.")
+    # A database may take "lunch" and "Lunch" for the same.
+    if chat is not None and chat.external_id != external_id:
+        raise Conflict(
+            "A conversation has this external id but for upper and lower case."
+        )
     return chat
 
 
@@ -125,7 +155,7 @@ def list_for(
     """
     activity = func.coalesce(Message.id, 0)
     query = (
-        select(*_SEAT_COLUMNS, Message)
+        select(*_SEAT_COLUMNS, Chat.external_id, Message)
         .join(Member, Member.chat_id == Chat.id)
         .outerjoin(
             Message, (Message.chat_id == Chat.id) & (Message.seq == Chat.last_seq)
@@ -136,7 +166,10 @@ def list_for(
     )
     if before is not None:
         query = query.where(tuple_(activity, Chat.id) < before)
-    return [Listed(Seat(*row[:-1]), row[-1]) for row in session.execute(query)]
+    return [
+        Listed(Seat(*seat), external_id, message)
+        for *seat, external_id, message in session.execute(query)
+    ]
 
 
 def rename(session: Session, chat_id: int, name: str) -> None:

@@ -29,8 +29,8 @@ def send(session: Session, user_id: int, now: datetime) -> int:
     accounts.check_users(session, [user_id])
     found = _chat_with(session, user_id)
     if found is None:
-        sender = accounts.add_user(session, SENDER, now)
-        chat = chats.create(
+        sender, _ = accounts.add_user(session, SENDER, now)
+        chat, _ = chats.create(
             session, CHAT, owner_id=sender.id, user_ids=[user_id], now=now
         )
         found = (chat.id, sender.id)

@@ -13,7 +13,7 @@ from pydantic import (
     field_validator,
 )
 
-from api.schemas import Id, In, Name, Out
+from api.schemas import Id, In, Key, Name, Out
 from models import addresses, subscriptions
 from models.accounts import Device
 
@@ -21,6 +21,12 @@ LONGEST_TOKEN_S = 10 * 366 * 24 * 3600
 
 
 class NewUser(In):
+    name: Name
+    external_id: Key | None = None
+    """What your backend calls them; posted again, it finds the same user."""
+
+
+class ChangedUser(In):
     name: Name
 
 
@@ -57,10 +63,14 @@ class Logout(In):
     """The device that is to get no more pushes."""
 
 
-class CreatedUser(Out):
+class UserOut(Out):
     id: int
+    external_id: str | None
     name: str
     created_at: datetime
+
+
+class CreatedUser(UserOut):
     token: str
 
 

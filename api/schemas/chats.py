@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import FailFast, Field, StringConstraints
 
-from api.schemas import LARGEST_ID, Id, In, Name, Out, Time
+from api.schemas import LARGEST_ID, Id, In, Key, Name, Out, Time
 from api.schemas.groupchat import MessageOut, message_out
 from datastore.chats import Listed
 from models.base import utc_now
@@ -18,6 +18,11 @@ Role = Literal["owner", "member"]
 class NewChat(In):
     name: Name
     members: UserIds = Field(default_factory=list)
+    external_id: Key | None = None
+    """What your backend calls it; posted again, it finds the same conversation.
+    Service key only."""
+    owner: Id | None = None
+    """Who is to own it; a user who starts one owns it. Service key only."""
 
 
 class ChangedChat(In):
@@ -42,6 +47,7 @@ class ChatOut(Out):
     """A conversation; `members` are the first 1,000 by id, the rest is paged."""
 
     id: int
+    external_id: str | None
     name: str
     created_at: datetime
     last_seq: int
@@ -65,6 +71,7 @@ class ListedChat(Out):
     """A conversation as its member sees it in the list."""
 
     id: int
+    external_id: str | None
     name: str
     created_at: datetime
     last_seq: int
@@ -83,10 +90,11 @@ class Chats(Out):
 
 
 def listed_chat(listed: Listed) -> ListedChat:
-    seat, message = listed
+    seat, external_id, message = listed
     is_muted = seat.muted_until is not None and seat.muted_until > utc_now()
     return ListedChat(
         id=seat.chat_id,
+        external_id=external_id,
         name=seat.chat_name,
         created_at=seat.created_at,
         last_seq=seat.last_seq,

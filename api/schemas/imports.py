@@ -77,10 +77,3 @@ class Import(Out):
 
 class UserQuery(In):
     external_id: Key
-
-
-class UserOut(Out):
-    id: int
-    external_id: str | None
-    name: str
-    created_at: datetime

@@ -1,5 +1,6 @@
 """The API over a real database in this process, with users to try it."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from api.front import Front
 from api.limits import Limits, per_minute
 from api.news import News
 from datastore import Datastore
+from notifier.engine import Engine
 from tests.support import databases
 from tests.support.dispatcher import RecordingDispatcher
 from tests.support.wsgi import WsgiClient
@@ -67,3 +69,14 @@ class House:
     def say(self, who: User, chat: int, text: str, **more: Any) -> Any:
         body = {"conversation": chat, "message": text, **more}
         return who.client.post("/groupchat/send", body)
+
+    def work(self) -> None:
+        """What the PushProcess does behind the answer."""
+
+        async def drain() -> None:
+            store = Datastore(self.store.url.render_as_string(hide_password=False))
+            engine = Engine(store, lambda tokens, troubles: {}, owner="a", lease_s=30)
+            async with asyncio.timeout(30):
+                await engine.run(linger_s=0, wake=asyncio.Event())
+
+        asyncio.run(drain())

@@ -1,6 +1,5 @@
 """POST /import: what is taken, what is refused, and what is left of it."""
 
-import asyncio
 import io
 import json
 import threading
@@ -12,9 +11,7 @@ from sqlalchemy import func, select
 
 from api.imports import MOST_ROWS, UPLOAD_LIMIT
 from api.uploads import CSV, JSON_LINES
-from datastore import Datastore
 from models.imports import ImportChunk, ImportJob
-from notifier.engine import Engine
 from tests.support.client import Reply
 from tests.support.house import ON_EVERY_DATABASE, House
 from tests.support.uploads import crew, json_lines, member, user
@@ -30,20 +27,8 @@ def upload(
     )
 
 
-def work(house: House) -> None:
-    """What the PushProcess does behind the answer."""
-
-    async def drain() -> None:
-        store = Datastore(house.store.url.render_as_string(hide_password=False))
-        engine = Engine(store, lambda tokens, troubles: {}, owner="a", lease_s=30)
-        async with asyncio.timeout(30):
-            await engine.run(linger_s=0, wake=asyncio.Event())
-
-    asyncio.run(drain())
-
-
 def finished(house: House, started: Reply) -> dict[str, Any]:
-    work(house)
+    house.work()
     found: dict[str, Any] = house.service.get(started.json["job"]["url"]).json
     return found
 
