@@ -10,8 +10,9 @@ from sqlalchemy import bindparam, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from datastore import names
 from models.accounts import ApiToken, Device, User
-from models.errors import Conflict, NotFound
+from models.errors import NotFound
 
 # Below the number of parameters that every database takes in one statement.
 IDS_AT_ONCE = 1000
@@ -48,30 +49,8 @@ def add_user(
     session: Session, name: str, now: datetime, *, external_id: str | None = None
 ) -> tuple[User, bool]:
     """A new user, or the one who has this external id; and whether they are new."""
-    known = _named(session, external_id)
-    if known is not None:
-        return known, False
     user = User(name=name, external_id=external_id, created_at=now)
-    try:
-        with session.begin_nested():
-            session.add(user)
-    except IntegrityError:
-        # Another request made the same one between our two statements.
-        known = _named(session, external_id)
-        if known is None:
-            raise
-        return known, False
-    return user, True
-
-
-def _named(session: Session, external_id: str | None) -> User | None:
-    if external_id is None:
-        return None
-    user = session.scalar(select(User).where(User.external_id == external_id))
-    # A database may take "ann" and "Ann" for the same.
-    if user is not None and user.external_id != external_id:
-        raise Conflict("A user has this external id but for upper and lower case.")
-    return user
+    return names.add(session, user)
 
 
 def rename_user(session: Session, user_id: int, name: str) -> User:

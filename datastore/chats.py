@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from datastore import names
 from datastore.accounts import in_slices
 from models.accounts import User
 from models.errors import Conflict, NotFound
@@ -83,37 +83,16 @@ def create(
 
     It is not when there is one of this external id, which stays as it is.
     """
-    known = _named(session, external_id)
-    if known is not None:
-        return known, False
-    chat = Chat(name=name, external_id=external_id, last_seq=0, created_at=now)
-    try:
-        with session.begin_nested():
-            session.add(chat)
-    except IntegrityError:
-        # Another request made the same one between our two statements.
-        known = _named(session, external_id)
-        if known is None:
-            raise
-        return known, False
+    new = Chat(name=name, external_id=external_id, last_seq=0, created_at=now)
+    chat, is_new = names.add(session, new)
+    if chat.deleted_at is not None:
+        raise Conflict("The conversation of this external id has been ended.")
+    if not is_new:
+        return chat, False
     owners = [] if owner_id is None else [owner_id]
     _seat_all(session, chat, owners, OWNER)
     _seat_all(session, chat, sorted(set(user_ids) - set(owners)), MEMBER)
     return chat, True
-
-
-def _named(session: Session, external_id: str | None) -> Chat | None:
-    if external_id is None:
-        return None
-    chat = session.scalar(select(Chat).where(Chat.external_id == external_id))
-    if chat is not None and chat.deleted_at is not None:
-        raise Conflict("The conversation of this external id has been ended.")
-    # A database may take "lunch" and "Lunch" for the same.
-    if chat is not None and chat.external_id != external_id:
-        raise Conflict(
-            "A conversation has this external id but for upper and lower case."
-        )
-    return chat
 
 
 def get(session: Session, chat_id: int, *, for_update: bool = False) -> Chat:
