@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.support.browser import Tab
 from tests.support.demo import Demo, Stage
+from tests.support.uploads import crew, json_lines
 
 # Answers after which a device's push is over, and the job has failed.
 REFUSALS = {
@@ -17,6 +18,7 @@ REFUSALS = {
     "Pixel": "invalid-payload",
     "Galaxy": "invalid-payload",
 }
+PAGES = ["/", "/dashboard", "/jobs/1/result", "/imports", "/docs"]
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +26,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with Demo(tmp_path_factory.mktemp("pages") / "var") as demo:
         stage = Stage(demo)
         assert stage.say("Good morning!")["id"] == 1
+        headers = {"Content-Type": "application/x-ndjson"}
+        rows = json_lines(*crew(1000))
+        stage.service.request("POST", "/import", rows, headers)
         yield stage
 
 
@@ -157,7 +162,7 @@ def test_a_test_push_of_the_dashboard_arrives(browser, stage) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/", "/dashboard", "/jobs/1/result"])
+@pytest.mark.parametrize("path", PAGES)
 def test_a_page_fits_a_phone_and_can_be_read(browser, stage, path, scheme) -> None:
     phone = {"width": 360, "height": 740}
     with Tab(browser, viewport=phone, color_scheme=scheme) as tab:

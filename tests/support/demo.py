@@ -89,6 +89,7 @@ class Stage:
         demo.commands()
         self.url = f"http://127.0.0.1:{demo.settings['BOTTLEPOST_PORT']}"
         self.service_key = (demo.run_dir / "service-key").read_text().strip()
+        self.service = Client(self.url, self.service_key)
         self._scene = json.loads((demo.run_dir / "demo-page.json").read_text())
         self.chat = self._scene["conversation"]["id"]
         self.people = {
