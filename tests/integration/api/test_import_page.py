@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 import tracemalloc
 from typing import Any
 
@@ -180,4 +181,33 @@ def test_a_file_is_never_held_as_a_whole(house, operator):
     assert answer.status == 413
     assert UPLOAD_LIMIT < body.given < UPLOAD_LIMIT + 2**20
     assert peak < UPLOAD_LIMIT / 8
+    assert count_imports(house) == 0
+
+
+def test_who_sends_a_form_slowly_holds_up_nobody(house, operator):
+    """As many forms as the gate has places are open, and others are answered."""
+    key, go, reading = form_key(operator), threading.Event(), threading.Semaphore(0)
+
+    class Slow(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            reading.release()
+            assert go.wait(20)
+            return b""
+
+    def send() -> None:
+        environ = {"CONTENT_LENGTH": "10", "wsgi.input": Slow()}
+        upload(operator, key, CSV, **environ)
+
+    forms = [threading.Thread(target=send) for _ in range(5)]
+    for each in forms:
+        each.start()
+    for _ in forms:
+        assert reading.acquire(timeout=20)
+
+    answered = house.service.post("/users", {"name": "Ann"})
+    go.set()
+    for each in forms:
+        each.join()
+
+    assert answered.status == 201
     assert count_imports(house) == 0
