@@ -11,6 +11,8 @@ from pathlib import Path
 # The demo must never push to Apple or Google, whatever else is set.
 PROVIDERS = ("BOTTLEPOST_APNS_", "BOTTLEPOST_FCM_", "BOTTLEPOST_CA_FILE")
 
+# In the run directory; made on the first run.
+SERVICE_KEY_FILE = "service-key"
 # Whom a browser's push service may turn to; it never has a reason to.
 CONTACT = "mailto:demo@bottlepost.example"
 
@@ -106,7 +108,7 @@ def _service_key(run_dir: Path) -> str:
         return key
     if path := os.environ.get("BOTTLEPOST_SERVICE_KEY_FILE"):
         return Path(path).read_text().strip()
-    kept = run_dir / "service-key"
+    kept = run_dir / SERVICE_KEY_FILE
     if not kept.exists():
         write_secret(kept, secrets.token_urlsafe(32) + "\n")
     return kept.read_text().strip()

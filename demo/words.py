@@ -3,7 +3,7 @@
 import json
 import shlex
 
-from demo.choices import Choices
+from demo.choices import SERVICE_KEY_FILE, Choices
 from demo.conversation import DEVICES, NAME, Conversation
 
 
@@ -12,13 +12,16 @@ def welcome(choices: Choices, conversation: Conversation, ca_file: str) -> str:
     post, inbox, job = commands(choices, conversation, ca_file)
     sender = conversation.sender.name
     devices = ", ".join(f"{d.owner}'s {d.model}" for d in DEVICES if d.owner != sender)
+    kept = choices.run_dir / SERVICE_KEY_FILE
+    is_ours = kept.exists() and kept.read_text().strip() == choices.service_key
+    key = f"the key in {kept}" if is_ours else "your service key"
     return f"""
 Bottlepost is up. Ctrl-C stops it; `make run` finds its data again.
 
-  demo     {choices.server_url}/  (open it in a browser: a chat, and the phones)
-  server   {choices.server_url}
-  sandbox  {choices.sandbox_url}  (stands in for Apple and Google)
-  data     {choices.run_dir}
+  demo       {choices.server_url}/  (open it in a browser: a chat, and the phones)
+  dashboard  {choices.server_url}/dashboard  (sign in with {key})
+  sandbox    {choices.sandbox_url}  (stands in for Apple and Google)
+  data       {choices.run_dir}
 
 Post a message to the conversation "{NAME}" as {sender}:
 

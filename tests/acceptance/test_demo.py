@@ -1,12 +1,15 @@
 """`make run` shows a message become pushes, and leaves nothing behind but its data."""
 
+import re
 import signal
 import socket
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from tests.support import curl
+from tests.support.client import Client
 from tests.support.demo import Demo
 from tests.support.wait import until
 
@@ -29,6 +32,21 @@ def test_the_printed_commands_show_a_message_become_pushes(run_dir: Path) -> Non
         pushes = curl.run(inbox)
         assert sorted(push["platform"] for push in pushes) == ["apns", "fcm", "fcm"]
         assert len({push["token"] for push in pushes}) == 3
+
+
+def test_the_printed_key_opens_the_dashboard(run_dir: Path) -> None:
+    with Demo(run_dir) as demo:
+        demo.commands()
+        address, key_file = re.findall(
+            r"dashboard +(\S+)  \(sign in with the key in (\S+)\)", demo.printed
+        )[0]
+        url, path = address.removesuffix("/dashboard"), "/dashboard/login"
+        form = urlencode({"service_key": Path(key_file).read_text()}).encode()
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+
+        answer = Client(url).request("POST", path, form, kind)
+
+        assert (answer.status, answer.headers["location"]) == (303, "/dashboard")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
