@@ -90,6 +90,28 @@ def test_another_member_sees_it_live_and_answers(browser, stage) -> None:
         assert ada.complaints == bo.complaints == []
 
 
+def test_a_deleted_message_goes_from_the_phones(browser, stage) -> None:
+    with Tab(browser) as tab, Tab(browser) as other:
+        page = tab.page
+        page.goto(stage.url)
+        other.page.goto(stage.url)
+        write(page, "Never mind the gull")
+        on_phone = cards(page, phone_of("Bo", "Pixel")).filter(has_text="the gull")
+        expect(on_phone).to_be_visible()
+        written = page.get_by_role("log", name="Messages").locator("li").last
+
+        written.get_by_role("button", name="Delete").click()
+
+        expect(written).to_contain_text("Deleted")
+        expect(on_phone).to_have_count(0)
+        # Others see it with the next message, or within half a minute.
+        write(page, "As you were")
+        seen = other.page.get_by_role("log", name="Messages")
+        expect(seen).to_contain_text("As you were")
+        expect(seen).not_to_contain_text("the gull")
+        assert tab.complaints == other.complaints == []
+
+
 def test_without_scripts_a_message_leads_to_the_result_of_its_job(
     browser, stage
 ) -> None:

@@ -24,13 +24,25 @@ function complain(problem) {
   if (problem) trouble.textContent = problem;
 }
 
+// What a bubble says; its message may have been changed or deleted meanwhile.
+function tell(bubble, said) {
+  const isGone = Boolean(said.deleted_at);
+  bubble.classList.toggle("gone", isGone);
+  bubble.querySelector(".text").textContent = isGone ? "Deleted" : said.text;
+}
+
 function say(said) {
-  if (said.seq <= last) return;
+  if (said.seq <= last) {
+    const known = log.querySelector(`[data-message="${said.id}"]`);
+    if (known) tell(known, said);
+    return;
+  }
   last = said.seq;
   const bubble = find("#bubble").content.firstElementChild.cloneNode(true);
   bubble.dataset.sender = said.sender;
+  bubble.dataset.message = said.id;
+  tell(bubble, said);
   bubble.querySelector(".who").textContent = names.get(said.sender) ?? "Somebody";
-  bubble.querySelector(".text").textContent = said.deleted_at ? "Deleted" : said.text;
   const time = bubble.querySelector("time");
   time.dateTime = said.created_at;
   time.textContent = new Date(said.created_at)
@@ -51,17 +63,22 @@ function chooseSides() {
 
 async function followChat() {
   const messages = `/groupchat/${chat}/messages`;
-  let query = "limit=50";
+  const look = async (query) => {
+    const page = await call(writer().value, `${messages}?${query}`);
+    page.messages.forEach(say);
+    return page.messages.length;
+  };
   for (;;) {
     try {
-      const page = await call(writer().value, `${messages}?${query}`);
-      page.messages.forEach(say);
+      // The last ones each time: that one of them was deleted is no news by itself.
+      await look("limit=50");
       chooseSides();
       complain("");
       const asked = performance.now();
-      query = `after=${last}&wait=${WAIT_S}`;
+      const news = await look(`after=${last}&wait=${WAIT_S}`);
+      chooseSides();
       // Too many are waiting: the server answers at once, so we do the waiting.
-      if (!page.messages.length && performance.now() - asked < 1000) await pause(1000);
+      if (!news && performance.now() - asked < 1000) await pause(1000);
     } catch (problem) {
       complain(`${problem.message} Trying again.`);
       await pause(AGAIN_MS);
@@ -109,6 +126,14 @@ async function send() {
   await followJob(sent.job.id);
 }
 
+// Its notifications go with it.
+async function remove(bubble) {
+  const id = bubble.dataset.message;
+  await call(writer().value, `/groupchat/${chat}/messages/${id}`, { method: "DELETE" });
+  tell(bubble, { deleted_at: true });
+  log.focus();
+}
+
 function grow() {
   message.rows = Math.min(5, message.value.split("\n").length);
 }
@@ -125,6 +150,10 @@ message.addEventListener("keydown", (event) => {
 message.addEventListener("input", () => {
   message.dataset.id = "";
   grow();
+});
+log.addEventListener("click", ({ target }) => {
+  if (!target.matches(".remove")) return;
+  remove(target.closest(".bubble")).catch((problem) => complain(problem.message));
 });
 for (const person of people) person.addEventListener("change", chooseSides);
 
