@@ -171,7 +171,8 @@ class Pool:
         self._answers += connection.answers
         now = time.monotonic()
         self._backoff.ended(connection, now - vigil.opened_at, now)
-        if self._one_stream and not any(c.answers for c in self.connections):
+        known = (connection, *self.connections)
+        if self._one_stream and not any(c.answers for c in known):
             # Those that are left have shown nothing either: who waits may know.
             self._lose_queue()
         if not self._closed:

@@ -47,8 +47,11 @@ class Authority:
     def ca_file(self) -> Path:
         return self.directory / "ca.pem"
 
-    def issue(self, name: str) -> Identity:
-        """A certificate for `name` at localhost, good for servers and clients."""
+    def issue(self, name: str, *, days: int = 30) -> Identity:
+        """A certificate for `name` at localhost, good for servers and clients.
+
+        With a negative number of days it has expired.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.DNSName("localhost"), x509.DNSName(name)]
         addresses = [
@@ -56,7 +59,7 @@ class Authority:
             for loopback in ("127.0.0.1", "::1")
         ]
         certificate = (
-            _builder(name, self.certificate.subject, key, self.key)
+            _builder(name, self.certificate.subject, key, self.key, days)
             .add_extension(x509.SubjectAlternativeName([*names, *addresses]), False)
             .sign(self.key, hashes.SHA256())
         )
@@ -100,9 +103,11 @@ def server_identity() -> Identity:
     return authority().issue("server.test")
 
 
-def server_context(*, alpn: tuple[str, ...] = ("h2",)) -> ssl.SSLContext:
+def server_context(
+    *, alpn: tuple[str, ...] = ("h2",), identity: Identity | None = None
+) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    identity = server_identity()
+    identity = identity or server_identity()
     context.load_cert_chain(identity.certificate, identity.key)
     if alpn:
         context.set_alpn_protocols(list(alpn))
@@ -118,6 +123,7 @@ def _builder(
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
     issuer_key: ec.EllipticCurvePrivateKey,
+    days: int = 30,
 ) -> x509.CertificateBuilder:
     # From Python 3.13 a chain without key identifiers is refused.
     issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key
@@ -128,8 +134,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _DAY)
-        .not_valid_after(now + 30 * _DAY)
+        .not_valid_before(now - 10 * _DAY)
+        .not_valid_after(now + days * _DAY)
         .add_extension(issuer_id(issuer_key.public_key()), critical=False)
         .add_extension(
             x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False

@@ -194,3 +194,24 @@ async def test_a_peer_at_an_ipv6_address_is_spoken_to():
 
     assert sent.statuses == {0: 200}
     assert dict(peer.asked[0].headers)[":authority"] == f"[::1]:{peer.port}"
+
+
+@coroutine_test
+async def test_a_certificate_that_expires_ends_no_connection_and_begins_none():
+    context = tls.server_context()
+    expired = tls.authority().issue("expired.test", days=-1)
+
+    async with h2_peer.serve(Peer(), context) as peer:
+        client = Client(peer.url, tls=tls.client_context())
+        before = await h2_client.send(client, 1)
+        context.load_cert_chain(expired.certificate, expired.key)
+        kept = await h2_client.send(client, 1)
+        peer.visits[0].transport.close()
+        await until(lambda: peer.visits[0].lost)
+        refused = await h2_client.send(client, 1)
+        await client.close()
+
+    assert before.statuses == kept.statuses == {0: 200}
+    assert refused.answers == {}
+    assert "expired" in refused.fault.reason
+    assert refused.fault.retry_after_s > 0
