@@ -122,7 +122,7 @@ def test_two_processes_keep_the_order_of_every_conversation(
             "/groupchat/send", {"conversation": warm_up.chat, "message": "warm up"}
         )
         until(lambda: push_processes.owners(tmp_path), what="for the other's process")
-        posts = []
+        posts, workers = [], set[int]()
         for number in range(12):
             for talk in talks:
                 sender = hosts[number % 2].client.as_user(talk.sender.token or "")
@@ -130,7 +130,8 @@ def test_two_processes_keep_the_order_of_every_conversation(
                 posts.append((talk, sender.post("/groupchat/send", body)))
         for talk, posted in posts:
             scene.wait_until_ended(talk, posted)
-        workers = {*scene.push_processes(), *push_processes.owners(tmp_path)}
+            # One that has nothing left to do goes before the other on a busy machine.
+            workers |= {*scene.push_processes(), *push_processes.owners(tmp_path)}
     push_processes.end_all(tmp_path)
 
     assert len(workers) >= 2
