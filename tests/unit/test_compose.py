@@ -80,6 +80,11 @@ def test_what_a_service_names_is_there(service: str) -> None:
     assert named <= COMPOSE["volumes"].keys()
 
 
+def test_a_database_that_is_being_set_up_is_not_healthy() -> None:
+    """Only its Unix socket is open then, and our containers come by TCP."""
+    assert "--host" in SERVICES["postgresql"]["healthcheck"]["test"]
+
+
 def test_hosts_in_addresses_are_services() -> None:
     text = str([SERVICES[name]["environment"] for name in OURS])
 
