@@ -142,7 +142,9 @@ def _responses(route: Route, hints: dict[str, Any]) -> dict[str, Any]:
         is_schema = issubclass(body, Out)
         schema = {"$ref": SCHEMAS + body.__name__} if is_schema else {}
         good["content"] = {content_type: {"schema": schema}}
-    responses = {str(status): good for status in route.statuses}
+    responses = {str(status): dict(good) for status in route.statuses}
+    if len(route.statuses) > 1:
+        responses["200"]["description"] = "It was known already."
     for status in _problems(route, hints):
         responses[str(status)] = {
             "description": REASONS[status],
