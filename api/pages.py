@@ -165,6 +165,7 @@ def _of_caller(problem: CallerError) -> HTTPResponse:
         status=status,
         title=TITLES.get(status, "That did not work"),
         message=message,
+        may_sign_in=isinstance(problem, Unauthorized),
     )
     if isinstance(problem, TooMany):
         answer.set_header("Retry-After", str(problem.details["retry_after_s"]))

@@ -213,6 +213,7 @@ def test_an_import_is_shown_to_operators_only(house, ann, upload):
     user.cookies["bottlepost_user"] = ann.client.token
 
     assert (user.get(upload).status, nobody.get(upload).status) == (403, 401)
+    assert "Sign in with the service key" in nobody.get(upload).body.decode()
 
 
 def test_who_sends_a_form_slowly_holds_up_nobody(house, monkeypatch):
