@@ -90,14 +90,14 @@ def test_every_device_is_pushed_once(stage: Stage) -> None:
 @under(BEHIND_THE_ANSWER)
 def test_the_answer_does_not_wait_for_the_pushes(stage: Stage) -> None:
     talk = stage.talk(4)
-    stage.sandbox.control(latency_ms=600)
+    stage.sandbox.control(latency_ms=1500)
 
     started = time.monotonic()
     posted = talk.post()
     answered_s = time.monotonic() - started
 
     assert posted.status == 201
-    assert answered_s < 0.4
+    assert answered_s < 1.0
     assert stage.job(talk, posted)["state"] in ("queued", "processing")
     stage.wait_until_ended(talk, posted)
 
