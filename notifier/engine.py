@@ -173,10 +173,11 @@ class Engine:
         self._claimed.clear()
         if _is_past(due.import_at):
             await self._importer.begin()
-        self._apart_s = CROWD_APART_S if len(jobs) >= CROWD else CLAIMS_APART_S
         for job in jobs:
             self._begin(job)
         if jobs:
+            # A look in vain says nothing about the crowd: it leaves the pause alone.
+            self._apart_s = CROWD_APART_S if len(jobs) >= CROWD else CLAIMS_APART_S
             # What they leave may be claimable too.
             self._wake.set()
         return None if _is_past(due.push_at) else due.next_at
