@@ -35,6 +35,11 @@ class Datastore:
         )
         _open_stores.add(self)
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether others want to write about as often as there is a turn to be had."""
+        return self._queue is not None and self._queue.is_crowded
+
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that sees one state of the data and writes nothing."""

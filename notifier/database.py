@@ -33,6 +33,11 @@ class Database:
         self.store = store
         self.executor = ThreadPoolExecutor(1, thread_name_prefix="datastore")
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether whoever writes here keeps others waiting who want to write, too."""
+        return self.store.is_crowded
+
     async def read(
         self,
         query: Callable[Concatenate[Session, P], T],

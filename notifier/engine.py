@@ -25,11 +25,10 @@ log = logging.getLogger(__name__)
 
 # Jobs worked on at once: at 80 ms a round trip, some 2,000 small chats a second.
 MAX_JOBS = 256
-# Under load claims are so far apart, and take what has come in between together: each
-# is a turn at the database for which senders wait.
+# While jobs are under way claims are so far apart, and take what has come in between
+# together.
 CLAIMS_APART_S = 0.02
-# When so many come at once it is senders that are short of turns.
-CROWD = 12
+# When senders queue for the database, each claim is a turn that they wait for.
 CROWD_APART_S = 0.1
 # Parts of large jobs worked on at once; the other parts are left to other engines.
 MAX_SHARDS = 1
@@ -77,7 +76,6 @@ class Engine:
         # Claimed, but not yet begun: see `work.take`.
         self._claimed: list[int] = []
         self._running: dict[int, tuple[JobRun, asyncio.Task[None]]] = {}
-        self._apart_s = CLAIMS_APART_S
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._importer: Importer
@@ -147,9 +145,14 @@ class Engine:
                     break
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _sooner(left_s, due_at))
-            if self._running:
-                await asyncio.sleep(claimed_at + self._apart_s - loop.time())
+            await asyncio.sleep(claimed_at + self._pause_s() - loop.time())
         await self._finish()
+
+    def _pause_s(self) -> float:
+        """Seconds from one claim to the next."""
+        if self._database.is_crowded:
+            return CROWD_APART_S
+        return CLAIMS_APART_S if self._running else 0.0
 
     async def _look(self) -> datetime | None:
         """Begin what is due; returns when to look again, if we know."""
@@ -176,8 +179,6 @@ class Engine:
         for job in jobs:
             self._begin(job)
         if jobs:
-            # A look in vain says nothing about the crowd: it leaves the pause alone.
-            self._apart_s = CROWD_APART_S if len(jobs) >= CROWD else CLAIMS_APART_S
             # What they leave may be claimable too.
             self._wake.set()
         return None if _is_past(due.push_at) else due.next_at

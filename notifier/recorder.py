@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 # Outcomes wait this long for others to share their transaction …
 GROUP_S = 0.05
+# … longer when senders queue for the database …
+CROWD_GROUP_S = 0.1
 # … but the end of a job, for which a next message may be waiting, not as long, unless
 # there are many of them.
 SOON_S = 0.005
@@ -56,13 +58,18 @@ class Recorder:
         """An outcome has come in; called once for each, so it does next to nothing."""
         self._since_flush += 1
         if self._since_flush == 1:
-            self._arm(GROUP_S)
+            self._arm(self._group_s)
         elif self._since_flush == GROUP_SIZE:
             self._due.set()
 
+    @property
+    def _group_s(self) -> float:
+        return CROWD_GROUP_S if self._database.is_crowded else GROUP_S
+
     async def settle(self) -> None:
         """Return when all that every tally knows now is in the database."""
-        self._arm(SOON_S if len(self._tallies) <= FEW else GROUP_S)
+        is_quiet = len(self._tallies) <= FEW and not self._database.is_crowded
+        self._arm(SOON_S if is_quiet else self._group_s)
         # A flush under way has its future already; this one is the next one's.
         await asyncio.shield(self._flushed)
 

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import select, text
 
 from datastore import Datastore
+from datastore.sqlite import WriterQueue
 from models.groupchat import Chat
-from tests.support import chats, databases
+from tests.support import chats, databases, wait
 
 
 @pytest.fixture
@@ -79,6 +80,41 @@ def test_a_store_opened_before_a_fork_works_on_both_sides(store: Datastore) -> N
 
     assert child.exitcode == 0
     assert counter(store) == 61
+
+
+def test_a_queue_is_crowded_when_most_turns_had_to_be_waited_for(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "writers.lock"
+    ours, others = WriterQueue(str(path)), WriterQueue(str(path))
+
+    assert not ours.is_crowded
+    for _ in range(8):
+        wait_for_a_turn(ours, others, path)
+    assert ours.is_crowded
+    for _ in range(8):
+        take_a_turn(ours)
+    assert not ours.is_crowded
+
+
+def take_a_turn(queue: WriterQueue) -> None:
+    with queue.turn():
+        pass
+
+
+def wait_for_a_turn(ours: WriterQueue, others: WriterQueue, path: Path) -> None:
+    """Others let us in when we stand in the queue, and not earlier."""
+    waiting = threading.Thread(target=take_a_turn, args=(ours,))
+    with others.turn():
+        waiting.start()
+        wait.until(lambda: is_waited_for(path), what="somebody waits")
+    waiting.join(30)
+
+
+def is_waited_for(path: Path) -> bool:
+    inode = f":{path.stat().st_ino} "
+    locks = Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and inode in line for line in locks)
 
 
 def test_an_exception_undoes_the_transaction(store: Datastore) -> None:
