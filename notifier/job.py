@@ -25,6 +25,9 @@ BATCH_SIZE = 1000
 # Batches of one job on their way at once: the next is read and rendered while the
 # answers to the last ones travel. More would only be pushed again after a crash.
 BATCHES_IN_FLIGHT = 3
+# Those that are mostly answered do not count: a few devices that do not answer must
+# not hold up all who come after them. But there is an end to that, too.
+BATCHES_OPEN = 16
 # A job for more devices than this is split, so that other engines can help.
 SHARD_SIZE = 100_000
 # When nobody has answered for so long, the chat's next message waits no more.
@@ -52,6 +55,10 @@ class JobRun:
     # Part of a large job, on which other engines work too.
     is_shard: bool = False
     _rendered: dict[str, Any] = field(default_factory=dict)
+    # Batches that have been begun and not ended, each with its task.
+    _under_way: dict[asyncio.Task[None], Batch] = field(default_factory=dict)
+    # Set when another batch may have room.
+    _room: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Return when the job has ended or was given back, and that is recorded."""
@@ -73,33 +80,53 @@ class JobRun:
 
     async def _fan_out(self) -> None:
         after = self.tally.cursor
-        under_way: set[asyncio.Task[None]] = set()
         try:
             while not self.tally.fanned_out and not self.stopping.is_set():
                 targets = await self._next_targets(after)
                 if targets:
                     after = targets[-1][:2]
-                    batch = self.tally.open_batch(targets)
-                    under_way.add(asyncio.create_task(self._push(batch)))
+                    self._begin(targets)
                 await self._count_rest(after)
-                under_way = await _leave_room(under_way)
-            await self._hear(under_way)
+                await self._leave_room()
+            await self._hear()
         finally:
-            for task in under_way:
+            for task in self._under_way:
                 task.cancel()
         await self.recorder.settle()
 
-    async def _hear(self, under_way: set[asyncio.Task[None]]) -> None:
+    def _begin(self, targets: Sequence[Target]) -> None:
+        batch = self.tally.open_batch(targets)
+        task = asyncio.create_task(self._push(batch))
+        self._under_way[task] = batch
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._under_way.pop(task, None)
+        self._room.set()
+
+    async def _leave_room(self) -> None:
+        """Wait until another batch may begin."""
+        while not self._has_room():
+            self._room.clear()
+            await self._room.wait()
+
+    def _has_room(self) -> bool:
+        batches = self._under_way.values()
+        in_the_way = sum(not batch.is_mostly_known for batch in batches)
+        return in_the_way < BATCHES_IN_FLIGHT and len(batches) < BATCHES_OPEN
+
+    async def _hear(self) -> None:
         """Wait for the last answers; a silent device must not silence its chat."""
-        while under_way:
+        while self._under_way:
             known = self.tally.ends_known
-            _, under_way = await asyncio.wait(under_way, timeout=SILENCE_S)
-            if under_way and self.tally.ends_known == known:
+            await asyncio.wait(self._under_way, timeout=SILENCE_S)
+            if self._under_way and self.tally.ends_known == known:
                 self.tally.give_way()
                 await self.recorder.settle()
                 self.wake.set()
-                await asyncio.wait(under_way)
-                return
+                break
+        if self._under_way:
+            await asyncio.wait(self._under_way)
 
     async def _next_targets(self, after: tuple[int, int]) -> Sequence[Target]:
         """The next batch; tells the tally when nothing comes after it."""
@@ -232,15 +259,6 @@ class JobRun:
 
     def _report(self, batch: Batch, target: Target, outcome: Outcome) -> None:
         batch.outcomes[target.device_id] = outcome
+        if len(batch.outcomes) == batch.most:
+            self._room.set()
         self.recorder.note()
-
-
-async def _leave_room(
-    under_way: set[asyncio.Task[None]],
-) -> set[asyncio.Task[None]]:
-    """Wait until another batch may begin."""
-    while len(under_way) >= BATCHES_IN_FLIGHT:
-        _, under_way = await asyncio.wait(
-            under_way, return_when=asyncio.FIRST_COMPLETED
-        )
-    return under_way

@@ -4,6 +4,7 @@ Pure state, no I/O. The cursor only moves over devices whose end is known, in ke
 order, so what it has passed is never pushed again and what it has not passed is.
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -15,12 +16,14 @@ from notifier.outcome import Kind, Outcome, retry_delay_s
 
 # Our credentials are being mended by people: look again, but not in a hurry.
 CREDENTIALS_RETRY_S = 60.0
+# The share of a batch whose ends are known when the next ones need not wait for it.
+MOSTLY = 0.9
 
 
 class Batch:
     """Devices handed to the channels together, and the ends known so far."""
 
-    __slots__ = ("again", "outcomes", "passed", "targets")
+    __slots__ = ("again", "most", "outcomes", "passed", "targets")
 
     def __init__(self, targets: Sequence[Target], *, again: bool) -> None:
         self.targets = targets
@@ -29,6 +32,11 @@ class Batch:
         # By device id; filled by the channels' reports, read by `Tally.take`.
         self.outcomes: dict[int, Outcome] = {}
         self.passed = 0
+        self.most = math.ceil(len(targets) * MOSTLY)
+
+    @property
+    def is_mostly_known(self) -> bool:
+        return len(self.outcomes) >= self.most
 
     def missing(self, targets: Sequence[Target]) -> list[Target]:
         """Those of the given ones whose ends are not known."""

@@ -1,4 +1,4 @@
-"""A device that never answers, and the rest of its conversation."""
+"""Devices that never answer, and the rest of their conversation."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 import notifier.job
-from datastore import Datastore, jobs
+from datastore import Datastore, jobs, work
 from models.pushes import Note, Target
 from notifier.channels import Report
 from notifier.engine import Engine
@@ -17,7 +17,7 @@ SILENT = "silent"
 
 
 class HalfDeafChannel:
-    """Answers for every device but one, whose answer waits until `speak` is set."""
+    """Answers for all devices but silent ones, whose answers wait for `speak`."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, str]] = []
@@ -29,7 +29,7 @@ class HalfDeafChannel:
     async def send(
         self, rendered: Note, targets: Sequence[Target], report: Report
     ) -> None:
-        silent = [target for target in targets if target.token == SILENT]
+        silent = [target for target in targets if target.token.startswith(SILENT)]
         for target in targets:
             self.heard.append((rendered.text, target.token))
             if target not in silent:
@@ -68,3 +68,30 @@ def test_a_silent_device_does_not_keep_its_chat_from_the_next_message(
             job = jobs.status(session, job_id)
             assert job is not None
             assert (job.state, job.total, job.accepted) == ("completed", 3, 3)
+
+
+def test_silent_devices_do_not_keep_the_rest_of_a_large_job_waiting(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "FIRST_TARGETS", 10)
+    monkeypatch.setattr(notifier.job, "BATCH_SIZE", 10)
+    # One of ten in more batches than may be under way at once.
+    tokens = [f"{SILENT if k % 10 == 4 else 'lively'} {k}" for k in range(50)]
+    chat = chats.make_chat(store, 100, tokens=tokens)
+    job_id = chats.post(store, chat)
+    own = Datastore(store.url.render_as_string(hide_password=False))
+
+    async def play() -> None:
+        channel = HalfDeafChannel()
+        engine = Engine(own, lambda *_: {"apns": channel}, owner="a", lease_s=30)
+        running = asyncio.create_task(engine.run(linger_s=0, wake=asyncio.Event()))
+        await aio.until(lambda: len(channel.heard) == 100)
+        channel.speak.set()
+        await running
+
+    asyncio.run(play())
+
+    with store.read() as session:
+        job = jobs.status(session, job_id)
+    assert job is not None
+    assert (job.state, job.total, job.accepted) == ("completed", 100, 100)
