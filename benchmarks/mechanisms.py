@@ -6,7 +6,8 @@
 Each dispatcher runs under its real host with its real workers, all of them at once, and
 they take turns. In each turn messages are sent one by one, and timed until their pushes
 are at the provider; then four clients post as fast as they are answered. At the end
-each one's worker gets SIGKILL in the middle of a message to 200 devices.
+each one's worker gets SIGKILL in the middle of a message to 200 devices. A quick run
+is of a few of them only.
 """
 
 import threading
@@ -36,6 +37,7 @@ SETTLE_S = 300.0
 PAUSE_S = 0.03
 # What `dispatchers` knows, and the same hosts without any.
 NAMES = [OFF, OFF_UWSGI, *(name for name in KINDS if name in dispatchers.DISPATCHERS)]
+QUICK = [OFF, "process", "polling", "celery"]
 
 
 @dataclass
@@ -57,9 +59,8 @@ class Figures:
 
 def main() -> None:
     chosen = options(__doc__ or "", only="", database="sqlite")
-    names = [
-        name for name in NAMES if not chosen.only or name in chosen.only.split(",")
-    ]
+    wanted = chosen.only.split(",") if chosen.only else QUICK if chosen.quick else NAMES
+    names = [name for name in NAMES if name in wanted]
     rounds, one_by_one, seconds = (1, 10, 1.0) if chosen.quick else (3, 30, 2.0)
     report = Report(f"Dispatchers: {chosen.database}, conversations of five devices")
     found = {name: Figures() for name in names}
