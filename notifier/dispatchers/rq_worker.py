@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from functools import cache
+from types import FrameType
 
 from redis import Redis, RedisError
 from rq import SimpleWorker
@@ -13,10 +14,12 @@ from config import Settings
 from notifier import engines
 from notifier.dispatchers import warm
 from notifier.dispatchers.rq_queue import QUEUE
+from notifier.dispatchers.warm import WarmEngine
 
 log = logging.getLogger(__name__)
 
-STOP_S = 12.0
+# An init system sends SIGKILL after ten seconds, as a rule.
+STOP_S = 8.0
 RECONNECT_S = 2.0
 CONNECT_S = 5.0
 _warm_here = False
@@ -33,24 +36,36 @@ def run(settings: Settings) -> None:
     engine.wake()
     redis = Redis.from_url(settings.redis_url, socket_connect_timeout=CONNECT_S)
     try:
-        while problem := _work(redis):
+        while problem := _work(redis, engine):
             log.info("no Redis, only looking at the outbox: %s", problem)
             time.sleep(RECONNECT_S)
     finally:
         engine.stop(STOP_S)
 
 
-def _work(redis: Redis) -> RedisError | None:
+def _work(redis: Redis, engine: WarmEngine) -> RedisError | None:
     """Until it is told to stop, or Redis goes away.
 
     RQ waits for a Redis that goes away while it waits for tasks, but not for one that
     goes away while it ends a task.
     """
     try:
-        SimpleWorker([QUEUE], connection=redis).work(logging_level="CRITICAL")
+        worker = _Worker([QUEUE], connection=redis)
+        worker.engine = engine
+        worker.work(logging_level="CRITICAL")
     except RedisError as problem:
         return problem
     return None
+
+
+class _Worker(SimpleWorker):
+    """Told to end, it does not wait for the job of its task: the outbox has it."""
+
+    engine: WarmEngine
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.engine.leave()
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
 
 def push(job_id: int) -> None:

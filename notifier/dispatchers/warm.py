@@ -64,6 +64,7 @@ class WarmEngine:
         self._watchdog: Watchdog | None = None
         self._starting = threading.Lock()
         self._closing = threading.Event()
+        self._is_leaving = False
         self._ended = threading.Event()
         self._ended.set()
         self._not_before = 0.0
@@ -103,10 +104,16 @@ class WarmEngine:
         pause_s = FIRST_LOOK_S
         while not self._is_at_rest(job_id):
             self.wake()
-            if time.monotonic() > deadline or self._closing.wait(pause_s):
+            late = self._is_leaving or time.monotonic() > deadline
+            if late or self._closing.wait(pause_s):
                 return False
             pause_s = min(pause_s * 1.5, LONGEST_LOOK_S)
         return True
+
+    def leave(self) -> None:
+        """Wait for no job any more; may be called by the handler of a signal."""
+        # A signal may have come while `work` holds the lock of an Event.
+        self._is_leaving = True
 
     def stop(self, timeout_s: float) -> None:
         """Finish what is in flight and give the leases back, if that is soon done."""
