@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData
+from sqlalchemy import BigInteger, DateTime, Dialect, Index, Integer, MetaData, text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
@@ -44,6 +44,15 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+
+
+def where_set(name: str, column: str, *more: str) -> Index:
+    """An index of the rows in which its first column is not NULL.
+
+    MariaDB knows no such thing and keeps all rows in it.
+    """
+    is_set = text(f"{column} IS NOT NULL")
+    return Index(name, column, *more, sqlite_where=is_set, postgresql_where=is_set)
 
 
 class Base(DeclarativeBase):

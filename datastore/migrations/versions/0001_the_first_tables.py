@@ -5,6 +5,7 @@ Revision: 0001, the first.
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.operations import BatchOperations
 
 from models.base import BigId, UtcDateTime
 
@@ -12,6 +13,13 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+
+def _index_where_set(table: BatchOperations, name: str, *columns: str) -> None:
+    is_set = sa.text(f"{columns[0]} IS NOT NULL")
+    table.create_index(
+        name, list(columns), sqlite_where=is_set, postgresql_where=is_set
+    )
 
 
 def upgrade() -> None:
@@ -234,17 +242,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_push_job")),
     )
     with op.batch_alter_table("push_job", schema=None) as batch_op:
-        batch_op.create_index("ix_push_job_due_at", ["due_at"], unique=False)
-        batch_op.create_index("ix_push_job_lease_owner", ["lease_owner"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_push_job_message_id"), ["message_id"], unique=False
         )
-        batch_op.create_index(
+        _index_where_set(batch_op, "ix_push_job_due_at", "due_at")
+        _index_where_set(batch_op, "ix_push_job_lease_owner", "lease_owner")
+        _index_where_set(batch_op, "ix_push_job_parent_id", "parent_id")
+        _index_where_set(
+            batch_op,
             "ix_push_job_ordering_key_message_id",
-            ["ordering_key", "message_id"],
-            unique=False,
+            "ordering_key",
+            "message_id",
         )
-        batch_op.create_index("ix_push_job_parent_id", ["parent_id"], unique=False)
 
     op.create_table(
         "push_failure",

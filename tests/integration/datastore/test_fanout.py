@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from datastore import Datastore, fanout, mariadb, outbox
 from datastore.outbox import Claim
@@ -14,6 +14,7 @@ from models.base import utc_now
 from models.groupchat import Chat, Member, Message
 from models.pushes import READ, WITHDRAW, Target
 from tests.support import chats
+from tests.support.plans import analyze, plan_of
 
 START = (0, 0)
 
@@ -174,7 +175,10 @@ def test_a_deleted_message_or_chat_ends_the_fan_out(
 def test_a_batch_is_read_by_index_without_a_sort(store: Datastore) -> None:
     claim = claimed(store, chats.make_chat(store, 3000))
 
-    plan = explain(store, claim)
+    analyze(store, "member", "device")
+    plan = plan_of(
+        store, lambda: batch(store, claim, after=(5, 5), limit=100), about="device"
+    )
 
     if store.is_sqlite:
         assert not [line for line in plan if "TEMP B-TREE" in line], plan
@@ -187,27 +191,3 @@ def test_a_batch_is_read_by_index_without_a_sort(store: Datastore) -> None:
         for table in ("member", "device"):
             assert not [line for line in plan if f"Seq Scan on {table}" in line], plan
     assert any("ix_device_user_id_id" in line for line in plan), plan
-
-
-def explain(store: Datastore, claim: Claim) -> list[str]:
-    """The database's plan for the very statement that the fan-out sends."""
-    statements: list[tuple[str, Any]] = []
-
-    def keep(_c: Any, _cur: Any, sql: str, parameters: Any, *_rest: Any) -> None:
-        statements.append((sql, parameters))
-
-    event.listen(store.engine, "before_cursor_execute", keep)
-    batch(store, claim, after=(5, 5), limit=100)
-    event.remove(store.engine, "before_cursor_execute", keep)
-    [(sql, parameters)] = [s for s in statements if "device" in s[0]]
-    is_mariadb = mariadb.is_meant(store.url)
-    how = "EXPLAIN QUERY PLAN" if store.is_sqlite else "EXPLAIN"
-    with store.read() as session:
-        raw = session.connection().exec_driver_sql
-        if is_mariadb:
-            raw("ANALYZE TABLE member, device")
-        elif not store.is_sqlite:
-            raw("ANALYZE")
-        rows = raw(f"{how} {sql}", parameters).all()
-        # MariaDB tells of a table in many columns.
-        return [" ".join(map(str, row if is_mariadb else row[-1:])) for row in rows]

@@ -1,0 +1,65 @@
+"""Asking the queue costs what is in it, however many jobs have ended."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import insert
+
+from datastore import Datastore, leases, mariadb, work
+from models.base import utc_now
+from models.pushes import COMPLETED, PushJob
+from tests.support import chats
+from tests.support.plans import analyze, plan_of
+
+ENDED = 3000
+
+
+def look(store: Datastore) -> None:
+    with store.read() as session:
+        work.next_due(session)
+
+
+def take(store: Datastore) -> None:
+    lease = timedelta(seconds=30)
+    work.take(store, "a", [], limit=10, shards=1, with_imports=True, lease=lease)
+
+
+def release(store: Datastore) -> None:
+    with store.write() as session:
+        leases.release_owner(session, "a", utc_now())
+
+
+@pytest.fixture
+def history(store: Datastore) -> Datastore:
+    """Many jobs that have ended, and one that is due."""
+    now = utc_now()
+    first = chats.post(store, chats.make_chat(store, 1))
+    with store.write() as session:
+        job = session.get_one(PushJob, first)
+        ended = {
+            "message_id": job.message_id,
+            "chat_id": job.chat_id,
+            "kind": job.kind,
+            "state": COMPLETED,
+            "created_at": now,
+            "expires_at": now,
+        }
+        session.execute(insert(PushJob), [dict(ended) for _ in range(ENDED)])
+    analyze(store, "push_job")
+    return store
+
+
+@pytest.mark.parametrize("errand", [look, take, release])
+def test_the_queue_is_asked_without_reading_the_history(
+    history: Datastore, errand: Callable[[Datastore], None]
+) -> None:
+    plan = plan_of(history, lambda: errand(history), about="push_job")
+
+    assert plan
+    if history.is_sqlite:
+        assert not [line for line in plan if line.startswith("SCAN push_job")], plan
+    elif mariadb.is_meant(history.url):
+        assert not [line for line in plan if " ALL " in line], plan
+    else:
+        assert not [line for line in plan if "Seq Scan on push_job" in line], plan
