@@ -49,11 +49,20 @@ class Datastore:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction: committed at the end of the block, undone by an exception."""
-        turn = self._queue.turn() if self._queue else nullcontext()
-        with turn, Session(self.engine, expire_on_commit=False) as session:
-            session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
-            yield session
-            session.commit()
+        with (
+            self.engine.connect() as connection,
+            Session(connection, expire_on_commit=False) as session,
+        ):
+            connection.execution_options(sqlite_begin="IMMEDIATE")
+            # What can be done before the turn and after it keeps nobody waiting.
+            with self._queue.turn() if self._queue else nullcontext():
+                try:
+                    session.connection()
+                    yield session
+                    session.commit()
+                except BaseException:
+                    session.rollback()
+                    raise
 
     def close(self) -> None:
         self.engine.dispose()
