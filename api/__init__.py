@@ -73,9 +73,7 @@ OPERATION = (
 DESCRIBED = CHATS + ACCOUNTS + IMPORTS + OPERATION
 ROUTES = DESCRIBED + routes_about(DESCRIBED)
 
-# One writer's turn and one interpreter lock: more than a few only wait for each other.
-AT_ONCE_EMBEDDED = 4
-# As many as there are connections to a database server.
+# As many as there are connections to the database.
 AT_ONCE = 15
 
 
@@ -95,7 +93,7 @@ def build(
         store=store,
         dispatcher=dispatcher,
         service_key=service_key,
-        gate=Semaphore(AT_ONCE_EMBEDDED if store.is_sqlite else AT_ONCE),
+        gate=Semaphore(AT_ONCE),
         news=news or News(most_waiting=1),
         limits=limits or per_minute(),
         app_tokens=app_tokens,

@@ -1,9 +1,13 @@
 """What is said in conversations."""
 
+from sqlalchemy.orm import Session
+
 from api.call import Answer, Call
 from api.schemas import groupchat as schemas
 from api.schemas.groupchat import message_out
 from datastore import chats, groupchat
+from datastore.chats import Seat
+from datastore.groupchat import Posted
 from models.base import utc_now
 from models.groupchat import Message
 
@@ -16,10 +20,13 @@ def send(call: Call, body: schemas.NewMessage) -> Answer[schemas.Sent]:
     """
     user, limits = call.user, call.house.limits
     limits.of_user.take(user.id)
-    with call.store.write() as session:
+
+    def post(session: Session) -> tuple[Seat, Posted]:
         seat = chats.seat(session, body.conversation, user.id, for_update=True)
         limits.of_chat.take(seat.chat_id)
-        posted = groupchat.post(session, seat, body.draft(), utc_now())
+        return seat, groupchat.post(session, seat, body.draft(), utc_now())
+
+    seat, posted = call.store.write_together(post)
     if posted.is_new:
         call.dispatcher.dispatch(posted.job_id)
         call.house.news.tell(seat.chat_id)
@@ -93,9 +100,12 @@ def mark_read(
     call: Call, chat_id: int, body: schemas.Read
 ) -> Answer[schemas.ReadState]:
     """Remember how far the caller has read, and tell their other devices."""
-    with call.store.write() as session:
+
+    def mark(session: Session) -> tuple[Seat, int, int | None]:
         seat = chats.seat(session, chat_id, call.user.id)
-        read_seq, job_id = groupchat.mark_read(session, seat, body.seq, utc_now())
+        return seat, *groupchat.mark_read(session, seat, body.seq, utc_now())
+
+    seat, read_seq, job_id = call.store.write_together(mark)
     if job_id is not None:
         call.dispatcher.dispatch(job_id)
     state = schemas.ReadState(read_seq=read_seq, unread=seat.last_seq - read_seq)

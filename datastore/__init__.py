@@ -1,8 +1,9 @@
 """Connections and transactions; the queries live beside, one file per noun."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import create_engine
@@ -10,6 +11,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from datastore import mariadb, sqlite
+from datastore.together import Together
+
+T = TypeVar("T")
 
 
 class Datastore:
@@ -33,6 +37,7 @@ class Datastore:
         self._queue = (
             sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
         )
+        self._together = Together(self.write)
         _open_stores.add(self)
 
     @property
@@ -64,6 +69,16 @@ class Datastore:
                     session.rollback()
                     raise
 
+    def write_together(self, work: Callable[[Session], T]) -> T:
+        """The same for a function, with those of other threads where turns are scarce.
+
+        `work` may be called a second time, after the first has been undone.
+        """
+        if self._queue is not None:
+            return self._together.run(work)
+        with self.write() as session:
+            return work(session)
+
     def close(self) -> None:
         self.engine.dispose()
         if self._queue is not None:
@@ -72,6 +87,7 @@ class Datastore:
     def forget_connections(self) -> None:
         """In a forked child: the parent goes on using them, so they stay open."""
         self.engine.dispose(close=False)
+        self._together = Together(self.write)
         if self._queue is not None:
             self._queue.forget()
 

@@ -17,7 +17,7 @@ from tests.support.server import Server
 from tests.support.wait import until
 
 HEALTHY = 20
-PROMPT_S = 5.0
+PROMPT_S = 10.0
 # A date has no fractions of a second, and the retry ladder's first rung is a second;
 # the rest is for a busy machine.
 EARLIEST, LATEST = timedelta(seconds=-1.1), timedelta(seconds=4)

@@ -217,7 +217,7 @@ def test_an_import_is_shown_to_operators_only(house, ann, upload):
 
 
 def test_who_sends_a_form_slowly_holds_up_nobody(house, monkeypatch):
-    monkeypatch.setattr(api, "AT_ONCE_EMBEDDED", 1)
+    monkeypatch.setattr(api, "AT_ONCE", 1)
     app = api.build(
         store=house.store, dispatcher=house.dispatcher, service_key=SERVICE_KEY
     )

@@ -1,0 +1,135 @@
+"""Writes of several threads in one transaction: one turn, one wait for the disk."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy.orm import Session
+
+T = TypeVar("T")
+
+
+class Together:
+    """Whoever comes while another one's transaction is under way waits for the next.
+
+    The first of those who wait leads: in its thread it does what all of them want,
+    one after another. One that fails before it has written anything fails alone; if
+    it has, or the commit fails, all is undone and each is done in a transaction of
+    its own.
+
+    `write` opens a transaction of SQLite.
+    """
+
+    def __init__(self, write: Callable[[], AbstractContextManager[Session]]) -> None:
+        self._write = write
+        self._lock = threading.Lock()
+        self._waiting: deque[_Errand[Any]] = deque()
+        self._is_led = False
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for the next transaction."""
+        return len(self._waiting)
+
+    def run(self, work: Callable[[Session], T]) -> T:
+        """What `work` returns, or raises, once it is committed."""
+        errand = _Errand(work)
+        with self._lock:
+            self._waiting.append(errand)
+            leads, self._is_led = not self._is_led, True
+        if not leads:
+            errand.called.acquire()
+        if not errand.has_ended:
+            self._lead(errand)
+        return errand.outcome()
+
+    def _lead(self, own: "_Errand[Any]") -> None:
+        """`own` is the first of those who wait."""
+        company: list[_Errand[Any]] = []
+        try:
+            self._do(company)
+        except Exception as problem:
+            if company:
+                for errand in company:
+                    self._do_alone(errand)
+            else:
+                # There was no transaction to be had; whoever leads next will see.
+                company.append(self._waiting.popleft())
+                own.problem = problem
+        except BaseException:
+            # Our thread is made to end, and the others are not done.
+            company = company or [self._waiting.popleft()]
+            for errand in company:
+                errand.problem = RuntimeError("the transaction was interrupted")
+            raise
+        finally:
+            self._hand_over(own, company)
+
+    def _do(self, company: "list[_Errand[Any]]") -> None:
+        with self._write() as session:
+            # Not earlier: more have come while we waited for the turn.
+            company += self._gather()
+            for errand in company:
+                errand.do_in(session)
+
+    def _gather(self) -> "list[_Errand[Any]]":
+        with self._lock:
+            company = list(self._waiting)
+            self._waiting.clear()
+        return company
+
+    def _do_alone(self, errand: "_Errand[Any]") -> None:
+        errand.problem = None
+        try:
+            with self._write() as session:
+                errand.result = errand.work(session)
+        except Exception as problem:
+            errand.problem = problem
+
+    def _hand_over(self, own: "_Errand[Any]", company: "list[_Errand[Any]]") -> None:
+        with self._lock:
+            leader = self._waiting[0] if self._waiting else None
+            self._is_led = leader is not None
+        for errand in company:
+            errand.has_ended = True
+            if errand is not own:
+                errand.called.release()
+        if leader is not None:
+            leader.called.release()
+
+
+class _Errand(Generic[T]):
+    """What one thread wants, and what has become of it."""
+
+    def __init__(self, work: Callable[[Session], T]) -> None:
+        self.work = work
+        self.has_ended = False
+        self.result: Any = None
+        self.problem: Exception | None = None
+        # Released when it has ended, or has to lead.
+        self.called = threading.Lock()
+        self.called.acquire()
+
+    def do_in(self, session: Session) -> None:
+        """Raises if it fails and leaves something behind in the transaction."""
+        before = _changes(session)
+        try:
+            self.result = self.work(session)
+        except Exception as problem:
+            if _changes(session) != before:
+                raise
+            self.problem = problem
+
+    def outcome(self) -> T:
+        if self.problem is not None:
+            raise self.problem
+        result: T = self.result
+        return result
+
+
+def _changes(session: Session) -> Any:
+    """Rows that this connection has ever written."""
+    driver: Any = session.connection().connection.driver_connection
+    return driver.total_changes

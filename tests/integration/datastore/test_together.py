@@ -1,0 +1,158 @@
+"""Threads that write together share a transaction, and nothing else."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from datastore import Datastore
+from datastore.together import Together
+from models.groupchat import Chat
+from tests.support import chats, databases
+from tests.support.wait import until
+
+
+class House:
+    """A database with one counter, and what is done to it together."""
+
+    def __init__(self, store: Datastore) -> None:
+        self.store = store
+        self.together = Together(self._write)
+        self.begun = 0
+        self.committed = 0
+        # Raised at the beginning, or in place of the next commit.
+        self.locked: Exception | None = None
+        self.full: Exception | None = None
+        chats.make_chat(store, 1)
+
+    @contextmanager
+    def _write(self) -> Iterator[Session]:
+        self.begun += 1
+        if self.locked is not None:
+            raise self.locked
+        with self.store.write() as session:
+            yield session
+            problem, self.full = self.full, None
+            if problem is not None:
+                raise problem
+        self.committed += 1
+
+    def counter(self) -> int:
+        with self.store.read() as session:
+            return session.scalars(select(Chat.last_seq)).one()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with databases.fresh("sqlite", tmp_path) as store:
+        yield House(store)
+
+
+def add_one(session: Session) -> int:
+    seen = session.scalars(select(Chat.last_seq)).one()
+    session.execute(text("UPDATE chat SET last_seq = :n"), {"n": seen + 1})
+    session.expire_all()
+    return seen + 1
+
+
+def refuse(session: Session) -> int:
+    raise KeyError("refused")
+
+
+def add_and_break(session: Session) -> int:
+    add_one(session)
+    raise KeyError("broken")
+
+
+def behind_one_another(
+    house: House, works: list[Callable[[Session], int]]
+) -> list[Future[int]]:
+    """The first keeps its transaction open until all the others wait for theirs."""
+    others_wait = threading.Event()
+
+    def keep_open(session: Session) -> int:
+        assert others_wait.wait(20)
+        return add_one(session)
+
+    with ThreadPoolExecutor(len(works) + 1) as threads:
+        first = threads.submit(house.together.run, keep_open)
+        until(lambda: house.begun == 1)
+        until(lambda: not house.together.waiting)
+        found = [first]
+        for count, work in enumerate(works, start=1):
+            found.append(threads.submit(house.together.run, work))
+            until(lambda count=count: house.together.waiting == count)
+        others_wait.set()
+    return found
+
+
+def test_those_who_wait_go_together_and_in_order(house: House) -> None:
+    found = behind_one_another(house, [add_one] * 5)
+
+    assert [each.result() for each in found] == [1, 2, 3, 4, 5, 6]
+    assert house.committed == 2
+    assert house.counter() == 6
+
+
+def test_one_that_is_refused_is_refused_alone(house: House) -> None:
+    found = behind_one_another(house, [add_one, refuse, add_one])
+
+    assert [each.result() for each in (found[1], found[3])] == [2, 3]
+    assert isinstance(found[2].exception(), KeyError)
+    assert house.committed == 2
+    assert house.counter() == 3
+
+
+def test_one_that_breaks_leaves_nothing_behind(house: House) -> None:
+    found = behind_one_another(house, [add_one, add_and_break, add_one])
+
+    assert [each.result() for each in (found[1], found[3])] == [2, 3]
+    assert isinstance(found[2].exception(), KeyError)
+    assert house.counter() == 3
+
+
+def test_after_a_commit_that_failed_each_is_done_alone(house: House) -> None:
+    house.full = OSError("no space")
+
+    found = behind_one_another(house, [add_one, add_one])
+
+    # The first one's commit failed: it was done again.
+    assert [each.result() for each in found] == [1, 2, 3]
+    assert house.counter() == 3
+
+
+def test_without_a_database_each_is_told_and_the_next_succeeds(house: House) -> None:
+    house.locked = OSError("away")
+    with ThreadPoolExecutor(4) as threads:
+        found = [threads.submit(house.together.run, add_one) for _ in range(4)]
+    assert [str(each.exception()) for each in found] == ["away"] * 4
+
+    house.locked = None
+
+    assert house.together.run(add_one) == 1
+
+
+def test_a_thread_that_is_made_to_end_stops_nobody(house: House) -> None:
+    def end(session: Session) -> int:
+        raise SystemExit
+
+    found = behind_one_another(house, [end, add_one])
+    later = house.together.run(add_one)
+
+    assert isinstance(found[1].exception(), SystemExit)
+    assert isinstance(found[2].exception(), RuntimeError)
+    assert (found[0].result(), later) == (1, 2)
+
+
+def test_many_threads_lose_nothing(house: House) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(house.together.run, [add_one] * 200))
+
+    assert sorted(found) == list(range(1, 201))
+    assert house.counter() == 200
+    assert house.committed <= 200
