@@ -9,6 +9,7 @@ from datastore import Datastore
 from models.accounts import Device
 from models.base import utc_now
 from models.pushes import PushFailure, PushJob
+from tests.support.wait import until
 
 
 class End(NamedTuple):
@@ -53,9 +54,22 @@ def is_resting(store: Datastore, job_id: int) -> bool:
 
 
 def let_time_pass(store: Datastore, job_id: int) -> None:
-    """What waits for another try is due now, as if the clock had gone on."""
+    """What waits for another try is due now, as if the clock had gone on.
+
+    Whoever works on the job may have noted already when it is to be looked at again,
+    so nothing is changed before it rests.
+    """
+    until(lambda: _let_time_pass(store, job_id), what="for the job to rest")
+
+
+def _let_time_pass(store: Datastore, job_id: int) -> bool:
     now = utc_now()
     with store.write() as session:
+        job = session.get_one(PushJob, job_id, with_for_update=True)
+        if job.finished_at is not None:
+            return True
+        if job.lease_owner is not None:
+            return False
         session.execute(
             update(PushFailure)
             .where(
@@ -63,11 +77,8 @@ def let_time_pass(store: Datastore, job_id: int) -> None:
             )
             .values(next_attempt_at=now)
         )
-        session.execute(
-            update(PushJob)
-            .where(PushJob.id == job_id, PushJob.lease_owner.is_(None))
-            .values(due_at=now)
-        )
+        job.due_at = now
+    return True
 
 
 def disabled(store: Datastore, tokens: set[str]) -> set[str]:
