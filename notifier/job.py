@@ -101,7 +101,7 @@ class JobRun:
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        self._under_way.pop(task, None)
+        del self._under_way[task]
         self._room.set()
 
     async def _leave_room(self) -> None:

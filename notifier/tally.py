@@ -32,6 +32,7 @@ class Batch:
         # By device id; filled by the channels' reports, read by `Tally.take`.
         self.outcomes: dict[int, Outcome] = {}
         self.passed = 0
+        # With so many outcomes it is mostly known.
         self.most = math.ceil(len(targets) * MOSTLY)
 
     @property

@@ -43,24 +43,30 @@ class HalfDeafChannel:
         pass
 
 
+def play(store: Datastore, told: int) -> list[tuple[str, str]]:
+    """Run an engine; the silent ones speak when so many have been told. Who was."""
+    own = Datastore(store.url.render_as_string(hide_password=False))
+
+    async def run() -> list[tuple[str, str]]:
+        channel = HalfDeafChannel()
+        engine = Engine(own, lambda *_: {"apns": channel}, owner="a", lease_s=30)
+        running = asyncio.create_task(engine.run(linger_s=0, wake=asyncio.Event()))
+        await aio.until(lambda: len(channel.heard) == told)
+        channel.speak.set()
+        await running
+        return channel.heard
+
+    return asyncio.run(run())
+
+
 def test_a_silent_device_does_not_keep_its_chat_from_the_next_message(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notifier.job, "SILENCE_S", 0.1)
     chat = chats.make_chat(store, 3, tokens=[SILENT])
     posted = [chats.post(store, chat, text=text) for text in ("first", "second")]
-    own = Datastore(store.url.render_as_string(hide_password=False))
 
-    async def play() -> list[tuple[str, str]]:
-        channel = HalfDeafChannel()
-        engine = Engine(own, lambda *_: {"apns": channel}, owner="a", lease_s=30)
-        running = asyncio.create_task(engine.run(linger_s=0, wake=asyncio.Event()))
-        await aio.until(lambda: len(channel.heard) == 6)
-        channel.speak.set()
-        await running
-        return channel.heard
-
-    heard = asyncio.run(play())
+    heard = play(store, told=6)
 
     assert [text for text, _ in heard] == ["first"] * 3 + ["second"] * 3
     with store.read() as session:
@@ -79,17 +85,8 @@ def test_silent_devices_do_not_keep_the_rest_of_a_large_job_waiting(
     tokens = [f"{SILENT if k % 10 == 4 else 'lively'} {k}" for k in range(50)]
     chat = chats.make_chat(store, 100, tokens=tokens)
     job_id = chats.post(store, chat)
-    own = Datastore(store.url.render_as_string(hide_password=False))
 
-    async def play() -> None:
-        channel = HalfDeafChannel()
-        engine = Engine(own, lambda *_: {"apns": channel}, owner="a", lease_s=30)
-        running = asyncio.create_task(engine.run(linger_s=0, wake=asyncio.Event()))
-        await aio.until(lambda: len(channel.heard) == 100)
-        channel.speak.set()
-        await running
-
-    asyncio.run(play())
+    play(store, told=100)
 
     with store.read() as session:
         job = jobs.status(session, job_id)
