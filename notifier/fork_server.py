@@ -1,15 +1,22 @@
-"""The fork server that PushProcesses come from: ours alone, one per web worker.
+"""The fork server that our processes come from: ours alone, one per web worker.
 
 multiprocessing's own fork server is shared with whatever else the host does with it;
 ours has imported the engine beforehand, and its children never run the host's
 `__main__` a second time, which in a small script would start the web server again.
 """
 
+import io
 import os
-import pickle
 import sys
 import threading
-from multiprocessing import forkserver, popen_forkserver, set_executable, util
+from multiprocessing import (
+    context,
+    forkserver,
+    popen_forkserver,
+    reduction,
+    set_executable,
+    util,
+)
 from multiprocessing.process import BaseProcess
 
 from notifier import forks, interpreter
@@ -61,6 +68,9 @@ def warm_up() -> None:
 class Popen(popen_forkserver.Popen):
     """Asks our fork server for a child and hands it its process object."""
 
+    # Descriptors for the child, which `duplicate_for_child` notes.
+    _fds: list[int]
+
     def _launch(self, process: BaseProcess) -> None:
         # Without "init_main_from_…": the child has no use for the host's main module.
         preparation = {
@@ -68,14 +78,21 @@ class Popen(popen_forkserver.Popen):
             "sys_path": [entry or os.getcwd() for entry in sys.path],
             "dir": os.getcwd(),
         }
-        message = pickle.dumps(preparation) + pickle.dumps(process)
+        message = io.BytesIO()
+        # Lets what is dumped, such as a queue's pipe, add its descriptors to our list.
+        context.set_spawning_popen(self)
+        try:
+            reduction.dump(preparation, message)
+            reduction.dump(process, message)
+        finally:
+            context.set_spawning_popen(None)
         with forks.keep_out():
             name_the_interpreter()
             server = _current.running()
-            self.sentinel, data = server.connect_to_new_process([])
+            self.sentinel, data = server.connect_to_new_process(self._fds)
             self.finalizer = util.Finalize(self, os.close, (self.sentinel,))
             with open(data, "wb") as pipe:
-                pipe.write(message)
+                pipe.write(message.getbuffer())
             self.pid = forkserver.read_signed(self.sentinel)
 
 

@@ -24,7 +24,6 @@ class Crew:
     """A pool of `pool_size` processes; each makes its engine at its first news."""
 
     def __init__(self, settings: Settings) -> None:
-        fork_server.name_the_interpreter()
         self._pool = Pool(
             settings.pool_size, _begin, (settings,), context=_Context(settings.run_dir)
         )
@@ -65,7 +64,12 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 
 class _Process(ForkServerProcess):
-    """One that a daemonic host, as granian's workers are, may start too."""
+    """One that any host may start, with or without a guard around its `__main__`.
+
+    A daemonic host may, too, as granian's workers are.
+    """
+
+    _Popen = staticmethod(fork_server.Popen)
 
     def start(self) -> None:
         # What Process.start does, without its refusal and without `_children`: the
@@ -87,7 +91,6 @@ class _Context(ForkServerContext):
         self._directory = run_dir / "pool"
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._locks = 0
-        self.set_forkserver_preload(["notifier.preload"])
 
     def Lock(self) -> Any:
         self._locks += 1

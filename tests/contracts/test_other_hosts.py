@@ -1,4 +1,4 @@
-"""Dispatchers whose workers run elsewhere, under hosts that fork the application."""
+"""Dispatchers under hosts that fork the app, and one under a script of one's own."""
 
 import time
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ import pytest
 from tests.support import stage as stages
 from tests.support.sandbox import Sandbox
 from tests.support.server import Server
-from tests.support.stage import GUNICORN, UWSGI, Stage
+from tests.support.stage import GUNICORN, SCRIPT, UWSGI, Stage
 
-HOSTS = {"gunicorn": GUNICORN, "uwsgi": UWSGI}
+FORKING = {"gunicorn": GUNICORN, "uwsgi": UWSGI}
+HOSTS = {**FORKING, "script": SCRIPT}
 # Dispatcher → the broker it needs.
 NAMES = {
     "thread": None,
@@ -22,9 +23,11 @@ NAMES = {
     "rq": "redis",
     "celery": "redis",
 }
+# A script makes a difference only where multiprocessing might run it a second time.
+PAIRS = [*(f"{name}-{host}" for name in NAMES for host in FORKING), "pool-script"]
 
 
-@pytest.fixture(params=[f"{name}-{host}" for name in NAMES for host in HOSTS])
+@pytest.fixture(params=PAIRS)
 def stage(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,

@@ -31,6 +31,7 @@ GUNICORN = (
     f"{sys.executable} -m gunicorn --bind 127.0.0.1:{{port}} --worker-class gthread "
     "--threads 4 --preload server:create_app()"
 )
+SCRIPT = f"{sys.executable} -m tests.support.unguarded_app {{port}}"
 SPOOLER = "--spooler spool --spooler-processes 2 --spooler-frequency 1"
 
 
