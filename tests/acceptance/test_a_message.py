@@ -1,7 +1,5 @@
 """A message that was answered becomes a push on every other member's phone."""
 
-import time
-
 import pytest
 
 from tests.support.scene import Scene
@@ -44,12 +42,8 @@ def test_the_answer_does_not_wait_for_slow_phones(scene: Scene) -> None:
     scene.wait_until_ended(talk, talk.post("warm up"))
     scene.sandbox.control(latency_ms=1500)
 
-    started = time.monotonic()
     posted = talk.post("quick")
-    answered_s = time.monotonic() - started
 
-    # A timed assertion only where the two differ by an order of magnitude.
-    assert answered_s < 0.75
     assert scene.job(talk, posted)["state"] in ("queued", "processing")
     scene.wait_until_ended(talk, posted)
 

@@ -1,6 +1,5 @@
 """Dispatchers under hosts that fork the app, and one under a script of one's own."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,12 +54,11 @@ def test_it_is_told_and_answers_at_once_and_ends_with_its_host(stage: Stage) -> 
     stage.wait_until_ended(first, first.post("warm up"))
     stage.sandbox.control(latency_ms=1000)
 
-    started = time.monotonic()
     posted = talk.post()
-    answered_s = time.monotonic() - started
+    before = stage.job(talk, posted)
 
     job = stage.wait_until_ended(talk, posted)
-    assert answered_s < 0.75
+    assert before["state"] in ("queued", "processing")
     assert (job["state"], job["accepted"]) == ("completed", 6)
     assert stage.pushed(talk) == dict.fromkeys(talk.tokens, 1)
     assert stage.server.stop(60) == 0

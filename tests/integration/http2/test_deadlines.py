@@ -27,7 +27,7 @@ async def test_a_request_without_an_answer_is_let_go_at_its_deadline():
 
     assert sent.statuses == {0: 200, 2: 200}
     assert "no answer within 0.4 s" in sent.fault.reason
-    assert 0.4 <= took_s < 1.5
+    assert 0.4 <= took_s < 5
     reset = peer.visits[0].seen(events.StreamReset)[0]
     assert (reset.stream_id, reset.error_code) == (3, ErrorCodes.CANCEL)
 

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -150,16 +149,15 @@ async def test_after_a_failure_sends_fail_at_once_until_the_pause_is_over():
     first = await h2_client.send(client, 1)
 
     async with h2_peer.serve(Peer(), port=port) as peer:
-        began = time.monotonic()
         second = await h2_client.send(client, 1)
-        took_s = time.monotonic() - began
+        visits = len(peer.visits)
         await asyncio.sleep(second.fault.retry_after_s)
         third = await h2_client.send(client, 1)
         await client.close()
 
     assert f"localhost:{port}" in first.fault.reason
     assert 0 < second.fault.retry_after_s <= 0.5
-    assert took_s < 0.1
+    assert visits == 0
     assert third.statuses == {0: 200}
     assert len(peer.visits) == 1
 
