@@ -16,8 +16,8 @@ class Together:
 
     The first of those who wait leads: in its thread it does what all of them want,
     one after another. One that fails before it has written anything fails alone; if
-    it has, or the commit fails, all is undone and each is done in a transaction of
-    its own.
+    it has, or the commit fails, all is undone, and if they were several, each is done
+    in a transaction of its own.
 
     `write` opens a transaction of SQLite.
     """
@@ -51,13 +51,13 @@ class Together:
         try:
             self._do(company)
         except Exception as problem:
-            if company:
+            # Without a transaction nobody was gathered; whoever leads next will see.
+            company = company or [self._waiting.popleft()]
+            if company == [own]:
+                own.problem = problem
+            else:
                 for errand in company:
                     self._do_alone(errand)
-            else:
-                # There was no transaction to be had; whoever leads next will see.
-                company.append(self._waiting.popleft())
-                own.problem = problem
         except BaseException:
             # Our thread is made to end, and the others are not done.
             company = company or [self._waiting.popleft()]

@@ -117,13 +117,24 @@ def test_one_that_breaks_leaves_nothing_behind(house: House) -> None:
 
 
 def test_after_a_commit_that_failed_each_is_done_alone(house: House) -> None:
+    def fill(session: Session) -> int:
+        house.full = OSError("no space")
+        return add_one(session)
+
+    found = behind_one_another(house, [add_one, fill, add_one])
+
+    assert [found[0].result(), found[1].result(), found[3].result()] == [1, 2, 3]
+    assert str(found[2].exception()) == "no space"
+    assert house.counter() == 3
+
+
+def test_one_whose_own_commit_failed_is_told_and_not_done_again(house: House) -> None:
     house.full = OSError("no space")
 
-    found = behind_one_another(house, [add_one, add_one])
+    with pytest.raises(OSError, match="no space"):
+        house.together.run(add_one)
 
-    # The first one's commit failed: it was done again.
-    assert [each.result() for each in found] == [1, 2, 3]
-    assert house.counter() == 3
+    assert (house.begun, house.counter()) == (1, 0)
 
 
 def test_without_a_database_each_is_told_and_the_next_succeeds(house: House) -> None:
