@@ -5,7 +5,9 @@ uWSGI runs them beside its workers: --spooler DIR --spooler-processes N. Under
 """
 
 import logging
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 
 import config
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # Where the spoolers do not get on, the watchdog adds no more to their heap.
 MOST_FILES = 100
+# How much nicer than uWSGI itself spoolers are: answers come before pushes.
+NICE = 5
 
 
 class UwsgiSpoolerDispatcher(Resident):
@@ -58,6 +62,7 @@ class UwsgiSpoolerDispatcher(Resident):
 @spoolraw  # type: ignore[untyped-decorator]
 def push(arguments: Mapping[str, str]) -> int:
     """In a spooler: done when nothing is to be done for the job now."""
+    _be_less_nice()
     try:
         return _work(int(arguments["job"]))
     except Exception:
@@ -78,6 +83,18 @@ def _work(job_id: int) -> int:
         # Put off, or to be tried again: a file that waits for its time.
         push({b"job": b"%d" % job_id, b"at": b"%d" % (due_at.timestamp() + 1)})
     return int(uwsgi.SPOOL_OK)
+
+
+@cache
+def _be_less_nice() -> None:
+    """Undo uWSGI's 19, with which nothing is pushed where others keep the cores busy.
+
+    Before this process has threads: they take over the niceness of who starts them.
+    """
+    nice = os.getpriority(os.PRIO_PROCESS, os.getppid()) + NICE
+    # Only root may, and who has been given RLIMIT_NICE.
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, min(nice, 19))
 
 
 @cache

@@ -1,5 +1,6 @@
 """What every dispatcher promises, each under its real host with its real workers."""
 
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -153,6 +154,20 @@ def test_a_refused_payload_is_told_as_the_jobs_error(stage: Stage) -> None:
     job = stage.wait_until_ended(talk, posted)
     assert (job["accepted"], job["failed"]) == (0, 1)
     assert "PayloadTooLarge" in job["error"]
+
+
+@under(["uwsgi_spooler"])
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may undo uWSGI's niceness")
+def test_a_spooler_does_not_come_after_everything_else(stage: Stage) -> None:
+    talk = stage.talk(2)
+    stage.sandbox.control(latency_ms=500)
+
+    posted = talk.post()
+
+    (pid,) = until(stage.lease_owners, what="for a spooler at work")
+    uwsgi = os.getpriority(os.PRIO_PROCESS, stage.server.pid)
+    assert os.getpriority(os.PRIO_PROCESS, pid) == uwsgi + 5
+    stage.wait_until_ended(talk, posted)
 
 
 @under(WITH_BROKER)
