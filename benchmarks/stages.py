@@ -12,7 +12,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import push_off
+from sqlalchemy.engine import make_url
+
+from benchmarks import cold_celery, push_off
 from tests.support import chats, databases
 from tests.support import sandbox as sandboxes
 from tests.support import stage as stages
@@ -34,6 +36,9 @@ SETTINGS = {
 OFF, OFF_UWSGI = "push off", "push off in uWSGI"
 stages.KINDS[OFF] = Kind(host=f"{sys.executable} -m benchmarks.push_off")
 stages.KINDS[OFF_UWSGI] = Kind(host=UWSGI.replace("server:", "benchmarks.push_off:"))
+# The same web server as for `celery`, before tasks that connect anew each time.
+COLD_CELERY = "celery, cold"
+stages.KINDS[COLD_CELERY] = Kind(workers=("benchmarks.cold_celery",), broker=True)
 for _name, _kind in stages.KINDS.items():
     if _kind.host:
         # Clients keep their connections here, each with a thread of uWSGI's.
@@ -109,12 +114,21 @@ def running(names: Sequence[str], database: str = "sqlite") -> Iterator[Theatre]
             run_dir = scratch / str(number)
             run_dir.mkdir()
             url = databases.fresh_url(database, run_dir)
-            settings = {**SETTINGS, "BOTTLEPOST_DATABASE_URL": url}
-            if name in (OFF, OFF_UWSGI):
-                settings["BOTTLEPOST_DISPATCHER"] = push_off.NAME
+            settings = {**SETTINGS, **_dispatcher(name, redis)}
+            settings["BOTTLEPOST_DATABASE_URL"] = url
             stage = stages.running(name, run_dir, sandbox, redis, settings)
             theatre.stages[name] = stack.enter_context(stage)
         yield theatre
+
+
+def _dispatcher(name: str, redis: RedisServer) -> dict[str, str]:
+    """Settings for what is no dispatcher of ours."""
+    if name in (OFF, OFF_UWSGI):
+        return {"BOTTLEPOST_DISPATCHER": push_off.NAME}
+    if name == COLD_CELERY:
+        url = make_url(redis.url).set(database=str(cold_celery.DATABASE))
+        return {"BOTTLEPOST_DISPATCHER": "celery", "BOTTLEPOST_BROKER_URL": str(url)}
+    return {}
 
 
 def send(talk: Talk, text: str = "Land in sight") -> tuple[int, float, float]:

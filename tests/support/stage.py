@@ -49,7 +49,7 @@ class Broker(Protocol):
 class Kind:
     """What it takes to run one dispatcher."""
 
-    # `python -m notifier …`, once for each entry.
+    # `python -m …`, once for each entry.
     workers: tuple[str, ...] = ()
     # Instead of `python server.py`.
     host: str | None = None
@@ -62,13 +62,13 @@ KINDS = {
     "thread": Kind(),
     "process": Kind(),
     "pool": Kind(),
-    "manager": Kind(workers=("manager run",), broker=True),
-    "polling": Kind(workers=("polling", "polling")),
+    "manager": Kind(workers=("notifier manager run",), broker=True),
+    "polling": Kind(workers=("notifier polling", "notifier polling")),
     "script": Kind(broker=True),
     "uwsgi_thread": Kind(host=UWSGI),
     "uwsgi_spooler": Kind(host=f"{UWSGI} {SPOOLER}"),
-    "rq": Kind(workers=("rq", "rq"), broker=True),
-    "celery": Kind(workers=("celery",), broker=True),
+    "rq": Kind(workers=("notifier rq", "notifier rq"), broker=True),
+    "celery": Kind(workers=("notifier celery",), broker=True),
 }
 
 
@@ -89,7 +89,7 @@ class Stage(Scene):
         for command in self.kind.workers:
             with (self.run_dir / "worker.log").open("ab") as output:
                 worker = subprocess.Popen(
-                    [sys.executable, "-m", "notifier", *command.split()],
+                    [sys.executable, "-m", *command.split()],
                     cwd=ROOT,
                     env=self.server.environment,
                     stdin=subprocess.DEVNULL,

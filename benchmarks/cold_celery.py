@@ -1,0 +1,42 @@
+"""Celery workers as they are usually written: each task connects, pushes and hangs up.
+
+    python -m benchmarks.cold_celery
+
+What `python -m notifier celery` is measured beside; its processes keep their engines,
+and so their connections.
+"""
+
+import asyncio
+import sys
+
+import config
+from config import Settings
+from notifier import (
+    engines,
+    preload,  # noqa: F401 - once, before Celery forks its processes
+)
+from notifier.dispatchers.celery_queue import TASK, application
+
+# In Redis, beside the news for the other Celery.
+DATABASE = 1
+
+
+def main() -> None:
+    settings = config.from_env()
+    celery = application(settings)
+
+    @celery.task(name=TASK)
+    def push(_job_id: int) -> None:
+        asyncio.run(_push(settings))
+
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    sys.exit(celery.start(["worker", "--loglevel", "WARNING", *quiet]))
+
+
+async def _push(settings: Settings) -> None:
+    engine = engines.build(settings, owner=engines.new_owner())
+    await engine.run(linger_s=0.0, wake=asyncio.Event())
+
+
+if __name__ == "__main__":
+    main()
