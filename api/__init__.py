@@ -53,6 +53,7 @@ ACCOUNTS = (
     Route("GET", "/webpush/key", accounts.webpush_key, Who.ANYONE),
     Route("POST", "/logout", accounts.log_out, statuses=GONE),
     Route("POST", "/users", accounts.create_user, Who.SERVICE, LIMIT, CREATED_OR_KNOWN),
+    Route("GET", "/users", accounts.find_user, Who.SERVICE),
     Route("PATCH", USER, accounts.rename_user, Who.SERVICE),
     Route("POST", TOKENS, accounts.create_token, Who.SERVICE, statuses=CREATED),
     Route("GET", TOKENS, accounts.list_tokens, Who.SERVICE),
@@ -61,7 +62,6 @@ ACCOUNTS = (
 IMPORTS = (
     Route("POST", "/import", imports.start, Who.SERVICE, UPLOAD_LIMIT, statuses=(202,)),
     Route("GET", "/imports/<import_id:id>", imports.show, Who.SERVICE),
-    Route("GET", "/users", imports.find_user, Who.SERVICE),
 )
 OPERATION = (
     Route("GET", "/jobs/<job_id:id>", jobs.show, Who.EITHER),

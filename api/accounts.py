@@ -16,6 +16,7 @@ from api.schemas.accounts import (
     TokenOut,
     Tokens,
     UserOut,
+    UserQuery,
     WebpushKey,
     device_out,
 )
@@ -38,6 +39,13 @@ def create_user(call: Call, body: NewUser) -> Answer[CreatedUser]:
     shown = UserOut.model_validate(user, from_attributes=True)
     created = CreatedUser(**shown.model_dump(), token=token)
     return Answer(201 if is_new else 200, created)
+
+
+def find_user(call: Call, query: UserQuery) -> Answer[UserOut]:
+    """The user whom your backend, and an import, knows by this name."""
+    with call.store.read() as session:
+        user = accounts.find_by_external_id(session, query.external_id)
+    return Answer(200, UserOut.model_validate(user, from_attributes=True))
 
 
 def rename_user(call: Call, user_id: int, body: ChangedUser) -> Answer[UserOut]:

@@ -6,11 +6,10 @@ from itertools import islice
 
 from api import import_lines
 from api.call import Answer, Call
-from api.schemas.accounts import UserOut
 from api.schemas.groupchat import JobLink
-from api.schemas.imports import Import, ProblemOut, Started, UserQuery
+from api.schemas.imports import Import, ProblemOut, Started
 from api.uploads import Upload
-from datastore import accounts, imports
+from datastore import imports
 from datastore.outage import OUTAGES
 from models.base import utc_now
 from models.errors import Invalid, NotFound, TooLarge
@@ -76,13 +75,6 @@ def find(call: Call, import_id: int) -> tuple[ImportJob, list[Problem]]:
         if job is None:
             raise NotFound
         return job, imports.problems(session, import_id)
-
-
-def find_user(call: Call, query: UserQuery) -> Answer[UserOut]:
-    """The user whom your backend, and an import, knows by this name."""
-    with call.store.read() as session:
-        user = accounts.find_by_external_id(session, query.external_id)
-    return Answer(200, UserOut.model_validate(user, from_attributes=True))
 
 
 def _receive(call: Call, import_id: int, rows: Iterable[Row | Problem]) -> None:

@@ -120,7 +120,7 @@ def _query_parameters(hints: dict[str, Any]) -> list[dict[str, Any]]:
         {
             "name": name,
             "in": "query",
-            "required": False,
+            "required": name in schema.get("required", ()),
             "description": field.pop("description", ""),
             "schema": _without_null(field),
         }

@@ -1,5 +1,6 @@
 """Plots of a benchmark's tables, for the documentation."""
 
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -14,7 +15,7 @@ Row = Mapping[str, Any]
 # Drawn on no background, in tones that are read on a white page and on a black one.
 BARS, INK = "#4c8fd6", "#808890"
 # Columns that name a row although they are numbers.
-NAMES = ("members", "round_trip_ms")
+NAMES = ("members", "pushes", "round_trip_ms")
 UNITS = {
     "ms": "ms",
     "us": "µs",
@@ -81,7 +82,7 @@ def _is_figure(table: Sequence[Row], column: str) -> bool:
 
 def _median(rows: Sequence[Row], column: str) -> float:
     values = [row[column] for row in rows if isinstance(row[column], int | float)]
-    return float(statistics.median(values)) if values else 0.0
+    return float(statistics.median(values)) if values else math.nan
 
 
 def _draw(
@@ -123,7 +124,9 @@ def _draw_column(
     axis: Any, labels: Sequence[str], column: str, values: Sequence[float]
 ) -> None:
     bars = axis.barh(labels, values, color=BARS, height=0.7)
-    axis.bar_label(bars, [show(value) for value in values], padding=3)
+    # Where there is no figure, there is no bar and no word.
+    words = ["" if math.isnan(value) else show(value) for value in values]
+    axis.bar_label(bars, words, padding=3)
     title, unit = _title_and_unit(column)
     axis.set_title(title, fontsize=9)
     axis.set_xlabel(unit)

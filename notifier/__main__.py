@@ -66,7 +66,7 @@ def _import(module: str) -> Any:
         extra = module.split("_", maxsplit=1)[0]
         raise SettingsError(
             f"the worker {extra}",
-            f"needs {missing.name}: pip install 'bottlepost[{extra}]'",
+            f"needs {missing.name}: pip install -e '.[{extra}]'",
         ) from missing
 
 

@@ -26,6 +26,10 @@ class NewUser(In):
     """What your backend calls them; posted again, it finds the same user."""
 
 
+class UserQuery(In):
+    external_id: Key
+
+
 class ChangedUser(In):
     name: Name
 

@@ -73,7 +73,3 @@ class Import(Out):
     error: str | None
     errors: list[ProblemOut]
     """The first 500 bad lines."""
-
-
-class UserQuery(In):
-    external_id: Key

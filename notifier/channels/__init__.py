@@ -69,12 +69,6 @@ class Channel(Protocol):
         Several calls run at the same time and share the connections.
         """
 
-    def trouble(self) -> str | None:
-        """Why our credentials are refused at present, for people; None if all is well.
-
-        Seen by this process; what any process has seen is in the datastore.
-        """
-
     async def close(self) -> None:
         """End the connections; pushes under way are let go. May be called twice."""
 
@@ -94,34 +88,21 @@ REGISTRY = {
     "webpush": Entry("notifier.channels.webpush", "vapid_subject"),
     "email": Entry("notifier.channels.email", "smtp_url"),
 }
-# Older names of platforms; the API stores the new ones.
-ALIASES = {"gcm": "fcm"}
 
 
 def open(
-    settings: Settings, tokens: ProviderTokens, troubles: Troubles | None = None
+    settings: Settings, tokens: ProviderTokens, troubles: Troubles
 ) -> Mapping[str, Channel]:
     """The channels that the settings have credentials for, by platform.
 
     One whose credentials cannot be read is there too: it keeps the devices and says
     what is wrong, so that the others go on.
     """
-    board = troubles or _Nowhere()
     opened: dict[str, Channel] = {}
     for platform, entry in REGISTRY.items():
         if getattr(settings, entry.setting) is None:
             continue
-        channel = import_module(entry.module).open(settings, tokens, board)
+        channel = import_module(entry.module).open(settings, tokens, troubles)
         if channel is not None:
             opened[platform] = channel
-    for alias, platform in ALIASES.items():
-        if platform in opened:
-            opened[alias] = opened[platform]
     return opened
-
-
-class _Nowhere:
-    """For those who have no board: the log has the news too."""
-
-    async def note(self, route: str, reason: str | None) -> None:
-        return None

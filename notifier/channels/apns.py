@@ -144,10 +144,6 @@ class Apns:
         own_app = target.app is not None and target.app != self._topic
         return apns_outcomes.read(response, own_app=own_app)
 
-    def trouble(self) -> str | None:
-        found = [f"{r.name}: {r.trouble}" for r in self._routes.values() if r.trouble]
-        return "; ".join(found) or None
-
     async def close(self) -> None:
         clients, self._clients = self._clients, {}
         for client in clients.values():

@@ -81,10 +81,6 @@ class Email:
         )
         return await self._relay.hand_in(self._letterhead.address, address, mail)
 
-    def trouble(self) -> str | None:
-        trouble = self._relay.trouble
-        return f"{self._relay.name}: {trouble}" if trouble else None
-
     async def close(self) -> None:
         await self._digests.close()
         await self._relay.close()

@@ -1,7 +1,6 @@
 """The SMTP server that takes our mails: one connection, for one mail after another."""
 
 import asyncio
-import logging
 import ssl
 from contextlib import suppress
 
@@ -15,11 +14,10 @@ from aiosmtplib import (
 
 from config.smtp import Server
 from notifier.channels import CredentialsRefused, Troubles, email_outcomes
+from notifier.channels.alarm import Alarm
 from notifier.channels.breaker import Breaker
 from notifier.channels.email_outcomes import Stage
 from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
-
-log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 30.0
@@ -47,17 +45,14 @@ class Relay:
         breaker: Breaker | None = None,
     ) -> None:
         self.name = f"email {server.host}"[:200]
-        # Why it refuses our credentials, as last published.
-        self.trouble: str | None = None
         self._server = server
-        self._troubles = troubles
+        self._alarm = Alarm(self.name, troubles)
         self._tls = tls
         self._breaker = breaker or Breaker()
         self._turn = asyncio.Lock()
         self._smtp: SMTP | None = None
         self._goodbye: asyncio.TimerHandle | None = None
         self._parting: set[asyncio.Task[None]] = set()
-        self._is_published = False
 
     async def hand_in(self, sender: str, recipient: str, mail: bytes) -> Outcome:
         """The server's verdict on one mail for one recipient.
@@ -84,7 +79,7 @@ class Relay:
                 self._breaker.refused(outcome.reason)
             else:
                 self._breaker.close()
-            await self._publish()
+            await self._alarm.tell(self._breaker.refusal)
             return outcome
 
     async def _try(self, sender: str, recipient: str, mail: bytes) -> Outcome:
@@ -178,22 +173,6 @@ class Relay:
         if self._smtp is not None:
             self._smtp.close()
             self._smtp = None
-
-    async def _publish(self) -> None:
-        """Tell the operator once when credentials are refused, and when they work."""
-        trouble = self._breaker.refusal
-        if trouble == self.trouble and self._is_published:
-            return
-        if trouble is not None:
-            log.error("%s refuses our credentials: %s", self.name, trouble)
-        elif self.trouble is not None:
-            log.warning("%s takes our credentials again", self.name)
-        is_first, self._is_published = not self._is_published, True
-        self.trouble = trouble
-        await self._troubles.note(self.name, trouble)
-        if is_first:
-            # A process before us may have had certificates it could not even read.
-            await self._troubles.note("email", None)
 
     async def close(self) -> None:
         if self._goodbye is not None:

@@ -87,10 +87,6 @@ class Fcm:
         requests = [rendered.request(target) for target in targets]
         await self._route.push(Wave(self._head, requests, targets, report))
 
-    def trouble(self) -> str | None:
-        trouble = self._route.trouble
-        return f"{self._route.name}: {trouble}" if trouble else None
-
     async def close(self) -> None:
         await self._client.close()
         if self._token_endpoint is not None:

@@ -1,18 +1,16 @@
 """One way to a provider: a host under one credential, guarded by a breaker."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from models.pushes import Target
 from notifier.channels import CredentialsRefused, Report, Troubles
+from notifier.channels.alarm import Alarm
 from notifier.channels.authorization import Authorization
 from notifier.channels.breaker import Breaker
 from notifier.http2 import Client, Head, Request, Response
 from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
-
-log = logging.getLogger(__name__)
 
 # A probe that is silent for so long may have met a device that is to blame.
 PATIENCE_S = 2.0
@@ -88,16 +86,12 @@ class Route:
     ) -> None:
         self.name = name
         self.breaker = breaker or Breaker()
-        # Trouble with our credentials that has been published.
-        self.trouble: str | None = None
         self._client = client
         self._authorization = authorization
         self._dialect = dialect
-        self._troubles = troubles
+        self._alarm = Alarm(name, troubles, dialect.explain)
         self._patience_s = patience_s
         self._probing = asyncio.Lock()
-        # What an earlier process has left published is not known.
-        self._is_published = False
 
     async def push(self, wave: Wave, *, quietly: bool = False) -> None:
         """Report an outcome for every target of the wave.
@@ -111,8 +105,10 @@ class Route:
             wave.end_rest(
                 Outcome(Kind.CREDENTIALS, str(refused), refused.retry_after_s)
             )
-        if not quietly:
-            await self._publish(wave)
+        trouble = self.breaker.refusal
+        # A wave that nobody took says nothing in favour of our credentials.
+        if not quietly and (trouble is not None or wave.accepted):
+            await self._alarm.tell(trouble)
 
     async def _push(self, wave: Wave) -> None:
         probes: list[asyncio.Task[None]] = []
@@ -231,22 +227,3 @@ class Route:
         is_ours = outcome.reason not in self._dialect.device_only
         if outcome.kind is Kind.CREDENTIALS and is_ours:
             wave.refusal = outcome.reason
-
-    async def _publish(self, wave: Wave) -> None:
-        """Tell the operator once when credentials are refused, and when they work."""
-        trouble = self.breaker.refusal
-        is_news = trouble != self.trouble or not self._is_published
-        if not is_news or (trouble is None and not wave.accepted):
-            return
-        if trouble is not None:
-            words = self._dialect.explain(trouble)
-            log.error("%s refuses our credentials: %s", self.name, words)
-        elif self.trouble is not None:
-            log.warning("%s takes our credentials again", self.name)
-        is_first, self._is_published = not self._is_published, True
-        # Set before the wait, so that waves at the same time don't repeat it.
-        self.trouble = trouble
-        await self._troubles.note(self.name, trouble)
-        if is_first:
-            # A process before us may have had credentials it could not even read.
-            await self._troubles.note(self.name.split()[0], None)

@@ -33,8 +33,5 @@ class Unreadable:
         for target in targets:
             report(target, Outcome(Kind.CREDENTIALS, self._reason))
 
-    def trouble(self) -> str | None:
-        return self._reason
-
     async def close(self) -> None:
         return None

@@ -89,9 +89,6 @@ class Webpush:
         except ChannelDown as down:
             wave.end_rest(Outcome(Kind.LATER, down.reason, down.retry_after_s))
 
-    def trouble(self) -> str | None:
-        return "; ".join(self._origins.troubles()) or None
-
     async def close(self) -> None:
         await self._origins.close()
 

@@ -127,10 +127,6 @@ class Origins:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def troubles(self) -> list[str]:
-        routes = [s.route for s in self._services.values() if s.is_known]
-        return [f"{r.name}: {r.trouble}" for r in routes if r.trouble]
-
     async def close(self) -> None:
         services, self._services = self._services, OrderedDict()
         self._names.close()

@@ -61,7 +61,7 @@ def open(settings: Settings) -> Dispatcher:
         raise SettingsError(
             "BOTTLEPOST_DISPATCHER",
             f"is {name!r}, which needs {missing.name}: "
-            f"pip install 'bottlepost[{EXTRAS[name]}]'",
+            f"pip install -e '.[{EXTRAS[name]}]'",
         ) from missing
     dispatcher: Dispatcher = module.open(settings)
     return dispatcher

@@ -150,8 +150,6 @@ async def test_a_strangers_word_on_our_key_alarms_nobody(settings: Settings) -> 
         service.tell(browser, 401, b"no")
 
         reports = await webpush_channel.send(channel, webpush_channel.targets(browser))
-
-        assert channel.trouble() is None
     assert reports.kinds() == ["credentials"]
     assert troubles.notes == []
 
@@ -170,8 +168,6 @@ async def test_a_browsers_service_that_refuses_our_key_is_an_alarm(
         service.tell(browser, 403, b'{"reason":"BadJwtToken"}')
 
         await webpush_channel.send(channel, webpush_channel.targets(browser))
-
-        assert "BadJwtToken" in (channel.trouble() or "")
     assert troubles.notes[0] == (f"webpush {service.origin}", "403 BadJwtToken")
 
 

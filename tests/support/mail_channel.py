@@ -39,7 +39,8 @@ def opener(directory: Path) -> Open:
             "SMTP_DIGEST_S": "0",
         }
         named = {f"BOTTLEPOST_{k}": v for k, v in (settings | variables).items()}
-        opened = channels.open(config.from_env(named), ToldTokens(), troubles)
+        board = troubles or NotedTroubles()
+        opened = channels.open(config.from_env(named), ToldTokens(), board)
         try:
             yield opened["email"]
         finally:

@@ -109,6 +109,10 @@ class NotedTroubles:
     async def note(self, route: str, reason: str | None) -> None:
         self.notes.append((route, reason))
 
+    def standing(self) -> dict[str, str]:
+        """Route → its trouble, unless that has ended."""
+        return {route: why for route, why in dict(self.notes).items() if why}
+
     def reasons(self) -> list[str]:
         """Troubles, without their ends."""
         return [reason for _, reason in self.notes if reason is not None]

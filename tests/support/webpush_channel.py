@@ -40,7 +40,9 @@ def settings_in(directory: Path) -> Settings:
 async def opened(
     settings: Settings, troubles: NotedTroubles | None = None
 ) -> AsyncIterator[Channel]:
-    channel = channels.open(settings, ToldTokens(), troubles)["webpush"]
+    channel = channels.open(settings, ToldTokens(), troubles or NotedTroubles())[
+        "webpush"
+    ]
     try:
         yield channel
     finally:

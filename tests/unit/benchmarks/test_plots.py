@@ -1,5 +1,6 @@
 """Which tables of a benchmark are drawn, and how their columns are named."""
 
+import math
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -33,7 +34,9 @@ def test_turns_that_another_table_sums_up_are_left_out() -> None:
     found = list(plots.tables([*TURNS, *SUMMARY]))
 
     assert [labels for labels, _ in found] == [["ours", "theirs"]]
-    assert found[0][1] == {"pushes_per_s": [100.0, 10.0], "first_push_ms": [0, 3.0]}
+    assert found[0][1]["pushes_per_s"] == [100.0, 10.0]
+    # A dash is not the shortest time of all.
+    assert math.isnan(found[0][1]["first_push_ms"][0])
 
 
 def test_each_table_has_its_own_plot() -> None:

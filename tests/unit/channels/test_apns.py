@@ -151,7 +151,6 @@ def test_a_key_for_one_environment_is_no_trouble_when_trying_the_other() -> None
     apple.push([make_target()])
 
     assert apple.troubles.notes == []
-    assert apple.channel.trouble() is None
 
 
 def test_while_the_other_environment_is_away_a_bad_token_waits() -> None:
@@ -182,9 +181,9 @@ def test_one_app_in_trouble_does_not_keep_the_others_waiting() -> None:
 
     assert first.kinds() == ["accepted", "credentials", "accepted"]
     assert second.kinds() == ["accepted", "credentials", "accepted"]
-    assert apple.channel.trouble() == (
-        "apns production org.example.pier: InvalidProviderToken"
-    )
+    assert apple.troubles.standing() == {
+        "apns production org.example.pier": "InvalidProviderToken"
+    }
 
 
 def test_one_environment_away_does_not_keep_the_other_waiting() -> None:

@@ -121,7 +121,7 @@ def test_keys_of_third_parties_concern_their_devices_only() -> None:
 
     assert again.kinds() == ["credentials", "accepted"]
     assert google.tokens.number == 1
-    assert google.channel.trouble() is None
+    assert google.troubles.standing() == {}
 
 
 def test_permission_denied_is_trouble() -> None:
@@ -129,8 +129,7 @@ def test_permission_denied_is_trouble() -> None:
 
     google.push([make_target()])
 
-    assert google.channel.trouble() == "fcm harbour: status 403"
-    assert ("fcm harbour", "status 403") in google.troubles.notes
+    assert google.troubles.standing() == {"fcm harbour": "status 403"}
 
 
 def test_an_unspecified_error_gives_up_after_some_tries() -> None:

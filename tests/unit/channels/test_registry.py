@@ -10,6 +10,7 @@ import pytest
 
 from config import Settings
 from notifier import channels
+from notifier.channels import Channel
 from notifier.channels.unreadable import Unreadable
 from tests.support.pushes import (
     NotedTroubles,
@@ -44,15 +45,16 @@ def broken(tmp_path: Path) -> Settings:
     )
 
 
+def refusal(channel: Channel) -> str:
+    """Why it cannot push."""
+    reports = Reports()
+    asyncio.run(channel.send(None, [make_target()], reports))
+    assert reports.kinds() == ["credentials"]
+    return reports.by_device[1].reason
+
+
 def test_without_credentials_there_are_no_channels(tmp_path: Path) -> None:
-    assert channels.open(settings(tmp_path), ToldTokens()) == {}
-
-
-def test_gcm_is_another_name_of_fcm(tmp_path: Path) -> None:
-    opened = channels.open(broken(tmp_path), ToldTokens())
-
-    assert opened.keys() == {"apns", "fcm", "gcm"}
-    assert opened["gcm"] is opened["fcm"]
+    assert channels.open(settings(tmp_path), ToldTokens(), NotedTroubles()) == {}
 
 
 @pytest.mark.parametrize("platform", ["apns", "fcm"])
@@ -68,8 +70,9 @@ def test_unreadable_credentials_keep_the_devices_and_are_told_once(
 
     assert isinstance(channel, Unreadable)
     assert reports.kinds() == ["credentials", "credentials"]
-    assert "nonsense" in reports.by_device[1].reason
-    assert troubles.notes == [(platform, channel.trouble())]
+    reason = reports.by_device[1].reason
+    assert "nonsense" in reason
+    assert troubles.notes == [(platform, reason)]
     assert len(caplog.records) == 1
     asyncio.run(channel.close())
 
@@ -79,9 +82,9 @@ def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:
     path.write_text("nonsense")
     by_certificate = settings(tmp_path, apns_cert_file=path, apns_topic="org.example")
 
-    channel = channels.open(by_certificate, ToldTokens())["apns"]
+    channel = channels.open(by_certificate, ToldTokens(), NotedTroubles())["apns"]
 
-    assert "cert.pem" in (channel.trouble() or "")
+    assert "cert.pem" in refusal(channel)
 
 
 def test_a_private_authority_that_is_none_is_named(tmp_path: Path) -> None:
@@ -91,17 +94,17 @@ def test_a_private_authority_that_is_none_is_named(tmp_path: Path) -> None:
         tmp_path, apns_cert_file=ca_file, apns_topic="org.example", ca_file=ca_file
     )
 
-    channel = channels.open(by_certificate, ToldTokens())["apns"]
+    channel = channels.open(by_certificate, ToldTokens(), NotedTroubles())["apns"]
 
-    assert "ca.pem" in (channel.trouble() or "")
+    assert "ca.pem" in refusal(channel)
 
 
 def test_a_topic_that_fits_no_header_is_named(tmp_path: Path) -> None:
     by_certificate = settings(tmp_path, apns_cert_file=tmp_path, apns_topic="a b")
 
-    channel = channels.open(by_certificate, ToldTokens())["apns"]
+    channel = channels.open(by_certificate, ToldTokens(), NotedTroubles())["apns"]
 
-    assert "'a b'" in (channel.trouble() or "")
+    assert "'a b'" in refusal(channel)
 
 
 def test_a_channel_that_is_not_set_up_is_not_even_imported(tmp_path: Path) -> None:
@@ -109,7 +112,7 @@ def test_a_channel_that_is_not_set_up_is_not_even_imported(tmp_path: Path) -> No
         "import sys; from pathlib import Path; from config import Settings;"
         "from notifier import channels;"
         "channels.open(Settings(database_url='sqlite://', run_dir=Path(), "
-        "service_key='k' * 16, push_slots=1), None);"
+        "service_key='k' * 16, push_slots=1), None, None);"
         "print([m for m in ('apns2', 'pyfcm', 'requests') if m in sys.modules])"
     )
 

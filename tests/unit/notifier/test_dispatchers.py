@@ -36,7 +36,7 @@ def test_a_missing_extra_says_which_installation_helps(
     monkeypatch.setitem(dispatchers.DISPATCHERS, "pigeon", "not_installed_here")
     monkeypatch.setitem(dispatchers.EXTRAS, "pigeon", "birds")
 
-    with pytest.raises(SettingsError, match=r"pip install 'bottlepost\[birds\]'"):
+    with pytest.raises(SettingsError, match=r"pip install -e '.\[birds\]'"):
         dispatchers.open(_settings(tmp_path, "pigeon"))
 
 
