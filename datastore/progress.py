@@ -148,18 +148,25 @@ def _job_row(
 
 
 def _record_failures(session: Session, step: Progress) -> None:
+    of_job = PushFailure.job_id == step.job_id
+    unsynchronized = {"synchronize_session": False}
     if step.new_failures:
+        # A phone that changes hands during the fan-out is met twice: under the user it
+        # belonged to, and under the one it belongs to now.
+        rows = {new.device_id: vars(new) for new in step.new_failures}
+        session.execute(
+            delete(PushFailure).where(of_job, PushFailure.device_id.in_(rows)),
+            execution_options=unsynchronized,
+        )
         session.execute(
             insert(PushFailure),
-            [{"job_id": step.job_id} | vars(new) for new in step.new_failures],
+            [{"job_id": step.job_id} | row for row in rows.values()],
         )
     if step.changed_failures:
         session.execute(
             update(PushFailure),
             [{"job_id": step.job_id} | vars(row) for row in step.changed_failures],
         )
-    of_job = PushFailure.job_id == step.job_id
-    unsynchronized = {"synchronize_session": False}
     if step.resolved:
         session.execute(
             delete(PushFailure).where(of_job, PushFailure.device_id.in_(step.resolved)),
@@ -188,6 +195,8 @@ def _mark_devices(session: Session, marks: Sequence[Mark], now: datetime) -> Non
             table.c.id == bindparam("b_id"),
             table.c.token == bindparam("b_token"),
             table.c.registered_at == bindparam("b_registered_at"),
+            # What has been found dead stays dead, whatever another job was told.
+            table.c.disabled_at.is_(None),
         )
         .values(
             disabled_at=bindparam("b_disabled_at", type_=table.c.disabled_at.type),

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import select, update
 
-from datastore import Datastore, fanout, leases, outbox, progress
+from datastore import Datastore, claims, fanout, leases, outbox, progress
 from datastore.outbox import Claim
 from models.accounts import Device
 from models.base import utc_now
@@ -18,7 +18,7 @@ def claimed(store: Datastore, members: int = 3) -> tuple[Claim, list[Target]]:
     chats.post(store, chats.make_chat(store, members))
     now = utc_now()
     with store.write() as session:
-        ids = outbox.claim(session, "a", limit=1, now=now, lease_until=now + LEASE)
+        ids = claims.claim(session, "a", limit=1, now=now, lease_until=now + LEASE)
         [claim] = outbox.load(session, "a", ids)
         targets = fanout.next_targets(session, claim, after=(0, 0), limit=100, now=now)
     assert targets is not None
@@ -124,6 +124,30 @@ def test_a_device_removed_meanwhile_is_not_tried_again(store: Datastore) -> None
         session.delete(session.get_one(Device, targets[0].device_id))
 
     assert due(store, claim) == ([targets[1].device_id], [targets[0].device_id])
+
+
+def test_a_phone_that_changed_hands_may_be_met_twice(store: Datastore) -> None:
+    claim, targets = claimed(store)
+    record(store, claim, new_failures=[later(targets[0])])
+
+    twice = [later(targets[0]), later(targets[0])]
+    lost = record(store, claim, new_failures=twice)
+
+    assert lost == set()
+    assert due(store, claim) == ([targets[0].device_id], [])
+
+
+def test_what_is_dead_stays_dead(store: Datastore) -> None:
+    claim, targets = claimed(store)
+    gone = progress.Mark(target=targets[0], disable=True, reason="Unregistered")
+    record(store, claim, marks=[gone])
+
+    suspect = progress.Mark(target=targets[0], reason="BadDeviceToken")
+    record(store, claim, marks=[suspect])
+
+    found = device(store, targets[0])
+    assert found.disabled_at is not None
+    assert found.reason == "Unregistered"
 
 
 def test_a_gone_device_is_disabled(store: Datastore) -> None:
