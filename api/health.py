@@ -2,7 +2,7 @@
 
 from api.call import Answer, Call
 from api.schemas.health import Health, Readiness, RouteTrouble
-from datastore import outbox, troubles
+from datastore import claims, troubles
 
 
 def alive(call: Call) -> Answer[Health]:
@@ -17,7 +17,7 @@ def ready(call: Call) -> Answer[Readiness]:
     another one would be refused as well, and messages are kept until that is mended.
     """
     with call.store.read() as session:
-        outbox.next_due_at(session)
+        claims.next_due_at(session)
         # Anybody may ask, so the reasons are left to the log.
         found = [
             RouteTrouble(route=trouble.route, since=trouble.since)

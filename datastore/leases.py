@@ -55,10 +55,14 @@ def put_off(
     now: datetime,
     until: datetime | None,
 ) -> None:
-    """Give back a job that fails by itself; without `until` that is its end."""
+    """Give back a job that fails by itself; without `until` that is its end.
+
+    Its chat does not wait for it any more.
+    """
     values = {"lease_owner": None, "due_at": until, "error": error}
+    values["ordering_key"] = None
     if until is None:
-        values |= {"state": FAILED, "finished_at": now, "ordering_key": None}
+        values |= {"state": FAILED, "finished_at": now}
     session.execute(
         update(PushJob)
         .where(PushJob.id == job_id, PushJob.lease_owner == owner)

@@ -7,29 +7,19 @@ later write checks that name, so an engine that was taken for dead changes nothi
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
-    Integer,
-    Select,
-    and_,
     bindparam,
-    exists,
-    func,
     insert,
-    or_,
     select,
-    update,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from models.accounts import User
 from models.groupchat import Chat, Message
 from models.pushes import (
     MESSAGE,
-    PROCESSING,
     QUEUED,
     Note,
     PushJob,
@@ -44,6 +34,8 @@ class Claim:
     # The job it is a shard of.
     parent_id: int | None
     chat_id: int
+    # The chat in whose order it comes; None when it may come at any time.
+    ordering_key: int | None
     message_id: int
     seq: int
     sender_id: int
@@ -59,8 +51,9 @@ class Claim:
     accepted: int
     failed: int
     error: str | None
-    # How often it has been claimed, this time included.
+    # How often it has been claimed, this time included, and when for the first time.
     attempts: int
+    started_at: datetime
     note: Note
     # The message, or its chat, has been deleted: nobody is to be told any more.
     is_withdrawn: bool = False
@@ -100,103 +93,12 @@ def enqueue(
     return int(session.connection().execute(_ENQUEUE, job).scalar_one())
 
 
-def _claimable() -> ColumnElement[bool]:
-    """In its chat's order: no earlier message of the chat is still being fanned out.
-
-    Earlier than what is said about a message is the message itself, too.
-    """
-    earlier = aliased(PushJob)
-    itself = and_(
-        earlier.message_id == PushJob.message_id,
-        earlier.kind == MESSAGE,
-        PushJob.kind != MESSAGE,
-    )
-    blocked = exists().where(
-        earlier.ordering_key == PushJob.ordering_key,
-        or_(earlier.message_id < PushJob.message_id, itself),
-    )
-    return or_(PushJob.ordering_key.is_(None), ~blocked)
-
-
-def due(*, shards: bool = True) -> Select[Any]:
-    """When the next job can be claimed; in the past if one can be now.
-
-    Without `shards` those of large jobs are passed over.
-    """
-    query = select(PushJob.due_at).where(PushJob.due_at.is_not(None), _claimable())
-    if not shards:
-        query = query.where(PushJob.parent_id.is_(None))
-    return query.order_by(PushJob.due_at).limit(1)
-
-
-def next_due_at(session: Session) -> datetime | None:
-    """The same, asked."""
-    due_at: datetime | None = session.scalar(due())
-    return due_at
-
-
-@cache
-def _due_now(of_shards: bool) -> Select[Any]:
-    parent = PushJob.parent_id
-    return (
-        select(PushJob.id)
-        .where(
-            PushJob.due_at <= bindparam("now"),
-            parent.is_not(None) if of_shards else parent.is_(None),
-            _claimable(),
-        )
-        .order_by(PushJob.due_at)
-        .limit(bindparam("limit", type_=Integer))
-        .with_for_update(skip_locked=True, of=PushJob)
-    )
-
-
-_LEASE = (
-    update(PushJob)
-    .where(PushJob.id.in_(bindparam("ids", expanding=True)))
-    .values(
-        state=PROCESSING,
-        lease_owner=bindparam("owner"),
-        due_at=bindparam("until"),
-        attempts=PushJob.attempts + 1,
-        started_at=func.coalesce(PushJob.started_at, bindparam("now")),
-    )
-)
-
-
-def claim(
-    session: Session,
-    owner: str,
-    *,
-    limit: int,
-    shards: int = 1,
-    now: datetime,
-    lease_until: datetime,
-) -> list[int]:
-    """Take up to `limit` due jobs, oldest first; nobody else gets them meanwhile.
-
-    At most `shards` shards of large jobs are taken beside them: the other ones are
-    for other engines. Returns their ids; `load` them after the commit, when senders
-    no longer wait for us.
-    """
-    connection = session.connection()
-    ids: list[int] = []
-    # Both in one transaction, so that senders wait for one turn of ours and not two.
-    for of_shards, most in ((False, limit), (True, min(limit, shards))):
-        if most:
-            due = connection.execute(_due_now(of_shards), {"now": now, "limit": most})
-            ids += due.scalars()
-    if ids:
-        lease = {"ids": ids, "owner": owner, "until": lease_until, "now": now}
-        connection.execute(_LEASE, lease)
-    return ids
-
-
 _LOAD = (
     select(
         PushJob.id.label("job_id"),
         PushJob.parent_id,
         PushJob.chat_id,
+        PushJob.ordering_key,
         PushJob.message_id,
         PushJob.kind,
         PushJob.only_user,
@@ -209,6 +111,7 @@ _LOAD = (
         PushJob.failed,
         PushJob.error,
         PushJob.attempts,
+        PushJob.started_at,
         PushJob.expires_at,
         Message.seq,
         Message.sender_id,
@@ -229,7 +132,7 @@ _LOAD = (
         PushJob.id.in_(bindparam("ids", expanding=True)),
         PushJob.lease_owner == bindparam("owner"),
     )
-    .order_by(PushJob.message_id)
+    .order_by(PushJob.message_id, PushJob.id)
 )
 
 
@@ -245,6 +148,7 @@ def _claim(row: Any) -> Claim:
         job_id=row.job_id,
         parent_id=row.parent_id,
         chat_id=row.chat_id,
+        ordering_key=row.ordering_key,
         message_id=row.message_id,
         seq=row.seq,
         sender_id=row.sender_id,
@@ -259,6 +163,7 @@ def _claim(row: Any) -> Claim:
         failed=row.failed,
         error=row.error,
         attempts=row.attempts,
+        started_at=row.started_at,
         is_withdrawn=row.kind == MESSAGE and is_deleted,
         note=Note(
             job_id=row.job_id,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, null, select
 from sqlalchemy.orm import Session
 
-from datastore import Datastore, fanout, imports, leases, outbox
+from datastore import Datastore, claims, fanout, imports, leases, outbox
 from datastore.outbox import Claim
 from models.base import utc_now
 from models.pushes import Target
@@ -37,6 +37,8 @@ class Job(NamedTuple):
 
     claim: Claim
     targets: list[Target] | None
+    # The job (id) of the same visit that comes before it in its chat.
+    follows: int | None = None
 
 
 class Taken(NamedTuple):
@@ -52,6 +54,7 @@ def take(
     claimed: list[int],
     *,
     limit: int,
+    chain: int,
     shards: int,
     with_imports: bool,
     lease: timedelta,
@@ -71,8 +74,14 @@ def take(
             return Taken(due, [])
         until = now + lease
         with store.write() as session:
-            ids = outbox.claim(
-                session, owner, limit=limit, shards=shards, now=now, lease_until=until
+            ids = claims.claim(
+                session,
+                owner,
+                limit=limit,
+                chain=chain,
+                shards=shards,
+                now=now,
+                lease_until=until,
             )
         claimed += ids
     return Taken(due, _load(store, owner, claimed, now))
@@ -81,11 +90,19 @@ def take(
 def _load(store: Datastore, owner: str, ids: Sequence[int], now: datetime) -> list[Job]:
     if not ids:
         return []
+    jobs: list[Job] = []
+    last_of_chat: dict[int, int] = {}
     with store.read() as session:
-        return [
-            Job(claim, _first_targets(session, claim, now))
-            for claim in outbox.load(session, owner, ids)
-        ]
+        for claim in outbox.load(session, owner, ids):
+            follows = None
+            if claim.ordering_key is not None and claim.parent_id is None:
+                follows = last_of_chat.get(claim.ordering_key)
+                last_of_chat[claim.ordering_key] = claim.job_id
+            # Who is a member, and what is deleted, is seen when its turn has come.
+            is_first = follows is None
+            targets = _first_targets(session, claim, now) if is_first else None
+            jobs.append(Job(claim, targets, follows))
+    return jobs
 
 
 def _first_targets(
@@ -109,7 +126,7 @@ def next_due(
 # Building it costs more than asking it.
 @cache
 def _question(with_shards: bool, with_imports: bool) -> Select[Any]:
-    push_at = outbox.due(shards=with_shards).scalar_subquery()
+    push_at = claims.due(shards=with_shards).scalar_subquery()
     import_at = imports.due().scalar_subquery() if with_imports else null()
     return select(push_at, import_at)
 

@@ -7,6 +7,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from config import PREVIEW_FULL, Settings
 from datastore import Datastore, leases, work
 from datastore.outbox import Claim
@@ -20,6 +22,7 @@ from notifier.outcome import retry_delay_s
 from notifier.provider_tokens import SharedTokens
 from notifier.recorder import Recorder
 from notifier.troubles import SharedTroubles
+from notifier.underway import Underway
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,9 @@ MAX_JOBS = 256
 CLAIMS_APART_S = 0.02
 # When senders queue for the database, each claim is a turn that they wait for.
 CROWD_APART_S = 0.1
+# Jobs that wait here for their turn in their chat, in which they follow one another
+# faster than by a claim for each.
+MAX_WAITING = 32
 # Parts of large jobs worked on at once; the other parts are left to other engines.
 MAX_SHARDS = 1
 # A database that is away is waited for, but it must not keep us from leaving.
@@ -75,7 +81,7 @@ class Engine:
         self._preview = push_preview
         # Claimed, but not yet begun: see `work.take`.
         self._claimed: list[int] = []
-        self._running: dict[int, tuple[JobRun, asyncio.Task[None]]] = {}
+        self._running = Underway()
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._importer: Importer
@@ -109,6 +115,7 @@ class Engine:
             owner=self._owner,
             lease_s=self._lease.total_seconds(),
             on_lost=self._drop,
+            on_refused=self._give_up,
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -169,7 +176,8 @@ class Engine:
             self._owner,
             self._claimed,
             limit=MAX_JOBS - len(self._running),
-            shards=self._room_for_shards(),
+            chain=max(MAX_WAITING - self._running.waiting, 0),
+            shards=max(MAX_SHARDS - self._running.shards, 0),
             with_imports=not self._importer.is_busy,
             lease=self._lease,
         )
@@ -177,15 +185,13 @@ class Engine:
         if _is_past(due.import_at):
             await self._importer.begin()
         for job in jobs:
-            self._begin(job)
+            # After an outage our own lease of a job under way may have run out.
+            if not self._running.keeps(job.claim.job_id):
+                self._begin(job)
         if jobs:
             # What they leave may be claimable too.
             self._wake.set()
         return None if _is_past(due.push_at) else due.next_at
-
-    def _room_for_shards(self) -> int:
-        taken = sum(run.is_shard for run, _ in self._running.values())
-        return max(MAX_SHARDS - taken, 0)
 
     def _begin(self, job: work.Job) -> None:
         claim = job.claim
@@ -200,9 +206,10 @@ class Engine:
             stopping=self._stopping,
             wake=self._wake,
             is_shard=claim.parent_id is not None,
+            turn=self._running.turn_after(job.follows),
         )
         task = asyncio.create_task(self._guard(run), name=f"job-{claim.job_id}")
-        self._running[claim.job_id] = run, task
+        self._running.add(run, task)
 
     async def _guard(self, run: JobRun) -> None:
         """One job's trouble stays its own."""
@@ -213,7 +220,7 @@ class Engine:
             log.exception("job %d: cannot be worked on", claim.job_id)
             await self._put_off(claim)
         finally:
-            self._running.pop(claim.job_id, None)
+            self._running.remove(run)
             self._wake.set()
 
     async def _put_off(self, claim: Claim) -> None:
@@ -231,15 +238,23 @@ class Engine:
 
     def _drop(self, job_ids: set[int]) -> None:
         """Another engine has these now; whatever we still do to them is refused."""
-        for job_id in job_ids & self._running.keys():
-            log.warning("job %d: lease lost, dropped", job_id)
-            self._running[job_id][1].cancel()
+        for run, task in self._running.among(job_ids):
+            log.warning("job %d: lease lost, dropped", run.claim.job_id)
+            task.cancel()
+
+    async def _give_up(self, job_id: int) -> None:
+        """The database refuses what came of it; that may pass, or not."""
+        for run, task in self._running.among([job_id]):
+            task.cancel()
+            try:
+                await self._put_off(run.claim)
+            except SQLAlchemyError:
+                log.exception("job %d: cannot be put off, its lease runs out", job_id)
 
     async def _finish(self) -> None:
         """Let jobs under way come to a stop, then give back what is left."""
         if self._running:
-            tasks = [task for _, task in self._running.values()]
-            _, late = await asyncio.wait(tasks, timeout=STOP_S)
+            _, late = await asyncio.wait(self._running.tasks, timeout=STOP_S)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -250,7 +265,7 @@ class Engine:
 
     async def _close(self) -> None:
         self._importer.close()
-        for _, task in self._running.values():
+        for task in self._running.tasks:
             task.cancel()
         for channel in self._channels.values():
             await channel.close()

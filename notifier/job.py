@@ -5,7 +5,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from notifier.database import Database
 from notifier.outcome import ChannelDown, Kind, Outcome
 from notifier.recorder import Recorder
 from notifier.tally import Batch, Tally
+from notifier.turns import Turn
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,11 @@ BATCHES_OPEN = 16
 SHARD_SIZE = 100_000
 # When nobody has answered for so long, the chat's next message waits no more.
 SILENCE_S = 3.0
+# A message of which nobody was told so long after its end is news no more. Not sooner:
+# one that is to be delivered now or never has its end at its beginning.
+LATE = timedelta(seconds=10)
+# A channel that is not set up is looked at again by another process, if by any.
+UNCONFIGURED_RETRY_S = 3600.0
 
 
 @dataclass(eq=False, kw_only=True)
@@ -54,20 +60,29 @@ class JobRun:
     first_targets: Sequence[Target] | None = None
     # Part of a large job, on which other engines work too.
     is_shard: bool = False
+    turn: Turn = field(default_factory=Turn)
     _rendered: dict[str, Any] = field(default_factory=dict)
     # Batches that have been begun and not ended, each with its task.
     _under_way: dict[asyncio.Task[None], Batch] = field(default_factory=dict)
     # Set when another batch may have room.
     _room: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def __post_init__(self) -> None:
+        self.tally = Tally(self.claim)
+
     async def run(self) -> None:
         """Return when the job has ended or was given back, and that is recorded."""
-        self.tally = Tally(self.claim, waiting=await self._count_waiting())
         self.recorder.watch(self.tally)
         try:
-            await self._fan_out()
-            await self._try_again()
+            self.tally.waiting = await self._count_waiting()
+            if await self.turn.come():
+                await self._fan_out()
+                await self._try_again()
+            else:
+                self.tally.release(utc_now())
+                await self.recorder.settle()
         finally:
+            self.turn.end()
             self.recorder.forget(self.tally)
 
     async def _count_waiting(self) -> int:
@@ -82,6 +97,9 @@ class JobRun:
         after = self.tally.cursor
         try:
             while not self.tally.fanned_out and not self.stopping.is_set():
+                if utc_now() >= self.claim.note.expires_at + LATE:
+                    self.tally.expire(await self._rest(after))
+                    break
                 targets = await self._next_targets(after)
                 if targets:
                     after = targets[-1][:2]
@@ -89,6 +107,10 @@ class JobRun:
                 await self._count_rest(after)
                 await self._leave_room()
             await self._hear()
+            # The other parts of a split job are with other engines: the outbox knows
+            # when they end.
+            if self.tally.fanned_out and not self.is_shard:
+                self.turn.let_pass()
         finally:
             for task in self._under_way:
                 task.cancel()
@@ -122,6 +144,7 @@ class JobRun:
             await asyncio.wait(self._under_way, timeout=SILENCE_S)
             if self._under_way and self.tally.ends_known == known:
                 self.tally.give_way()
+                self.turn.let_pass()
                 await self.recorder.settle()
                 self.wake.set()
                 break
@@ -204,6 +227,9 @@ class JobRun:
             return
         if self.tally.waiting or not self.tally.fanned_out:
             self.tally.release(await self._next_due_at())
+        else:
+            # All that it counted has come to an end, so it has, too.
+            self.tally.close_fan_out()
         await self.recorder.settle()
 
     async def _next_due_at(self) -> datetime:
@@ -238,7 +264,8 @@ class JobRun:
         """Push; returns the outcome of those devices that got none of their own."""
         channel = self.channels.get(platform)
         if channel is None:
-            return Outcome(Kind.CREDENTIALS, "this channel is not configured")
+            words = "this channel is not configured"
+            return Outcome(Kind.CREDENTIALS, words, UNCONFIGURED_RETRY_S)
         try:
             rendered = self._render(platform, channel)
         except ValueError as problem:

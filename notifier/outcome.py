@@ -10,6 +10,10 @@ RETRY_LADDER_S = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)
 # A provider's Retry-After is believed within these bounds.
 RETRY_AFTER_MIN_S = 1.0
 RETRY_AFTER_MAX_S = 3600.0
+# What only others can mend, providers or our operator, is looked at again after a
+# tenth of the time that it has lasted: 40 looks at a day's outage, not 1,440.
+OUTAGE_SHARE = 0.1
+OUTAGE_LONGEST_S = 600.0
 
 
 class Kind(StrEnum):
@@ -61,13 +65,22 @@ def retry_delay_s(attempts: int, retry_after_s: float | None = None) -> float:
     """Seconds until the next try after so many: full jitter over the ladder's rung.
 
     A provider's Retry-After is the floor, and the jitter comes on top of it, so that
-    the devices it turned away do not all come back in the same second. After no try
-    at all, when the provider could not be reached, the jitter is as wide as the floor.
+    the devices it turned away do not all come back in the same second.
     """
-    floor = 0.0
-    if retry_after_s is not None:
-        floor = min(max(retry_after_s, RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S)
-    if attempts == 0:
-        return floor + random.uniform(0.0, max(floor, RETRY_LADDER_S[0]))
     rung = RETRY_LADDER_S[min(attempts, len(RETRY_LADDER_S)) - 1]
-    return floor + random.uniform(0.0, rung)
+    return _floor_s(retry_after_s) + random.uniform(0.0, rung)
+
+
+def outage_delay_s(waited_s: float, retry_after_s: float | None = None) -> float:
+    """Seconds until the next look at a provider that does not serve us at all.
+
+    For a push that has waited so long already. The jitter is as wide as the floor.
+    """
+    floor = max(_floor_s(retry_after_s), min(waited_s * OUTAGE_SHARE, OUTAGE_LONGEST_S))
+    return floor + random.uniform(0.0, max(floor, RETRY_LADDER_S[0]))
+
+
+def _floor_s(retry_after_s: float | None) -> float:
+    if retry_after_s is None:
+        return 0.0
+    return min(max(retry_after_s, RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S)

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from datastore import leases, progress
 from models.base import utc_now
@@ -36,11 +37,14 @@ class Recorder:
         owner: str,
         lease_s: float,
         on_lost: Callable[[set[int]], None],
+        on_refused: Callable[[int], Awaitable[None]],
     ) -> None:
         self._database = database
         self._owner = owner
         # Told of jobs that are worked on here but belong to another engine by now.
         self._on_lost = on_lost
+        # Told of a job whose progress the database does not take.
+        self._on_refused = on_refused
         self._lease = timedelta(seconds=lease_s)
         self._tallies: dict[int, Tally] = {}
         self._due = asyncio.Event()
@@ -52,7 +56,8 @@ class Recorder:
         self._tallies[tally.job_id] = tally
 
     def forget(self, tally: Tally) -> None:
-        self._tallies.pop(tally.job_id, None)
+        if self._tallies.get(tally.job_id) is tally:
+            del self._tallies[tally.job_id]
 
     def note(self) -> None:
         """An outcome has come in; called once for each, so it does next to nothing."""
@@ -98,25 +103,23 @@ class Recorder:
         if not news:
             return
         try:
-            await self._write(news, now)
+            await self._write(news)
         except SQLAlchemyError:
             log.exception("steps of %d jobs cannot be recorded together", len(news))
             for step in news:
-                await self._write_alone(step, now)
+                await self._write_alone(step)
 
-    async def _write(self, steps: list[progress.Progress], now: datetime) -> None:
-        lost = await self._database.write(
-            progress.record, self._owner, steps, now=now, lease_until=now + self._lease
-        )
+    async def _write(self, steps: list[progress.Progress]) -> None:
+        lost = await self._database.write(_record, self._owner, steps, self._lease)
         self._on_lost(lost)
 
-    async def _write_alone(self, step: progress.Progress, now: datetime) -> None:
+    async def _write_alone(self, step: progress.Progress) -> None:
         """One job that the database refuses must not keep the others from theirs."""
         try:
-            await self._write([step], now)
+            await self._write([step])
         except SQLAlchemyError:
             log.exception("job %d: its progress cannot be recorded", step.job_id)
-            self._on_lost({step.job_id})
+            await self._on_refused(step.job_id)
 
     async def keep_leases(self) -> None:
         """Renew the leases of jobs whose devices take their time, forever."""
@@ -126,7 +129,7 @@ class Recorder:
             if not watched:
                 continue
             kept = await self._database.write(
-                leases.renew, self._owner, list(watched), utc_now() + self._lease
+                _renew, self._owner, list(watched), self._lease
             )
             # A job that was given back meanwhile is not lost, even if it is here again.
             self._on_lost(
@@ -150,6 +153,22 @@ class Recorder:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+# Both may have waited for the database: their leases begin when they come through.
+
+
+def _record(
+    session: Session, owner: str, steps: list[progress.Progress], lease: timedelta
+) -> set[int]:
+    now = utc_now()
+    return progress.record(session, owner, steps, now=now, lease_until=now + lease)
+
+
+def _renew(
+    session: Session, owner: str, job_ids: list[int], lease: timedelta
+) -> set[int]:
+    return leases.renew(session, owner, job_ids, utc_now() + lease)
 
 
 def _new_future() -> asyncio.Future[None]:

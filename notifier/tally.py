@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from datastore.outbox import Claim
 from datastore.progress import Failure, Mark, Progress
 from models.pushes import COMPLETED, FAILED, Target
-from notifier.outcome import Kind, Outcome, retry_delay_s
+from notifier.outcome import Kind, Outcome, outage_delay_s, retry_delay_s
 
 # Our credentials are being mended by people: look again, but not in a hurry.
 CREDENTIALS_RETRY_S = 60.0
@@ -48,7 +48,7 @@ class Batch:
 class Tally:
     """Counts the outcomes of one job and turns them into steps to be recorded."""
 
-    def __init__(self, claim: Claim, *, waiting: int) -> None:
+    def __init__(self, claim: Claim, *, waiting: int = 0) -> None:
         self.job_id = claim.job_id
         self.cursor = claim.cursor
         self.accepted = claim.accepted
@@ -58,6 +58,7 @@ class Tally:
         self.error = claim.error
         self.fanned_out = claim.fanned_out
         self.end: str | None = None
+        self._started_at = claim.started_at
         self._expires_at = claim.note.expires_at
         self._batches: deque[Batch] = deque()
         self._release_until: datetime | None = None
@@ -124,6 +125,13 @@ class Tally:
         """Give the job back with the next step, to be claimed at that time."""
         self._release_until = until
         self._changed = True
+
+    def expire(self, rest: int) -> None:
+        """Nobody whom it has not reached by now is told; `rest` were not even tried."""
+        self.error = self.error or "expired before it could be pushed"
+        self.failed += rest
+        self.fanned_out = True
+        self.drop_all()
 
     def withdraw(self) -> None:
         """The message was deleted: nobody else is told of it."""
@@ -201,13 +209,16 @@ class Tally:
     def _next_attempt_at(
         self, outcome: Outcome, attempts: int, now: datetime
     ) -> datetime | None:
-        if outcome.kind is Kind.LATER:
-            tries = attempts if outcome.tried else 0
-            delay_s = retry_delay_s(tries, outcome.retry_after_s)
-        elif outcome.kind is Kind.CREDENTIALS:
-            delay_s = outcome.retry_after_s or CREDENTIALS_RETRY_S
-        else:
+        waited_s = (now - self._started_at).total_seconds()
+        if outcome.kind is Kind.CREDENTIALS:
+            floor_s = outcome.retry_after_s or CREDENTIALS_RETRY_S
+            delay_s = outage_delay_s(waited_s, floor_s)
+        elif outcome.kind is not Kind.LATER:
             return None
+        elif outcome.tried:
+            delay_s = retry_delay_s(attempts, outcome.retry_after_s)
+        else:
+            delay_s = outage_delay_s(waited_s, outcome.retry_after_s)
         next_at = now + timedelta(seconds=delay_s)
         return next_at if next_at < self._expires_at else None
 

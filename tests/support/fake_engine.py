@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import update
 
 from config import Settings
-from datastore import Datastore, leases, outbox
+from datastore import Datastore, claims, leases
 from models.base import utc_now
 from models.pushes import COMPLETED, PushJob
 
@@ -76,7 +76,7 @@ class FakeEngine:
         now = utc_now()
         limit = self._room - len(self._held)
         with self._store.write() as session:
-            ids = outbox.claim(
+            ids = claims.claim(
                 session,
                 self._owner,
                 limit=limit,

@@ -35,6 +35,8 @@ PARTS = {
         "notifier.recorder",
         "notifier.tally",
         "notifier.troubles",
+        "notifier.turns",
+        "notifier.underway",
     ],
     "process": [
         "notifier.process",

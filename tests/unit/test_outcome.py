@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifier.outcome import RETRY_LADDER_S, retry_delay_s
+from notifier.outcome import RETRY_LADDER_S, outage_delay_s, retry_delay_s
 
 
 @pytest.mark.parametrize("attempts", range(1, 12))
@@ -20,3 +20,16 @@ def test_retry_after_is_believed_within_bounds(asked: float, floor: float) -> No
 
     assert floor <= min(pauses)
     assert max(pauses) <= floor + 1.0
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "asked", "floor"),
+    [(0, None, 0), (0, 30, 30), (3600, None, 360), (3600, 500, 500), (9e9, None, 600)],
+)
+def test_a_long_outage_is_looked_at_less_often(
+    waited_s: float, asked: float | None, floor: float
+) -> None:
+    pauses = [outage_delay_s(waited_s, asked) for _ in range(50)]
+
+    assert floor <= min(pauses)
+    assert max(pauses) <= floor + max(floor, 1.0)

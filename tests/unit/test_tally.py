@@ -31,6 +31,7 @@ def make_claim(ttl_s: int = 3600, **changes: object) -> Claim:
         "job_id": 1,
         "parent_id": None,
         "chat_id": 1,
+        "ordering_key": 1,
         "message_id": 1,
         "seq": 1,
         "sender_id": 1,
@@ -45,6 +46,7 @@ def make_claim(ttl_s: int = 3600, **changes: object) -> Claim:
         "failed": 0,
         "error": None,
         "attempts": 1,
+        "started_at": NOW,
         "note": note,
     }
     return Claim(**(values | changes))  # type: ignore[arg-type]

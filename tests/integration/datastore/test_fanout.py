@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from datastore import Datastore, fanout, mariadb, outbox
+from datastore import Datastore, claims, fanout, mariadb, outbox
 from datastore.outbox import Claim
 from models.accounts import Device
 from models.base import utc_now
@@ -24,7 +24,7 @@ def claimed(store: Datastore, chat_id: int) -> Claim:
     now = utc_now()
     with store.write() as session:
         lease_until = now + timedelta(seconds=30)
-        ids = outbox.claim(session, "a", limit=1, now=now, lease_until=lease_until)
+        ids = claims.claim(session, "a", limit=1, now=now, lease_until=lease_until)
         [claim] = outbox.load(session, "a", ids)
     return claim
 

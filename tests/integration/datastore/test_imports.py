@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select
 
-from datastore import Datastore, chats, import_rows, imports, outbox, work
+from datastore import Datastore, chats, claims, import_rows, imports, work
 from datastore.imports import MOST_ATTEMPTS, MOST_PROBLEMS
 from models.accounts import Device, User
 from models.base import utc_now
@@ -351,7 +351,7 @@ def test_one_question_finds_pushes_and_imports(store: Datastore) -> None:
     with store.read() as session:
         due = work.next_due(session)
         without = work.next_due(session, with_imports=False)
-        pushes = outbox.next_due_at(session)
+        pushes = claims.next_due_at(session)
 
     assert due.import_at == due.next_at == job(store, import_id).due_at
     assert without.next_at is None

@@ -4,23 +4,29 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from datastore import Datastore, jobs, leases, outbox, progress
+from datastore import Datastore, claims, jobs, leases, outbox, progress
 from datastore.outbox import Claim
 from models.base import utc_now
 from models.groupchat import Message
-from models.pushes import COMPLETED, WITHDRAW
+from models.pushes import COMPLETED, WITHDRAW, PushJob
 from tests.support import chats
 
 LEASE = timedelta(seconds=30)
 
 
 def claim(
-    store: Datastore, owner: str, *, limit: int = 10, later_s: float = 0
+    store: Datastore,
+    owner: str,
+    *,
+    limit: int = 10,
+    chain: int = 0,
+    later_s: float = 0,
 ) -> list[Claim]:
     now = utc_now() + timedelta(seconds=later_s)
+    until = now + LEASE
     with store.write() as session:
-        ids = outbox.claim(
-            session, owner, limit=limit, now=now, lease_until=now + LEASE
+        ids = claims.claim(
+            session, owner, limit=limit, chain=chain, now=now, lease_until=until
         )
         return outbox.load(session, owner, ids)
 
@@ -46,7 +52,7 @@ def record(store: Datastore, owner: str, *steps: progress.Progress) -> set[int]:
 
 def due(store: Datastore) -> bool:
     with store.read() as session:
-        moment = outbox.next_due_at(session)
+        moment = claims.next_due_at(session)
     return moment is not None and moment <= utc_now()
 
 
@@ -117,6 +123,40 @@ def test_a_later_message_waits_for_the_fan_out_of_an_earlier_one(
     assert mine.job_id == first
     assert blocked == []
     assert [c.job_id for c in free] == [second]
+
+
+def test_some_come_ahead_of_their_turn_with_the_first_of_their_chat(
+    store: Datastore,
+) -> None:
+    chat, other = chats.make_chat(store, 2), chats.make_chat(store, 2)
+    posted_jobs = [chats.post(store, chat) for _ in range(4)]
+    elsewhere = chats.post(store, other)
+
+    mine = claim(store, "a", chain=2)
+    blocked = claim(store, "b", chain=2)
+
+    assert [c.job_id for c in mine] == [*posted_jobs[:3], elsewhere]
+    assert blocked == []
+
+
+def test_nothing_comes_ahead_of_its_turn_where_a_job_has_been_split(
+    store: Datastore,
+) -> None:
+    chat = chats.make_chat(store, 2)
+    first, _ = chats.post(store, chat), chats.post(store, chat)
+    with store.write() as session:
+        session.get_one(PushJob, first).until_user = 1
+
+    assert [c.job_id for c in claim(store, "a", chain=9)] == [first]
+
+
+def test_a_heap_of_old_jobs_leaves_room_for_the_newest(store: Datastore) -> None:
+    old = [chats.post(store, chats.make_chat(store, 1), delay_s=-60) for _ in range(9)]
+    newest = chats.post(store, chats.make_chat(store, 1))
+
+    mine = claim(store, "a", limit=4)
+
+    assert {c.job_id for c in mine} == {*old[:3], newest}
 
 
 def test_a_message_is_pushed_before_it_is_taken_back(store: Datastore) -> None:
@@ -209,6 +249,18 @@ def test_a_job_that_fails_by_itself_is_put_off_with_its_error(store: Datastore) 
     assert claim(store, "b") == []
     [again] = claim(store, "b", later_s=31)
     assert again.error == "broken"
+
+
+def test_a_job_that_fails_by_itself_holds_up_nobody(store: Datastore) -> None:
+    chat = chats.make_chat(store, 1)
+    first, second = chats.post(store, chat), chats.post(store, chat)
+    claim(store, "a")
+    now = utc_now()
+
+    with store.write() as session:
+        leases.put_off(session, "a", first, error="broken", now=now, until=now + LEASE)
+
+    assert [c.job_id for c in claim(store, "b")] == [second]
 
 
 def test_no_job_of_that_number_has_no_status(store: Datastore) -> None:

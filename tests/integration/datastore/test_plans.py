@@ -22,7 +22,9 @@ def look(store: Datastore) -> None:
 
 def take(store: Datastore) -> None:
     lease = timedelta(seconds=30)
-    work.take(store, "a", [], limit=10, shards=1, with_imports=True, lease=lease)
+    work.take(
+        store, "a", [], limit=10, chain=5, shards=1, with_imports=True, lease=lease
+    )
 
 
 def release(store: Datastore) -> None:

@@ -20,6 +20,7 @@ def take(store: Datastore, claimed: list[int] | None = None) -> Taken:
         "a",
         [] if claimed is None else claimed,
         limit=10,
+        chain=0,
         shards=1,
         with_imports=True,
         lease=LEASE,

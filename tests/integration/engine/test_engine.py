@@ -139,7 +139,8 @@ def test_a_channel_that_raises_costs_no_device(store: Datastore) -> None:
 
 
 def test_a_platform_without_a_channel_shows_in_the_job(store: Datastore) -> None:
-    job = chats.post(store, chats.make_chat(store, 2, platforms=("fcm",)))
+    chat = chats.make_chat(store, 2, platforms=("fcm",))
+    job = chats.post(store, chat, ttl_s=24 * 3600)
 
     work(store, ToldChannel())
 
@@ -254,6 +255,22 @@ def test_the_message_after_a_split_one_waits_for_all_its_shards(
     work(store, channel)
 
     assert channel.texts() == ["first"] * 120 + ["second"] * 120
+
+
+def test_a_message_that_was_worth_nothing_any_more_is_not_pushed(
+    store: Datastore,
+) -> None:
+    chat = chats.make_chat(store, 3)
+    job = chats.post(store, chat, text="old", delay_s=-60, ttl_s=5)
+    chats.post(store, chat, text="new")
+    channel = ToldChannel()
+
+    work(store, channel)
+
+    old = status(store, job)
+    assert set(channel.texts()) == {"new"}
+    assert (old.state, old.total, old.failed) == ("failed", 3, 3)
+    assert old.error == "expired before it could be pushed"
 
 
 def run_with(

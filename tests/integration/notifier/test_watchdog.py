@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from config import Settings
-from datastore import Datastore, outbox
+from datastore import Datastore, claims
 from datastore.migrations import upgrade
 from models.base import utc_now
 from notifier.slots import Slots
@@ -149,7 +149,7 @@ def test_jobs_of_a_process_that_died_are_due_before_their_lease_ends(
     now = utc_now()
     with store.write() as session:
         lease_until = now + timedelta(hours=1)
-        outbox.claim(session, owner, limit=1, now=now, lease_until=lease_until)
+        claims.claim(session, owner, limit=1, now=now, lease_until=lease_until)
     woken = Woken()
 
     with _watching(settings, woken, slots=slots):
@@ -170,7 +170,7 @@ def test_jobs_of_a_living_process_are_left_to_it(
     now = utc_now()
     with store.write() as session:
         lease_until = now + timedelta(hours=1)
-        outbox.claim(session, "host:0:alive", limit=1, now=now, lease_until=lease_until)
+        claims.claim(session, "host:0:alive", limit=1, now=now, lease_until=lease_until)
     woken = Woken()
 
     with _watching(settings, woken, slots=slots):

@@ -1,0 +1,156 @@
+"""Claiming jobs: which of them are due, and which come in their chat's turn."""
+
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session, aliased
+
+from models.pushes import MESSAGE, PROCESSING, PushJob
+
+# Of the room for jobs, one part in so many is for the newest when all is taken.
+NEWEST_SHARE = 4
+
+
+def _claimable() -> ColumnElement[bool]:
+    """In its chat's order: no earlier message of the chat is still being fanned out.
+
+    Earlier than what is said about a message is the message itself, too.
+    """
+    earlier = aliased(PushJob)
+    itself = and_(
+        earlier.message_id == PushJob.message_id,
+        earlier.kind == MESSAGE,
+        PushJob.kind != MESSAGE,
+    )
+    blocked = exists().where(
+        earlier.ordering_key == PushJob.ordering_key,
+        or_(earlier.message_id < PushJob.message_id, itself),
+    )
+    return or_(PushJob.ordering_key.is_(None), ~blocked)
+
+
+def due(*, shards: bool = True) -> Select[Any]:
+    """When the next job can be claimed; in the past if one can be now.
+
+    Without `shards` those of large jobs are passed over.
+    """
+    query = select(PushJob.due_at).where(PushJob.due_at.is_not(None), _claimable())
+    if not shards:
+        query = query.where(PushJob.parent_id.is_(None))
+    return query.order_by(PushJob.due_at).limit(1)
+
+
+def next_due_at(session: Session) -> datetime | None:
+    """The same, asked."""
+    due_at: datetime | None = session.scalar(due())
+    return due_at
+
+
+@cache
+def _due_now(*, of_shards: bool = False, newest: bool = False) -> Select[Any]:
+    parent = PushJob.parent_id
+    return (
+        select(PushJob.id)
+        .where(
+            PushJob.due_at <= bindparam("now"),
+            parent.is_not(None) if of_shards else parent.is_(None),
+            _claimable(),
+        )
+        .order_by(PushJob.due_at.desc() if newest else PushJob.due_at)
+        .limit(bindparam("limit", type_=Integer))
+        .with_for_update(skip_locked=True, of=PushJob)
+    )
+
+
+def _followers() -> Select[Any]:
+    """What comes next in the chats of jobs that are taken already, in its order."""
+    head = aliased(PushJob)
+    chats = select(head.ordering_key).where(
+        head.id.in_(bindparam("ids", expanding=True)),
+        head.ordering_key.is_not(None),
+        # Of a job that has been split, other engines may have the rest.
+        head.until_user.is_(None),
+    )
+    return (
+        select(PushJob.id)
+        .where(
+            PushJob.ordering_key.in_(chats),
+            PushJob.due_at <= bindparam("now"),
+            PushJob.lease_owner.is_(None),
+            PushJob.parent_id.is_(None),
+            PushJob.id.not_in(bindparam("ids", expanding=True)),
+        )
+        .order_by(PushJob.message_id, PushJob.id)
+        .limit(bindparam("limit", type_=Integer))
+        .with_for_update(of=PushJob)
+    )
+
+
+_FOLLOWERS = _followers()
+
+
+_LEASE = (
+    update(PushJob)
+    .where(PushJob.id.in_(bindparam("ids", expanding=True)))
+    .values(
+        state=PROCESSING,
+        lease_owner=bindparam("owner"),
+        due_at=bindparam("until"),
+        attempts=PushJob.attempts + 1,
+        started_at=func.coalesce(PushJob.started_at, bindparam("now")),
+    )
+)
+
+
+def claim(
+    session: Session,
+    owner: str,
+    *,
+    limit: int,
+    chain: int = 0,
+    shards: int = 1,
+    now: datetime,
+    lease_until: datetime,
+) -> list[int]:
+    """Take up to `limit` due jobs, oldest first; nobody else gets them meanwhile.
+
+    Up to `chain` of them are such that follow another one in its chat: whoever works on
+    them begins each when the one before has reached everybody. At most `shards` shards
+    of large jobs are taken beside them: the other ones are for other engines.
+    Returns their ids; `outbox.load` them after the commit, when nobody waits for us.
+    """
+    connection = session.connection()
+
+    def take(query: Select[Any], most: int, **values: Any) -> None:
+        if most > 0:
+            values |= {"now": now, "limit": most}
+            taken = connection.execute(query, values).scalars()
+            ids.extend(job_id for job_id in taken if job_id not in ids)
+
+    # All in one transaction, so that senders wait for one turn of ours and not several.
+    ids: list[int] = []
+    take(_due_now(), limit - limit // NEWEST_SHARE)
+    if len(ids) == limit - limit // NEWEST_SHARE:
+        # More is due than we have room for: some of it goes to what came last, so that
+        # a heap of pushes to a provider in trouble keeps nobody else's waiting.
+        take(_due_now(newest=True), limit // NEWEST_SHARE)
+    if ids:
+        take(_FOLLOWERS, min(limit - len(ids), chain), ids=list(ids))
+    take(_due_now(of_shards=True), min(limit, shards))
+    if ids:
+        lease = {"ids": ids, "owner": owner, "until": lease_until, "now": now}
+        connection.execute(_LEASE, lease)
+    return ids

@@ -1,0 +1,186 @@
+"""Messages of one chat that an engine takes together; jobs it must not take twice."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+import notifier.engine
+import notifier.recorder
+from datastore import Datastore, jobs
+from datastore.progress import Progress
+from models.base import utc_now
+from models.groupchat import Message
+from models.pushes import Note, PushJob, Target
+from notifier.channels import Report
+from notifier.engine import Engine
+from tests.support import aio, chats
+from tests.support.channel import ToldChannel
+
+
+class Scene:
+    """An engine that lingers, and its only channel."""
+
+    def __init__(self, store: Datastore, channel: ToldChannel) -> None:
+        self.channel = channel
+        self.wake = asyncio.Event()
+        own = Datastore(store.url.render_as_string(hide_password=False))
+        self.engine = Engine(own, lambda *_: {"apns": channel}, owner="a", lease_s=30)
+
+    async def __aenter__(self) -> "Scene":
+        self.running = asyncio.create_task(
+            self.engine.run(linger_s=None, wake=self.wake)
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.engine.stop()
+        await self.running
+
+
+def state(store: Datastore, job: int) -> str:
+    with store.read() as session:
+        found = jobs.status(session, job)
+    assert found is not None
+    return found.state
+
+
+def have_ended(store: Datastore) -> bool:
+    with store.read() as session:
+        return not session.scalars(
+            select(PushJob.id).where(PushJob.finished_at.is_(None))
+        ).all()
+
+
+@aio.coroutine_test
+async def test_a_busy_chat_needs_no_claim_for_each_message(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier.engine, "CLAIMS_APART_S", 2.0)
+    chat = chats.make_chat(store, 2)
+    texts = [str(number) for number in range(20)]
+    for text in texts:
+        chats.post(store, chat, text=text)
+    channel = ToldChannel()
+
+    async with Scene(store, channel):
+        await aio.until(lambda: have_ended(store))
+
+    assert channel.texts() == [text for text in texts for _ in range(2)]
+
+
+@aio.coroutine_test
+async def test_what_waits_for_its_turn_may_still_be_taken_back(
+    store: Datastore,
+) -> None:
+    chat = chats.make_chat(store, 2)
+    for text in ("first", "second", "third"):
+        chats.post(store, chat, text=text)
+    channel = ToldChannel()
+    channel.gate.clear()
+
+    async with Scene(store, channel):
+        await channel.reached.wait()
+        with store.write() as session:
+            session.execute(
+                update(Message)
+                .where(Message.text == "second")
+                .values(deleted_at=utc_now())
+            )
+        channel.gate.set()
+        await aio.until(lambda: have_ended(store))
+
+    assert channel.texts() == ["first"] * 2 + ["third"] * 2
+
+
+class BrokenOnce(ToldChannel):
+    """Cannot make a payload of the first message; that is no fault of the message."""
+
+    def render(self, note: Note) -> Note:
+        if note.text == "first":
+            raise RuntimeError("broken")
+        return note
+
+
+@aio.coroutine_test
+async def test_a_job_that_breaks_does_not_take_the_next_ones_with_it(
+    store: Datastore,
+) -> None:
+    chat = chats.make_chat(store, 2)
+    posted = [chats.post(store, chat, text=text) for text in ("first", "second")]
+    channel = BrokenOnce()
+
+    async with Scene(store, channel):
+        await aio.until(lambda: state(store, posted[1]) == "completed")
+
+    assert channel.texts() == ["second"] * 2
+    assert state(store, posted[0]) == "processing"
+
+
+@aio.coroutine_test
+async def test_a_job_whose_progress_is_refused_is_put_off_and_holds_up_nobody(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = chats.make_chat(store, 2)
+    posted = [chats.post(store, chat, text=text) for text in ("first", "second")]
+    record = notifier.recorder._record
+
+    def refuse(
+        session: Session, owner: str, steps: list[Progress], lease: timedelta
+    ) -> set[int]:
+        if any(step.job_id == posted[0] for step in steps):
+            raise IntegrityError("INSERT", {}, Exception("a row that is none"))
+        return record(session, owner, steps, lease)
+
+    monkeypatch.setattr(notifier.recorder, "_record", refuse)
+
+    async with Scene(store, ToldChannel()):
+        await aio.until(lambda: state(store, posted[1]) == "completed")
+
+    with store.read() as session:
+        job = session.get_one(PushJob, posted[0])
+    assert job.error == "internal error; see the log of the notifier"
+    assert job.ordering_key is None
+    assert job.due_at is not None
+
+
+class Slow(ToldChannel):
+    """Says how many sends are waiting for their answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sends = 0
+
+    async def send(
+        self, rendered: Note, targets: Sequence[Target], report: Report
+    ) -> None:
+        self.sends += 1
+        await super().send(rendered, targets, report)
+
+
+@aio.coroutine_test
+async def test_a_lease_of_ours_that_ran_out_is_no_second_job(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 5))
+    other = chats.make_chat(store, 1)
+    channel = Slow()
+    channel.gate.clear()
+
+    async with Scene(store, channel) as scene:
+        await channel.reached.wait()
+        # As after an outage that was longer than the lease.
+        past = utc_now() - timedelta(seconds=1)
+        with store.write() as session:
+            session.execute(update(PushJob).values(due_at=past))
+        later = chats.post(store, other)
+        scene.wake.set()
+        await aio.until(lambda: channel.sends == 2)
+        channel.gate.set()
+        await aio.until(lambda: have_ended(store))
+
+    assert set(Counter(channel.devices()).values()) == {1}
+    assert [state(store, each) for each in (job, later)] == ["completed"] * 2
