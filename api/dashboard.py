@@ -11,7 +11,7 @@ from api import figures
 from api.plots import Time
 from api.session import OPERATOR_COOKIE, set_cookie
 from api.visit import Visit, page, redirect
-from datastore import statistics, trial, troubles
+from datastore import sample_push, statistics, troubles
 from models.base import utc_now
 from models.errors import Invalid
 
@@ -121,7 +121,7 @@ def test_push(visit: Visit) -> HTTPResponse:
     with visit.house.store.write() as session:
         user_id = int(number)
         if form.get("kind") == "device":
-            user_id = trial.owner_of(session, int(number))
-        job_id = trial.send(session, user_id, utc_now())
+            user_id = sample_push.owner_of(session, int(number))
+        job_id = sample_push.send(session, user_id, utc_now())
     visit.house.dispatcher.dispatch(job_id)
     return redirect(f"/jobs/{job_id}")

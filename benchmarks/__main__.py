@@ -55,7 +55,7 @@ def run(name: str, *, quick: bool) -> dict[str, Any] | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a minute each")
+    parser.add_argument("--quick", action="store_true", help="within a minute each")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     chosen = parser.parse_args()
     if unknown := set(chosen.names) - set(BENCHMARKS):

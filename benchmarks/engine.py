@@ -1,5 +1,4 @@
-"""The whole engine (fan-out, send, record) beside bare clients; and from 1,000 members
-to 1,000,000.
+"""The whole engine (fan-out, send, record) beside bare clients, to 1,000,000 members.
 
     python -m benchmarks.engine [--quick] [--json] [--members 1000000]
 

@@ -18,7 +18,9 @@ def options(
     description: str, argv: Sequence[str] | None = None, **extra: Any
 ) -> argparse.Namespace:
     """`--quick`, `--json` and a benchmark's own options, given as name=default."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="within a minute")
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object as the last line"

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from datastore import names
+from datastore import external_ids
 from models.accounts import ApiToken, Device, User
 from models.errors import NotFound
 
@@ -50,7 +50,7 @@ def add_user(
 ) -> tuple[User, bool]:
     """A new user, or the one who has this external id; and whether they are new."""
     user = User(name=name, external_id=external_id, created_at=now)
-    return names.add(session, user)
+    return external_ids.add(session, user)
 
 
 def rename_user(session: Session, user_id: int, name: str) -> User:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from datastore import names
+from datastore import external_ids
 from datastore.accounts import in_slices
 from models.accounts import User
 from models.errors import Conflict, NotFound
@@ -84,7 +84,7 @@ def create(
     It is not when there is one of this external id, which stays as it is.
     """
     new = Chat(name=name, external_id=external_id, last_seq=0, created_at=now)
-    chat, is_new = names.add(session, new)
+    chat, is_new = external_ids.add(session, new)
     if chat.deleted_at is not None:
         raise Conflict("The conversation of this external id has been ended.")
     if not is_new:

@@ -1,5 +1,6 @@
 """Starts the sandbox and the server, prepares the conversation, says what to try."""
 
+import argparse
 import json
 import os
 import signal
@@ -94,6 +95,8 @@ class Demo:
 
 
 def main() -> int:
+    # There are no options, but there is a --help.
+    argparse.ArgumentParser(prog="python -m demo", description=__doc__).parse_args()
     try:
         with Demo(choices.from_env()) as demo:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -19,7 +19,6 @@ from config import Settings, SettingsError
 # On the messenger's thread; no request waits for it.
 CONNECT_S = 2.0
 ANSWER_S = 5
-LARGEST_ANSWER = 65536
 
 
 def address(settings: Settings) -> tuple[str, int]:

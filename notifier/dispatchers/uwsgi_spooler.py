@@ -12,7 +12,7 @@ from functools import cache
 
 import config
 from config import Settings
-from datastore import Datastore, rest
+from datastore import Datastore, at_rest
 from notifier import preload  # noqa: F401 - once, before uWSGI forks its spoolers
 from notifier.dispatchers import uwsgi_host, warm
 from notifier.dispatchers.messenger import ANY_JOB
@@ -78,7 +78,7 @@ def _work(job_id: int) -> int:
     if not engine.work(job_id):
         return int(uwsgi.SPOOL_RETRY)
     with _store().read() as session:
-        due_at = rest.next_time(session, job_id)
+        due_at = at_rest.next_time(session, job_id)
     if due_at is not None:
         # Put off, or to be tried again: a file that waits for its time.
         push({b"job": b"%d" % job_id, b"at": b"%d" % (due_at.timestamp() + 1)})

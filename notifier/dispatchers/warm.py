@@ -11,7 +11,7 @@ from contextlib import suppress
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
-from datastore import Datastore, rest
+from datastore import Datastore, at_rest
 from notifier import engines, lookout
 from notifier.bell import Bell
 from notifier.engines import BuildEngine, Engine
@@ -94,13 +94,13 @@ class WarmEngine:
             # The loop has just been closed: the engine ended, and the next one looks.
             self._loop.call_soon_threadsafe(self._news.set)
 
-    def work(self, job_id: int, *, longest_s: float = LONGEST_WORK_S) -> bool:
+    def work(self, job_id: int) -> bool:
         """Wait until nothing is to be done for a job now; False when that takes long.
 
         Whoever works on it: a job that another engine has, or had when it was killed,
         is waited for, and taken over as soon as it may be.
         """
-        deadline = time.monotonic() + longest_s
+        deadline = time.monotonic() + LONGEST_WORK_S
         pause_s = FIRST_LOOK_S
         while not self._is_at_rest(job_id):
             self.wake()
@@ -168,7 +168,7 @@ class WarmEngine:
     def _is_at_rest(self, job_id: int) -> bool:
         try:
             with self._store.read() as session:
-                return rest.is_at_rest(session, job_id)
+                return at_rest.is_at_rest(session, job_id)
         except SQLAlchemyError as problem:
             log.warning("cannot look at job %d: %s", job_id, problem)
             return False

@@ -37,7 +37,6 @@ DEFAULT_FRAME_SIZE = 16_384
 # A window, an increment and a stream id have 31 bits.
 LARGEST = 2**31 - 1
 
-HEADER_LENGTH = 9
 # Length (24 bits as 8 and 16), type, flags, stream id.
 HEADER = Struct(">BHBBL")
 _SETTING = Struct(">HL")
