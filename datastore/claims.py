@@ -110,7 +110,9 @@ _LEASE = (
         lease_owner=bindparam("owner"),
         due_at=bindparam("until"),
         attempts=PushJob.attempts + 1,
-        started_at=func.coalesce(PushJob.started_at, bindparam("now")),
+        started_at=func.coalesce(
+            PushJob.started_at, bindparam("now", type_=PushJob.started_at.type)
+        ),
     )
 )
 
