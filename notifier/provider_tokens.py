@@ -5,18 +5,20 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from copy import copy
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from datastore import Datastore, provider_tokens
 from datastore.provider_tokens import Token
 from models.base import utc_now
-from notifier.channels import MintedToken
+from notifier.channels import CredentialsRefused, MintedToken
 from notifier.outcome import ChannelDown
 
 log = logging.getLogger(__name__)
@@ -31,8 +33,17 @@ TURN_S = 15.0
 # The others look so often whether it is there, and give up after a while.
 LOOK_AGAIN_S = 0.05
 PATIENCE_S = 20.0
+# While the old token is still good, a renewal that failed is not tried again before.
+RENEW_AGAIN_S = 15.0
 # Apple wants no more than one new token in 20 minutes, whatever it says of the last.
 REFUSALS_APART = timedelta(minutes=20)
+
+
+class Failure(NamedTuple):
+    """A token that could not be had, and when that was known."""
+
+    problem: ChannelDown | CredentialsRefused
+    at: float
 
 
 class SharedTokens:
@@ -48,17 +59,33 @@ class SharedTokens:
         self._name = f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
         self._known: dict[str, Token] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        # The last one of each name.
+        self._failures: dict[str, Failure] = {}
 
     async def get(self, name: str, mint: Callable[[], Awaitable[MintedToken]]) -> str:
         """The shared token of that name; `mint` is awaited only if it is our turn.
 
-        Raises what `mint` raises (ChannelDown, or CredentialsRefused).
+        Raises what `mint` raises (ChannelDown, or CredentialsRefused), unless the
+        token of before is good for some minutes still.
         """
         known = self._known.get(name)
         if known is not None and utc_now() < _renew_at(known):
             return known.token
-        async with self._locks.setdefault(name, asyncio.Lock()):
-            return await self._look(name, mint)
+        began_at = time.monotonic()
+        lock = self._locks.setdefault(name, asyncio.Lock())
+        good = self._good(name)
+        has_failed = self._failure(name, since=began_at - RENEW_AGAIN_S) is not None
+        if good is not None and (has_failed or lock.locked()):
+            return good
+        try:
+            async with lock:
+                return await self._look_once(name, mint, began_at)
+        except (ChannelDown, CredentialsRefused):
+            # Asked again: it may have come to its end, or been refused, meanwhile.
+            good = self._good(name)
+            if good is None:
+                raise
+            return good
 
     async def refused(self, name: str, token: str) -> None:
         """The provider called this very token expired: the next `get` mints anew.
@@ -76,15 +103,47 @@ class SharedTokens:
         if not await self._write(refuse, name, token):
             log.warning("%s: a refused token is not replaced so soon again", name)
 
+    def _good(self, name: str) -> str | None:
+        """The token we know of, if the provider still takes it."""
+        known = self._known.get(name)
+        if known is None or utc_now() >= known.expires_at:
+            return None
+        return known.token
+
+    def _failure(self, name: str, *, since: float) -> Failure | None:
+        failure = self._failures.get(name)
+        return failure if failure is not None and failure.at >= since else None
+
+    async def _look_once(
+        self, name: str, mint: Callable[[], Awaitable[MintedToken]], began_at: float
+    ) -> str:
+        """Look, unless somebody has done so in vain while we waited for our turn.
+
+        It would be as vain again, and with a server that hangs each of us would take
+        its time, one after another.
+        """
+        failure = self._failure(name, since=began_at)
+        if failure is not None:
+            # A copy: each who raises it writes a traceback of its own into it.
+            raise copy(failure.problem)
+        try:
+            return await self._look(name, mint)
+        except (ChannelDown, CredentialsRefused) as problem:
+            self._failures[name] = Failure(copy(problem), time.monotonic())
+            if self._good(name) is not None:
+                log.warning("%s: the old token is used on, for now: %s", name, problem)
+            raise
+
     async def _look(self, name: str, mint: Callable[[], Awaitable[MintedToken]]) -> str:
         """Take what is in the datastore, make a new one, or wait for another's."""
         patience = utc_now() + timedelta(seconds=PATIENCE_S)
         while True:
             token, awaited_until = await self._read(name)
             now = utc_now()
-            if token is not None and now < _renew_at(token):
+            if token is not None and now < token.expires_at:
                 self._known[name] = token
-                return token.token
+                if now < _renew_at(token):
+                    return token.token
             is_free = awaited_until is None or awaited_until <= now
             if is_free and await self._take_turn(name, token, now):
                 return await self._renew(name, mint)

@@ -1,0 +1,218 @@
+"""Provider tokens that cannot be made just now."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from datastore import Datastore
+from models.base import utc_now
+from models.pushes import ProviderToken
+from notifier import provider_tokens
+from notifier.channels import CredentialsRefused, MintedToken
+from notifier.outcome import ChannelDown
+from notifier.provider_tokens import SharedTokens
+from tests.support import databases
+
+T = TypeVar("T")
+
+WAITERS = 20
+PROBLEMS = [ChannelDown("away", retry_after_s=7), CredentialsRefused("no")]
+
+
+@pytest.fixture(params=databases.KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Datastore]:
+    with databases.fresh(request.param, tmp_path) as store:
+        yield store
+
+
+class Mint:
+    """Makes "new", or fails as told, and counts how often it was asked."""
+
+    def __init__(self, problem: Exception | None = None) -> None:
+        self.problem = problem
+        self.asked = 0
+        self.begun = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def __call__(self) -> MintedToken:
+        self.asked += 1
+        self.begun.set()
+        await self.go_on.wait()
+        if self.problem is not None:
+            raise self.problem
+        return MintedToken("new", 3000.0)
+
+
+def save_old(store: Datastore, *, minutes_left: float = 4) -> None:
+    """A token of 50 minutes that is to be replaced."""
+    expires_at = utc_now() + timedelta(minutes=minutes_left)
+    issued_at = expires_at - timedelta(minutes=50)
+    with store.write() as session:
+        session.add(
+            ProviderToken(
+                name="name", token="old", issued_at=issued_at, expires_at=expires_at
+            )
+        )
+
+
+def use(store: Datastore, scene: Callable[[SharedTokens], Awaitable[T]]) -> T:
+    async def play() -> T:
+        return await scene(SharedTokens(store, executor))
+
+    with ThreadPoolExecutor(1) as executor:
+        return asyncio.run(play())
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_an_old_token_that_is_still_good_is_used_when_renewing_fails(
+    store: Datastore, problem: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_old(store)
+
+    with caplog.at_level(logging.WARNING):
+        token = use(store, lambda tokens: tokens.get("name", Mint(problem)))
+
+    assert token == "old"
+    (record,) = caplog.records
+    assert str(problem) in record.getMessage()
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_an_old_token_that_has_expired_is_not(
+    store: Datastore, problem: Exception
+) -> None:
+    save_old(store, minutes_left=-1)
+
+    with pytest.raises(type(problem), match=str(problem)):
+        use(store, lambda tokens: tokens.get("name", Mint(problem)))
+
+
+def test_renewing_that_failed_is_not_tried_again_at_once(store: Datastore) -> None:
+    save_old(store)
+    mint = Mint(ChannelDown("away"))
+
+    async def get_often(tokens: SharedTokens) -> list[str]:
+        return [await tokens.get("name", mint) for _ in range(5)]
+
+    assert use(store, get_often) == ["old"] * 5
+    assert mint.asked == 1
+
+
+def test_renewing_that_failed_is_tried_again_after_a_while(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_old(store)
+
+    async def get_twice(tokens: SharedTokens) -> list[str]:
+        first = await tokens.get("name", Mint(ChannelDown("away")))
+        monkeypatch.setattr(provider_tokens, "RENEW_AGAIN_S", 0.0)
+        return [first, await tokens.get("name", Mint())]
+
+    assert use(store, get_twice) == ["old", "new"]
+
+
+def test_while_one_task_renews_the_others_use_the_old_token(store: Datastore) -> None:
+    save_old(store)
+
+    async def get_meanwhile(tokens: SharedTokens) -> tuple[str, str]:
+        mint = Mint()
+        mint.go_on.clear()
+        renewing = asyncio.create_task(tokens.get("name", mint))
+        await mint.begun.wait()
+        async with asyncio.timeout(5):
+            meanwhile = await tokens.get("name", mint)
+        mint.go_on.set()
+        return meanwhile, await renewing
+
+    assert use(store, get_meanwhile) == ("old", "new")
+
+
+def test_all_who_wait_while_renewing_fails_use_the_old_token(store: Datastore) -> None:
+    save_old(store)
+    mint = Mint(ChannelDown("away"))
+
+    async def get_together(tokens: SharedTokens) -> list[str]:
+        waiting = (tokens.get("name", mint) for _ in range(WAITERS))
+        return await asyncio.gather(*waiting)
+
+    assert use(store, get_together) == ["old"] * WAITERS
+    assert mint.asked == 1
+
+
+def test_who_waits_for_a_mint_that_hangs_does_not_wait_again(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider_tokens, "TURN_S", 0.2)
+    mint = Mint()
+
+    async def get_together(tokens: SharedTokens) -> list[str | BaseException]:
+        mint.go_on.clear()
+        waiting = (tokens.get("name", mint) for _ in range(WAITERS))
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    ends = use(store, get_together)
+
+    assert {type(end) for end in ends} == {ChannelDown}
+    assert mint.asked == 1
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_all_who_waited_are_told_the_same(store: Datastore, problem: Exception) -> None:
+    mint = Mint(problem)
+
+    async def get_together(tokens: SharedTokens) -> list[str | BaseException]:
+        waiting = (tokens.get("name", mint) for _ in range(WAITERS))
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    ends = use(store, get_together)
+
+    assert {(type(end), str(end)) for end in ends} == {(type(problem), str(problem))}
+    assert {getattr(end, "retry_after_s", 0) for end in ends} == {
+        getattr(problem, "retry_after_s", 0)
+    }
+    assert mint.asked == 1
+
+
+def test_who_comes_after_a_failed_mint_tries_anew(store: Datastore) -> None:
+    async def get_twice(tokens: SharedTokens) -> str:
+        with pytest.raises(ChannelDown):
+            await tokens.get("name", Mint(ChannelDown("away")))
+        return await tokens.get("name", Mint())
+
+    assert use(store, get_twice) == "new"
+
+
+def test_a_task_that_is_cancelled_while_minting_leaves_it_to_the_next(
+    store: Datastore,
+) -> None:
+    async def cancel_one(tokens: SharedTokens) -> str:
+        slow = Mint()
+        slow.go_on.clear()
+        first = asyncio.create_task(tokens.get("name", slow))
+        await slow.begun.wait()
+        second = asyncio.create_task(tokens.get("name", Mint()))
+        await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    assert use(store, cancel_one) == "new"
+
+
+def test_a_refused_token_is_not_used_on(store: Datastore) -> None:
+    save_old(store)
+
+    async def refuse(tokens: SharedTokens) -> str:
+        await tokens.get("name", Mint(ChannelDown("away")))
+        await tokens.refused("name", "old")
+        with pytest.raises(ChannelDown):
+            await tokens.get("name", Mint(ChannelDown("away")))
+        return await tokens.get("name", Mint())
+
+    assert use(store, refuse) == "new"
