@@ -50,7 +50,12 @@ class Apns:
         self._authorization = authorization
         self._topic = topic
         self._troubles = troubles
-        self._dialect = Dialect(self._read, _is_stale, explain=explain)
+        self._dialect = Dialect(
+            self._read,
+            _is_stale,
+            explain=explain,
+            is_route_wide=apns_outcomes.is_route_wide,
+        )
         self._routes: dict[tuple[str, str], Route] = {}
 
     def render(self, note: Note) -> Rendered:

@@ -12,6 +12,7 @@ from notifier.outcome import ACCEPTED, Kind, Outcome
 
 BAD_DEVICE_TOKEN = "BadDeviceToken"  # noqa: S105 - a reason, not a secret
 EXPIRED_PROVIDER_TOKEN = "ExpiredProviderToken"  # noqa: S105
+TOO_MANY_TOKENS = "TooManyProviderTokenUpdates"
 
 KINDS = {
     # 400
@@ -49,7 +50,7 @@ KINDS = {
     # 413
     "PayloadTooLarge": Kind.REFUSED,
     # 429
-    "TooManyProviderTokenUpdates": Kind.LATER,
+    TOO_MANY_TOKENS: Kind.LATER,
     "TooManyRequests": Kind.LATER,
     # 500, 503
     "InternalServerError": Kind.LATER,
@@ -58,7 +59,7 @@ KINDS = {
 }
 
 # Where no Retry-After is given: of a new provider token, and of one device.
-MIN_WAITS_S = {"TooManyProviderTokenUpdates": 60.0, "TooManyRequests": 10.0}
+MIN_WAITS_S = {TOO_MANY_TOKENS: 60.0, "TooManyRequests": 10.0}
 # When the app's name came with the device, these speak of the device's registration
 # and not of our settings.
 ABOUT_THE_APP = frozenset({"BadTopic", "MissingTopic", "TopicDisallowed"})
@@ -84,6 +85,11 @@ def read(response: Response, *, own_app: bool = False) -> Outcome:
         return outcome
     pause_s = answers.retry_after_s(response.headers, utc_now())
     return outcome._replace(retry_after_s=pause_s or MIN_WAITS_S.get(reason))
+
+
+def is_route_wide(response: Response, outcome: Outcome) -> bool:
+    """Whether it is our team that has to wait; TooManyRequests is of one device."""
+    return response.status == 429 and outcome.reason == TOO_MANY_TOKENS
 
 
 def _since(answer: object) -> datetime | None:

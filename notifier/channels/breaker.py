@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable
 
 from notifier.channels import CredentialsRefused
-from notifier.outcome import ChannelDown
+from notifier.outcome import RETRY_AFTER_MAX_S, ChannelDown
 
 # An outage: look again after 1, 2, 4 … 60 seconds.
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 # Refused credentials are mended by people: look again, but not in a hurry.
 CREDENTIALS_PAUSE_S = 60.0
-# So many server errors in a row are the provider's trouble and not one device's.
+# So many errors in a row are the provider's trouble and not one device's.
 STUMBLES = 20
 
 
@@ -29,7 +29,7 @@ class Breaker:
         self._is_refusal = False
         self._probing = False
         self._pause_s = FIRST_PAUSE_S
-        # Server errors since the last other answer.
+        # Errors of the provider's own since the last other answer.
         self.stumbles = 0
 
     @property
@@ -71,15 +71,25 @@ class Breaker:
 
     def down(self, reason: str, retry_after_s: float | None = None) -> None:
         """The provider could not be reached."""
-        pause_s = max(self._pause_s, min(retry_after_s or 0.0, LONGEST_PAUSE_S))
-        if self._open(reason, pause_s, is_refusal=False):
-            self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+        self._pause(reason, min(retry_after_s or 0.0, LONGEST_PAUSE_S))
+
+    def put_off(self, reason: str, retry_after_s: float | None = None) -> None:
+        """The provider wants nothing more on this route for so long.
+
+        It knows when that will be over, unlike one that is down; so it is believed
+        for longer than our own pauses last.
+        """
+        self._pause(reason, min(retry_after_s or 0.0, RETRY_AFTER_MAX_S))
 
     def stumble(self, reason: str, retry_after_s: float | None = None) -> None:
         """The provider answered with an error of its own."""
         self.stumbles += 1
         if self._probing or self.stumbles >= STUMBLES:
             self.down(reason, retry_after_s)
+
+    def _pause(self, reason: str, least_s: float) -> None:
+        if self._open(reason, max(self._pause_s, least_s), is_refusal=False):
+            self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
 
     def _open(self, reason: str, pause_s: float, *, is_refusal: bool) -> bool:
         """Open it; what was under way before it opened changes nothing any more."""

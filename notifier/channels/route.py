@@ -18,6 +18,14 @@ PATIENCE_S = 2.0
 MOST_PROBES = 3
 
 
+def never(response: Response, outcome: Outcome) -> bool:
+    return False
+
+
+def is_server_error(response: Response, outcome: Outcome) -> bool:
+    return response.status >= 500
+
+
 class Dialect(NamedTuple):
     """How a provider's answers are to be read."""
 
@@ -29,6 +37,10 @@ class Dialect(NamedTuple):
     device_only: frozenset[str] = frozenset()
     # A reason about credentials, in words for people.
     explain: Callable[[str], str] = str
+    # Whether it tells all of the route, and not one device, to wait.
+    is_route_wide: Callable[[Response, Outcome], bool] = never
+    # Whether it is trouble that concerns all of the route if many have it in a row.
+    is_stumble: Callable[[Response, Outcome], bool] = is_server_error
 
 
 class Wave:
@@ -220,7 +232,10 @@ class Route:
         return stale
 
     def _learn(self, wave: Wave, response: Response, outcome: Outcome) -> None:
-        if response.status >= 500:
+        if self._dialect.is_route_wide(response, outcome):
+            self.breaker.put_off(outcome.reason, outcome.retry_after_s)
+            return
+        if self._dialect.is_stumble(response, outcome):
             self.breaker.stumble(outcome.reason, outcome.retry_after_s)
             return
         self.breaker.stumbles = 0

@@ -156,6 +156,8 @@ def test_a_put_off_device_waits_as_long_as_it_should_and_is_pushed_then(
         check_waiting(row, found[token], tries[token])
 
     scene.sandbox.control(answers=dict.fromkeys(crowd.troubled.values(), "slow"))
+    # The old process has been told to make no provider tokens for a while, and waits.
+    restart_push_process(scene)
     ends.let_time_pass(scene.store, crowd.job_id)
     job = crowd.ended()
 

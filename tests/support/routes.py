@@ -2,6 +2,8 @@
 
 import asyncio
 
+from models.base import utc_now
+from notifier.channels import answers
 from notifier.channels.authorization import ByToken
 from notifier.channels.breaker import Breaker
 from notifier.channels.route import Dialect, Route, Wave
@@ -18,13 +20,19 @@ from tests.support.pushes import (
     make_target,
 )
 
-NAMES = {400: Kind.REFUSED, 403: Kind.CREDENTIALS, 500: Kind.LATER}
+NAMES = {
+    400: Kind.REFUSED,
+    403: Kind.CREDENTIALS,
+    429: Kind.LATER,
+    500: Kind.LATER,
+}
 REFUSED = Response(403, (), b"BadKey")
 STALE = Response(403, (), b"Stale")
 
 
 def read(response: Response, target: object) -> Outcome:
-    return Outcome(NAMES[response.status], response.body.decode())
+    pause_s = answers.retry_after_s(response.headers, utc_now())
+    return Outcome(NAMES[response.status], response.body.decode(), pause_s)
 
 
 DIALECT = Dialect(
@@ -32,13 +40,19 @@ DIALECT = Dialect(
     lambda response, outcome: outcome.reason == "Stale",
     frozenset({"NotOurs"}),
     lambda reason: f"<{reason}>",
+    is_route_wide=lambda response, outcome: outcome.reason == "AllMustWait",
 )
 
 
 class World:
     """A route whose provider, clock, tokens and board are in the test's hand."""
 
-    def __init__(self, answer: Answer = lambda head, request: OK) -> None:
+    def __init__(
+        self,
+        answer: Answer = lambda head, request: OK,
+        *,
+        dialect: Dialect = DIALECT,
+    ) -> None:
         self.now = 0.0
         self.client = ToldClient(answer)
         self.tokens = ToldTokens()
@@ -47,7 +61,7 @@ class World:
             "apns harbour",
             self.client,  # type: ignore[arg-type]
             ByToken(self.tokens, "name", self._mint),
-            DIALECT,
+            dialect,
             self.troubles,
             breaker=Breaker(clock=lambda: self.now),
             patience_s=0.02,

@@ -210,6 +210,27 @@ def test_an_expired_provider_token_is_replaced_and_the_push_sent_again() -> None
     assert apple.tokens.number == 2
 
 
+def test_too_many_provider_tokens_make_the_rest_wait_unsent() -> None:
+    apple = Apple(production=always(refusal(429, "TooManyProviderTokenUpdates")))
+
+    first = apple.push([make_target(n) for n in range(10)])
+    with pytest.raises(ChannelDown, match="TooManyProviderTokenUpdates") as down:
+        apple.push([make_target(n) for n in range(10, 1000)])
+
+    assert first.kinds() == ["later"] * 10
+    assert down.value.retry_after_s == pytest.approx(60, abs=5)
+    assert len(apple.production.sent) == 10
+
+
+def test_too_many_pushes_to_a_device_make_that_one_wait() -> None:
+    apple = Apple(production=always(refusal(429, "TooManyRequests")))
+
+    apple.push([make_target(n) for n in range(100)])
+    apple.push([make_target(n) for n in range(100)])
+
+    assert len(apple.production.sent) == 200
+
+
 @pytest.mark.parametrize("app", ["a b", "ä", "a\r\nb: c", "x" * 300])
 def test_an_app_that_fits_no_header_makes_its_device_suspect(app: str) -> None:
     apple = Apple()

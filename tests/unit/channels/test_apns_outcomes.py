@@ -166,6 +166,26 @@ def test_token_updates_in_a_hurry_wait_a_minute() -> None:
     assert apns_outcomes.read(response).retry_after_s == 60
 
 
+@pytest.mark.parametrize(
+    ("status", "reason", "is_wide"),
+    [
+        (429, "TooManyProviderTokenUpdates", True),
+        (429, "TooManyRequests", False),
+        (429, "TooManyOfTomorrow", False),
+        (503, "TooManyProviderTokenUpdates", False),
+        (503, "ServiceUnavailable", False),
+    ],
+)
+def test_only_our_token_makes_all_of_the_route_wait(
+    status: int, reason: str, is_wide: bool
+) -> None:
+    response = answer(status, {"reason": reason})
+
+    outcome = apns_outcomes.read(response)
+
+    assert apns_outcomes.is_route_wide(response, outcome) is is_wide
+
+
 def test_only_later_carries_a_pause() -> None:
     response = answer(400, {"reason": "PayloadEmpty"}, (("retry-after", "17"),))
 

@@ -82,6 +82,34 @@ def test_no_provider_closes_us_out_for_an_hour(breaker: Breaker) -> None:
     assert left_s(breaker) == 60
 
 
+def test_one_that_says_when_it_is_back_is_believed_for_an_hour(
+    breaker: Breaker, clock: Clock
+) -> None:
+    breaker.put_off("QUOTA_EXCEEDED", 600)
+    asked = left_s(breaker)
+    clock.now += 600
+    breaker.begin_probe()
+    breaker.put_off("QUOTA_EXCEEDED", 86_400)
+    breaker.end_probe()
+
+    assert (asked, left_s(breaker)) == (600, 3600)
+    assert breaker.refusal is None
+
+
+def test_one_that_does_not_say_it_is_asked_after_ever_longer_pauses(
+    breaker: Breaker, clock: Clock
+) -> None:
+    pauses = []
+
+    for _ in range(3):
+        breaker.put_off("QUOTA_EXCEEDED")
+        pauses.append(left_s(breaker))
+        clock.now += 100
+        breaker.begin_probe()
+
+    assert pauses == [1, 2, 4]
+
+
 def test_a_good_probe_closes_it_and_forgets_the_long_pauses(
     breaker: Breaker, clock: Clock
 ) -> None:
