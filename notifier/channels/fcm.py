@@ -115,6 +115,8 @@ DIALECT = Dialect(
     read=_read,
     is_stale=_is_stale,
     device_only=frozenset({fcm_outcomes.THIRD_PARTY_AUTH_ERROR}),
+    is_route_wide=fcm_outcomes.is_route_wide,
+    is_stumble=fcm_outcomes.is_stumble,
 )
 
 

@@ -3,7 +3,9 @@
 https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode
 """
 
+import re
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 from models.base import utc_now
@@ -13,6 +15,8 @@ from notifier.outcome import ACCEPTED, Kind, Outcome
 
 FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
+QUOTA_FAILURE = "type.googleapis.com/google.rpc.QuotaFailure"
+ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 # Of iOS and web devices behind FCM: their owner's keys are wrong, ours are not.
 THIRD_PARTY_AUTH_ERROR = "THIRD_PARTY_AUTH_ERROR"
 
@@ -38,6 +42,18 @@ UNSPECIFIED_TRIES = 5
 
 BAD_TOKEN_WORDS = "registration token"  # noqa: S105 - words of an error message
 
+_is_of_target = re.compile(r"device|topic|registration|instance", re.IGNORECASE).search
+
+
+class Quota(Enum):
+    """Of what too much was sent."""
+
+    # To this device; others are none the worse.
+    TARGET = "target"
+    # From our project; no other push would fare better.
+    PROJECT = "project"
+    UNSAID = "unsaid"
+
 
 def read(response: Response, *, attempts: int = 0) -> Outcome:
     """The outcome of a push that had been tried `attempts` times before."""
@@ -56,12 +72,66 @@ def read(response: Response, *, attempts: int = 0) -> Outcome:
     return _patient(Outcome(kind, code), response)
 
 
+def is_route_wide(response: Response, outcome: Outcome) -> bool:
+    """Whether the project's quota is used up, and says so by its name."""
+    return response.status == 429 and _quota(response) is Quota.PROJECT
+
+
+def is_stumble(response: Response, outcome: Outcome) -> bool:
+    """Server errors, and a quota of which nothing is said.
+
+    One device that gets too much must not hold up the others; so only many of these
+    in a row are taken for the project's.
+    """
+    if response.status == 429:
+        return _quota(response) is Quota.UNSAID
+    return response.status >= 500
+
+
+def _quota(response: Response) -> Quota:
+    """Whose quota a 429 is about.
+
+    QuotaFailure should tell. Where Google's front counts for the project there is an
+    ErrorInfo instead: https://github.com/firebase/firebase-admin-go/issues/719
+    """
+    error = answers.member(answers.json_object(response.body), "error")
+    violations = _violations(error, QUOTA_FAILURE, "violations")
+    subjects = [answers.word(violation, "subject") for violation in violations]
+    # A project's id may hold any word.
+    projects = [subject for subject in subjects if subject.startswith("project")]
+    said = [subject for subject in subjects if subject not in projects]
+    said += [answers.word(violation, "description") for violation in violations]
+    said.append(answers.word(error, "message"))
+    if any(_is_of_target(words) for words in said):
+        return Quota.TARGET
+    if projects or any(_is_per_project(info) for info in _details(error, ERROR_INFO)):
+        return Quota.PROJECT
+    return Quota.UNSAID
+
+
+def _is_per_project(info: Mapping[str, Any]) -> bool:
+    """Whether it counts for a project and nothing smaller, as in "1/min/{project}"."""
+    metadata = answers.member(info, "metadata")
+    return answers.word(metadata, "quota_unit").endswith("/{project}")
+
+
+def _details(error: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+    """Those of Google's details that are of one type."""
+    details = answers.members(error, "details")
+    return [detail for detail in details if detail.get("@type") == kind]
+
+
+def _violations(
+    error: Mapping[str, Any], kind: str, name: str
+) -> list[Mapping[str, Any]]:
+    details = _details(error, kind)
+    return [v for detail in details for v in answers.members(detail, name)]
+
+
 def _code(error: Mapping[str, Any]) -> str:
     """FCM's own error code, which not every error of Google's front carries."""
-    for detail in answers.members(error, "details"):
-        if detail.get("@type") == FCM_ERROR:
-            return answers.word(detail, "errorCode")
-    return ""
+    errors = _details(error, FCM_ERROR)
+    return answers.word(errors[0], "errorCode") if errors else ""
 
 
 def _invalid_argument(error: Mapping[str, Any], *, has_code: bool) -> Outcome:
@@ -70,9 +140,7 @@ def _invalid_argument(error: Mapping[str, Any], *, has_code: bool) -> Outcome:
     reason = f"INVALID_ARGUMENT: {message}" if message else "INVALID_ARGUMENT"
     fields = [
         answers.word(violation, "field")
-        for detail in answers.members(error, "details")
-        if detail.get("@type") == BAD_REQUEST
-        for violation in answers.members(detail, "fieldViolations")
+        for violation in _violations(error, BAD_REQUEST, "fieldViolations")
     ]
     about_token = (
         all(field == "message.token" for field in fields)
