@@ -37,6 +37,8 @@ KINDS = {
 # there is no Retry-After.
 QUOTA_WAIT_S = 60.0
 SERVER_ERROR_WAIT_S = 10.0
+# Somebody has to mend another's keys, and the breaker spares us no request meanwhile.
+THIRD_PARTY_WAIT_S = 3600.0
 # "No more information is available": tried so often, then taken for a refusal.
 UNSPECIFIED_TRIES = 5
 
@@ -69,6 +71,8 @@ def read(response: Response, *, attempts: int = 0) -> Outcome:
         return _without_code(response, error)
     if code == "UNSPECIFIED_ERROR" and attempts + 1 >= UNSPECIFIED_TRIES:
         return Outcome(Kind.REFUSED, code)
+    if code == THIRD_PARTY_AUTH_ERROR:
+        return Outcome(kind, code, THIRD_PARTY_WAIT_S)
     return _patient(Outcome(kind, code), response)
 
 

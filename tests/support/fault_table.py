@@ -114,7 +114,7 @@ WAITING = {
         Row("503-date", "later", "ServiceUnavailable", RETRY_AFTER_S),
     ],
     "fcm": [
-        Row("third-party-auth", "credentials", "THIRD_PARTY_AUTH_ERROR", 60),
+        Row("third-party-auth", "credentials", "THIRD_PARTY_AUTH_ERROR", 3600),
         Row("429", "later", "QUOTA_EXCEEDED", RETRY_AFTER_S),
         Row(
             "quota-bare",

@@ -143,6 +143,12 @@ def test_retry_after_goes_before_the_least_pause() -> None:
     assert fcm_outcomes.read(response).retry_after_s == 7
 
 
+def test_keys_of_third_parties_are_tried_again_after_an_hour() -> None:
+    outcome = fcm_outcomes.read(error(401, "THIRD_PARTY_AUTH_ERROR"))
+
+    assert (outcome.kind, outcome.retry_after_s) == (Kind.CREDENTIALS, 3600)
+
+
 def test_an_unspecified_error_is_not_tried_for_ever() -> None:
     response = error(500, "UNSPECIFIED_ERROR")
 
