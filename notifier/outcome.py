@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
     kind: Kind
     # The provider's own word, for people.
     reason: str = ""
-    # With LATER: the provider asks for at least this pause.
+    # With LATER and CREDENTIALS: at least this pause is asked for.
     retry_after_s: float | None = None
     # With GONE: dead at least since then; a token registered later lives on.
     gone_since: datetime | None = None
