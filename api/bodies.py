@@ -5,8 +5,15 @@ from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
+from api import stream
 from api.schemas import In, said
-from models.errors import CallerError, Invalid, TooLarge, UnsupportedType
+from models.errors import (
+    CallerError,
+    Invalid,
+    LengthRequired,
+    TooLarge,
+    UnsupportedType,
+)
 
 BODY_LIMIT = 64 * 1024
 # 200,000 ids of 19 digits with their commas.
@@ -30,6 +37,9 @@ def read_json(environ: dict[str, Any], schema: type[Schema], limit: int) -> Sche
 
 def read_form(environ: dict[str, Any], limit: int = BODY_LIMIT) -> dict[str, str]:
     """The fields of a form that were filled in."""
+    # Half a form is a form, too, other than half of a JSON document.
+    if stream.is_chunked(environ):
+        raise LengthRequired
     try:
         pairs = parse_qsl(_read(environ, limit).decode(), max_num_fields=20)
     except ValueError:
@@ -58,29 +68,21 @@ def read_query(environ: dict[str, Any], schema: type[Schema]) -> Schema:
 
 
 def _read(environ: dict[str, Any], limit: int) -> bytes:
-    stated = environ.get("CONTENT_LENGTH") or ""
-    if not stated and not environ.get("wsgi.input_terminated"):
-        if environ.get("HTTP_TRANSFER_ENCODING"):
-            raise CallerError("This server needs a Content-Length.")
+    length, is_chunked = stream.stated_length(environ), stream.is_chunked(environ)
+    if length is None and not stream.has_end(environ):
+        if is_chunked:
+            raise LengthRequired
         return b""
-    if stated and not (stated.isascii() and stated.isdigit()):
-        raise CallerError("The Content-Length is not a number.")
-    # The length of the text is checked first: int() of very many digits is slow.
-    if len(stated) > 18 or int(stated or 0) > limit:
+    if (length or 0) > limit:
         raise TooLarge(limit=limit)
-    body = _receive(environ["wsgi.input"], int(stated) if stated else limit + 1)
+    body = stream.receive(environ, limit + 1 if length is None else length)
     if len(body) > limit:
         raise TooLarge(limit=limit)
-    if stated and len(body) < int(stated):
+    # Nobody sends nothing in chunks, and nothing would count as {}.
+    fewest = int(is_chunked) if length is None else length
+    if len(body) < fewest:
         raise CallerError("The body ended early.")
     return body
-
-
-def _receive(stream: Any, size: int) -> bytes:
-    try:
-        return bytes(stream.read(size))
-    except OSError:
-        raise CallerError("The body could not be received.") from None
 
 
 def _invalid(problem: ValidationError) -> Invalid:

@@ -60,13 +60,13 @@ def show(visit: Visit) -> HTTPResponse:
 def take(visit: Visit) -> HTTPResponse:
     """Begin an import with the form's file, and lead to the page that follows it."""
     visit.check_operator()
-    body = Upload(visit.environ, UPLOAD_LIMIT + ROOM)
+    body = Upload(visit.environ, UPLOAD_LIMIT + ROOM, needs_length=False)
     body.check_length()
     pieces = body.pieces()
     try:
         with visit.outside():
             part = _find_file(visit, pieces)
-        file = FormFile(visit.environ, body.limit, part=part)
+        file = FormFile(visit.environ, body.limit, needs_length=False, part=part)
         started = imports.start(visit.call(), file)
     except CallerError:
         # A browser looks at our answer only when it has sent all of the form.

@@ -35,6 +35,7 @@ REASONS = {
     404: "There is no such thing, or the caller may not see it.",
     405: "The address does not know the method.",
     409: "This contradicts what is there already.",
+    411: "A Content-Length is needed here.",
     413: "The body is too large.",
     415: "The body is not JSON.",
     429: "Too many requests; wait as long as Retry-After says.",
@@ -156,7 +157,7 @@ def _responses(route: Route, hints: dict[str, Any]) -> dict[str, Any]:
 def _problems(route: Route, hints: dict[str, Any]) -> list[int]:
     statuses = {404, 405, 500, 503}
     if hints.keys() & {"body", "upload"}:
-        statuses |= {400, 409, 413, 415, 429}
+        statuses |= {400, 409, 411, 413, 415, 429}
     if "query" in hints:
         statuses |= {400}
     if route.method == "DELETE":

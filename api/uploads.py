@@ -1,10 +1,11 @@
 """Receiving a large body piece by piece: it is never held as a whole."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from models.errors import CallerError, TooLarge, UnsupportedType
+from api import stream
+from models.errors import CallerError, LengthRequired, TooLarge, UnsupportedType
 
 PIECE_SIZE = 64 * 1024
 JSON_LINES = "application/x-ndjson"
@@ -18,6 +19,8 @@ class Upload:
 
     environ: dict[str, Any]
     limit: int
+    # A form has an end of its own, so it may come without a length.
+    needs_length: bool = field(default=True, kw_only=True)
 
     @property
     def media_type(self) -> str:
@@ -30,17 +33,13 @@ class Upload:
 
     def check_length(self) -> int | None:
         """The length that the caller has stated, if they had to."""
-        stated = self.environ.get("CONTENT_LENGTH") or ""
-        if not stated:
-            if self.environ.get("wsgi.input_terminated"):
-                return None
-            raise CallerError("This server needs a Content-Length.")
-        if not (stated.isascii() and stated.isdigit()):
-            raise CallerError("The Content-Length is not a number.")
-        # The length of the text first: int() of very many digits is slow.
-        if len(stated) > 18 or int(stated) > self.limit:
+        length = stream.stated_length(self.environ)
+        if length is None:
+            if self.needs_length or not stream.has_end(self.environ):
+                raise LengthRequired
+        elif length > self.limit:
             raise self._too_large()
-        return int(stated)
+        return length
 
     def pieces(self) -> Iterator[bytes]:
         """Raises CallerError when the body ends early or does not end in time."""
@@ -48,7 +47,7 @@ class Upload:
         received = 0
         while length is None or received < length:
             rest = PIECE_SIZE if length is None else length - received
-            piece = self._read(min(rest, PIECE_SIZE))
+            piece = stream.receive(self.environ, min(rest, PIECE_SIZE))
             if not piece:
                 break
             received += len(piece)
@@ -61,9 +60,3 @@ class Upload:
     def _too_large(self) -> TooLarge:
         mebibytes = self.limit // 2**20
         return TooLarge(f"A file may have {mebibytes} MiB.", limit=self.limit)
-
-    def _read(self, size: int) -> bytes:
-        try:
-            return bytes(self.environ["wsgi.input"].read(size))
-        except OSError:
-            raise CallerError("The body could not be received.") from None

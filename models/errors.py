@@ -77,6 +77,12 @@ class Conflict(CallerError):
     code = "conflict"
 
 
+class LengthRequired(CallerError):
+    """This needs a Content-Length: without one, a body that breaks off looks whole."""
+
+    code = "length_required"
+
+
 class TooLarge(CallerError):
     """The body is too large."""
 

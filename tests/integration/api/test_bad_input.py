@@ -160,7 +160,18 @@ def test_body_of_unknown_length_is_read_where_the_host_marks_its_end(ann):
     marked = {**body, "wsgi.input": sent, "wsgi.input_terminated": True}
 
     assert ann.client.request("POST", "/groupchat", b"", **marked).status == 201
-    assert ann.client.request("POST", "/groupchat", b"", **body).code == "bad_request"
+    refused = ann.client.request("POST", "/groupchat", b"", **body)
+    assert (refused.status, refused.code) == (411, "length_required")
+
+
+def test_empty_body_in_chunks_is_one_that_broke_off(ann, chat):
+    body = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
+    broken = {**body, "wsgi.input": io.BytesIO(), "wsgi.input_terminated": True}
+
+    answer = ann.client.request("PUT", f"/groupchat/{chat}/read", b"", **broken)
+
+    assert (answer.status, answer.code) == (400, "bad_request")
+    assert answer.json["error"]["message"] == "The body ended early."
 
 
 def test_body_without_an_end_is_413(ann):

@@ -136,6 +136,20 @@ def test_our_own_form_may_write_with_the_cookie(visitor, job, chat):
     assert (answer.status, answer.headers["location"]) == (303, "/jobs/2")
 
 
+def test_a_form_without_a_length_may_be_half_of_one(visitor, job, ann, chat):
+    chunked = {
+        "CONTENT_LENGTH": "",
+        "HTTP_TRANSFER_ENCODING": "chunked",
+        "wsgi.input_terminated": True,
+    }
+
+    answer = visitor.post("/groupchat/send", chunked, conversation=chat, message="Ha")
+
+    assert answer.status == 411
+    said = ann.client.get(f"/groupchat/{chat}/messages").json["messages"]
+    assert [message["text"] for message in said] == ["Noon?"]
+
+
 @pytest.mark.parametrize(
     ("form", "status"),
     [

@@ -44,6 +44,32 @@ def test_chunked_body_is_read(server):
     assert chunked.status == 201
 
 
+@pytest.mark.parametrize(
+    ("path", "media_type", "sent", "status"),
+    [
+        ("/users/1/tokens", "application/json", b"", 400),
+        ("/users/1/tokens", "application/json", b"zz\r\n", 400),
+        ("/users/1/tokens", "application/json", b'5\r\n{"exp', 400),
+        ("/import", "application/x-ndjson", b"3\r\n{}\n\r\nzz\r\n", 411),
+        ("/import", "application/x-ndjson", b"3\r\n{}\n\r\n", 411),
+    ],
+)
+def test_body_that_breaks_off_in_chunks_does_nothing(
+    server, path, media_type, sent, status
+):
+    server.user("Ann")
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+    head += f"Authorization: Bearer {server.service_key}\r\n"
+    head += f"Content-Type: {media_type}\r\n\r\n"
+
+    with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+        connection.sendall(head.encode() + sent)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(1000)
+
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+
+
 def test_too_large_body_is_413_over_the_wire(server):
     answer = server.client.request("POST", "/users", b" " * 70_000)
 
