@@ -55,11 +55,16 @@ def add_user(
 
 def rename_user(session: Session, user_id: int, name: str) -> User:
     """Raises NotFound when there is no such user."""
+    user = _find_user(session, user_id)
+    user.name = name
+    session.flush()
+    return user
+
+
+def _find_user(session: Session, user_id: int) -> User:
     user = session.get(User, user_id)
     if user is None:
         raise NotFound("There is no such user.")
-    user.name = name
-    session.flush()
     return user
 
 
@@ -75,8 +80,7 @@ def issue_token(
     session: Session, user_id: int, now: datetime, *, expires_at: datetime | None = None
 ) -> tuple[str, ApiToken]:
     """A new bearer token; it is shown this once, the row keeps its hash."""
-    if session.get(User, user_id) is None:
-        raise NotFound("There is no such user.")
+    _find_user(session, user_id)
     token = secrets.token_urlsafe(32)
     row = ApiToken(
         user_id=user_id,
@@ -90,6 +94,8 @@ def issue_token(
 
 
 def list_tokens(session: Session, user_id: int) -> Sequence[ApiToken]:
+    """Raises NotFound when there is no such user."""
+    _find_user(session, user_id)
     return session.scalars(
         select(ApiToken).where(ApiToken.user_id == user_id).order_by(ApiToken.id)
     ).all()

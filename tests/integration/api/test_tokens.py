@@ -68,8 +68,9 @@ def test_token_of_another_user_is_not_revoked(house, ann, bob):
     assert ann.client.as_user(token["token"]).get("/devices").status == 200
 
 
-def test_token_for_nobody_is_not_made(house):
+def test_nobody_has_no_tokens_and_gets_none(house):
     assert house.service.post("/users/777/tokens", {}).code == "not_found"
+    assert house.service.get("/users/777/tokens").code == "not_found"
 
 
 def test_logging_out_ends_the_token_and_forgets_the_device(house, ann):
