@@ -22,6 +22,7 @@ CHAT = "/groupchat/<chat_id:id>"
 MESSAGE = CHAT + "/messages/<message_id:id>"
 MEMBER = CHAT + "/members/<user_id:id>"
 USER = "/users/<user_id:id>"
+DEVICES = USER + "/devices"
 TOKENS = USER + "/tokens"
 TOKEN = TOKENS + "/<token_id:id>"
 DEVICE = "/devices/<device_id:id>"
@@ -55,6 +56,7 @@ ACCOUNTS = (
     Route("POST", "/users", accounts.create_user, Who.SERVICE, LIMIT, CREATED_OR_KNOWN),
     Route("GET", "/users", accounts.find_user, Who.SERVICE),
     Route("PATCH", USER, accounts.rename_user, Who.SERVICE),
+    Route("POST", DEVICES, accounts.give_device, Who.SERVICE, LIMIT, CREATED_OR_KNOWN),
     Route("POST", TOKENS, accounts.create_token, Who.SERVICE, statuses=CREATED),
     Route("GET", TOKENS, accounts.list_tokens, Who.SERVICE),
     Route("DELETE", TOKEN, accounts.revoke_token, Who.SERVICE, statuses=GONE),

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from api.call import Answer, Call
 from api.schemas.accounts import (
+    EMAIL,
     ChangedUser,
     CreatedUser,
     DeviceOut,
@@ -22,7 +23,7 @@ from api.schemas.accounts import (
 )
 from datastore import accounts
 from models.base import utc_now
-from models.errors import NotFound
+from models.errors import Forbidden, NotFound
 
 
 def create_user(call: Call, body: NewUser) -> Answer[CreatedUser]:
@@ -101,10 +102,26 @@ def log_out(call: Call, body: Logout) -> Answer[None]:
 
 
 def register_device(call: Call, body: NewDevice) -> Answer[DeviceOut]:
-    """Make a device the caller's; a known one is renewed and may change hands."""
+    """Make a device the caller's; a known one is renewed and may change hands.
+
+    A mail address is for the service to register, since a user could name anybody's.
+    """
+    if body.platform == EMAIL:
+        raise Forbidden(
+            "A mail address is registered with the service key: "
+            f"POST /users/{call.user.id}/devices."
+        )
+    return give_device(call, call.user.id, body)
+
+
+def give_device(call: Call, user_id: int, body: NewDevice) -> Answer[DeviceOut]:
+    """Make a device a user's; a known one is renewed and may change hands.
+
+    The only way for a mail address: be sure that it is the user's own.
+    """
     with call.store.write() as session:
         device, is_new = accounts.register_device(
-            session, call.user.id, **body.model_dump(), now=utc_now()
+            session, user_id, **body.model_dump(), now=utc_now()
         )
     return Answer(201 if is_new else 200, device_out(device))
 

@@ -6,16 +6,18 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, or_, select
+from sqlalchemy import bindparam, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from datastore import external_ids
 from models.accounts import ApiToken, Device, User
-from models.errors import NotFound
+from models.errors import Conflict, NotFound
 
 # Below the number of parameters that every database takes in one statement.
 IDS_AT_ONCE = 1000
+# Each message is pushed to all of them.
+MOST_DEVICES = 50
 
 
 class Identity(NamedTuple):
@@ -61,8 +63,10 @@ def rename_user(session: Session, user_id: int, name: str) -> User:
     return user
 
 
-def _find_user(session: Session, user_id: int) -> User:
-    user = session.get(User, user_id)
+def _find_user(session: Session, user_id: int, *, for_update: bool = False) -> User:
+    # Without the key: what others write about the user need not wait.
+    lock = {"key_share": True} if for_update else None
+    user = session.get(User, user_id, with_for_update=lock)
     if user is None:
         raise NotFound("There is no such user.")
     return user
@@ -156,7 +160,12 @@ def register_device(
     locale: str | None,
     now: datetime,
 ) -> tuple[Device, bool]:
-    """The device of that token, now this user's, and whether it is new."""
+    """The device of that token, now this user's, and whether it is new.
+
+    Raises NotFound when there is no such user, Conflict when they have too many.
+    """
+    # For update, so that their devices are counted one registration after another.
+    _find_user(session, user_id, for_update=True)
     values = {
         "user_id": user_id,
         "app": app,
@@ -173,6 +182,8 @@ def register_device(
         .with_for_update()
     )
     device = session.scalar(by_token)
+    if device is None or device.user_id != user_id:
+        _make_room(session, user_id)
     if device is None:
         new = Device(platform=platform, token=token, token_hash=token_hash, **values)
         try:
@@ -187,6 +198,21 @@ def register_device(
         setattr(device, name, value)
     session.flush()
     return device, False
+
+
+def _make_room(session: Session, user_id: int) -> None:
+    """Raises Conflict when the user has as many devices as anybody may have."""
+    count = select(func.count()).select_from(Device).where(Device.user_id == user_id)
+    if session.scalars(count).one() < MOST_DEVICES:
+        return
+    # Dead ones make way: each time an app is installed it gets a new token.
+    session.execute(
+        delete(Device)
+        .where(Device.user_id == user_id, Device.disabled_at.is_not(None))
+        .execution_options(synchronize_session=False)
+    )
+    if session.scalars(count).one() >= MOST_DEVICES:
+        raise Conflict(f"A user may have {MOST_DEVICES} devices; remove one first.")
 
 
 def list_devices(session: Session, user_id: int) -> Sequence[Device]:

@@ -96,12 +96,13 @@ def _browser(token: str) -> str:
     return subscriptions.parse(token).token
 
 
+EMAIL = "email"
 # What a provider's token looks like; each gives the form that it is kept in.
 TOKENS: dict[str, Callable[[str], str]] = {
     "apns": _phone,
     "fcm": _phone,
     "webpush": _browser,
-    "email": addresses.parse,
+    EMAIL: addresses.parse,
 }
 Platform = Annotated[
     Literal["apns", "fcm", "webpush", "email"], BeforeValidator(_platform)
@@ -113,7 +114,7 @@ class NewDevice(In):
     platform: Platform
     token: DeviceToken
     """What the provider gave to the app; of a browser its PushSubscription as JSON,
-    and for mail the address."""
+    and for mail, which only the service key registers, the address."""
     app: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")] | None = None
     environment: Literal["production", "sandbox"] = "production"
     locale: (

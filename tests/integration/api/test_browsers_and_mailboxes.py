@@ -61,21 +61,36 @@ def test_what_is_no_subscription_is_refused_with_the_reason(ann, token, problem)
     assert ann.client.get("/devices").json["devices"] == []
 
 
-def test_mail_address_is_kept_with_its_domain_in_lower_case(ann):
-    first = ann.client.post("/devices", email("Ann@Example.ORG"))
-    again = ann.client.post("/devices", email("Ann@example.org"))
+def test_mail_address_is_kept_with_its_domain_in_lower_case(house, ann):
+    path = f"/users/{ann.id}/devices"
+
+    first = house.service.post(path, email("Ann@Example.ORG"))
+    again = house.service.post(path, email("Ann@example.org"))
 
     assert (first.status, first.json["token"]) == (201, "Ann@example.org")
     assert (again.status, again.json["id"]) == (200, first.json["id"])
+    assert ann.client.get("/devices").json["devices"] == [again.json]
 
 
 @pytest.mark.parametrize(
     "address", ["ann", "ann@localhost", "a b@example.org", "änn@example.org", "@", ""]
 )
-def test_what_is_no_address_is_refused(ann, address):
-    answer = ann.client.post("/devices", email(address))
+def test_what_is_no_address_is_refused(house, ann, address):
+    answer = house.service.post(f"/users/{ann.id}/devices", email(address))
 
     assert (answer.status, answer.code) == (400, "invalid")
+
+
+def test_user_registers_no_mail_address(house, ann, bob):
+    house.service.post(f"/users/{ann.id}/devices", email("ann@example.org"))
+
+    answers = [
+        who.client.post("/devices", email("ann@example.org")) for who in (ann, bob)
+    ]
+
+    assert {(answer.status, answer.code) for answer in answers} == {(403, "forbidden")}
+    assert "service key" in answers[0].json["error"]["message"]
+    assert len(ann.client.get("/devices").json["devices"]) == 1
 
 
 @pytest.mark.parametrize("token", ["a b", "é", "a\n", "x" * 4097, "\0"])

@@ -2,6 +2,12 @@
 
 import threading
 
+import pytest
+from sqlalchemy import update
+
+from datastore import accounts
+from models.accounts import Device
+from models.base import utc_now
 from tests.support.house import ON_EVERY_DATABASE
 
 pytestmark = ON_EVERY_DATABASE
@@ -56,9 +62,6 @@ def test_token_belongs_to_the_user_who_registered_it_last(ann, bob):
 
 
 def test_registering_again_enables_a_dead_device(house, ann):
-    from models.accounts import Device
-    from models.base import utc_now
-
     device_id = ann.client.post("/devices", TOKEN).json["id"]
     with house.store.write() as session:
         device = session.get(Device, device_id)
@@ -108,3 +111,64 @@ def test_nobody_removes_the_device_of_another(ann, bob):
 
     assert bob.client.delete(f"/devices/{device_id}").status == 404
     assert len(ann.client.get("/devices").json["devices"]) == 1
+
+
+@pytest.mark.parametrize("platform", ["apns", "fcm"])
+def test_service_registers_devices_of_a_user(house, ann, platform):
+    path, body = f"/users/{ann.id}/devices", {"platform": platform, "token": "t"}
+
+    first, again = house.service.post(path, body), house.service.post(path, body)
+
+    assert (first.status, again.status) == (201, 200)
+    assert ann.client.get("/devices").json["devices"] == [again.json]
+
+
+def test_nobody_gets_no_devices(house):
+    answer = house.service.post("/users/777/devices", TOKEN)
+
+    assert (answer.status, answer.code) == (404, "not_found")
+
+
+@pytest.fixture
+def full(monkeypatch, ann):
+    """Tokens of Ann, who may have no more of them."""
+    monkeypatch.setattr(accounts, "MOST_DEVICES", 3)
+    tokens = [{"platform": "apns", "token": f"t{number}"} for number in range(3)]
+    assert [ann.client.post("/devices", each).status for each in tokens] == [201] * 3
+    return tokens
+
+
+def test_user_has_a_limited_number_of_devices(house, ann, bob, full):
+    bob.client.post("/devices", TOKEN)
+
+    answers = [
+        ann.client.post("/devices", {**TOKEN, "token": "new"}),
+        house.service.post(f"/users/{ann.id}/devices", {**TOKEN, "token": "new"}),
+        # Of somebody else, until now.
+        ann.client.post("/devices", TOKEN),
+    ]
+
+    assert {(answer.status, answer.code) for answer in answers} == {(409, "conflict")}
+    assert "3 devices" in answers[0].json["error"]["message"]
+    assert len(bob.client.get("/devices").json["devices"]) == 1
+    assert ann.client.post("/devices", full[0]).status == 200
+
+
+def test_removed_device_makes_room(ann, full):
+    device_id = ann.client.get("/devices").json["devices"][0]["id"]
+
+    ann.client.delete(f"/devices/{device_id}")
+
+    assert ann.client.post("/devices", TOKEN).status == 201
+
+
+def test_dead_devices_make_room(house, ann, full):
+    with house.store.write() as session:
+        dead = update(Device).where(Device.token == "t1").values(disabled_at=utc_now())
+        session.execute(dead)
+
+    answer = ann.client.post("/devices", TOKEN)
+
+    assert answer.status == 201
+    kept = {each["token"] for each in ann.client.get("/devices").json["devices"]}
+    assert kept == {"t0", "t2", TOKEN["token"]}
