@@ -1,5 +1,6 @@
 """Users, their tokens and their devices."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from api.call import Answer, Call
@@ -90,12 +91,15 @@ def revoke_token(call: Call, user_id: int, token_id: int) -> Answer[None]:
 def log_out(call: Call, body: Logout) -> Answer[None]:
     """End the token of this very request, and forget the device it was used on.
 
-    A token that the app itself has issued stays valid until it expires.
+    A device that the caller does not have, or no longer, stays as it is. A token that
+    the app itself has issued stays valid until it expires.
     """
     user = call.user
     with call.store.write() as session:
         if body.device_id is not None:
-            accounts.remove_device(session, user.id, body.device_id)
+            # Who wants to log out must not stay logged in for a device that is gone.
+            with suppress(NotFound):
+                accounts.remove_device(session, user.id, body.device_id)
         if user.token_id is not None:
             accounts.revoke_token(session, user.id, user.token_id, utc_now())
     return Answer(204)

@@ -83,10 +83,19 @@ def test_logging_out_ends_the_token_and_forgets_the_device(house, ann):
     assert other.get("/devices").json["devices"] == []
 
 
-def test_logging_out_with_the_device_of_another_changes_nothing(ann, bob):
+def test_logging_out_with_the_device_of_another_leaves_it_to_them(ann, bob):
     device = ann.client.post("/devices", {"platform": "apns", "token": "t"}).json["id"]
 
-    assert bob.client.post("/logout", {"device_id": device}).status == 404
+    assert bob.client.post("/logout", {"device_id": device}).status == 204
 
-    assert bob.client.get("/devices").status == 200
+    assert bob.client.get("/devices").status == 401
     assert len(ann.client.get("/devices").json["devices"]) == 1
+
+
+def test_logging_out_with_a_device_that_is_gone_ends_the_token(ann):
+    device = ann.client.post("/devices", {"platform": "apns", "token": "t"}).json["id"]
+    ann.client.delete(f"/devices/{device}")
+
+    assert ann.client.post("/logout", {"device_id": device}).status == 204
+
+    assert ann.client.get("/devices").status == 401
