@@ -137,8 +137,10 @@ def remove_member(call: Call, chat_id: int, user_id: int) -> Answer[None]:
     """Take a user out of a conversation, or leave it oneself."""
     with call.store.write() as session:
         chats.get(session, chat_id, for_update=True)
-        if call.is_service or call.user.id != user_id:
-            _may_manage(call, session, chat_id)
+        is_leaving = call.caller is not None and call.caller.id == user_id
+        # Who is not in it must not learn that there is such a conversation.
+        check = _role if is_leaving else _may_manage
+        check(call, session, chat_id)
         chats.remove_member(session, chat_id, user_id)
     return Answer(204)
 

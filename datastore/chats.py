@@ -206,31 +206,39 @@ def _seat_all(session: Session, chat: Chat, ids: Sequence[int], role: Role) -> N
 
 def set_role(session: Session, chat_id: int, user_id: int, role: Role) -> None:
     """The chat must have been read for update, so that an owner is left."""
-    if role != OWNER:
+    former = _role(session, chat_id, user_id)
+    if former == OWNER and role != OWNER:
         _check_owner_is_left(session, chat_id, without=user_id)
-    changed = session.execute(
+    session.execute(
         update(Member)
         .where(Member.chat_id == chat_id, Member.user_id == user_id)
         .values(role=role)
     )
-    if not changed.rowcount:  # type: ignore[attr-defined]
-        raise NotFound(NOT_A_MEMBER)
 
 
 def remove_member(session: Session, chat_id: int, user_id: int) -> None:
     """The chat must have been read for update, so that an owner is left."""
-    _check_owner_is_left(session, chat_id, without=user_id)
-    removed = session.execute(
+    if _role(session, chat_id, user_id) == OWNER:
+        _check_owner_is_left(session, chat_id, without=user_id)
+    session.execute(
         delete(Member)
         .where(Member.chat_id == chat_id, Member.user_id == user_id)
         .execution_options(synchronize_session=False)
     )
-    if not removed.rowcount:  # type: ignore[attr-defined]
+
+
+def _role(session: Session, chat_id: int, user_id: int) -> Role:
+    """Raises NotFound when the user is not in the chat."""
+    role = session.scalar(
+        select(Member.role).where(Member.chat_id == chat_id, Member.user_id == user_id)
+    )
+    if role is None:
         raise NotFound(NOT_A_MEMBER)
+    return role
 
 
 def _check_owner_is_left(session: Session, chat_id: int, *, without: int) -> None:
-    """Raises Conflict when others would be left without an owner."""
+    """Raises Conflict when an owner's going would leave others without one."""
     others = select(Member.user_id).where(
         Member.chat_id == chat_id, Member.user_id != without
     )

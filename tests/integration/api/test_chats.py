@@ -1,5 +1,7 @@
 """Conversations and their members."""
 
+import pytest
+
 from tests.support.house import ON_EVERY_DATABASE
 
 pytestmark = ON_EVERY_DATABASE
@@ -140,15 +142,61 @@ def test_last_owner_stays_while_others_are_there(ann, bob, chat):
 
     assert ann.client.delete(itself).code == "conflict"
     assert ann.client.put(itself, {"role": "member"}).code == "conflict"
+    assert ann.client.put(itself, {"role": "owner"}).status == 204
 
     ann.client.delete(f"/groupchat/{chat}/members/{bob.id}")
     assert ann.client.delete(itself).status == 204
 
 
-def test_role_of_a_stranger_cannot_be_set(ann, eve, chat):
-    answer = ann.client.put(f"/groupchat/{chat}/members/{eve.id}", {"role": "owner"})
+@pytest.fixture
+def ownerless(house, ann, bob):
+    """A conversation in which nobody is an owner."""
+    members = [ann.id, bob.id]
+    made = house.service.post("/groupchat", {"name": "Lunch", "members": members})
+    return int(made.json["id"])
 
-    assert answer.status == 404
+
+def test_conversation_without_an_owner_can_be_left(house, ann, bob, ownerless):
+    path = f"/groupchat/{ownerless}/members"
+
+    left = ann.client.delete(f"{path}/{ann.id}")
+    taken_out = house.service.delete(f"{path}/{bob.id}")
+
+    assert (left.status, taken_out.status) == (204, 204)
+    assert house.service.get(path).json["members"] == []
+
+
+def test_member_of_a_conversation_without_an_owner_stays_one(house, ann, ownerless):
+    path = f"/groupchat/{ownerless}/members/{ann.id}"
+
+    assert house.service.put(path, {"role": "member"}).status == 204
+    assert ann.client.get(f"/groupchat/{ownerless}").json["role"] == "member"
+
+
+@pytest.mark.parametrize("role", ["owner", "member"])
+def test_role_of_a_stranger_cannot_be_set(house, ann, eve, chat, ownerless, role):
+    answers = [
+        client.put(f"/groupchat/{number}/members/{eve.id}", {"role": role})
+        for client, number in ((ann.client, chat), (house.service, ownerless))
+    ]
+
+    assert [answer.status for answer in answers] == [404, 404]
+
+
+def test_stranger_cannot_be_taken_out(house, ann, eve, chat, ownerless):
+    answers = [
+        client.delete(f"/groupchat/{number}/members/{eve.id}")
+        for client, number in ((ann.client, chat), (house.service, ownerless))
+    ]
+
+    assert [answer.status for answer in answers] == [404, 404]
+
+
+def test_stranger_who_leaves_cannot_tell_a_conversation_from_none(eve, chat):
+    answer = eve.client.delete(f"/groupchat/{chat}/members/{eve.id}")
+
+    nowhere = eve.client.delete(f"/groupchat/999/members/{eve.id}")
+    assert (answer.status, answer.body) == (404, nowhere.body)
 
 
 def test_mute_lasts_until_its_time_and_can_be_ended(bob, chat):
