@@ -1,5 +1,7 @@
 """How far a push is."""
 
+from sqlalchemy.orm import Session
+
 from api.call import Answer, Call
 from api.schemas.jobs import Job, JobQuery
 from datastore import chats, jobs
@@ -21,9 +23,13 @@ def visible(call: Call, job_id: int) -> JobStatus:
     """Raises NotFound when there is no such job, or it is not the caller's to see."""
     with call.store.read() as session:
         job = jobs.status(session, job_id)
-        may_see = job is not None and (
-            call.is_service or chats.is_member(session, job.chat_id, call.user.id)
-        )
-    if job is None or not may_see:
-        raise NotFound
+        if job is None or not (call.is_service or _may_see(call, session, job)):
+            raise NotFound
     return job
+
+
+def _may_see(call: Call, session: Session, job: JobStatus) -> bool:
+    """When somebody has read is told to their own devices, and is nobody else's."""
+    user_id = call.user.id
+    is_theirs = job.only_user in (None, user_id)
+    return is_theirs and chats.is_member(session, job.chat_id, user_id)

@@ -118,8 +118,15 @@ def seat(
 
 
 def is_member(session: Session, chat_id: int, user_id: int) -> bool:
-    query = select(Member.user_id).where(
-        Member.chat_id == chat_id, Member.user_id == user_id
+    """As long as the chat has not been ended."""
+    query = (
+        select(Member.user_id)
+        .join(Chat, Chat.id == Member.chat_id)
+        .where(
+            Member.chat_id == chat_id,
+            Member.user_id == user_id,
+            Chat.deleted_at.is_(None),
+        )
     )
     return session.scalar(query) is not None
 

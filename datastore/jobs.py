@@ -17,6 +17,8 @@ class JobStatus:
     id: int
     chat_id: int
     message_id: int
+    # Only this user may look; None is every member.
+    only_user: int | None
     state: str
     total: int | None
     accepted: int
@@ -49,6 +51,7 @@ def status(session: Session, job_id: int) -> JobStatus | None:
         id=first.id,
         chat_id=first.chat_id,
         message_id=first.message_id,
+        only_user=first.only_user,
         state=_state([shard.state for shard in shards]),
         total=sum(counted) if len(counted) == len(shards) else None,
         accepted=sum(shard.accepted for shard in shards),

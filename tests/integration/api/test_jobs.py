@@ -39,3 +39,24 @@ def test_outsider_cannot_tell_a_job_from_none(house, ann, eve, chat):
     url = house.say(ann, chat, "Noon?").json["job"]["url"]
 
     assert eve.client.get(url).body == eve.client.get("/jobs/999999").body
+
+
+def test_job_of_an_ended_conversation_is_the_services_only(house, ann, chat):
+    url = house.say(ann, chat, "Noon?").json["job"]["url"]
+    ann.client.delete(f"/groupchat/{chat}")
+
+    statuses = [client.get(url).status for client in (ann.client, house.service)]
+
+    assert statuses == [404, 200]
+
+
+def test_job_that_tells_of_a_reader_is_theirs_only(house, ann, bob, chat):
+    house.say(ann, chat, "Noon?")
+    bob.client.put(f"/groupchat/{chat}/read", {"seq": 1})
+    url = f"/jobs/{house.dispatcher.job_ids[-1]}"
+
+    statuses = [
+        client.get(url).status for client in (bob.client, ann.client, house.service)
+    ]
+
+    assert statuses == [200, 404, 200]
