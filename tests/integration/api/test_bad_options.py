@@ -1,6 +1,14 @@
 """Wrong options of a message and of a page are refused."""
 
+import json
+
 import pytest
+
+from notifier.channels import apns_payload, webpush_payload
+from notifier.channels.fcm_payload import Renderer
+from tests.support.pushes import make_note
+
+FCM = Renderer("service-account.json", "harbour")
 
 
 @pytest.mark.parametrize(
@@ -37,6 +45,9 @@ def test_wrong_query_is_refused(ann, chat, query):
         ("data", {"a": "\0"}),
         ("data", {"a": "x" * 2049}),
         ("data", {"a": "ü" * 1024, "b": "x"}),
+        # As JSON, these are two bytes and six.
+        ("data", {"a": '"' * 1024}),
+        ("data", {"a": "\x01" * 342}),
         ("data", {f"k{n}": "" for n in range(33)}),
         ("data", []),
         ("mentions", [0]),
@@ -59,3 +70,24 @@ def test_wrong_option_is_refused(house, ann, chat, field, value):
     answer = house.say(ann, chat, "hi", **{field: value})
 
     assert (answer.status, answer.code) == (400, "invalid"), answer.body
+
+
+def test_data_that_is_too_long_for_a_push_names_its_field(house, ann, chat):
+    answer = house.say(ann, chat, "hi", data={"a": "\n" * 1024})
+
+    (problem,) = answer.json["error"]["details"]["problems"]
+    assert problem["field"] == "data"
+    assert "2,048 bytes" in problem["problem"]
+
+
+@pytest.mark.parametrize("filler", ["x", "ü", "\N{SNOWMAN}", "\x01", '"', "\x7f"])
+def test_as_much_data_as_may_be_fits_into_every_push(house, ann, chat, filler):
+    in_json = len(json.dumps(filler, ensure_ascii=False).encode()) - 2
+    data = {f"k{n:02}": filler * (61 // in_json) for n in range(32)}
+    answer = house.say(ann, chat, "hi", data=data)
+
+    note = make_note(data=answer.json["message"]["data"])
+
+    assert answer.status == 201
+    for render in (apns_payload.render, FCM.render, webpush_payload.render):
+        assert render(note)
