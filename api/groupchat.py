@@ -49,10 +49,11 @@ def history(
     """A conversation's messages, by number: after one, before one, or the last.
 
     With `wait`, an empty page after a number is not answered before a message has
-    come or so many seconds have passed; earlier when too many are waiting.
+    come or so many seconds have passed; earlier when too many are waiting, of the
+    caller's own or of all.
     """
     wait_s = query.wait if query.after is not None and call.may_wait else 0
-    with call.house.news.listen(chat_id, wait_s) as listener:
+    with call.house.news.listen(chat_id, call.user.id, wait_s) as listener:
         found = _look(call, chat_id, query)
         while not found and listener.wait(call.outside):
             found = _look(call, chat_id, query)

@@ -2,11 +2,14 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 # Messages that other processes have taken are seen by looking.
 LOOK_EVERY_S = 1.0
+# So that nobody takes all places; a few devices and pages have one each.
+MOST_OF_A_USER = 4
 
 
 class Listener:
@@ -32,7 +35,9 @@ class News:
     """Tells the waiting requests of this process about new messages."""
 
     def __init__(self, most_waiting: int) -> None:
-        self._free = threading.BoundedSemaphore(most_waiting) if most_waiting else None
+        self._most_waiting = most_waiting
+        # How many requests of a user wait.
+        self._waiting: Counter[int] = Counter()
         self._lock = threading.Lock()
         self._listeners: dict[int, set[Listener]] = {}
 
@@ -43,18 +48,34 @@ class News:
                     listener.heard.set()
 
     @contextmanager
-    def listen(self, chat_id: int, wait_s: float) -> Iterator[Listener]:
+    def listen(self, chat_id: int, user_id: int, wait_s: float) -> Iterator[Listener]:
         """A listener; its time is up at once when too many are waiting already."""
-        is_free = wait_s > 0 and self._free and self._free.acquire(blocking=False)
-        listener = Listener(wait_s if is_free else 0.0)
+        has_place = wait_s > 0 and self._take_place(user_id)
+        listener = Listener(wait_s if has_place else 0.0)
         with self._lock:
             self._listeners.setdefault(chat_id, set()).add(listener)
         try:
             yield listener
         finally:
             self._leave(chat_id, listener)
-            if is_free and self._free:
-                self._free.release()
+            if has_place:
+                self._give_back(user_id)
+
+    def _take_place(self, user_id: int) -> bool:
+        with self._lock:
+            is_free = (
+                self._waiting.total() < self._most_waiting
+                and self._waiting[user_id] < MOST_OF_A_USER
+            )
+            if is_free:
+                self._waiting[user_id] += 1
+        return is_free
+
+    def _give_back(self, user_id: int) -> None:
+        with self._lock:
+            self._waiting[user_id] -= 1
+            if not self._waiting[user_id]:
+                del self._waiting[user_id]
 
     def _leave(self, chat_id: int, listener: Listener) -> None:
         with self._lock:

@@ -6,6 +6,7 @@ import time
 import pytest
 
 import api
+from api.news import MOST_OF_A_USER
 from tests.support.house import SERVICE_KEY, House
 from tests.support.wait import until
 from tests.support.wsgi import WsgiClient
@@ -36,6 +37,12 @@ class Poll:
 
 def is_waiting(house: House, chat: int, count: int = 1) -> bool:
     return len(house.news._listeners.get(chat, ())) == count
+
+
+def as_many_as_may_wait(house, ann, bob, chat) -> list[Poll]:
+    polls = [Poll(who, chat) for who in [ann, bob] * (house.most_waiting // 2)]
+    until(lambda: is_waiting(house, chat, house.most_waiting))
+    return polls
 
 
 def test_waiting_request_is_answered_when_a_message_comes(house, ann, bob, chat):
@@ -78,8 +85,7 @@ def test_empty_answer_comes_when_the_time_is_up(bob, chat):
 
 
 def test_too_many_are_answered_at_once(house, ann, bob, chat):
-    polls = [Poll(bob, chat) for _ in range(house.most_waiting)]
-    until(lambda: is_waiting(house, chat, house.most_waiting))
+    polls = as_many_as_may_wait(house, ann, bob, chat)
 
     one_more = Poll(bob, chat)
 
@@ -89,9 +95,32 @@ def test_too_many_are_answered_at_once(house, ann, bob, chat):
     assert all(poll.result().json["messages"] for poll in polls)
 
 
+def test_nobody_takes_the_places_of_others(house, ann, bob, chat):
+    polls = [Poll(bob, chat) for _ in range(MOST_OF_A_USER)]
+    until(lambda: is_waiting(house, chat, MOST_OF_A_USER))
+
+    one_more = Poll(bob, chat)
+    assert one_more.result().json["messages"] == []
+    assert one_more.took_s < 15
+    polls.append(Poll(ann, chat))
+    until(lambda: is_waiting(house, chat, MOST_OF_A_USER + 1))
+    house.say(ann, chat, "enough")
+
+    assert all(poll.result().json["messages"] for poll in polls)
+
+
+def test_who_has_waited_may_wait_again(house, bob, chat):
+    for poll in [Poll(bob, chat, wait_s=1) for _ in range(MOST_OF_A_USER)]:
+        poll.result()
+
+    again = Poll(bob, chat, wait_s=1)
+
+    assert again.result().json["messages"] == []
+    assert again.took_s >= 1
+
+
 def test_those_who_wait_keep_nobody_out(house, ann, bob, chat):
-    polls = [Poll(bob, chat) for _ in range(house.most_waiting)]
-    until(lambda: is_waiting(house, chat, house.most_waiting))
+    polls = as_many_as_may_wait(house, ann, bob, chat)
 
     assert ann.client.get("/devices").status == 200
 
