@@ -84,7 +84,7 @@ class Visit:
             is_ours = site in ("same-origin", "none")
         else:
             host = self.environ.get("HTTP_HOST", "")
-            is_ours = origin is None or urlsplit(origin).netloc == host
+            is_ours = origin is None or _host_of(origin) == host
         if not is_ours:
             raise Forbidden("This form was sent from another site.")
 
@@ -104,6 +104,13 @@ class Visit:
         """Raises Forbidden unless our own forms of this session have that key."""
         if not self.sessions.is_form_key(self.cookie(OPERATOR_COOKIE), key):
             raise Forbidden("This form is out of date; load the page again.")
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def page(view: str, *, status: int = 200, **values: object) -> HTTPResponse:

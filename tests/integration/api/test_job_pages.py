@@ -120,7 +120,11 @@ def test_the_cookie_ends_with_its_token(house, visitor, ann, job):
 
 @pytest.mark.parametrize(
     "environ",
-    [{"HTTP_SEC_FETCH_SITE": "cross-site"}, {"HTTP_ORIGIN": "https://evil.example"}],
+    [
+        {"HTTP_SEC_FETCH_SITE": "cross-site"},
+        {"HTTP_ORIGIN": "https://evil.example"},
+        {"HTTP_ORIGIN": "http://["},
+    ],
 )
 def test_another_site_cannot_write_with_the_cookie(visitor, job, chat, environ):
     answer = visitor.post("/groupchat/send", environ, conversation=chat, message="Spam")
