@@ -104,6 +104,23 @@ def test_one_address_has_a_page_for_browsers_and_json_for_programs(visitor, ann,
     assert page.headers["vary"] == "Accept"
 
 
+@pytest.mark.parametrize("path", ["/groupchat/send", "/query"])
+def test_a_program_that_forgets_its_content_type_is_told_in_json(ann, job, path):
+    form = "application/x-www-form-urlencoded"
+
+    answer = ann.client.request("POST", path, b'{"id": 1}', CONTENT_TYPE=form)
+
+    assert (answer.status, answer.code) == (415, "unsupported_type")
+
+
+def test_a_form_may_pass_through_a_proxy_that_asks_for_a_password(visitor, job, chat):
+    behind = {"HTTP_AUTHORIZATION": "Basic YTpi"}
+
+    answer = visitor.post("/groupchat/send", behind, conversation=chat, message="Me")
+
+    assert answer.status == 303
+
+
 def test_a_job_is_shown_to_members_only(house, job, eve):
     stranger, nobody = Visitor(house.app), Visitor(house.app)
     stranger.cookies["bottlepost_user"] = eve.client.token
