@@ -19,6 +19,8 @@ BODY_LIMIT = 64 * 1024
 # 200,000 ids of 19 digits with their commas.
 MEMBERS_BODY_LIMIT = 4 * 1024 * 1024
 MOST_PROBLEMS = 20
+# Listing hundreds of thousands, to show twenty, takes seconds.
+MOST_COUNTED = 1000
 
 Schema = TypeVar("Schema", bound=In)
 
@@ -86,6 +88,8 @@ def _read(environ: dict[str, Any], limit: int) -> bytes:
 
 
 def _invalid(problem: ValidationError) -> Invalid:
+    if problem.error_count() > MOST_COUNTED:
+        return Invalid("There are too many problems to name them.", problems=[])
     found = problem.errors(include_url=False, include_context=False)[:MOST_PROBLEMS]
     problems = [
         {"field": ".".join(map(str, each["loc"]))[:100], "problem": said(each)}
