@@ -10,6 +10,7 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 from bottle import HTTPResponse
 
+from api import errors
 from api.session import USER_COOKIE, set_cookie
 from api.visit import SAFE_HEADERS, Visit, page
 from models.errors import NotFound
@@ -40,8 +41,9 @@ def inbox(visit: Visit) -> HTTPResponse:
         with visit.outside():
             told = _fetch(scene["inbox"], scene["ca_file"], since)
     except (OSError, URLError):
-        return _json(503, {"error": {"message": "The sandbox does not answer."}})
-    return _json(200, told)
+        return errors.unavailable("The sandbox does not answer.")
+    headers = {**SAFE_HEADERS, **errors.JSON_HEADERS}
+    return HTTPResponse(json.dumps(told), headers=headers)
 
 
 def _scene(visit: Visit) -> dict[str, Any] | None:
@@ -65,8 +67,3 @@ def _fetch(url: str, ca_file: str, since: str) -> dict[str, Any]:
 @cache
 def _tls(ca_file: str, changed_at: float) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file)
-
-
-def _json(status: int, told: dict[str, Any]) -> HTTPResponse:
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return HTTPResponse(json.dumps(told), status=status, **SAFE_HEADERS, **headers)

@@ -72,8 +72,13 @@ def of_caller(problem: CallerError) -> HTTPResponse:
 
 def of_outage(problem: Exception) -> HTTPResponse:
     log.error("the database does not answer: %s", problem)
+    return unavailable("The service is not available now; try again.")
+
+
+def unavailable(message: str) -> HTTPResponse:
+    """Somebody on whom the answer depends is away for the moment."""
     return HTTPResponse(
-        _body("unavailable", "The service is not available now; try again.", {}),
+        _body("unavailable", message, {}),
         status=503,
         **_json({"Retry-After": str(RETRY_AFTER_S)}),
     )

@@ -69,7 +69,9 @@ def test_the_demo_shows_its_people_and_their_phones(house, ann, tmp_path):
 def test_a_sandbox_that_is_away_is_told(house, ann, tmp_path):
     answer = with_demo(house, scene(ann, tmp_path)).get("/demo/inbox?since=0")
 
-    assert answer.status == 503
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert answer.headers["retry-after"] == "2"
+    assert answer.json["error"]["details"] == {}
     assert "sandbox" in answer.json["error"]["message"]
 
 
