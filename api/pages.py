@@ -151,11 +151,17 @@ def _lead_browsers() -> None:
 
 
 def _refuse_odd_addresses() -> None:
-    """Bottle drops bytes that are not UTF-8, and would take /%ff for the start page."""
+    """Bottle would take /%ff for the start page, and /jobs/1%0a for /jobs/1.
+
+    It drops bytes that are not UTF-8, and its patterns let a last line break pass.
+    """
+    environ = request.environ
     try:
-        request.environ["bottle.raw_path"].encode("latin-1").decode()
+        is_odd = "\n" in environ["bottle.raw_path"].encode("latin-1").decode()
     except UnicodeError:
-        request.environ["PATH_INFO"] = "/\N{REPLACEMENT CHARACTER}"
+        is_odd = True
+    if is_odd:
+        environ["PATH_INFO"] = "/\N{REPLACEMENT CHARACTER}"
 
 
 def _of_caller(problem: CallerError) -> HTTPResponse:

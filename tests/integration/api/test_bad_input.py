@@ -224,6 +224,13 @@ def test_other_addresses_are_404(ann, path):
     assert answer.headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize("end", ["%0a", "/messages%0a", "%0a/messages"])
+def test_line_break_is_part_of_no_address(ann, chat, end):
+    answer = ann.client.get(f"/groupchat/{chat}{end}")
+
+    assert (answer.status, answer.code) == (404, "not_found")
+
+
 def test_other_methods_are_405_and_told_the_right_ones(ann):
     answer = ann.client.put("/devices", {})
 
