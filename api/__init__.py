@@ -23,6 +23,7 @@ MESSAGE = CHAT + "/messages/<message_id:id>"
 MEMBER = CHAT + "/members/<user_id:id>"
 USER = "/users/<user_id:id>"
 DEVICES = USER + "/devices"
+DEVICE_OF = DEVICES + "/<device_id:id>"
 TOKENS = USER + "/tokens"
 TOKEN = TOKENS + "/<token_id:id>"
 DEVICE = "/devices/<device_id:id>"
@@ -57,6 +58,8 @@ ACCOUNTS = (
     Route("GET", "/users", accounts.find_user, Who.SERVICE),
     Route("PATCH", USER, accounts.rename_user, Who.SERVICE),
     Route("POST", DEVICES, accounts.give_device, Who.SERVICE, LIMIT, CREATED_OR_KNOWN),
+    Route("GET", DEVICES, accounts.devices_of, Who.SERVICE),
+    Route("DELETE", DEVICE_OF, accounts.take_device, Who.SERVICE, statuses=GONE),
     Route("POST", TOKENS, accounts.create_token, Who.SERVICE, statuses=CREATED),
     Route("GET", TOKENS, accounts.list_tokens, Who.SERVICE),
     Route("DELETE", TOKEN, accounts.revoke_token, Who.SERVICE, statuses=GONE),

@@ -132,15 +132,25 @@ def give_device(call: Call, user_id: int, body: NewDevice) -> Answer[DeviceOut]:
 
 def list_devices(call: Call) -> Answer[Devices]:
     """The caller's devices."""
+    return devices_of(call, call.user.id)
+
+
+def devices_of(call: Call, user_id: int) -> Answer[Devices]:
+    """A user's devices."""
     with call.store.read() as session:
-        devices = accounts.list_devices(session, call.user.id)
+        devices = accounts.list_devices(session, user_id)
     return Answer(200, Devices(devices=[device_out(device) for device in devices]))
 
 
 def remove_device(call: Call, device_id: int) -> Answer[None]:
     """Forget a device of the caller: no further push goes to it."""
+    return take_device(call, call.user.id, device_id)
+
+
+def take_device(call: Call, user_id: int, device_id: int) -> Answer[None]:
+    """Forget a device of a user, for example an address from which mail comes back."""
     with call.store.write() as session:
-        accounts.remove_device(session, call.user.id, device_id)
+        accounts.remove_device(session, user_id, device_id)
     return Answer(204)
 
 

@@ -216,6 +216,8 @@ def _make_room(session: Session, user_id: int) -> None:
 
 
 def list_devices(session: Session, user_id: int) -> Sequence[Device]:
+    """Raises NotFound when there is no such user."""
+    _find_user(session, user_id)
     return session.scalars(
         select(Device).where(Device.user_id == user_id).order_by(Device.id)
     ).all()
@@ -229,7 +231,7 @@ def remove_device(session: Session, user_id: int, device_id: int) -> None:
         .execution_options(synchronize_session=False)
     )
     if not removed.rowcount:  # type: ignore[attr-defined]
-        raise NotFound("You have no such device.")
+        raise NotFound("This user has no such device.")
 
 
 def sha256(token: str) -> str:

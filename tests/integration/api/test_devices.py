@@ -123,10 +123,25 @@ def test_service_registers_devices_of_a_user(house, ann, platform):
     assert ann.client.get("/devices").json["devices"] == [again.json]
 
 
-def test_nobody_gets_no_devices(house):
-    answer = house.service.post("/users/777/devices", TOKEN)
+def test_service_sees_and_removes_devices_of_a_user(house, ann, bob):
+    device = ann.client.post("/devices", TOKEN).json
+    path = f"/users/{ann.id}/devices"
 
-    assert (answer.status, answer.code) == (404, "not_found")
+    listed = house.service.get(path)
+    of_another = house.service.delete(f"/users/{bob.id}/devices/{device['id']}")
+    removed = house.service.delete(f"{path}/{device['id']}")
+
+    assert listed.json == {"devices": [device]}
+    assert (of_another.status, removed.status) == (404, 204)
+    assert house.service.get(path).json == {"devices": []}
+
+
+def test_nobody_gets_no_devices(house):
+    posted = house.service.post("/users/777/devices", TOKEN)
+    listed = house.service.get("/users/777/devices")
+
+    assert (posted.status, posted.code) == (404, "not_found")
+    assert (listed.status, listed.code) == (404, "not_found")
 
 
 @pytest.fixture

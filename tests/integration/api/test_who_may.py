@@ -31,6 +31,8 @@ TABLE = [
      401, 403, 403, 403, 403),
     ("POST", "/users/1/devices", {"platform": "email", "token": "a@example.org"},
      401, 403, 403, 403, 201),
+    ("GET", "/users/1/devices", None, 401, 403, 403, 403, 200),
+    ("DELETE", "/users/1/devices/1", None, 401, 403, 403, 403, 204),
     ("GET", "/devices", None, 401, 200, 200, 200, 403),
     ("GET", "/webpush/key", None, 404, 404, 404, 404, 404),
     ("DELETE", "/devices/1", None, 401, 404, 404, 204, 403),
