@@ -55,6 +55,7 @@ PARTS = {
     ],
     "dispatchers": ["notifier.dispatchers"],
     "api": ["api"],
+    "host": ["host"],
     "server": ["server", "notifier.__main__"],
     "web": ["web"],
     "sandbox": ["sandbox"],
@@ -78,6 +79,8 @@ ARROWS: dict[str, set[str]] = {
     # Of the dispatchers only the protocol; see the test below.
     # Pages are rendered with the templates of web.
     "api": {"dispatchers", "datastore", "models", "web"},
+    # It would carry any WSGI application.
+    "host": set(),
     # The dashboard is told how many of the slots of PushProcess are taken.
     "server": {"api", "dispatchers", "process", "datastore", "config"},
     "web": set(),

@@ -1,0 +1,124 @@
+"""A body arrives whole, or it is seen to be broken."""
+
+import asyncio
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from host.body import AHEAD, Body, Broken, Patience, Stream
+
+LONG = b"0123456789abcdef" * (AHEAD // 8)
+
+
+class Pieces:
+    """As granian says them; `ends` times nothing before it stops."""
+
+    def __init__(self, *pieces: bytes, ends: int = 1) -> None:
+        self.rest = [*pieces, *[b""] * ends]
+
+    def __aiter__(self) -> "Pieces":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self.rest:
+            raise StopAsyncIteration
+        return self.rest.pop(0)
+
+
+class Silence(Pieces):
+    """Its last piece never comes."""
+
+    async def __anext__(self) -> bytes:
+        if len(self.rest) == 1:
+            await asyncio.Event().wait()
+        return await super().__anext__()
+
+
+def run(
+    pieces: Pieces, length: int | None, then: Callable[[Body], Any], **patience: float
+) -> Any:
+    async def act() -> Any:
+        return await then(Body(pieces, length, Patience(**patience)))
+
+    return asyncio.run(act())
+
+
+@pytest.mark.parametrize("length", [6, None])
+def test_a_short_body_is_read_as_a_whole(length: int | None) -> None:
+    async def read(body: Body) -> tuple[bytes, bool]:
+        return await body.read_ahead(), body.is_whole
+
+    assert run(Pieces(b"abc", b"def"), length, read) == (b"abcdef", True)
+
+
+@pytest.mark.parametrize("length", [len(LONG), None])
+def test_of_a_long_one_only_the_beginning_is(length: int | None) -> None:
+    pieces = Pieces(*[LONG[at : at + 1000] for at in range(0, len(LONG), 1000)])
+
+    async def read(body: Body) -> tuple[int, bool]:
+        return len(await body.read_ahead()), body.is_whole
+
+    assert run(pieces, length, read) == (66_000, False)
+
+
+def test_no_more_is_asked_for_than_the_length() -> None:
+    pieces = Pieces(b"abc")
+
+    run(pieces, 3, Body.read_ahead)
+
+    assert pieces.rest == [b""]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "length"),
+    [
+        (Pieces(b"abc", ends=2), None),
+        (Pieces(ends=2), None),
+        (Pieces(b"abc", ends=2), 5),
+        # Whatever granian says, it is too short.
+        (Pieces(b"abc", ends=1), 5),
+    ],
+)
+def test_a_body_that_breaks_off_is_broken(pieces: Pieces, length: int | None) -> None:
+    with pytest.raises(Broken):
+        run(pieces, length, Body.read_ahead)
+
+
+@pytest.mark.parametrize(
+    "patience", [{"silent_s": 0.01}, {"short_s": 0.01}, {"short_s": -1.0}]
+)
+def test_a_body_that_stops_is_not_waited_for(patience: dict[str, float]) -> None:
+    with pytest.raises(TimeoutError):
+        run(Silence(b"abc"), 5, Body.read_ahead, **patience)
+
+
+def read_in_a_thread(pieces: Pieces, length: int | None, **patience: float) -> bytes:
+    """As the application would."""
+
+    async def read(body: Body) -> bytes:
+        ahead = await body.read_ahead()
+        stream = io.BufferedReader(Stream(ahead, body, asyncio.get_running_loop()))
+        return await asyncio.to_thread(stream.read)
+
+    read_all: bytes = run(pieces, length, read, **patience)
+    return read_all
+
+
+@pytest.mark.parametrize("length", [len(LONG), None])
+def test_a_thread_gets_all_of_a_long_body(length: int | None) -> None:
+    pieces = Pieces(*[LONG[at : at + 1000] for at in range(0, len(LONG), 1000)])
+
+    assert read_in_a_thread(pieces, length) == LONG
+
+
+@pytest.mark.parametrize("length", [len(LONG) + 1, None])
+def test_a_thread_is_told_that_a_long_body_is_broken(length: int | None) -> None:
+    with pytest.raises(Broken):
+        read_in_a_thread(Pieces(LONG, ends=2), length)
+
+
+def test_a_thread_does_not_wait_for_a_long_body_that_stops() -> None:
+    with pytest.raises(TimeoutError):
+        read_in_a_thread(Silence(LONG), None, silent_s=0.01)
