@@ -4,6 +4,7 @@
 """
 
 import errno
+import resource
 import socket
 import sys
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from typing import NoReturn
 
 import bottle
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from sqlalchemy.exc import ArgumentError
 
@@ -24,13 +26,20 @@ from api.news import News
 from config import Settings, SettingsError, vapid
 from datastore import Datastore, migrations
 from datastore.outage import OUTAGES
+from host.body import Patience
+from host.door import Door
 from notifier import dispatchers
 from notifier.slots import Slots
 
-# Most of them only wait, for slow clients or for news; the API itself lets few work
-# at once.
+# Most of them only wait, for news; the API itself lets few work at once.
 THREADS = 64
 BACKLOG = 2048
+# Of each worker; further ones wait in the backlog.
+CONNECTIONS = 4096
+# Beside connections: the database, the log, libraries.
+OTHER_FILES = 128
+# What granian reads at once; a body in memory may be longer by as much.
+PIECE = 64 * 1024
 
 
 def create_app(
@@ -91,9 +100,10 @@ def _webpush_key(settings: Settings) -> str | None:
         ) from problem
 
 
-def create_own_app() -> bottle.Bottle:
+def create_own_app(patience: Patience | None = None) -> Door:
     """The application as our own host runs it, which has threads to spare."""
-    return create_app(most_waiting=THREADS - THREADS // 4)
+    app = create_app(most_waiting=THREADS - THREADS // 4)
+    return Door(app, threads=THREADS, patience=patience)
 
 
 def _open_store(settings: Settings) -> Datastore:
@@ -133,18 +143,32 @@ def main(app: str = "server:create_own_app") -> None:
         factory=True,
         address=settings.host,
         port=settings.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
         workers=settings.workers,
-        blocking_threads=THREADS,
         backlog=BACKLOG,
+        backpressure=_count_connections(),
+        # Of HTTP/2 one connection would bring 200 requests, and a body without a
+        # length could break off unseen.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(max_buffer_size=PIECE),
         websockets=False,
         log_access=False,
-        # Its warning about many threads does not fit; we say ourselves what we do.
+        # We say ourselves what we do.
         log_level=LogLevels.error,
         respawn_failed_workers=True,
         # Long-polls are cut off then; everything else takes far less.
         workers_kill_timeout=5,
     ).serve()
+
+
+def _count_connections() -> int:
+    """So many that some files are left to the database and to all else."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS + OTHER_FILES
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, min(CONNECTIONS, soft - OTHER_FILES))
 
 
 def _check_port(settings: Settings) -> None:

@@ -10,6 +10,7 @@ import bottle
 
 from config import Settings
 from datastore import Datastore
+from host.door import Door
 from notifier.dispatchers.process import ProcessDispatcher
 from tests.support.chats import post
 from tests.support.fake_engine import FakeEngines
@@ -38,6 +39,11 @@ def create_app() -> bottle.Bottle:
 
     dispatcher.start()
     return app
+
+
+def create_door() -> Door:
+    """The same, for our own host."""
+    return Door(create_app(), threads=4)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ ARROWS: dict[str, set[str]] = {
     # It would carry any WSGI application.
     "host": set(),
     # The dashboard is told how many of the slots of PushProcess are taken.
-    "server": {"api", "dispatchers", "process", "datastore", "config"},
+    "server": {"api", "host", "dispatchers", "process", "datastore", "config"},
     "web": set(),
     "sandbox": set(),
     "demo": set(),

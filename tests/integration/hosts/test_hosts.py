@@ -38,6 +38,9 @@ HOSTS = {
     "tests.support.wsgi_host:create_app",
     "granian": "-m granian --interface wsgi --port {port} --respawn-failed-workers "
     "--factory tests.support.wsgi_host:create_app",
+    # As `python server.py` runs.
+    "door": "-m granian --interface rsgi --port {port} --respawn-failed-workers "
+    "--factory tests.support.wsgi_host:create_door",
     "gunicorn-sync": GUNICORN,
     "gunicorn-gthread": f"{GUNICORN} -k gthread --threads 4",
     "gunicorn-max-requests-1": f"{GUNICORN} --max-requests 1",
