@@ -26,6 +26,11 @@ def has_end(environ: dict[str, Any]) -> bool:
     return bool(environ.get("wsgi.input_terminated"))
 
 
+def tells_breaks(environ: dict[str, Any]) -> bool:
+    """A body that breaks off is an error to the host, and never just its end."""
+    return bool(environ.get("bottlepost.breaks_are_told"))
+
+
 def is_chunked(environ: dict[str, Any]) -> bool:
     """There is a body, though nobody knows how long it will be."""
     has_length = bool(environ.get("CONTENT_LENGTH"))

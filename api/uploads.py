@@ -35,7 +35,8 @@ class Upload:
         """The length that the caller has stated, if they had to."""
         length = stream.stated_length(self.environ)
         if length is None:
-            if self.needs_length or not stream.has_end(self.environ):
+            is_sure = stream.tells_breaks if self.needs_length else stream.has_end
+            if not is_sure(self.environ):
                 raise LengthRequired
         elif length > self.limit:
             raise self._too_large()

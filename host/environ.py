@@ -8,8 +8,9 @@ BASE: dict[str, Any] = {
     "SCRIPT_NAME": "",
     "SERVER_SOFTWARE": "granian",
     "wsgi.errors": sys.stderr,
-    # A body that breaks off raises OSError; none is cut short without a word.
     "wsgi.input_terminated": True,
+    # A body that breaks off raises OSError; of other hosts' the API is not so sure.
+    "bottlepost.breaks_are_told": True,
     "wsgi.multiprocess": False,
     "wsgi.multithread": True,
     "wsgi.run_once": False,
