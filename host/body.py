@@ -36,7 +36,8 @@ class Body:
         self._pieces = pieces
         self._left = length
         self._patience = patience
-        self._deadline = asyncio.get_running_loop().time() + patience.short_s
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + patience.short_s
 
     @property
     def is_whole(self) -> bool:
@@ -58,11 +59,19 @@ class Body:
         """The next piece, empty when it is whole; raises Broken or TimeoutError."""
         if self.is_whole:
             return b""
-        silent_until = asyncio.get_running_loop().time() + self._patience.silent_s
-        async with asyncio.timeout_at(min(silent_until, self._deadline)):
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - only tasks await
+        silent_until = self._loop.time() + self._patience.silent_s
+        # asyncio.timeout() costs four times as much, and nobody else cancels us.
+        timer = self._loop.call_at(min(silent_until, self._deadline), task.cancel)
+        try:
             piece = await anext(self._pieces)
             if not piece:
                 await self._check_end()
+        except asyncio.CancelledError:
+            raise TimeoutError("the body did not come in time") from None
+        finally:
+            timer.cancel()
         if self._left is not None:
             self._left -= len(piece)
         return piece
