@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from tests.support import databases, push_processes, wsgi_host
 from tests.support.chats import make_chat
 from tests.support.fake_engine import pushed
 from tests.support.push_processes import is_alive, is_gone, owners
+from tests.support.server import free_port
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[3]
@@ -50,7 +50,7 @@ HOSTS = {
 }
 # The process is held meanwhile, so whoever waits for it waits far longer; the rest is
 # for a busy machine.
-AT_ONCE_S = 5.0
+AT_ONCE_S = 15.0
 # The server is its only worker: who kills the one kills the other.
 SINGLE = {"bottle", "waitress"}
 
@@ -59,8 +59,7 @@ class WebServer:
     """A host, and what a client sees of it."""
 
     def __init__(self, kind: str, settings: Settings) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         with (settings.run_dir / "host.log").open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *HOSTS[kind].format(port=self._port).split()],
