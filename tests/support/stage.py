@@ -25,7 +25,8 @@ from tests.support.wait import until
 BIN = Path(sys.executable).parent
 UWSGI = (
     f"{BIN}/uwsgi --http-socket 127.0.0.1:{{port}} --master --need-app --die-on-term "
-    "--enable-threads --threads 4 --module server:create_app()"
+    "--worker-reload-mercy 5 --enable-threads --threads 4 "
+    "--module server:create_app()"
 )
 GUNICORN = (
     f"{sys.executable} -m gunicorn --bind 127.0.0.1:{{port}} --worker-class gthread "

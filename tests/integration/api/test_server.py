@@ -45,18 +45,16 @@ def test_chunked_body_is_read(server):
 
 
 @pytest.mark.parametrize(
-    ("path", "media_type", "sent", "status"),
+    ("path", "media_type", "sent"),
     [
-        ("/users/1/tokens", "application/json", b"", 400),
-        ("/users/1/tokens", "application/json", b"zz\r\n", 400),
-        ("/users/1/tokens", "application/json", b'5\r\n{"exp', 400),
-        ("/import", "application/x-ndjson", b"3\r\n{}\n\r\nzz\r\n", 411),
-        ("/import", "application/x-ndjson", b"3\r\n{}\n\r\n", 411),
+        ("/users/1/tokens", "application/json", b""),
+        ("/users/1/tokens", "application/json", b"zz\r\n"),
+        ("/users/1/tokens", "application/json", b'5\r\n{"exp'),
+        ("/import", "application/x-ndjson", b"3\r\n{}\n\r\nzz\r\n"),
+        ("/import", "application/x-ndjson", b"3\r\n{}\n\r\n"),
     ],
 )
-def test_body_that_breaks_off_in_chunks_does_nothing(
-    server, path, media_type, sent, status
-):
+def test_body_that_breaks_off_in_chunks_does_nothing(server, path, media_type, sent):
     server.user("Ann")
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
     head += f"Authorization: Bearer {server.service_key}\r\n"
@@ -67,7 +65,7 @@ def test_body_that_breaks_off_in_chunks_does_nothing(
         connection.shutdown(socket.SHUT_WR)
         answer = connection.recv(1000)
 
-    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 def test_too_large_body_is_413_over_the_wire(server):

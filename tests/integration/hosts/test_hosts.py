@@ -28,9 +28,11 @@ ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 
 GUNICORN = "-m gunicorn -w 1 -b 127.0.0.1:{port} tests.support.wsgi_host:create_app()"
+# A worker that is still starting may miss uWSGI's word that it is over; uWSGI would
+# give it a minute then.
 UWSGI = (
     "--http-socket 127.0.0.1:{port} --master --need-app --die-on-term "
-    "--module tests.support.wsgi_host:create_app()"
+    "--worker-reload-mercy 5 --module tests.support.wsgi_host:create_app()"
 )
 HOSTS = {
     "bottle": "-m tests.support.wsgi_host {port}",
