@@ -27,8 +27,12 @@ def open(settings: Settings) -> Nobody:
 
 
 def create_app() -> object:
+    return server.create_app()
+
+
+def create_own_app() -> object:
     return server.create_own_app()
 
 
 if __name__ == "__main__":
-    server.main("benchmarks.push_off:create_app")
+    server.main("benchmarks.push_off:create_own_app")
