@@ -98,10 +98,7 @@ def _load(store: Datastore, owner: str, ids: Sequence[int], now: datetime) -> li
             if claim.ordering_key is not None and claim.parent_id is None:
                 follows = last_of_chat.get(claim.ordering_key)
                 last_of_chat[claim.ordering_key] = claim.job_id
-            # Who is a member, and what is deleted, is seen when its turn has come.
-            is_first = follows is None
-            targets = _first_targets(session, claim, now) if is_first else None
-            jobs.append(Job(claim, targets, follows))
+            jobs.append(Job(claim, _first_targets(session, claim, now), follows))
     return jobs
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ SILENCE_S = 3.0
 # A message of which nobody was told so long after its end is news no more. Not sooner:
 # one that is to be delivered now or never has its end at its beginning.
 LATE = timedelta(seconds=10)
+# What was read together with the claim is used so long.
+FRESH_S = 0.05
 # A channel that is not set up is looked at again by another process, if by any.
 UNCONFIGURED_RETRY_S = 3600.0
 
@@ -69,6 +72,7 @@ class JobRun:
 
     def __post_init__(self) -> None:
         self.tally = Tally(self.claim)
+        self._taken_at = time.monotonic()
 
     async def run(self) -> None:
         """Return when the job has ended or was given back, and that is recorded."""
@@ -76,6 +80,7 @@ class JobRun:
         try:
             self.tally.waiting = await self._count_waiting()
             if await self.turn.come():
+                self._forget_what_is_old()
                 await self._fan_out()
                 await self._try_again()
             else:
@@ -84,6 +89,11 @@ class JobRun:
         finally:
             self.turn.end()
             self.recorder.forget(self.tally)
+
+    def _forget_what_is_old(self) -> None:
+        """Who is a member, and what is deleted, may have changed before our turn came."""
+        if time.monotonic() > self._taken_at + FRESH_S:
+            self.first_targets = None
 
     async def _count_waiting(self) -> int:
         if self.claim.attempts == 1:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 import notifier.engine
+import notifier.job
 import notifier.recorder
 from datastore import Datastore, jobs
 from datastore.progress import Progress
@@ -76,8 +77,9 @@ async def test_a_busy_chat_needs_no_claim_for_each_message(
 
 @aio.coroutine_test
 async def test_what_waits_for_its_turn_may_still_be_taken_back(
-    store: Datastore,
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(notifier.job, "FRESH_S", 0.0)
     chat = chats.make_chat(store, 2)
     for text in ("first", "second", "third"):
         chats.post(store, chat, text=text)
