@@ -37,8 +37,7 @@ SILENCE_S = 3.0
 # A message of which nobody was told so long after its end is news no more. Not sooner:
 # one that is to be delivered now or never has its end at its beginning.
 LATE = timedelta(seconds=10)
-# What was read together with the claim is used so long.
-FRESH_S = 0.05
+FRESH_S = 0.05  # What was read together with the claim is used so long.
 # A channel that is not set up is looked at again by another process, if by any.
 UNCONFIGURED_RETRY_S = 3600.0
 
@@ -91,7 +90,7 @@ class JobRun:
             self.recorder.forget(self.tally)
 
     def _forget_what_is_old(self) -> None:
-        """Who is a member, and what is deleted, may have changed before our turn came."""
+        """Members and messages may have changed before our turn came."""
         if time.monotonic() > self._taken_at + FRESH_S:
             self.first_targets = None
 
