@@ -11,11 +11,11 @@ import sys
 
 import config
 from config import Settings
-from notifier import (
-    engines,
-    preload,  # noqa: F401 - once, before Celery forks its processes
-)
+from notifier import engines
 from notifier.dispatchers.celery_queue import TASK, application
+
+# Which also imports the engine, once, before Celery forks its processes.
+from notifier.dispatchers.celery_worker import QUIET
 
 # In Redis, beside the news for the other Celery.
 DATABASE = 1
@@ -29,8 +29,7 @@ def main() -> None:
     def push(_job_id: int) -> None:
         asyncio.run(_push(settings))
 
-    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    sys.exit(celery.start(["worker", "--loglevel", "WARNING", *quiet]))
+    sys.exit(celery.start(["worker", "--loglevel", "WARNING", *QUIET]))
 
 
 async def _push(settings: Settings) -> None:

@@ -101,7 +101,6 @@ def _followers() -> Select[Any]:
 
 _FOLLOWERS = _followers()
 
-
 _LEASE = (
     update(PushJob)
     .where(PushJob.id.in_(bindparam("ids", expanding=True)))
@@ -144,11 +143,12 @@ def claim(
 
     # All in one transaction, so that senders wait for one turn of ours and not several.
     ids: list[int] = []
-    take(_due_now(), limit - limit // NEWEST_SHARE)
-    if len(ids) == limit - limit // NEWEST_SHARE:
+    newest = limit // NEWEST_SHARE
+    take(_due_now(), limit - newest)
+    if len(ids) == limit - newest:
         # More is due than we have room for: some of it goes to what came last, so that
         # a heap of pushes to a provider in trouble keeps nobody else's waiting.
-        take(_due_now(newest=True), limit // NEWEST_SHARE)
+        take(_due_now(newest=True), newest)
     if ids:
         take(_FOLLOWERS, min(limit - len(ids), chain), ids=list(ids))
     take(_due_now(of_shards=True), min(limit, shards))

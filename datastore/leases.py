@@ -59,8 +59,12 @@ def put_off(
 
     Its chat does not wait for it any more.
     """
-    values = {"lease_owner": None, "due_at": until, "error": error}
-    values["ordering_key"] = None
+    values = {
+        "lease_owner": None,
+        "due_at": until,
+        "ordering_key": None,
+        "error": error,
+    }
     if until is None:
         values |= {"state": FAILED, "finished_at": now}
     session.execute(

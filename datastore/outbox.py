@@ -9,21 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    bindparam,
-    insert,
-    select,
-)
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from models.accounts import User
 from models.groupchat import Chat, Message
-from models.pushes import (
-    MESSAGE,
-    QUEUED,
-    Note,
-    PushJob,
-)
+from models.pushes import MESSAGE, QUEUED, Note, PushJob
 
 
 @dataclass(frozen=True, kw_only=True)

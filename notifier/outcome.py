@@ -11,7 +11,7 @@ RETRY_LADDER_S = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)
 RETRY_AFTER_MIN_S = 1.0
 RETRY_AFTER_MAX_S = 3600.0
 # What only others can mend, providers or our operator, is looked at again after a
-# tenth of the time that it has lasted: 40 looks at a day's outage, not 1,440.
+# tenth of the time that it has lasted: a long outage is not asked about every minute.
 OUTAGE_SHARE = 0.1
 OUTAGE_LONGEST_S = 600.0
 

@@ -34,8 +34,9 @@ class Underway:
 
     def remove(self, run: JobRun) -> None:
         """Unless another run of the same job has taken its place."""
-        if self._by_job[run.claim.job_id][0] is run:
-            del self._by_job[run.claim.job_id]
+        job_id = run.claim.job_id
+        if any(kept is run for kept, _ in self.among([job_id])):
+            del self._by_job[job_id]
 
     def among(self, job_ids: Iterable[int]) -> list[tuple[JobRun, asyncio.Task[None]]]:
         """Those of the jobs that are worked on."""

@@ -28,6 +28,9 @@ STOP_S = 8.0
 RESTART_S = 1.0
 # Told to end while its broker is away, Celery may wait for ever; longer than STOP_S.
 LEAVE_S = 10.0
+# With the chatter of workers among themselves, a worker does not survive that Redis
+# goes away.
+QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
 def run(settings: Settings, arguments: Sequence[str]) -> int:
@@ -58,9 +61,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     signals.worker_shutting_down.connect(_leave_later, weak=False)
     command, *options = list(arguments) or ["worker", "--loglevel", "WARNING"]
     if command == "worker":
-        # With the chatter of workers among themselves, a worker does not survive that
-        # Redis goes away.
-        options += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        options += QUIET
         Channel.QoS = _Deliveries
         celery.Worker = celery.subclass_with_self(_Worker)
     status: int | None = celery.start([command, *options])
