@@ -37,7 +37,7 @@ OFF, OFF_UWSGI = "push off", "push off in uWSGI"
 stages.KINDS[OFF] = Kind(host=f"{sys.executable} -m benchmarks.push_off")
 stages.KINDS[OFF_UWSGI] = Kind(host=UWSGI.replace("server:", "benchmarks.push_off:"))
 # The same web server as for `celery`, before tasks that connect anew each time.
-COLD_CELERY = "celery, cold"
+COLD_CELERY = "celery cold"
 stages.KINDS[COLD_CELERY] = Kind(workers=("benchmarks.cold_celery",), broker=True)
 for _name, _kind in stages.KINDS.items():
     if _kind.host:
