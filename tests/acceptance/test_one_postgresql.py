@@ -83,7 +83,8 @@ def test_both_hosts_work_at_the_same_time(hosts: tuple[Scene, Scene]) -> None:
         talk = one.talk(1)
         one.wait_until_ended(talk, at(scene, talk).post("warm up"))
         until(scene.push_processes, what="for a warm process")
-    one.sandbox.control(**SLOW)
+    # So slow that whoever looks sees both at it, on a busy machine too.
+    one.sandbox.control(**{**SLOW, "latency_ms": 1000})
 
     posts = [(talk, at(hosts[n % 2], talk).post()) for n, talk in enumerate(talks)]
     until(lambda: len(owners(one)) > 1, what="for two processes at work")
