@@ -9,7 +9,7 @@ import os
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,11 @@ def start(settings: Settings):
 
 def socket_names(pid: int | str) -> list[str]:
     """What /proc calls the sockets and pipes a process has open."""
-    links = [os.readlink(fd.path) for fd in os.scandir(f"/proc/{pid}/fd")]
+    links = []
+    for fd in os.scandir(f"/proc/{pid}/fd"):
+        # Another thread of the process may close it meanwhile.
+        with suppress(FileNotFoundError):
+            links.append(os.readlink(fd.path))
     return [link for link in links if link.startswith(("socket:", "pipe:"))]
 
 

@@ -62,7 +62,8 @@ class WebServer:
 
     def __init__(self, kind: str, settings: Settings) -> None:
         self._port = free_port()
-        with (settings.run_dir / "host.log").open("a") as log:
+        self._log = settings.run_dir / "host.log"
+        with self._log.open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *HOSTS[kind].format(port=self._port).split()],
                 stdout=log,
@@ -82,7 +83,9 @@ class WebServer:
             connection.request("POST", f"/send/{chat_id}")
             started = time.monotonic()
             response = connection.getresponse()
-            answer = json.loads(response.read())
+            body = response.read()
+            assert response.status == 200, (self._log.read_text(), body)
+            answer = json.loads(body)
             return {**answer, "took_s": time.monotonic() - started}
         except (OSError, HTTPException):
             return None
