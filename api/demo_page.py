@@ -15,7 +15,7 @@ from api.session import USER_COOKIE, set_cookie
 from api.visit import SAFE_HEADERS, Visit, page
 from models.errors import NotFound
 
-GATEWAY_TIMEOUT_S = 5
+GATEWAY_TIMEOUT_S = 20
 PUSHES_AT_ONCE = 200
 
 

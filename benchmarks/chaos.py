@@ -27,7 +27,7 @@ from benchmarks.report import Report, options
 from datastore import Datastore
 from datastore.migrations import upgrade
 from models.pushes import PushJob
-from tests.support import chats, ends
+from tests.support import chats, ends, push_processes
 from tests.support.sandbox import Sandbox
 from tests.support.server import Server
 
@@ -66,13 +66,9 @@ class Scene:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def push_processes(self) -> list[int]:
-        """Process ids out of the names that slots are signed with."""
-        found = []
-        for path in sorted((self.run_dir / "push").glob("slot-*.lock")):
-            parts = path.read_text().split(":")
-            if len(parts) > 1 and Path(f"/proc/{parts[1]}").exists():
-                found.append(int(parts[1]))
-        return found
+        """Those who signed a slot and are alive."""
+        owners = push_processes.owners(self.run_dir)
+        return list(filter(push_processes.is_push_process, owners))
 
 
 def set_the_scene(run_dir: Path) -> Scene:
@@ -196,7 +192,7 @@ def hurry(scene: Scene) -> None:
     with scene.store.read() as session:
         open_jobs = list(session.scalars(query))
     for job_id in open_jobs:
-        ends.let_time_pass(scene.store, job_id)
+        ends.has_let_time_pass(scene.store, job_id)
 
 
 def count_pushes(scene: Scene) -> Counter[tuple[int, str]]:
@@ -212,7 +208,9 @@ def count_pushes(scene: Scene) -> Counter[tuple[int, str]]:
 
 def run(kills: int, seed: int, report: Report) -> None:
     rng = random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix="bottlepost-chaos-") as name:
+    with tempfile.TemporaryDirectory(
+        prefix="bottlepost-chaos-", ignore_cleanup_errors=True
+    ) as name:
         scene = set_the_scene(Path(name))
         posters = [
             threading.Thread(

@@ -72,8 +72,9 @@ def take(
             due = next_due(session, with_shards=shards > 0, with_imports=with_imports)
         if due.push_at is None or due.push_at > now:
             return Taken(due, [])
-        until = now + lease
         with store.write() as session:
+            # The lease begins when its turn has come, however long that took.
+            now = utc_now()
             ids = claims.claim(
                 session,
                 owner,
@@ -81,7 +82,7 @@ def take(
                 chain=chain,
                 shards=shards,
                 now=now,
-                lease_until=until,
+                lease_until=now + lease,
             )
         claimed += ids
     return Taken(due, _load(store, owner, claimed, now))

@@ -14,7 +14,8 @@ def stop(run_dir: Path) -> None:
     """Ask the owner of each slot to end, and wait until it has let the slot go."""
     deadline = time.monotonic() + STOP_S
     asked: set[int] = set()
-    while (pids := _owners(run_dir)) and time.monotonic() < deadline:
+    while (slots := _held(run_dir)) and time.monotonic() < deadline:
+        pids = {pid for pid in map(_owner, slots) if pid is not None}
         for pid in pids - asked:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
@@ -22,22 +23,25 @@ def stop(run_dir: Path) -> None:
         time.sleep(0.02)
 
 
-def _owners(run_dir: Path) -> set[int]:
+def _held(run_dir: Path) -> list[str]:
+    """What the slots are signed with that are held."""
     locks = (run_dir / "push").glob("slot-*.lock")
-    return {pid for lock in locks if (pid := _owner(lock)) is not None}
+    return [signature for lock in locks if (signature := _look(lock)) is not None]
 
 
-def _owner(lock: Path) -> int | None:
-    """Who signed a slot (as host:pid:random) and still holds it."""
-    try:
-        with lock.open() as file:
-            name = file.read(200)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                # Held, so its pid cannot have gone to somebody else meanwhile.
-                return int(name.split(":")[1])
-    except (OSError, ValueError, IndexError):
-        # Gone, or not signed yet.
-        pass
+def _look(lock: Path) -> str | None:
+    with suppress(OSError), lock.open() as file:
+        signature = file.read(200)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # Held, so its pid cannot have gone to somebody else meanwhile.
+            return signature
+    return None
+
+
+def _owner(signature: str) -> int | None:
+    """Who signed (as host:pid:random); None for one who is about to."""
+    with suppress(ValueError, IndexError):
+        return int(signature.split(":")[1])
     return None

@@ -5,8 +5,11 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
+from sqlalchemy.orm import Session
+
 from datastore import Datastore, imports
 from models.base import utc_now
+from models.imports import ImportJob
 from notifier.database import Database
 from notifier.outcome import retry_delay_s
 
@@ -41,10 +44,7 @@ class Importer:
 
     async def begin(self) -> None:
         """Take an import that is due, if nobody was faster."""
-        now = utc_now()
-        claimed = await self._database.write(
-            imports.claim, self._owner, now=now, lease_until=now + self._lease
-        )
+        claimed = await self._database.write(_claim, self._owner, self._lease)
         if claimed is not None and not self._stopping:
             work = self._guard(claimed.id, claimed.attempts)
             self._task = asyncio.create_task(work, name=f"import-{claimed.id}")
@@ -75,13 +75,9 @@ class Importer:
     async def _work(self, import_id: int) -> None:
         loop = asyncio.get_running_loop()
         while not self._stopping:
-            now, began_at = utc_now(), loop.time()
+            began_at = loop.time()
             is_going_on = await self._database.write(
-                imports.put_next,
-                self._owner,
-                import_id,
-                now=now,
-                lease_until=now + self._lease,
+                _put_next, self._owner, import_id, self._lease
             )
             if not is_going_on:
                 break
@@ -99,3 +95,16 @@ class Importer:
             now=now,
             until=now + timedelta(seconds=retry_delay_s(attempts)),
         )
+
+
+# Leases begin when a transaction's turn has come, however long that took.
+
+
+def _claim(session: Session, owner: str, lease: timedelta) -> ImportJob | None:
+    now = utc_now()
+    return imports.claim(session, owner, now=now, lease_until=now + lease)
+
+
+def _put_next(session: Session, owner: str, import_id: int, lease: timedelta) -> bool:
+    now = utc_now()
+    return imports.put_next(session, owner, import_id, now=now, lease_until=now + lease)

@@ -160,7 +160,10 @@ class Pool:
 
     def _lose_queue(self) -> None:
         fault = self._backoff.down(time.monotonic())
-        if fault is not None:
+        if fault is None:
+            # The pause is over before we came to look: dial again.
+            self._wake()
+        else:
             self.queue.lose_all(fault)
 
     def _ended(self, connection: Connection) -> None:

@@ -28,8 +28,9 @@ def world(
     run_dir = tmp_path_factory.mktemp("world")
     with Server(run_dir, {**shared_sandbox.environment, **FAST}) as server:
         scene = Scene(run_dir, server, shared_sandbox)
-        # The first start of a PushProcess takes longer than the times of these tests.
-        warm_up = scene.talk(1)
+        # First a PushProcess has to start and to connect to both providers, which
+        # takes longer than the times of these tests.
+        warm_up = scene.talk(2)
         scene.wait_until_ended(warm_up, warm_up.post())
         yield scene
     push_processes.end_all(run_dir)

@@ -11,6 +11,7 @@ from tests.support.server import Server
 
 POST_A_MESSAGE = """
 import json
+import httpx
 from generated import AuthenticatedClient
 from generated.api.accounts import accounts_create_user
 from generated.api.chats import chats_create
@@ -18,9 +19,10 @@ from generated.api.groupchat import groupchat_history, groupchat_send
 from generated.models import Error, NewChat, NewMessage, NewUser
 
 url, service_key = sys.argv[1:]
-with AuthenticatedClient(base_url=url, token=service_key) as service:
+PATIENCE = httpx.Timeout(60)
+with AuthenticatedClient(url, service_key, timeout=PATIENCE) as service:
     ann = accounts_create_user.sync(client=service, body=NewUser(name="Ann"))
-with AuthenticatedClient(base_url=url, token=ann.token) as client:
+with AuthenticatedClient(url, ann.token, timeout=PATIENCE) as client:
     chat = chats_create.sync(client=client, body=NewChat(name="Lunch"))
     body = NewMessage(conversation=chat.id, message="Noon?")
     sent = groupchat_send.sync_detailed(client=client, body=body)
@@ -46,6 +48,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def directory(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the package is that was generated."""
     directory = tmp_path_factory.mktemp("client")
+    # It is made at the first request for it; the generator waits five seconds.
+    server.client.get("/openapi.json")
     generated.generate(f"{server.url}/openapi.json", directory)
     return directory
 

@@ -1,7 +1,5 @@
 """Two hosts with one PostgreSQL: they share the work, and what one leaves behind."""
 
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -15,7 +13,7 @@ from tests.support import postgresql, push_processes
 from tests.support.client import Reply
 from tests.support.postgresql import PostgresServer
 from tests.support.sandbox import Sandbox
-from tests.support.scene import FAST, Scene, Talk
+from tests.support.scene import FAST, SHORT_LEASE, Scene, Talk
 from tests.support.server import Server
 from tests.support.wait import until
 
@@ -39,6 +37,7 @@ def host(run_dir: Path, sandbox: Sandbox, database: PostgresServer) -> Iterator[
     environment = {
         **sandbox.environment,
         **FAST,
+        **SHORT_LEASE,
         "BOTTLEPOST_DATABASE_URL": database.url,
         "BOTTLEPOST_SERVICE_KEY": "one key for both hosts",
     }
@@ -67,17 +66,18 @@ def at(scene: Scene, talk: Talk) -> Talk:
     return Talk(talk.chat, scene.server.client.as_user(token), talk.tokens)
 
 
-def owners(scene: Scene) -> set[int]:
-    """The processes that hold a lease at this moment."""
+def both_at_work(scene: Scene) -> set[int] | None:
+    """The processes that hold a lease at this moment, if these are two."""
     with scene.store.read() as session:
         names = session.scalars(
             select(PushJob.lease_owner).where(PushJob.lease_owner.is_not(None))
         )
-        return {int(name.split(":")[1]) for name in names if name}
+        owners = {int(name.split(":")[1]) for name in names if name}
+    return owners if len(owners) > 1 else None
 
 
 def test_both_hosts_work_at_the_same_time(hosts: tuple[Scene, Scene]) -> None:
-    one, two = hosts
+    one, _ = hosts
     talks = [one.talk(40) for _ in range(6)]
     for scene in hosts:
         talk = one.talk(1)
@@ -87,13 +87,12 @@ def test_both_hosts_work_at_the_same_time(hosts: tuple[Scene, Scene]) -> None:
     one.sandbox.control(**{**SLOW, "latency_ms": 1000})
 
     posts = [(talk, at(hosts[n % 2], talk).post()) for n, talk in enumerate(talks)]
-    until(lambda: len(owners(one)) > 1, what="for two processes at work")
-    working = owners(one)
+    working = until(lambda: both_at_work(one), what="for two processes at work")
+    processes = [set(scene.push_processes()) for scene in hosts]
     one.sandbox.control(**QUICK)
 
     jobs = [one.wait_until_ended(talk, posted) for talk, posted in posts]
-    assert working & set(one.push_processes())
-    assert working & set(two.push_processes())
+    assert all(working & pids for pids in processes)
     assert {(job["state"], job["accepted"]) for job in jobs} == {("completed", 40)}
     # Nobody died, so nothing is pushed twice.
     assert set(one.pushed(*talks).values()) == {1}
@@ -110,7 +109,7 @@ def test_a_host_that_dies_is_taken_over_when_its_lease_ends(
     recorded = until(lambda: recorded_at_last(one, talk, posted), what="for a record")
     one.server.kill()
     for pid in one.push_processes():
-        os.kill(pid, signal.SIGKILL)
+        push_processes.kill(pid)
     answered = one.sandbox.summary()["accepted"]
     one.sandbox.control(**QUICK)
 

@@ -86,9 +86,9 @@ def provider(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers are waited for two seconds, so that no test takes thirty."""
+    """Answers are waited for five seconds, so that no test takes thirty."""
     for channel in (apns, fcm):
-        monkeypatch.setattr(channel, "Client", partial(Client, request_timeout_s=2.0))
+        monkeypatch.setattr(channel, "Client", partial(Client, request_timeout_s=5.0))
 
 
 def arrived(provider: Provider) -> list[str]:
@@ -207,7 +207,8 @@ def test_the_provider_says_how_long_to_wait(provider: Provider, token: str) -> N
 
     (outcome,) = provider.push(token)
 
-    assert outcome.retry_after_s == pytest.approx(30, abs=2)
+    # A date has no fractions of a second, and time goes on.
+    assert 20 <= outcome.retry_after_s <= 30
 
 
 def test_a_token_of_last_year_was_gone_then(provider: Provider) -> None:

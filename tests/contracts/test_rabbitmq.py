@@ -20,9 +20,10 @@ pytestmark = [
 
 # No watchdog comes to help: what arrives was told by RabbitMQ.
 NO_WATCHDOG = {"BOTTLEPOST_WATCHDOG_S": "120"}
-SLOW = {"latency_ms": 100, "max_concurrent_streams": 10}
+SLOW = {"latency_ms": 300, "max_concurrent_streams": 2}
 QUICK = {"latency_ms": 0, "max_concurrent_streams": 1000}
-ANSWER_S = 1.0
+# Whoever waits for the broker waits twice as long.
+ANSWER_S = 5.0
 
 
 @pytest.fixture

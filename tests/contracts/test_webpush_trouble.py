@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config import Settings
-from notifier.channels import webpush_origins
+from notifier.channels import breaker, webpush_origins
 from notifier.channels.webpush_names import Names
 from notifier.outcome import ChannelDown, Kind
 from tests.support import aio, push_service, tls, webpush_channel
@@ -53,7 +53,7 @@ async def test_a_service_that_is_down_is_left_alone_for_a_while(
     ):
         browsers = [service.subscribe() for _ in range(30)]
         for browser in browsers:
-            service.tell(browser, 503)
+            service.tell(browser, 503, retry_after="60")
 
         first = await webpush_channel.send(channel, webpush_channel.targets(*browsers))
         second = await webpush_channel.send(channel, webpush_channel.targets(*browsers))
@@ -247,6 +247,7 @@ async def test_a_name_that_leads_nowhere_is_not_looked_up_for_each_message(
         raise ChannelDown(f"{host}: no such name")
 
     monkeypatch.setattr(Names, "_look_up", nowhere)
+    monkeypatch.setattr(breaker, "FIRST_PAUSE_S", 60.0)
     async with webpush_channel.opened(settings) as channel:
         targets = webpush_channel.targets(Browser("https://nowhere.example/b"))
 

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-_LIMIT_S = 20.0
+_LIMIT_S = 60.0
 
 
 def coroutine_test(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
@@ -23,7 +23,7 @@ async def _limited(test: Awaitable[None]) -> None:
         await test
 
 
-async def until(look: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+async def until(look: Callable[[], Any], timeout_s: float = 30.0) -> Any:
     """The first true value of `look()`, while the loop goes on."""
     async with asyncio.timeout(timeout_s):
         while not (seen := look()):

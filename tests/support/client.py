@@ -78,7 +78,7 @@ class Client:
     ) -> Reply:
         connection = getattr(self._local, "connection", None)
         if connection is None:
-            connection = http.client.HTTPConnection(self._host, timeout=30)
+            connection = http.client.HTTPConnection(self._host, timeout=60)
             self._local.connection = connection
         try:
             connection.request(method, path, body, headers)

@@ -58,10 +58,10 @@ class Demo:
             lines = self.printed.splitlines()
             return [line for line in lines if line.startswith("curl ")]
 
-        return until(lambda: len(look()) == 3 and look(), 60, "for the demo to be up")
+        return until(lambda: len(look()) == 3 and look(), 120, "for the demo to be up")
 
     def wait(self) -> int:
-        return self._process.wait(30)
+        return self._process.wait(90)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         if self._process.poll() is None:
@@ -125,4 +125,4 @@ class Stage:
         opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
         url = self._scene["inbox"].replace("/inbox", "/control")
         headers = {"Content-Type": "application/json"}
-        opener.open(Request(url, json.dumps(rules).encode(), headers), timeout=10)
+        opener.open(Request(url, json.dumps(rules).encode(), headers), timeout=60)

@@ -59,10 +59,11 @@ def let_time_pass(store: Datastore, job_id: int) -> None:
     Whoever works on the job may have noted already when it is to be looked at again,
     so nothing is changed before it rests.
     """
-    until(lambda: _let_time_pass(store, job_id), what="for the job to rest")
+    until(lambda: has_let_time_pass(store, job_id), what="for the job to rest")
 
 
-def _let_time_pass(store: Datastore, job_id: int) -> bool:
+def has_let_time_pass(store: Datastore, job_id: int) -> bool:
+    """The same now; False when somebody works on the job."""
     now = utc_now()
     with store.write() as session:
         job = session.get_one(PushJob, job_id, with_for_update=True)

@@ -28,7 +28,7 @@ def _python(program: str, directory: Path, *arguments: str) -> str:
         cwd=directory,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -9,14 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support import tls, wait
+from tests.support.server import free_port
 
 _ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -53,7 +48,7 @@ def _running(command: list[str], port: int) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _listens(port: int, process: "subprocess.Popen[bytes]") -> bool:

@@ -23,6 +23,9 @@ class Worker:
         self._known += [each["registrationId"] for each in event["registrations"]]
 
     def deliver(self, push: dict[str, Any]) -> None:
+        while not self._known:
+            # The browser's own events come in meanwhile.
+            self._page.wait_for_timeout(10)
         self._line.send(
             "ServiceWorker.deliverPushMessage",
             {
@@ -47,7 +50,7 @@ class Worker:
 
 
 def button(page: Page) -> Any:
-    return page.locator(".notify button")
+    return page.locator(".notify:not([aria-busy]) button")
 
 
 def word(page: Page) -> Any:

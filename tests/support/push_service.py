@@ -224,7 +224,7 @@ def in_thread() -> Iterator[PushService]:
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        yield up.result(timeout=10)
+        yield up.result(timeout=60)
     finally:
         loop.call_soon_threadsafe(over.set)
         thread.join()

@@ -37,6 +37,7 @@ class RedisServer:
         self._process.wait(10)
 
     def _is_up(self) -> bool:
+        assert self._process.poll() is None, "Redis ended at once"
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", self._port), 1).close()
             return True

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-START_TIMEOUT_S = 30.0
+from tests.support.server import free_port
+
+START_TIMEOUT_S = 60.0
 
 
 class Sandbox:
@@ -32,11 +34,11 @@ class Sandbox:
         if journal is not None:
             self._options += ["--journal", str(journal)]
         self._process: subprocess.Popen[str] | None = None
-        self.port = 0
-        self.development_port = 0
+        self.port = free_port()
+        self.development_port = free_port()
 
     def start(self) -> "Sandbox":
-        """Start it, on the ports of an earlier start if there was one; ready after."""
+        """Start it, always on the same ports; ready when this returns."""
         self.run_dir.mkdir(parents=True, exist_ok=True)
         options = ["--run-dir", str(self.run_dir), "--port", str(self.port)]
         options += ["--development-port", str(self.development_port), *self._options]
@@ -126,7 +128,7 @@ class Sandbox:
         process.send_signal(number)
         if process.stdout is not None:
             process.stdout.close()
-        return process.wait(timeout=20)
+        return process.wait(timeout=60)
 
     def _await_ready(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None

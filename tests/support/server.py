@@ -7,11 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from tests.support.client import Client
+from tests.support.push_processes import is_alive
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
@@ -20,18 +22,24 @@ INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 
 
 # Below those that the system gives to outgoing connections, so that none of them
-# takes a port before its server does.
-PORTS = range(15_000, 32_000)
+# takes a port before its server does; a range for each of the runner's processes.
+_RUNNER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 17
+PORTS = range(15_000 + 1000 * _RUNNER, 16_000 + 1000 * _RUNNER)
+# Given away, but perhaps not in use yet, or not at this moment.
+_given: deque[int] = deque(maxlen=len(PORTS) // 2)
 # On a machine with much else to do.
 START_S = 60.0
 
 
 def free_port() -> int:
-    for port in random.sample(PORTS, 100):
+    for port in random.sample(PORTS, len(PORTS)):
+        if port in _given:
+            continue
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _given.append(port)
             return port
-    raise AssertionError("no free port in a hundred tries")
+    raise AssertionError(f"no free port in {PORTS}")
 
 
 class Server:
@@ -92,7 +100,7 @@ class Server:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
-    def stop(self, timeout_s: float = 20) -> int:
+    def stop(self, timeout_s: float = 60) -> int:
         """Ask it to end, as an operator would; returns its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -101,12 +109,13 @@ class Server:
     def kill(self) -> None:
         """End it as a power cut would, its workers too."""
         # Itself first, so that it starts no new worker meanwhile.
-        for pid in [self.pid, *self.living_workers()]:
-            try:
+        pids = [self.pid, *self.living_workers()]
+        for pid in pids:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        self.process.wait(20)
+        self.process.wait(60)
+        # The last of them to go closes the port.
+        until(lambda: not any(map(is_alive, pids)), what="for killed workers to go")
 
     def log(self) -> str:
         return self.output.read_text(errors="replace")

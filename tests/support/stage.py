@@ -18,7 +18,7 @@ from datastore.jobs import JobStatus
 from models.pushes import PushJob
 from tests.support import push_processes
 from tests.support.sandbox import Sandbox
-from tests.support.scene import FAST, Scene, Talk
+from tests.support.scene import FAST, SHORT_LEASE, Scene, Talk
 from tests.support.server import ROOT, Server, free_port
 from tests.support.wait import until
 
@@ -123,7 +123,9 @@ class Stage(Scene):
     def kill_engine(self) -> None:
         """SIGKILL for the process that works, which no process survives."""
         for pid in self.lease_owners():
-            os.kill(pid, signal.SIGKILL)
+            # Where a process ends with its job, it may have just done so.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         until(self._answers, what="for the host to replace its worker")
 
     @contextmanager
@@ -150,7 +152,7 @@ class Stage(Scene):
         for worker in self._workers:
             worker.send_signal(signal.SIGTERM)
         for worker in self._workers:
-            worker.wait(20)
+            worker.wait(60)
         self._workers.clear()
 
     def close(self) -> None:
@@ -178,6 +180,7 @@ def running(
     environment = {
         **sandbox.environment,
         **FAST,
+        **SHORT_LEASE,
         "BOTTLEPOST_DISPATCHER": name,
         "BOTTLEPOST_DATABASE_URL": f"sqlite:///{run_dir}/test.db",
         **_addresses(broker),

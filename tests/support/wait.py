@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], timeout_s: float = 20.0, what: str = "") -> T:
+def until(look: Callable[[], T], timeout_s: float = 60.0, what: str = "") -> T:
     """The first true value of `look()`; fails the test when there is none in time."""
     deadline = time.monotonic() + timeout_s
     pause = threading.Event()

@@ -141,9 +141,11 @@ async function begin() {
   if (opened) await open(Number(opened[1]));
 }
 
-button.addEventListener("click", () => {
+const started = begin();
+button.addEventListener("click", async () => {
+  // Whoever clicks before we know how things stand is served then.
+  await started.catch(() => {});
   const me = chosen();
   attempt(holder?.person === me ? turnOff : () => turnOn(me));
 });
 for (const person of people) person.addEventListener("change", () => isBusy || show());
-begin();
