@@ -183,7 +183,7 @@ class Engine:
         )
         self._claimed.clear()
         if _is_past(due.import_at):
-            await self._importer.begin()
+            self._importer.begin()
         for job in jobs:
             # After an outage our own lease of a job under way may have run out.
             if not self._running.keeps(job.claim.job_id):
@@ -258,9 +258,9 @@ class Engine:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        await self._importer.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
+                await self._importer.stop()
                 await self._recorder.flush()
 
     async def _close(self) -> None:
@@ -271,8 +271,10 @@ class Engine:
             await channel.close()
         with suppress(Exception):
             # Without a database the leases run out by themselves.
+            # A thread that is late with something else does it before it ends.
+            release = self._database.write(work.release_owner, self._owner, utc_now())
             async with asyncio.timeout(1):
-                await self._database.write(work.release_owner, self._owner, utc_now())
+                await asyncio.shield(release)
         self._database.close()
 
 

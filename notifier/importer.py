@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 # The shortest pause between two chunks.
 PAUSE_S = 0.01
+# A database that refuses to say what is due is not asked again at once.
+LOOK_AGAIN_S = 1.0
 
 
 class Importer:
@@ -42,12 +44,10 @@ class Importer:
     def is_busy(self) -> bool:
         return self._task is not None
 
-    async def begin(self) -> None:
-        """Take an import that is due, if nobody was faster."""
-        claimed = await self._database.write(_claim, self._owner, self._lease)
-        if claimed is not None and not self._stopping:
-            work = self._guard(claimed.id, claimed.attempts)
-            self._task = asyncio.create_task(work, name=f"import-{claimed.id}")
+    def begin(self) -> None:
+        """Take an import that is due, if nobody is faster."""
+        if self._task is None and not self._stopping:
+            self._task = asyncio.create_task(self._guard(), name="import")
 
     async def stop(self) -> None:
         """Return when the chunk under way is in; the engine returns the lease."""
@@ -60,14 +60,21 @@ class Importer:
             self._task.cancel()
         self._database.executor.shutdown(wait=True)
 
-    async def _guard(self, import_id: int, attempts: int) -> None:
+    async def _guard(self) -> None:
         """One import's trouble stays its own."""
+        claimed = None
         try:
-            await self._work(import_id)
+            claimed = await self._database.write(_claim, self._owner, self._lease)
+            if claimed is not None:
+                await self._work(claimed.id)
         except Exception:
-            # Most likely somebody has registered the same at the same moment.
-            log.exception("import %d: cannot be worked on now", import_id)
-            await self._put_off(import_id, attempts)
+            if claimed is None:
+                log.exception("cannot take an import")
+                await asyncio.sleep(LOOK_AGAIN_S)
+            else:
+                # Most likely somebody has registered the same at the same moment.
+                log.exception("import %d: cannot be worked on now", claimed.id)
+                await self._put_off(claimed.id, claimed.attempts)
         finally:
             self._task = None
             self._on_idle()

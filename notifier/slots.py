@@ -105,6 +105,12 @@ class Slots:
             return Answer.TAKEN
         return answer
 
+    def wake_all(self) -> None:
+        """Tell every process, for the first one with room may hang."""
+        for address in self._addresses:
+            with suppress(OSError):
+                self._sender.sendto(NEWS, address)
+
     def count_listeners(self) -> int:
         """How many processes are up; nobody is woken."""
         count = 0

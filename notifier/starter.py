@@ -15,7 +15,7 @@ from notifier.slots import Answer, Slots
 log = logging.getLogger(__name__)
 
 # A process that does not answer by then is given up on; the watchdog goes on asking.
-START_S = 20.0
+START_S = 60.0
 LOOK_S = 0.01
 SETTLE_S = 0.05
 # One that lived that long did not fail at its start: its successor comes at once.

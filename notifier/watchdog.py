@@ -87,6 +87,9 @@ class Watchdog:
         return pause_s
 
     def _call(self, wake: Callable[[], object]) -> None:
+        if self._closing:
+            # Whoever has closed us does not expect to be called any more.
+            return
         try:
             wake()
         except Exception:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-START_S = 15.0
+START_S = 60.0
 STOP_S = 20.0
 LOOK_S = 0.02
 # As the Linux Standard Base has them for init scripts.

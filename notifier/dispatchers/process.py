@@ -63,6 +63,7 @@ class ProcessDispatcher(Resident):
     def _wake_another(self) -> None:
         self._wake()
         if self._settings.push_slots and self._starter is not None:
+            self._slots.wake_all()
             self._starter.ask_for_another()
 
     def _look(self) -> None:

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-_LIMIT_S = 60.0
+_LIMIT_S = 120.0
 
 
 def coroutine_test(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:

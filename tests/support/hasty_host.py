@@ -4,7 +4,7 @@ import server
 from host.body import Patience
 from host.door import Door
 
-SILENT_S = 1.0
+SILENT_S = 2.0
 
 
 def create_app() -> Door:

@@ -58,7 +58,7 @@ def start(settings: Settings):
         yield Host(process)
     finally:
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def socket_names(pid: int | str) -> list[str]:

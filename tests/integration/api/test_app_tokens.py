@@ -91,7 +91,7 @@ def test_number_that_is_nobodys_is_nobody(by_id, ann, subject):
     ("changed", "code"),
     [
         ({"exp": 1}, "token_expired"),
-        ({"nbf": time.time() + 3600}, "token_not_yet_valid"),
+        ({"nbf": time.time() + 86_400}, "token_not_yet_valid"),
         ({"aud": "x"}, "wrong_audience"),
         ({"iss": "x"}, "wrong_issuer"),
         ({"exp": None}, "unauthorized"),

@@ -191,7 +191,7 @@ def test_who_sends_a_form_slowly_holds_up_nobody(house, operator):
     class Slow(io.RawIOBase):
         def read(self, size: int = -1) -> bytes:
             reading.release()
-            assert go.wait(20)
+            assert go.wait(60)
             return b""
 
     def send() -> None:
@@ -202,7 +202,7 @@ def test_who_sends_a_form_slowly_holds_up_nobody(house, operator):
     for each in forms:
         each.start()
     for _ in forms:
-        assert reading.acquire(timeout=20)
+        assert reading.acquire(timeout=60)
 
     answered = house.service.post("/users", {"name": "Ann"})
     go.set()

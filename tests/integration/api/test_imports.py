@@ -172,7 +172,7 @@ def test_sender_is_not_held_up_by_a_slow_upload(house: House) -> None:
     class Slow(io.RawIOBase):
         def read(self, size: int = -1) -> bytes:
             reading.release()
-            assert go.wait(20)
+            assert go.wait(60)
             return b""
 
     def send() -> None:
@@ -182,7 +182,7 @@ def test_sender_is_not_held_up_by_a_slow_upload(house: House) -> None:
     for each in uploads:
         each.start()
     for _ in uploads:
-        assert reading.acquire(timeout=20)
+        assert reading.acquire(timeout=60)
 
     answered = house.service.post("/users", {"name": "Ann"})
     go.set()

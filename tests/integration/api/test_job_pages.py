@@ -264,7 +264,7 @@ def test_who_sends_a_form_slowly_holds_up_nobody(house, monkeypatch):
             pool = ThreadPoolExecutor(1)
             other = pool.submit(Visitor(app).get, "/dashboard")
             pool.shutdown(wait=False)
-            assert other.result(timeout=5).status == 200
+            assert other.result(timeout=60).status == 200
             return super().read(size)
 
     environ = {"wsgi.input": Slow(b"message=x")}

@@ -10,6 +10,7 @@ from models.base import utc_now
 from models.pushes import COMPLETED, FAILED, PushFailure, PushJob, RouteTrouble
 from tests.support.house import ON_EVERY_DATABASE, House
 from tests.support.server import Server
+from tests.support.wait import until
 
 REACHED, REFUSED = 3, 2
 
@@ -174,14 +175,15 @@ def test_every_worker_tells_the_same_of_the_database(tmp_path):
         ann.close()
         told: list[Scrape] = []
 
-        # The system spreads new connections over the workers as it likes.
-        for _ in range(200):
+        def have_both_told() -> bool:
             told.append(Scrape(server.client))
             server.client.close()
-            if len(answerers(told)) == 2:
-                break
+            return len(answerers(told)) == 2
 
-    assert len(answerers(told)) == 2
+        # The system spreads new connections over the workers as it likes, and the
+        # second may be up a good while after the first.
+        until(have_both_told, what="for both workers to answer")
+
     assert {scrape.number("jobs", state="waiting") for scrape in told} == {1}
     assert len({scrape.number("push_slots") for scrape in told}) == 1
 

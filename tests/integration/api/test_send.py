@@ -73,14 +73,14 @@ def test_client_id_posted_by_many_at_once_is_stored_once(house, ann, chat):
     answers = []
 
     def post() -> None:
-        ready.wait(10)
+        ready.wait(60)
         answers.append(house.say(ann, chat, "Noon?", client_id="once"))
 
     threads = [threading.Thread(target=post) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(90)
 
     assert sorted(answer.status for answer in answers) == [200] * 7 + [201]
     assert len({answer.body for answer in answers}) == 1
@@ -92,14 +92,14 @@ def test_messages_posted_at_once_all_get_numbers_of_their_own(house, ann, bob, c
     answers = []
 
     def post(who: User) -> None:
-        ready.wait(10)
+        ready.wait(60)
         answers.extend(house.say(who, chat, "hi") for _ in range(10))
 
     threads = [threading.Thread(target=post, args=(w,)) for w in (ann, bob) * 3]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(90)
 
     numbers = sorted(answer.json["message"]["seq"] for answer in answers)
     assert numbers == list(range(1, 61))

@@ -91,7 +91,7 @@ def test_half_a_request_does_not_keep_others_waiting(server):
 
 def test_taken_port_is_one_clear_line(server, tmp_path):
     with Server(tmp_path, {"BOTTLEPOST_PORT": str(server.port)}, wait=False) as second:
-        status = second.process.wait(20)
+        status = second.process.wait(60)
 
     assert status == 1
     assert second.log().splitlines() == [
@@ -115,7 +115,7 @@ def test_taken_port_is_one_clear_line(server, tmp_path):
 )
 def test_wrong_setting_is_one_clear_line(tmp_path, variable, value, status):
     with Server(tmp_path, {f"BOTTLEPOST_{variable}": value}, wait=False) as wrong:
-        ended = wrong.process.wait(20)
+        ended = wrong.process.wait(60)
 
     assert ended == status, wrong.log()
     (line,) = wrong.log().splitlines()
@@ -131,7 +131,7 @@ def test_unusable_key_for_browsers_is_one_clear_line(tmp_path):
     }
 
     with Server(tmp_path, environment, wait=False) as wrong:
-        ended = wrong.process.wait(20)
+        ended = wrong.process.wait(60)
 
     assert ended == 2
     (line,) = wrong.log().splitlines()
@@ -159,7 +159,7 @@ def test_factory_makes_an_application_from_the_environment(tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=False,
     )
 
@@ -192,7 +192,7 @@ def test_many_long_polls_leave_room_for_others(server):
 
         assert sent.status == 201
         for poll in polls:
-            poll.settimeout(15)
+            poll.settimeout(60)
             assert poll.recv(100).startswith(b"HTTP/1.1 200")
     finally:
         for poll in polls:

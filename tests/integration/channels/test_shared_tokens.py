@@ -57,7 +57,13 @@ async def mint_nothing() -> MintedToken:
     raise AssertionError("it was not our turn to mint")
 
 
-def save(store: Datastore, *, minutes_left: float, turn_of: str | None = None) -> None:
+def save(
+    store: Datastore,
+    *,
+    minutes_left: float,
+    turn_of: str | None = None,
+    turn_s: float = 0.4,
+) -> None:
     """A token of 50 minutes in the table, maybe with somebody about to replace it."""
     now = utc_now()
     expires_at = now + timedelta(minutes=minutes_left)
@@ -69,7 +75,7 @@ def save(store: Datastore, *, minutes_left: float, turn_of: str | None = None) -
                 issued_at=expires_at - timedelta(minutes=50),
                 expires_at=expires_at,
                 refresher=turn_of,
-                refresh_until=now + timedelta(seconds=0.4) if turn_of else None,
+                refresh_until=now + timedelta(seconds=turn_s) if turn_of else None,
             )
         )
 
@@ -109,7 +115,7 @@ def test_a_token_is_replaced_before_its_end(
 def test_while_another_makes_the_next_one_the_old_one_is_used(
     store: Datastore,
 ) -> None:
-    save(store, minutes_left=4, turn_of="another")
+    save(store, minutes_left=4, turn_of="another", turn_s=60)
 
     assert get(store, mint_nothing) == "old"
 

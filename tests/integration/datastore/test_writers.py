@@ -47,7 +47,7 @@ def test_threads_do_not_overwrite_each_other(store: Datastore) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
 
     assert counter(store) == 100
 
@@ -61,7 +61,7 @@ def test_processes_do_not_overwrite_each_other(store: Datastore) -> None:
     for child in children:
         child.start()
     for child in children:
-        child.join(30)
+        child.join(120)
 
     assert [child.exitcode for child in children] == [0, 0, 0]
     assert counter(store) == 60
@@ -76,7 +76,7 @@ def test_a_store_opened_before_a_fork_works_on_both_sides(store: Datastore) -> N
     child.start()
     for _ in range(30):
         increment(store)
-    child.join(30)
+    child.join(120)
 
     assert child.exitcode == 0
     assert counter(store) == 61
@@ -108,7 +108,7 @@ def wait_for_a_turn(ours: WriterQueue, others: WriterQueue, path: Path) -> None:
     with others.turn():
         waiting.start()
         wait.until(lambda: is_waited_for(path), what="somebody waits")
-    waiting.join(30)
+    waiting.join(120)
 
 
 def is_waited_for(path: Path) -> bool:

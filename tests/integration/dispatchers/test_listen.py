@@ -9,7 +9,7 @@ from tests.support import databases
 
 def test_a_ring_is_heard_through_another_connection(tmp_path: Path) -> None:
     with databases.fresh("postgresql", tmp_path) as store:
-        news = listen.listen(store, look_s=20)
+        news = listen.listen(store, look_s=60)
         next(news)
 
         with store.write() as session:
@@ -18,7 +18,7 @@ def test_a_ring_is_heard_through_another_connection(tmp_path: Path) -> None:
         next(news)
 
         # It looks by itself only after 20 s.
-        assert monotonic() - started < 10
+        assert monotonic() - started < 45
         news.close()
 
 

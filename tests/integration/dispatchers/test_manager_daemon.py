@@ -47,7 +47,7 @@ class Daemon:
             env={**inherited, **self.environment},
             capture_output=True,
             text=True,
-            timeout=40,
+            timeout=150,
             check=False,
         )
         return done.returncode, done.stdout + done.stderr

@@ -49,7 +49,7 @@ def make_engine(store: Datastore, owner: str = "a", lease_s: float = 30) -> Engi
 
 def drain(*engines: Engine) -> None:
     async def work() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             await asyncio.gather(
                 *(each.run(linger_s=0, wake=asyncio.Event()) for each in engines)
             )
@@ -62,7 +62,7 @@ def play(engine: Engine, scene: Callable[[asyncio.Event], Awaitable[None]]) -> N
 
     async def work() -> None:
         wake = asyncio.Event()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             running = asyncio.create_task(engine.run(linger_s=None, wake=wake))
             await scene(wake)
             engine.stop()

@@ -16,7 +16,7 @@ from notifier import engine
 from tests.support import aio, chats, databases, push_service, smtp_server, tls
 from tests.support.aio import coroutine_test
 
-TIMEOUT_S = 18.0
+TIMEOUT_S = 50.0
 ADDRESSES = ("bob@example.org", "eve@example.org")
 
 

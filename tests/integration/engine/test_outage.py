@@ -46,7 +46,7 @@ def test_an_idle_engine_lingers_out_without_its_database(sqlite: Datastore) -> N
     take_away(sqlite)
 
     async def play() -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(55):
             await make_engine(sqlite).run(linger_s=0.3, wake=asyncio.Event())
 
     asyncio.run(play())
@@ -61,7 +61,7 @@ def test_told_to_stop_it_does_not_wait_for_its_database(sqlite: Datastore) -> No
         # Long enough to be in the middle of a look.
         await asyncio.sleep(0.1)
         worker.stop()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(55):
             await running
 
     asyncio.run(play())
@@ -78,7 +78,7 @@ def test_it_goes_on_when_the_database_is_back(sqlite: Datastore) -> None:
         running = asyncio.create_task(worker.run(linger_s=None, wake=asyncio.Event()))
         await asyncio.sleep(0.3)
         await asyncio.to_thread(bring_back, sqlite)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(55):
             await channel.reached.wait()
             worker.stop()
             await running

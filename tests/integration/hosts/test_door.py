@@ -55,7 +55,7 @@ def test_half_requests_hold_nobody_up(server: Server) -> None:
     long = head("/groupchat", JSON, token, content_length=AHEAD * 2) + b"{"
     chunks = head("/groupchat", JSON, token, transfer_encoding="chunked") + chunk(b"{")
 
-    with sent(server.port, [form, send] * 200 + [long, chunks] * 50) as halves:
+    with sent(server.port, [form, send] * 50 + [long, chunks] * 25) as halves:
         health = server.client.get("/healthz")
         said = ann.post("/groupchat/send", {"conversation": chat, "message": "here"})
 

@@ -1,6 +1,7 @@
 """Peers that end connections in good order, again and again."""
 
 import asyncio
+import time
 
 from jh2.hyperframe.frame import GoAwayFrame
 from jh2.settings import SettingCodes
@@ -34,11 +35,12 @@ async def test_a_peer_that_serves_one_request_a_connection_sees_no_storm():
 
     peer = Peer(on_request=answer_and_leave, settings=ONE)
     async with talking_to(peer, max_connections=2) as client:
+        began = time.monotonic()
         sending = asyncio.create_task(h2_client.send(client, 200))
-        await until(lambda: len(peer.visits) == 5)
+        await until(lambda: len(peer.visits) >= 5)
 
         # After the first few it is one a second.
-        assert len(peer.asked) <= 5
+        assert len(peer.asked) <= 5 + (time.monotonic() - began)
     sent = await sending
 
-    assert 4 <= len(sent.answers) <= 6
+    assert 4 <= len(sent.answers) <= 6 + (time.monotonic() - began)

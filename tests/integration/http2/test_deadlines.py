@@ -19,15 +19,15 @@ async def test_a_request_without_an_answer_is_let_go_at_its_deadline():
             asked.answer(200)
 
     peer = Peer(on_request=react)
-    async with talking_to(peer, request_timeout_s=0.4) as client:
+    async with talking_to(peer, request_timeout_s=2.0) as client:
         began = time.monotonic()
         sent = await h2_client.send(client, 3)
         took_s = time.monotonic() - began
         await until(lambda: peer.visits[0].seen(events.StreamReset))
 
     assert sent.statuses == {0: 200, 2: 200}
-    assert "no answer within 0.4 s" in sent.fault.reason
-    assert 0.4 <= took_s < 5
+    assert "no answer within 2 s" in sent.fault.reason
+    assert 2.0 <= took_s < 20
     reset = peer.visits[0].seen(events.StreamReset)[0]
     assert (reset.stream_id, reset.error_code) == (3, ErrorCodes.CANCEL)
 
@@ -37,7 +37,7 @@ async def test_an_answer_after_its_deadline_is_ignored():
     late: list[Asked] = []
     peer = Peer(on_request=late.append)
 
-    async with talking_to(peer, request_timeout_s=0.2) as client:
+    async with talking_to(peer, request_timeout_s=1.5) as client:
         lost = await h2_client.send(client, 1)
         block = peer.visits[0].h2.encoder.encode([(b":status", b"200", False)])
         peer.visits[0].raw(
@@ -56,7 +56,7 @@ async def test_a_slow_answer_in_time_is_an_answer():
     def slowly(asked: Asked) -> None:
         asyncio.get_running_loop().call_later(0.3, asked.answer, 200)
 
-    async with talking_to(Peer(on_request=slowly), request_timeout_s=2) as client:
+    async with talking_to(Peer(on_request=slowly), request_timeout_s=20) as client:
         sent = await h2_client.send(client, 3)
 
     assert sent.statuses == {0: 200, 1: 200, 2: 200}
@@ -66,7 +66,7 @@ async def test_a_slow_answer_in_time_is_an_answer():
 async def test_an_idle_connection_is_kept_alive_with_pings():
     peer = Peer()
 
-    async with talking_to(peer, idle_ping_s=0.05, request_timeout_s=1) as client:
+    async with talking_to(peer, idle_ping_s=0.5, request_timeout_s=10) as client:
         await h2_client.send(client, 1)
         await until(lambda: len(peer.visits[0].seen(events.PingReceived)) >= 3)
         sent = await h2_client.send(client, 1)
@@ -79,7 +79,7 @@ async def test_an_idle_connection_is_kept_alive_with_pings():
 async def test_a_peer_that_does_not_answer_pings_is_replaced():
     peer = Peer()
 
-    async with talking_to(peer, idle_ping_s=0.1, request_timeout_s=1) as client:
+    async with talking_to(peer, idle_ping_s=0.5, request_timeout_s=10) as client:
         await h2_client.send(client, 1)
         peer.deaf = True
         await until(lambda: peer.visits[0].lost)
@@ -96,7 +96,7 @@ async def test_a_peer_that_died_with_requests_open_is_found_out_by_a_ping():
         asked.visit.peer.deaf = True
 
     peer = Peer(on_request=die)
-    async with talking_to(peer, idle_ping_s=0.1, request_timeout_s=60) as client:
+    async with talking_to(peer, idle_ping_s=0.5, request_timeout_s=60) as client:
         sent = await h2_client.send(client, 1)
 
     assert "does not answer PING" in sent.fault.reason
@@ -106,7 +106,7 @@ async def test_a_peer_that_died_with_requests_open_is_found_out_by_a_ping():
 async def test_a_peer_that_does_not_read_is_left_at_the_deadline():
     peer = Peer(settings={4: 2**31 - 1})
 
-    async with talking_to(peer, request_timeout_s=0.5, max_connections=1) as client:
+    async with talking_to(peer, request_timeout_s=2.0, max_connections=1) as client:
         await h2_client.send(client, 1)
         visit = peer.visits[0]
         visit.transport.pause_reading()
@@ -116,4 +116,4 @@ async def test_a_peer_that_does_not_read_is_left_at_the_deadline():
         sent = await h2_client.send(client, 400, b"x" * 60_000)
 
     assert sent.answers == {}
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20

@@ -62,7 +62,7 @@ async def test_several_that_hang_are_several_connections_and_no_storm():
 
     peer = Peer(on_request=react)
     async with talking_to(
-        peer, one_stream_until_answer=True, request_timeout_s=3
+        peer, one_stream_until_answer=True, request_timeout_s=8
     ) as client:
         sent = await h2_client.send(client, 100)
 

@@ -35,7 +35,7 @@ def granian() -> Iterator[str]:
 async def _ask(url: str, requests: list[Request]) -> dict[int, Response]:
     client = Client(url, tls=tls.client_context())
     answers: dict[int, Response] = {}
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(55):
         await client.send(HEAD, requests, answers.__setitem__)
         await client.close()
     return answers

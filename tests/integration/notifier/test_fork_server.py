@@ -12,7 +12,7 @@ from datastore import Datastore
 from notifier.process import PushProcess
 from tests.support.chats import make_chat, post
 from tests.support.fake_engine import FakeEngines, pushed
-from tests.support.push_processes import parent
+from tests.support.push_processes import PausingProcess, parent
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[3]
@@ -35,7 +35,7 @@ def test_an_embedded_interpreter_is_found_beside_its_library() -> None:
         check=True,
         cwd=ROOT,
         text=True,
-        timeout=20,
+        timeout=90,
     )
 
     python = Path(done.stdout.strip())
@@ -49,10 +49,11 @@ def test_a_fork_server_that_died_is_replaced(
 ) -> None:
     settings = make_settings(push_linger_s=0.0)
     chat_id = make_chat(store, 1)
-    first = PushProcess(settings, FakeEngines())
+    first = PausingProcess(settings, FakeEngines(), "leave")
     first.start()
-    fork_server = until(lambda: parent(first.pid))
-    first.join(20)
+    fork_server = parent(first.pid)
+    first.go()
+    first.join(60)
     os.kill(fork_server, signal.SIGKILL)
     if somebody_else_waits:
         os.waitpid(fork_server, 0)

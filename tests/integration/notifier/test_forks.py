@@ -34,7 +34,8 @@ def _in_a_fork(check) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_fork_waits_for_what_is_under_way() -> None:
+def test_a_fork_waits_for_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forks, "LONGEST_WAIT_S", 20.0)
     inside, leave, events = threading.Event(), threading.Event(), []
 
     def work() -> None:

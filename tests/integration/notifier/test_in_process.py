@@ -10,6 +10,7 @@ import pytest
 from config import Settings
 from datastore import Datastore
 from models.pushes import PushJob
+from notifier.dispatchers import inline
 from notifier.dispatchers.inline import InlineDispatcher
 from notifier.dispatchers.thread import ThreadDispatcher
 from tests.support.chats import make_chat, post
@@ -51,9 +52,20 @@ def _started(kind, settings: Settings, build, opened: list):
     return dispatcher
 
 
+class NoWatchdog:
+    """In place of one that would take the job before it is dispatched."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 def test_inline_returns_when_the_pushes_have_been_made(
-    store: Datastore, make_settings, opened
+    store: Datastore, make_settings, opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(inline, "Watchdog", NoWatchdog)
     settings = make_settings()
     dispatcher = _started(InlineDispatcher, settings, FakeEngines(), opened)
     job_id = post(store, make_chat(store, 1))

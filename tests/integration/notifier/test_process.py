@@ -80,7 +80,7 @@ def test_one_warm_process_takes_message_after_message(
 def test_a_process_goes_when_it_has_lingered(
     store: Datastore, make_settings, make_dispatcher: MakeDispatcher
 ) -> None:
-    settings = make_settings(push_linger_s=0.5)
+    settings = make_settings(push_linger_s=2.0)
     job_id = post(store, make_chat(store, 1))
 
     make_dispatcher(settings).dispatch(job_id)
@@ -126,7 +126,7 @@ def test_a_process_outlives_its_killed_host(store: Datastore, make_settings) -> 
     with host.start(settings) as web_worker:
         job_id, pid = _begin_held_job(settings, store, web_worker.dispatch)
         web_worker.process.kill()
-        web_worker.process.wait(20)
+        web_worker.process.wait(60)
 
         alive_without_host = is_alive(pid)
         _let_go(settings)
@@ -143,7 +143,7 @@ def test_a_host_ends_at_once_and_without_its_process(
         job_id, pid = _begin_held_job(settings, store, web_worker.dispatch)
 
         web_worker.exit()
-        web_worker.process.wait(20)
+        web_worker.process.wait(60)
         # The end of its output, too: whoever reads it does not wait for the process.
         web_worker.process.stdout.read()
 

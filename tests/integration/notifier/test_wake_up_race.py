@@ -70,7 +70,7 @@ def test_a_process_without_a_slot_leaves_the_work_to_the_owner(
     job_id = post(store, make_chat(store, 1))
     second = PushProcess(settings, FakeEngines())
     second.start()
-    second.join(20)
+    second.join(60)
     pushed_by_second = _pid_that_pushed(settings, job_id)
     owner.go()
 
@@ -94,7 +94,7 @@ def test_a_slot_given_up_serves_the_next_process(
         starter.ask()
         pid = until(lambda: _pid_that_pushed(settings, job_id))
     leaving.go()
-    leaving.join(20)
+    leaving.join(60)
 
     assert answer is Answer.NOBODY
     assert pid != leaving.pid
@@ -110,13 +110,17 @@ def test_no_news_is_lost_in_many_comings_and_goings(
     clock = threading.Event()
 
     with _starting(settings) as (slots, starter):
-        for _ in range(30):
+        for number in range(30):
             job_id = post(store, chat_id)
             if slots.wake() is Answer.NOBODY:
                 starter.ask()
-            until(lambda job=job_id: _pid_that_pushed(settings, job), 10)
-            # Aims the next news at the moment when the process makes up its mind.
-            clock.wait(random.uniform(0.002, 0.012))
+            pid = until(lambda job=job_id: _pid_that_pushed(settings, job))
+            if number % 4 == 3:
+                # On a busy machine none would get as far as that between two news.
+                until(lambda pid=pid: is_gone(pid))
+            else:
+                # Aims the next at the moment when the process makes up its mind.
+                clock.wait(random.uniform(0.002, 0.012))
 
     pids = {pid for _, pid in pushed(settings.run_dir)}
     assert len(pids) > 5, "the race was not met: processes hardly came and went"

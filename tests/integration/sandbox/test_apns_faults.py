@@ -108,7 +108,7 @@ def test_goaway_names_the_last_stream_before_it(apns: ApnsSender) -> None:
 
 
 def test_goaway_lets_earlier_streams_finish(sandbox: Sandbox, apns: ApnsSender) -> None:
-    sandbox.control(slow_s=0.2)
+    sandbox.control(slow_s=1.5)
     apns.push()
     slow = apns.send("slow-1")
     apns.send("goaway-1")
@@ -156,7 +156,7 @@ def test_lost_answer_was_accepted(sandbox: Sandbox, apns: ApnsSender) -> None:
 
 
 def test_slow_push_is_accepted_late(sandbox: Sandbox, apns: ApnsSender) -> None:
-    sandbox.control(slow_s=0.2)
+    sandbox.control(slow_s=1.5)
     apns.push()
     slow, quick = apns.send("slow-1"), apns.send()
 
@@ -167,7 +167,7 @@ def test_slow_push_is_accepted_late(sandbox: Sandbox, apns: ApnsSender) -> None:
 
 
 def test_slow_body_comes_after_its_head(sandbox: Sandbox, apns: ApnsSender) -> None:
-    sandbox.control(slow_s=0.2)
+    sandbox.control(slow_s=1.5)
     stream = apns.send("slow-body-1")
     reply = apns.client.replies[stream]
 
