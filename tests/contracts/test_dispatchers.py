@@ -92,7 +92,7 @@ def test_every_device_is_pushed_once(stage: Stage) -> None:
 @under(BEHIND_THE_ANSWER)
 def test_the_answer_does_not_wait_for_the_pushes(stage: Stage) -> None:
     talk = stage.talk(4)
-    stage.sandbox.control(latency_ms=1500)
+    stage.sandbox.control(latency_ms=800)
 
     posted = talk.post()
     answered_at = utc_now()
@@ -105,7 +105,7 @@ def test_the_answer_does_not_wait_for_the_pushes(stage: Stage) -> None:
 @under(EVERY)
 def test_progress_can_be_read_while_it_runs(stage: Stage) -> None:
     talk = stage.talk(200)
-    stage.sandbox.control(latency_ms=300, max_concurrent_streams=2)
+    stage.sandbox.control(latency_ms=200, max_concurrent_streams=3)
 
     posted = post_aside(talk, "long")
 
@@ -122,7 +122,7 @@ def test_progress_can_be_read_while_it_runs(stage: Stage) -> None:
 @under(EVERY)
 def test_a_worker_killed_in_the_middle_loses_nothing(stage: Stage) -> None:
     talk = stage.talk(200)
-    stage.sandbox.control(latency_ms=300, max_concurrent_streams=2)
+    stage.sandbox.control(latency_ms=200, max_concurrent_streams=3)
 
     posted = post_aside(talk, "killed")
     until(lambda: stage.sandbox.summary()["accepted"] >= 20, what="for some pushes")
@@ -137,7 +137,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(stage: Stage) -> None:
 @under(EVERY)
 def test_a_message_is_not_pushed_before_its_time(stage: Stage) -> None:
     talk = stage.talk(2)
-    deliver_at = utc_now() + timedelta(seconds=2)
+    deliver_at = utc_now() + timedelta(seconds=1)
 
     posted = talk.post(deliver_after=deliver_at.isoformat())
 
@@ -164,7 +164,7 @@ def test_a_refused_payload_is_told_as_the_jobs_error(stage: Stage) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may undo uWSGI's niceness")
 def test_a_spooler_does_not_come_after_everything_else(stage: Stage) -> None:
     talk = stage.talk(2)
-    stage.sandbox.control(latency_ms=1500)
+    stage.sandbox.control(latency_ms=1000)
 
     posted = talk.post()
 

@@ -58,7 +58,7 @@ def test_it_is_told_and_answers_at_once_and_ends_with_its_host(stage: Stage) -> 
     # Both providers: connections are made before it counts.
     first = stage.talk(2)
     stage.wait_until_ended(first, first.post("warm up"))
-    stage.sandbox.control(latency_ms=1000)
+    stage.sandbox.control(latency_ms=800)
 
     posted = talk.post()
     answered_at = utc_now()
