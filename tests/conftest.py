@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import settings
 
+from tests.support import databases
+
 # How long an example takes says more about the machine than about us.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -20,6 +22,11 @@ def _a_clean_environment() -> None:
     """Settings of whoever runs the tests must not reach them or their children."""
     for variable in [name for name in os.environ if name.startswith("BOTTLEPOST_")]:
         del os.environ[variable]
+
+
+def pytest_sessionfinish() -> None:
+    # At its exit a process of the runner's has too little time for it.
+    databases.end()
 
 
 @pytest.hookimpl(optionalhook=True)

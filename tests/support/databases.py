@@ -49,12 +49,22 @@ def fresh_url(kind: str, directory: Path) -> str:
 
 
 @cache
-def _postgresql() -> URL:
-    """A real PostgreSQL server of this test run, ended with it."""
+def _server() -> Any:
+    """A real PostgreSQL server for the tests of this process; see `end`."""
     directory = tempfile.mkdtemp(prefix="bottlepost-postgresql-")
     with _starting:
-        server: Any = pgserver.get_server(directory, cleanup_mode="delete")
-    return make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        return pgserver.get_server(directory, cleanup_mode="delete")
+
+
+def end() -> None:
+    """Stop that server and remove its files, if there is one."""
+    if _server.cache_info().currsize:
+        _server().cleanup()
+
+
+@cache
+def _postgresql() -> URL:
+    return make_url(_server().get_uri()).set(drivername="postgresql+psycopg")
 
 
 @cache
