@@ -4,40 +4,36 @@ A batch costs O(batch) whatever the size of the chat: members come in the order 
 their primary key, each one's devices in the order of theirs; nothing is sorted.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
+    BindParameter,
+    CompoundSelect,
     Integer,
     Select,
-    and_,
     bindparam,
     func,
-    or_,
+    literal_column,
     select,
-    true,
+    union_all,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
+from datastore import audience
+from datastore.audience import Parameter, Shape
 from datastore.outbox import Claim
 from models.accounts import Device
-from models.groupchat import Chat, Member, Message
-from models.pushes import MESSAGE, PushFailure, Target
+from models.groupchat import Member
+from models.pushes import Target
 
-
-class Shape(NamedTuple):
-    """What a claim's statements depend on, apart from their values.
-
-    Building one costs ten times what running it does, so each is built once.
-    """
-
-    # Whether the muted are left alone, and some are told all the same.
-    heeds_mute: bool
-    has_mentions: bool
-    for_one_user: bool
-    is_bounded: bool
+# Claims whose devices are read by one statement: most of what a statement for a small
+# chat costs is spent on the way to the database and back.
+TOGETHER = 8
+_key = attrgetter("user_id", "device_id")
 
 
 def next_targets(
@@ -52,65 +48,93 @@ def next_targets(
 
     None when the message, or its chat, has been deleted meanwhile.
     """
-    if _is_withdrawn(session, claim):
+    if audience.is_withdrawn(session, claim):
         return None
-    return read_targets(session, claim, after=after, limit=limit, now=now)
+    return _read_one(session, claim, after, limit, now)
 
 
-def read_targets(
-    session: Session,
-    claim: Claim,
-    *,
-    after: tuple[int, int],
-    limit: int,
-    now: datetime,
-) -> list[Target]:
-    """The same for a claim that has just been loaded, and so is known to hold."""
-    values = {**_values(claim, after, now), "limit": limit}
-    rows = session.connection().execute(_batch(_shape(claim)), values).all()
-    return [Target(*row) for row in rows]
+def first_targets(
+    session: Session, claims: Sequence[Claim], *, limit: int, now: datetime
+) -> dict[int, list[Target]]:
+    """Job id → up to `limit` devices after its cursor, for claims just loaded."""
+    found: dict[int, list[Target]] = {}
+    alike: dict[Shape, list[Claim]] = {}
+    for claim in claims:
+        alike.setdefault(audience.shape_of(claim), []).append(claim)
+    for shape, group in alike.items():
+        whole = len(group) - len(group) % TOGETHER
+        for start in range(0, whole, TOGETHER):
+            some = group[start : start + TOGETHER]
+            found |= _read_together(session, shape, some, limit, now)
+        for claim in group[whole:]:
+            found[claim.job_id] = _read_one(session, claim, claim.cursor, limit, now)
+    return found
 
 
 def count_targets(
     session: Session, claim: Claim, *, after: tuple[int, int], now: datetime
 ) -> int:
     """How many devices come after (user, device)."""
-    query = _audience(_shape(claim)).with_only_columns(func.count())
-    values = _values(claim, after, now)
+    devices = audience.devices(audience.shape_of(claim))
+    query = devices.with_only_columns(func.count())
+    values = audience.values_of(claim, after, now)
     return int(session.connection().execute(query, values).scalar_one())
 
 
-def _shape(claim: Claim) -> Shape:
-    heeds_mute = claim.kind == MESSAGE
-    return Shape(
-        heeds_mute=heeds_mute,
-        has_mentions=heeds_mute and bool(claim.mentions),
-        for_one_user=claim.only_user is not None,
-        is_bounded=claim.until_user is not None,
-    )
+def _read_one(
+    session: Session, claim: Claim, after: tuple[int, int], limit: int, now: datetime
+) -> list[Target]:
+    values = {**audience.values_of(claim, after, now), "limit": limit}
+    query = _batch(audience.shape_of(claim))
+    rows = session.connection().execute(query, values).all()
+    return [Target(*row) for row in rows]
 
 
-def _values(claim: Claim, after: tuple[int, int], now: datetime) -> dict[str, Any]:
-    """For all parameters that a shape may have."""
-    return {
-        "chat": claim.chat_id,
-        "seq": claim.seq,
-        "sender": claim.sender_id,
-        "only_user": claim.only_user,
-        "until_user": claim.until_user,
-        "mentions": claim.mentions,
-        "user": after[0],
-        "device": after[1],
-        "now": now,
-    }
+def _read_together(
+    session: Session, shape: Shape, claims: list[Claim], limit: int, now: datetime
+) -> dict[int, list[Target]]:
+    values: dict[str, Any] = {}
+    for place, claim in enumerate(claims):
+        own = {**audience.values_of(claim, claim.cursor, now), "limit": limit}
+        values |= {_name(name, place): value for name, value in own.items()}
+    rows = session.connection().execute(_batches(shape), values).all()
+    found: list[list[Target]] = [[] for _ in claims]
+    for place, *target in rows:
+        found[place].append(Target(*target))
+    for targets in found:
+        # Each batch was read in order, but nobody promises as much of their union.
+        targets.sort(key=_key)
+    return {claim.job_id: batch for claim, batch in zip(claims, found, strict=True)}
 
 
 @cache
 def _batch(shape: Shape) -> Select[Any]:
+    return _batch_with(shape, bindparam)
+
+
+@cache
+def _batches(shape: Shape) -> CompoundSelect[Any]:
+    """A batch of each of so many claims; a row begins with its claim's place."""
+    parts = []
+    for place in range(TOGETHER):
+
+        def parameter(name: str, *, of: int = place, **kind: Any) -> BindParameter[Any]:
+            return bindparam(_name(name, of), **kind)
+
+        batch = _batch_with(shape, parameter).subquery()
+        parts.append(select(literal_column(str(place)).label("place"), batch))
+    return union_all(*parts)
+
+
+def _name(name: str, place: int) -> str:
+    return f"{name}_{place}"
+
+
+def _batch_with(shape: Shape, parameter: Parameter) -> Select[Any]:
     return (
-        _audience(shape)
+        audience.devices(shape, parameter)
         .order_by(Member.user_id, Device.id)
-        .limit(bindparam("limit", type_=Integer))
+        .limit(parameter("limit", type_=Integer))
         .with_only_columns(
             Member.user_id,
             Device.id,
@@ -119,142 +143,6 @@ def _batch(shape: Shape) -> Select[Any]:
             Device.app,
             Device.environment,
             Device.registered_at,
-            _unread(),
+            audience.unread(),
         )
     )
-
-
-@cache
-def _audience(shape: Shape) -> Select[Any]:
-    """Devices of those who were members when it was written, and still are."""
-    query = (
-        select(Member)
-        .join(Device, Device.user_id == Member.user_id)
-        .where(
-            Member.chat_id == bindparam("chat"),
-            Member.joined_seq < bindparam("seq"),
-            _listens(shape),
-            Device.disabled_at.is_(None),
-            # The first line bounds the index; the second is exact about the devices.
-            Member.user_id >= bindparam("user"),
-            or_(Member.user_id > bindparam("user"), Device.id > bindparam("device")),
-        )
-    )
-    if shape.for_one_user:
-        return query.where(Member.user_id == bindparam("only_user"))
-    query = query.where(Member.user_id != bindparam("sender"))
-    if shape.is_bounded:
-        query = query.where(Member.user_id <= bindparam("until_user"))
-    return query
-
-
-def _listens(shape: Shape) -> ColumnElement[bool]:
-    """Not muted, or mentioned; what is taken away is taken away from everybody."""
-    if not shape.heeds_mute:
-        return true()
-    awake = or_(Member.muted_until.is_(None), Member.muted_until <= bindparam("now"))
-    if not shape.has_mentions:
-        return awake
-    return or_(awake, Member.user_id.in_(bindparam("mentions", expanding=True)))
-
-
-def _unread() -> Any:
-    """The badge: what the user has not read, over all conversations."""
-    seat, chat = aliased(Member), aliased(Chat)
-    return (
-        select(func.coalesce(func.sum(chat.last_seq - seat.read_seq), 0))
-        .select_from(seat)
-        .join(chat, chat.id == seat.chat_id)
-        .where(seat.user_id == Member.user_id, chat.deleted_at.is_(None))
-        .correlate(Member)
-        .scalar_subquery()
-    )
-
-
-def due_retries(
-    session: Session, claim: Claim, *, limit: int, now: datetime
-) -> tuple[list[Target], list[int]] | None:
-    """Devices to be tried again now, and those (ids) there is no reason to try.
-
-    The second are devices that were removed or disabled meanwhile, or whose user has
-    left or muted the conversation. None when the message has been deleted.
-    """
-    if _is_withdrawn(session, claim):
-        return None
-    values = {
-        **_values(claim, (0, 0), now),
-        "job": claim.job_id,
-        "limit": limit,
-    }
-    rows = session.execute(_retries(_shape(claim)), values).all()
-    targets, pointless = [], []
-    for device_id, attempts, device, member_id, badge in rows:
-        if device is None or device.disabled_at or member_id is None:
-            pointless.append(device_id)
-            continue
-        targets.append(
-            Target(
-                user_id=device.user_id,
-                device_id=device_id,
-                platform=device.platform,
-                token=device.token,
-                app=device.app,
-                environment=device.environment,
-                registered_at=device.registered_at,
-                badge=badge,
-                attempts=attempts,
-            )
-        )
-    return targets, pointless
-
-
-@cache
-def _retries(shape: Shape) -> Select[Any]:
-    return (
-        select(
-            PushFailure.device_id,
-            PushFailure.attempts,
-            Device,
-            Member.user_id,
-            _unread(),
-        )
-        .join(Device, Device.id == PushFailure.device_id, isouter=True)
-        .join(
-            Member,
-            and_(
-                Member.chat_id == bindparam("chat"),
-                Member.user_id == Device.user_id,
-                _listens(shape),
-            ),
-            isouter=True,
-        )
-        .where(
-            PushFailure.job_id == bindparam("job"),
-            PushFailure.next_attempt_at <= bindparam("now"),
-        )
-        .order_by(PushFailure.next_attempt_at)
-        .limit(bindparam("limit", type_=Integer))
-    )
-
-
-def waiting(session: Session, job_id: int) -> tuple[int, datetime | None]:
-    """How many devices of a job wait for another try, and when the first is due."""
-    row = session.execute(
-        select(func.count(), func.min(PushFailure.next_attempt_at)).where(
-            PushFailure.job_id == job_id, PushFailure.next_attempt_at.is_not(None)
-        )
-    ).one()
-    return row[0], row[1]
-
-
-_DELETED = (
-    select(Message.deleted_at, Chat.deleted_at)
-    .join(Chat, Chat.id == Message.chat_id)
-    .where(Message.id == bindparam("message"))
-)
-
-
-def _is_withdrawn(session: Session, claim: Claim) -> bool:
-    found = session.connection().execute(_DELETED, {"message": claim.message_id})
-    message, chat = found.one()
-    return claim.kind == MESSAGE and bool(message or chat)

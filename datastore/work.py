@@ -91,26 +91,19 @@ def take(
 def _load(store: Datastore, owner: str, ids: Sequence[int], now: datetime) -> list[Job]:
     if not ids:
         return []
+    with store.read() as session:
+        loaded = outbox.load(session, owner, ids)
+        fresh = [each for each in loaded if not (each.is_withdrawn or each.fanned_out)]
+        targets = fanout.first_targets(session, fresh, limit=FIRST_TARGETS, now=now)
     jobs: list[Job] = []
     last_of_chat: dict[int, int] = {}
-    with store.read() as session:
-        for claim in outbox.load(session, owner, ids):
-            follows = None
-            if claim.ordering_key is not None and claim.parent_id is None:
-                follows = last_of_chat.get(claim.ordering_key)
-                last_of_chat[claim.ordering_key] = claim.job_id
-            jobs.append(Job(claim, _first_targets(session, claim, now), follows))
+    for claim in loaded:
+        follows = None
+        if claim.ordering_key is not None and claim.parent_id is None:
+            follows = last_of_chat.get(claim.ordering_key)
+            last_of_chat[claim.ordering_key] = claim.job_id
+        jobs.append(Job(claim, targets.get(claim.job_id), follows))
     return jobs
-
-
-def _first_targets(
-    session: Session, claim: Claim, now: datetime
-) -> list[Target] | None:
-    if claim.is_withdrawn or claim.fanned_out:
-        return None
-    return fanout.read_targets(
-        session, claim, after=claim.cursor, limit=FIRST_TARGETS, now=now
-    )
 
 
 def next_due(

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from datastore import fanout, shards, work
+from datastore import fanout, retries, shards, work
 from datastore.outbox import Claim
 from models.base import utc_now
 from models.pushes import Note, Target
@@ -97,7 +97,7 @@ class JobRun:
     async def _count_waiting(self) -> int:
         if self.claim.attempts == 1:
             return 0
-        count, _ = await self.database.read(fanout.waiting, self.claim.job_id)
+        count, _ = await self.database.read(retries.waiting, self.claim.job_id)
         return count
 
     # -- the first try of every device
@@ -217,7 +217,7 @@ class JobRun:
                 self.tally.drop_all()
                 break
             due = await self.database.read(
-                fanout.due_retries, self.claim, limit=BATCH_SIZE, now=now
+                retries.due_retries, self.claim, limit=BATCH_SIZE, now=now
             )
             if due is None:
                 self.tally.withdraw()
@@ -245,7 +245,7 @@ class JobRun:
         now = utc_now()
         if not self.tally.fanned_out:
             return now
-        _, next_at = await self.database.read(fanout.waiting, self.claim.job_id)
+        _, next_at = await self.database.read(retries.waiting, self.claim.job_id)
         return min(next_at or now, self.claim.note.expires_at)
 
     # -- one batch

@@ -147,6 +147,30 @@ def test_the_badge_is_what_is_unread_over_all_conversations(store: Datastore) ->
     assert badges == {2: 1 + 5, 3: 1}
 
 
+def test_many_claims_at_once_are_told_what_each_would_be(store: Datastore) -> None:
+    sizes = [3, 0, 5, 1, 2, 4, 1, 3, 2, 6]
+    silent = chats.make_chat(store, 4)
+    loaded = [claimed(store, chats.make_chat(store, n, devices_each=2)) for n in sizes]
+    muted_until = utc_now() + timedelta(hours=1)
+    change(
+        store,
+        update(Member).where(Member.chat_id == silent).values(muted_until=muted_until),
+    )
+    loaded.append(claimed(store, silent))
+    loaded.append(replace(loaded[0], job_id=-1, mentions=[2]))
+    loaded.append(replace(loaded[2], job_id=-2, cursor=batch(store, loaded[2])[3][:2]))
+
+    with store.read() as session:
+        found = fanout.first_targets(session, loaded, limit=7, now=utc_now())
+
+    assert found == {
+        claim.job_id: batch(store, claim, claim.cursor, limit=7) for claim in loaded
+    }
+    counts = [len(found[claim.job_id]) for claim in loaded]
+    # Ten chats, one that is muted, and two odd claims.
+    assert counts == [6, 0, 7, 2, 4, 7, 2, 6, 4, 7, 0, 6, 6]
+
+
 def test_counting_agrees_with_reading(store: Datastore) -> None:
     claim = claimed(store, chats.make_chat(store, 7, devices_each=2))
     third = batch(store, claim, limit=3)[-1][:2]

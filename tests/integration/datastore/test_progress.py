@@ -4,7 +4,15 @@ from datetime import timedelta
 
 from sqlalchemy import select, update
 
-from datastore import Datastore, claims, fanout, leases, outbox, progress
+from datastore import (
+    Datastore,
+    claims,
+    fanout,
+    leases,
+    outbox,
+    progress,
+    retries,
+)
 from datastore.outbox import Claim
 from models.accounts import Device
 from models.base import utc_now
@@ -53,7 +61,7 @@ def later(target: Target, seconds: float = -1) -> progress.Failure:
 
 def due(store: Datastore, claim: Claim) -> tuple[list[int], list[int]]:
     with store.read() as session:
-        found = fanout.due_retries(session, claim, limit=10, now=utc_now())
+        found = retries.due_retries(session, claim, limit=10, now=utc_now())
     assert found is not None
     return [target.device_id for target in found[0]], found[1]
 
@@ -70,7 +78,7 @@ def test_a_failed_device_comes_up_again_when_it_is_time(store: Datastore) -> Non
 
     assert due(store, claim) == ([targets[0].device_id], [])
     with store.read() as session:
-        count, first = fanout.waiting(session, claim.job_id)
+        count, first = retries.waiting(session, claim.job_id)
     assert count == 2
     assert first is not None
     assert first < utc_now()
