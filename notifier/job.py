@@ -255,12 +255,9 @@ class JobRun:
         by_platform: dict[str, list[Target]] = defaultdict(list)
         for target in batch.targets:
             by_platform[target.platform].append(target)
-        await asyncio.gather(
-            *(
-                self._send(platform, targets, batch)
-                for platform, targets in by_platform.items()
-            )
-        )
+        sends = [self._send(*those, batch) for those in by_platform.items()]
+        # Tasks of their own are only for several.
+        await (sends[0] if len(sends) == 1 else asyncio.gather(*sends))
 
     async def _send(self, platform: str, targets: list[Target], batch: Batch) -> None:
         outcome = await self._send_to(platform, targets, batch)
