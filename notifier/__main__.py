@@ -1,4 +1,4 @@
-"""The workers of the dispatchers that have some: python -m notifier <dispatcher> …"""
+"""Workers of the dispatchers that have some, and housekeeping: python -m notifier …"""
 
 import argparse
 import logging
@@ -10,7 +10,10 @@ from typing import Any
 
 import config
 from config import Settings, SettingsError
+from datastore.outage import OUTAGES
+from notifier import prune
 
+MOST_DAYS = 36_500
 FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 
 
@@ -28,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m notifier", description=__doc__)
-    workers = parser.add_subparsers(dest="worker", required=True, metavar="dispatcher")
+    workers = parser.add_subparsers(dest="worker", required=True, metavar="command")
     workers.add_parser("polling", help="watch the outbox, always on")
     manager = workers.add_parser("manager", help="the manager's daemon")
     manager.add_argument(
@@ -37,9 +40,19 @@ def _parser() -> argparse.ArgumentParser:
     manager.add_argument("--pidfile", type=Path, help="default: manager.pid, run dir")
     script = workers.add_parser("script", help="work through the outbox once")
     script.add_argument("job_id", type=int, metavar="JOB")
+    pruner = workers.add_parser("prune", help="delete jobs that ended long ago")
+    pruner.add_argument("--days", type=_days, required=True, help="how long ago")
     workers.add_parser("rq", help="an RQ worker with a warm engine")
     workers.add_parser("celery", help="Celery's command line, for example: worker -c 4")
     return parser
+
+
+def _days(text: str) -> int:
+    days = int(text)
+    # The dashboard shows the last day.
+    if not 1 <= days <= MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"must be 1 to {MOST_DAYS:,}")
+    return days
 
 
 def _run(settings: Settings, arguments: argparse.Namespace, rest: list[str]) -> int:
@@ -47,6 +60,8 @@ def _run(settings: Settings, arguments: argparse.Namespace, rest: list[str]) -> 
         case "manager":
             pidfile = arguments.pidfile or settings.run_dir / "manager.pid"
             return _manager(settings, arguments.action, pidfile.resolve())
+        case "prune":
+            return _prune(settings, arguments.days)
         case "script":
             _import("script_run").run(settings, arguments.job_id)
         case "celery":
@@ -55,6 +70,17 @@ def _run(settings: Settings, arguments: argparse.Namespace, rest: list[str]) -> 
             _import("rq_worker").run(settings)
         case _:
             _import("polling_worker").run(settings)
+    return 0
+
+
+def _prune(settings: Settings, days: int) -> int:
+    try:
+        pushes, imports = prune.run(settings, days=days)
+    except OUTAGES as problem:
+        reason = str(problem).strip().partition("\n")[0]
+        print(f"bottlepost: the database cannot be used: {reason}", file=sys.stderr)
+        return 1
+    print(f"{pushes} push jobs and {imports} imports that ended before are gone")
     return 0
 
 

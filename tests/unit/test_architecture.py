@@ -54,6 +54,7 @@ PARTS = {
         "notifier.watchdog",
     ],
     "dispatchers": ["notifier.dispatchers"],
+    "housekeeping": ["notifier.prune"],
     "api": ["api"],
     "host": ["host"],
     "server": ["server", "notifier.__main__"],
@@ -76,13 +77,22 @@ ARROWS: dict[str, set[str]] = {
     # The watchdog and the last look ask the outbox themselves.
     "process": {"engine", "datastore", "models", "config"},
     "dispatchers": {"process", "datastore", "config"},
+    "housekeeping": {"datastore", "models", "config"},
     # Of the dispatchers only the protocol; see the test below.
     # Pages are rendered with the templates of web.
     "api": {"dispatchers", "datastore", "models", "web"},
     # It would carry any WSGI application.
     "host": set(),
     # The dashboard is told how many of the slots of PushProcess are taken.
-    "server": {"api", "host", "dispatchers", "process", "datastore", "config"},
+    "server": {
+        "api",
+        "host",
+        "dispatchers",
+        "housekeeping",
+        "process",
+        "datastore",
+        "config",
+    },
     "web": set(),
     "sandbox": set(),
     "demo": set(),

@@ -1,0 +1,149 @@
+"""What ended long ago is taken away, and nothing else is."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+
+from datastore import Datastore, retention
+from models.base import utc_now
+from models.groupchat import Message
+from models.imports import ImportJob, ImportProblem
+from models.pushes import COMPLETED, QUEUED, READ, PushFailure, PushJob
+from tests.support import chats
+
+NOW = utc_now()
+BEFORE = NOW - timedelta(days=30)
+LONG_AGO = NOW - timedelta(days=31)
+
+
+def end(store: Datastore, job_id: int, *, days_ago: int) -> None:
+    ended_at = NOW - timedelta(days=days_ago)
+    with store.write() as session:
+        session.execute(
+            update(PushJob)
+            .where(PushJob.id == job_id)
+            .values(
+                state=COMPLETED,
+                due_at=None,
+                ordering_key=None,
+                created_at=ended_at - timedelta(minutes=1),
+                finished_at=ended_at,
+            )
+        )
+
+
+def add(store: Datastore, *rows: object) -> None:
+    with store.write() as session:
+        session.add_all(rows)
+
+
+def shard_of(store: Datastore, job_id: int) -> int:
+    with store.write() as session:
+        job = session.get_one(PushJob, job_id)
+        shard = PushJob(
+            message_id=job.message_id,
+            chat_id=job.chat_id,
+            parent_id=job_id,
+            state=QUEUED,
+            due_at=NOW,
+            created_at=NOW,
+            expires_at=NOW,
+        )
+        session.add(shard)
+        session.flush()
+        return shard.id
+
+
+def failure(job_id: int) -> PushFailure:
+    return PushFailure(
+        job_id=job_id, device_id=1, outcome="gone", reason="Unregistered", attempts=1
+    )
+
+
+def forget(store: Datastore, limit: int = 100) -> int:
+    with store.write() as session:
+        return retention.forget_pushes(session, BEFORE, limit)
+
+
+def left(store: Datastore, column) -> set[int]:
+    with store.read() as session:
+        return set(session.scalars(select(column)))
+
+
+def test_jobs_that_ended_long_ago_go_with_all_that_was_noted(store: Datastore) -> None:
+    chat = chats.make_chat(store, 1)
+    old, young, waiting = (chats.post(store, chat) for _ in range(3))
+    end(store, old, days_ago=31)
+    end(store, young, days_ago=29)
+    add(store, failure(old), failure(young))
+
+    assert forget(store) == 1
+
+    assert left(store, PushJob.id) == {young, waiting}
+    assert left(store, PushFailure.job_id) == {young}
+    # The history of the conversation is not ours to forget.
+    with store.read() as session:
+        assert session.scalar(select(func.count()).select_from(Message)) == 3
+    assert forget(store) == 0
+
+
+def test_a_large_job_goes_when_its_last_shard_has_ended(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 1))
+    shard = shard_of(store, job)
+    add(store, failure(job), failure(shard))
+    end(store, job, days_ago=31)
+
+    assert forget(store) == 0
+    end(store, shard, days_ago=29)
+    assert forget(store) == 0
+    end(store, shard, days_ago=31)
+    assert forget(store) == 1
+
+    assert left(store, PushJob.id) == set()
+    assert left(store, PushFailure.job_id) == set()
+
+
+def test_the_oldest_go_first_and_no_more_than_asked_for(store: Datastore) -> None:
+    chat = chats.make_chat(store, 1)
+    jobs = [chats.post(store, chat) for _ in range(5)]
+    for job in jobs[1:]:
+        end(store, job, days_ago=31)
+
+    assert forget(store, limit=3) == 3
+
+    assert left(store, PushJob.id) == {jobs[0], jobs[4]}
+
+
+@pytest.mark.parametrize("kind", ["message", READ])
+def test_only_the_end_of_a_send_ends_its_client_id(store: Datastore, kind: str) -> None:
+    chat = chats.make_chat(store, 1)
+    job = chats.post(store, chat)
+    with store.write() as session:
+        session.execute(update(Message).values(client_id="a1"))
+        session.execute(update(PushJob).values(kind=kind))
+    end(store, job, days_ago=31)
+
+    forget(store)
+
+    kept = left(store, Message.client_id)
+    assert kept == ({None} if kind == "message" else {"a1"})
+
+
+def test_imports_that_ended_long_ago_go_with_their_bad_lines(store: Datastore) -> None:
+    add(
+        store,
+        ImportJob(id=1, state=COMPLETED, created_at=LONG_AGO, finished_at=LONG_AGO),
+        ImportJob(id=2, state=COMPLETED, created_at=LONG_AGO, finished_at=NOW),
+        ImportJob(id=3, state=QUEUED, created_at=LONG_AGO, due_at=NOW),
+    )
+    add(
+        store,
+        *(ImportProblem(import_id=n, line=1, field="", message="") for n in (1, 2)),
+    )
+
+    with store.write() as session:
+        assert retention.forget_imports(session, BEFORE, 100) == 1
+
+    assert left(store, ImportJob.id) == {2, 3}
+    assert left(store, ImportProblem.import_id) == {2}

@@ -1,0 +1,97 @@
+"""`python -m notifier prune`, as a timer runs it."""
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from datastore import Datastore
+from models.base import utc_now
+from models.pushes import COMPLETED, PushJob
+from notifier import prune
+from tests.support.chats import make_chat, post
+
+ROOT = Path(__file__).parents[3]
+KEY = "a key nobody needs here"
+
+
+def _prune(store: Datastore, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    url = store.url.render_as_string(hide_password=False)
+    environment = {
+        **os.environ,
+        "BOTTLEPOST_DATABASE_URL": url,
+        "BOTTLEPOST_SERVICE_KEY": KEY,
+        "BOTTLEPOST_RUN_DIR": str(Path(url.removeprefix("sqlite:///")).parent),
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "notifier", "prune", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=90,
+    )
+
+
+def test_old_jobs_go_and_are_counted(store: Datastore, make_settings) -> None:
+    make_settings()
+    chat = make_chat(store, 1)
+    jobs = [post(store, chat) for _ in range(3)]
+    long_ago = utc_now() - timedelta(days=8)
+    with store.write() as session:
+        session.execute(
+            update(PushJob)
+            .where(PushJob.id.in_(jobs[:2]))
+            .values(
+                state=COMPLETED, due_at=None, created_at=long_ago, finished_at=long_ago
+            )
+        )
+
+    done = _prune(store, "--days", "7")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "2 push jobs and 0 imports that ended before are gone\n"
+    with store.read() as session:
+        assert session.scalars(select(PushJob.id)).all() == [jobs[2]]
+
+
+def test_all_of_them_go_however_many_there_are(
+    store: Datastore, make_settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prune, "BATCH", 2)
+    chat = make_chat(store, 1)
+    for _ in range(5):
+        post(store, chat)
+    long_ago = utc_now() - timedelta(days=8)
+    with store.write() as session:
+        session.execute(
+            update(PushJob).values(
+                state=COMPLETED, due_at=None, created_at=long_ago, finished_at=long_ago
+            )
+        )
+
+    assert prune.run(make_settings(), days=7) == (5, 0)
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "soon", "10000000"])
+def test_a_wrong_number_of_days_is_told(store: Datastore, days: str) -> None:
+    done = _prune(store, "--days", days)
+
+    assert done.returncode == 2
+    assert "--days" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
+    store = Datastore(f"sqlite:///{tmp_path}/empty.db")
+
+    done = _prune(store, "--days", "7")
+
+    assert done.returncode == 1
+    assert "no such table" in done.stderr
+    assert "Traceback" not in done.stderr
