@@ -12,20 +12,17 @@ from tests.support.sandbox import Sandbox
 from tests.support.server import Server
 from tests.support.stage import GUNICORN, SCRIPT, UWSGI, Stage
 
-FORKING = {"gunicorn": GUNICORN, "uwsgi": UWSGI}
-HOSTS = {**FORKING, "script": SCRIPT}
-# Dispatcher → the broker it needs.
-NAMES = {
-    "thread": None,
-    "pool": None,
-    "manager": None,
-    "polling": None,
-    "script": "redis",
-    "rq": "redis",
-    "celery": "redis",
-}
-# A script makes a difference only where multiprocessing might run it a second time.
-PAIRS = [*(f"{name}-{host}" for name in NAMES for host in FORKING), "pool-script"]
+HOSTS = {"gunicorn": GUNICORN, "uwsgi": UWSGI, "script": SCRIPT}
+# Those that send news from a thread of the same make need one host each; those that
+# begin threads or processes of their own, both. A script makes a difference where
+# multiprocessing might run it a second time.
+PAIRS = [
+    *("thread-gunicorn", "thread-uwsgi"),
+    *("pool-gunicorn", "pool-uwsgi", "pool-script"),
+    *("script-gunicorn", "script-uwsgi"),
+    *("manager-gunicorn", "polling-uwsgi", "rq-uwsgi", "celery-gunicorn"),
+]
+ON_REDIS = {"script", "rq", "celery"}
 
 
 @pytest.fixture(params=PAIRS)
@@ -36,12 +33,11 @@ def stage(
 ) -> Iterator[Stage]:
     shared_sandbox.reset()
     name, host = request.param.split("-")
-    broker = NAMES[name]
     with stages.running(
         name,
         tmp_path_factory.mktemp(request.param),
         shared_sandbox,
-        request.getfixturevalue(broker) if broker else None,
+        request.getfixturevalue("redis") if name in ON_REDIS else None,
         # What arrives in time was told, not found by a watchdog.
         {
             "BOTTLEPOST_WATCHDOG_S": "300",

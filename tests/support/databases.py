@@ -1,6 +1,7 @@
 """Fresh, migrated databases of every kind that the project runs on."""
 
 import itertools
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -30,7 +31,6 @@ _starting = threading.Lock()
 def fresh(kind: str, directory: Path) -> Iterator[Datastore]:
     """A store on an empty database with all tables."""
     store = Datastore(fresh_url(kind, directory))
-    upgrade(store)
     try:
         yield store
     finally:
@@ -38,14 +38,23 @@ def fresh(kind: str, directory: Path) -> Iterator[Datastore]:
 
 
 def fresh_url(kind: str, directory: Path) -> str:
-    """The address of a new database; a server's is migrated already."""
+    """The address of a new, migrated database."""
     if kind == "sqlite":
+        shutil.copyfile(_files() / "migrated.db", directory / "test.db")
         return f"sqlite:///{directory}/test.db"
     if kind == "mariadb":
         return _migrated(mariadb.fresh_url(f"test_{next(_numbers)}"))
     name = f"test_{next(_numbers)}"
     _run(f'CREATE DATABASE "{name}" TEMPLATE "{_template()}"')
     return _as_text(_postgresql().set(database=name))
+
+
+@cache
+def _files() -> Path:
+    """Where a migrated SQLite database is, to be copied."""
+    directory = Path(tempfile.mkdtemp(prefix="bottlepost-sqlite-"))
+    _migrated(f"sqlite:///{directory}/migrated.db")
+    return directory
 
 
 @cache
@@ -57,7 +66,9 @@ def _server() -> Any:
 
 
 def end() -> None:
-    """Stop that server and remove its files, if there is one."""
+    """Stop that server, and remove all files of ours."""
+    if _files.cache_info().currsize:
+        shutil.rmtree(_files())
     if _server.cache_info().currsize:
         _server().cleanup()
 

@@ -1,6 +1,5 @@
 """A house of its own for every test."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,14 +9,6 @@ from api.limits import Limits, per_minute
 from datastore import Datastore
 from tests.support import databases
 from tests.support.house import House, User
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty, migrated database, to be copied: a migration takes 0.1 s."""
-    directory = tmp_path_factory.mktemp("template")
-    with databases.fresh("sqlite", directory):
-        return directory / "test.db"
 
 
 @pytest.fixture
@@ -33,15 +24,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(name="house")
-def fresh_house(
-    tmp_path: Path, template: Path, kind: str, limits: Limits
-) -> Iterator[House]:
-    if kind == "sqlite":
-        shutil.copy(template, tmp_path / "test.db")
-        url = f"sqlite:///{tmp_path}/test.db"
-    else:
-        url = databases.fresh_url(kind, tmp_path)
-    built = House(Datastore(url), limits=limits)
+def fresh_house(tmp_path: Path, kind: str, limits: Limits) -> Iterator[House]:
+    built = House(Datastore(databases.fresh_url(kind, tmp_path)), limits=limits)
     yield built
     built.store.close()
 
