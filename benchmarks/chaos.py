@@ -35,6 +35,8 @@ POSTERS = 3
 CHATS = (5, 40, 400)
 # Between two kills; long enough for work to be begun, too short for peace.
 PAUSE_S = (0.05, 0.6)
+# A strike that finds nobody is none, and there are at most so many for each that does.
+MOST_TRIES = 20
 SETTLE_S = 180.0
 # After so long what waits for another try is made due: the ladder goes up to an hour,
 # and a push that was hit often stands high on it.
@@ -118,15 +120,20 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def kill_push_process(scene: Scene) -> None:
-    for pid in scene.push_processes():
+def kill_push_process(scene: Scene) -> bool:
+    """Whether one was there: after several deaths the next comes after a pause."""
+    pids = scene.push_processes()
+    for pid in pids:
         kill(pid)
+    return bool(pids)
 
 
-def kill_web_worker(scene: Scene) -> None:
+def kill_web_worker(scene: Scene) -> bool:
     """Its host starts another one."""
-    for pid in scene.server.living_workers():
+    pids = scene.server.living_workers()
+    for pid in pids:
         kill(pid)
+    return bool(pids)
 
 
 def supervise(scene: Scene) -> None:
@@ -148,21 +155,23 @@ def start(scene: Scene, begin: Callable[[], object]) -> None:
     begin()
 
 
-def kill_sandbox(scene: Scene) -> None:
+def kill_sandbox(scene: Scene) -> bool:
     scene.sandbox.kill()
     scene.ended.wait(0.2)
     start(scene, scene.sandbox.restart)
+    return True
 
 
-def cut_the_power(scene: Scene) -> None:
+def cut_the_power(scene: Scene) -> bool:
     scene.server.kill()
     kill_push_process(scene)
     scene.sandbox.kill()
     start(scene, scene.sandbox.restart)
     start(scene, scene.server.start)
+    return True
 
 
-VICTIMS: dict[str, tuple[Callable[[Scene], None], int]] = {
+VICTIMS: dict[str, tuple[Callable[[Scene], bool], int]] = {
     "PushProcess": (kill_push_process, 50),
     "web worker": (kill_web_worker, 25),
     "sandbox": (kill_sandbox, 15),
@@ -239,12 +248,14 @@ def strike(scene: Scene, kills: int, rng: random.Random) -> Counter[str]:
     struck: Counter[str] = Counter()
     names = list(VICTIMS)
     weights = [weight for _, weight in VICTIMS.values()]
-    for _ in range(kills):
+    for _ in range(kills * MOST_TRIES):
         scene.ended.wait(rng.uniform(*PAUSE_S))
         name = rng.choices(names, weights=weights)[0]
-        VICTIMS[name][0](scene)
-        struck[name] += 1
+        if VICTIMS[name][0](scene):
+            struck[name] += 1
         supervise(scene)
+        if struck.total() == kills:
+            break
     return struck
 
 
