@@ -67,11 +67,6 @@ class Scene:
     ended: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def push_processes(self) -> list[int]:
-        """Those who signed a slot and are alive."""
-        owners = push_processes.owners(self.run_dir)
-        return list(filter(push_processes.is_push_process, owners))
-
 
 def set_the_scene(run_dir: Path) -> Scene:
     journal = run_dir / "journal"
@@ -122,7 +117,7 @@ def kill(pid: int) -> None:
 
 def kill_push_process(scene: Scene) -> bool:
     """Whether one was there: after several deaths the next comes after a pause."""
-    pids = scene.push_processes()
+    pids = push_processes.living(scene.run_dir)
     for pid in pids:
         kill(pid)
     return bool(pids)

@@ -75,8 +75,7 @@ def count_targets(
     session: Session, claim: Claim, *, after: tuple[int, int], now: datetime
 ) -> int:
     """How many devices come after (user, device)."""
-    devices = audience.devices(audience.shape_of(claim))
-    query = devices.with_only_columns(func.count())
+    query = _count(audience.shape_of(claim))
     values = audience.values_of(claim, after, now)
     return int(session.connection().execute(query, values).scalar_one())
 
@@ -105,6 +104,11 @@ def _read_together(
         # Each batch was read in order, but nobody promises as much of their union.
         targets.sort(key=_key)
     return {claim.job_id: batch for claim, batch in zip(claims, found, strict=True)}
+
+
+@cache
+def _count(shape: Shape) -> Select[Any]:
+    return audience.devices(shape).with_only_columns(func.count())
 
 
 @cache

@@ -20,6 +20,11 @@ def owners(run_dir: Path) -> list[int]:
     return [int(signature.split(":")[1]) for signature in signatures if signature]
 
 
+def living(run_dir: Path) -> list[int]:
+    """Those of them that are alive; a test may sign a slot with any name."""
+    return list(filter(is_push_process, owners(run_dir)))
+
+
 def state(pid: int) -> str | None:
     """R, S, T …: the letter that ps shows; None for a pid that is not in use."""
     with suppress(OSError):
@@ -66,8 +71,7 @@ def stop(pid: int) -> None:
 
 def end_all(run_dir: Path) -> None:
     """Kill what a test left behind, and wait until it is gone."""
-    # A test may sign a slot with any name.
-    for pid in filter(is_push_process, owners(run_dir)):
+    for pid in living(run_dir):
         kill(pid)
 
 

@@ -86,8 +86,4 @@ class Scene:
         return Counter(push["token"] for push in inbox if push["token"] in ours)
 
     def push_processes(self) -> list[int]:
-        return [
-            pid
-            for pid in push_processes.owners(self.run_dir)
-            if push_processes.is_push_process(pid)
-        ]
+        return push_processes.living(self.run_dir)
