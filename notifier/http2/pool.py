@@ -9,7 +9,7 @@ from notifier.http2.backoff import Backoff, Pace
 from notifier.http2.batch import Queue
 from notifier.http2.connection import FAREWELL_S, Connection
 from notifier.http2.dial import Route, dial
-from notifier.http2.vigil import Vigil
+from notifier.http2.timeouts import Vigil
 from notifier.outcome import ChannelDown
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from notifier.channels import email_relay
+from notifier.channels.email import relay
 from notifier.outcome import ChannelDown, Kind
 from tests.support import aio, mail_channel, smtp_server
 from tests.support.aio import coroutine_test
@@ -154,7 +154,7 @@ async def test_a_connection_that_the_server_has_tired_of_is_replaced(
 async def test_a_server_that_does_not_answer_is_given_up(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(email_relay, "DATA_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(relay, "DATA_TIMEOUT_S", 0.2)
     async with smtp_server.run() as server, opened(server.url()) as channel:
         server.gate.clear()
 
@@ -185,7 +185,7 @@ async def test_a_mail_is_not_offered_twice_when_its_answer_is_lost(
 async def test_a_connection_nobody_uses_is_given_back(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(email_relay, "IDLE_S", 0.05)
+    monkeypatch.setattr(relay, "IDLE_S", 0.05)
     async with smtp_server.run() as server, opened(server.url()) as channel:
         await mail_channel.send(channel, mail_channel.targets("a@x.example"))
 

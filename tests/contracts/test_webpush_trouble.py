@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from config import Settings
-from notifier.channels import breaker, webpush_origins
-from notifier.channels.webpush_names import Names
+from notifier.channels import breaker
+from notifier.channels.webpush import origins
+from notifier.channels.webpush.resolver import Names
 from notifier.outcome import ChannelDown, Kind
 from tests.support import aio, push_service, tls, webpush_channel
 from tests.support.aio import coroutine_test
@@ -92,7 +93,7 @@ async def test_a_service_that_does_not_answer_keeps_no_other_waiting(
 async def test_a_service_without_an_answer_is_tried_later(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webpush_origins, "REQUEST_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(origins, "REQUEST_TIMEOUT_S", 0.3)
     async with (
         push_service.run() as service,
         webpush_channel.opened(settings) as channel,
@@ -158,7 +159,7 @@ async def test_a_strangers_word_on_our_key_alarms_nobody(settings: Settings) -> 
 async def test_a_browsers_service_that_refuses_our_key_is_an_alarm(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webpush_origins, "BROWSERS", ("localhost",))
+    monkeypatch.setattr(origins, "BROWSERS", ("localhost",))
     troubles = NotedTroubles()
     async with (
         push_service.run() as service,
@@ -175,7 +176,7 @@ async def test_a_browsers_service_that_refuses_our_key_is_an_alarm(
 async def test_services_not_used_for_longest_are_closed(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webpush_origins, "MAX_KEPT", 1)
+    monkeypatch.setattr(origins, "MAX_KEPT", 1)
     async with (
         push_service.run() as first,
         push_service.run() as second,
@@ -195,7 +196,7 @@ async def test_services_not_used_for_longest_are_closed(
 async def test_a_service_in_use_is_not_closed(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webpush_origins, "MAX_KEPT", 1)
+    monkeypatch.setattr(origins, "MAX_KEPT", 1)
     async with (
         push_service.run() as busy,
         push_service.run() as other,
@@ -221,7 +222,7 @@ async def test_a_service_in_use_is_not_closed(
 async def test_more_strangers_than_places_are_served_in_turn(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webpush_origins, "MAX_STRANGERS", 1)
+    monkeypatch.setattr(origins, "MAX_STRANGERS", 1)
     async with (
         push_service.run() as first,
         push_service.run() as second,

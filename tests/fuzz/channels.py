@@ -13,15 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.pushes import MESSAGE, READ, WITHDRAW, Note
-from notifier.channels import (
-    apns_outcomes,
-    apns_payload,
-    fcm_outcomes,
-    fcm_payload,
-    webpush_outcomes,
-    webpush_payload,
-)
-from notifier.channels.webpush_encryption import MAX_PLAINTEXT
+from notifier.channels.apns import outcomes as apns_outcomes
+from notifier.channels.apns import payload as apns_payload
+from notifier.channels.fcm import outcomes as fcm_outcomes
+from notifier.channels.fcm import payload as fcm_payload
+from notifier.channels.webpush import outcomes as webpush_outcomes
+from notifier.channels.webpush import payload as webpush_payload
+from notifier.channels.webpush.encryption import MAX_PLAINTEXT
 from notifier.http2 import Response
 from notifier.outcome import RETRY_AFTER_MAX_S, Kind
 from tests.fuzz import rounds

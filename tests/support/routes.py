@@ -3,7 +3,7 @@
 import asyncio
 
 from models.base import utc_now
-from notifier.channels import answers
+from notifier.channels import responses
 from notifier.channels.authorization import ByToken
 from notifier.channels.breaker import Breaker
 from notifier.channels.route import Dialect, Route, Wave
@@ -31,7 +31,7 @@ STALE = Response(403, (), b"Stale")
 
 
 def read(response: Response, target: object) -> Outcome:
-    pause_s = answers.retry_after_s(response.headers, utc_now())
+    pause_s = responses.retry_after_s(response.headers, utc_now())
     return Outcome(NAMES[response.status], response.body.decode(), pause_s)
 
 

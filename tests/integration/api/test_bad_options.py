@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from notifier.channels import apns_payload, webpush_payload
-from notifier.channels.fcm_payload import Renderer
+from notifier.channels.apns import payload as apns_payload
+from notifier.channels.fcm.payload import Renderer
+from notifier.channels.webpush import payload as webpush_payload
 from tests.support.pushes import make_note
 
 FCM = Renderer("service-account.json", "harbour")

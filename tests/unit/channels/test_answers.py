@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.channels import answers
+from notifier.channels import responses
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -28,33 +28,33 @@ NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str, pause_s: float) -> None:
-    assert answers.retry_after_s((("retry-after", value),), NOW) == pause_s
+    assert responses.retry_after_s((("retry-after", value),), NOW) == pause_s
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-5", "1.5", "Thu, 99 Foo 2026", "²"])
 def test_an_unreadable_retry_after_is_none(value: str) -> None:
-    assert answers.retry_after_s((("retry-after", value),), NOW) is None
+    assert responses.retry_after_s((("retry-after", value),), NOW) is None
 
 
 def test_a_missing_retry_after_is_none() -> None:
-    assert answers.retry_after_s((("date", "30"),), NOW) is None
+    assert responses.retry_after_s((("date", "30"),), NOW) is None
 
 
 @given(st.text())
 def test_any_retry_after_is_read_without_harm(value: str) -> None:
-    pause_s = answers.retry_after_s((("retry-after", value),), NOW)
+    pause_s = responses.retry_after_s((("retry-after", value),), NOW)
 
     assert pause_s is None or 1 <= pause_s <= 3600
 
 
 @given(st.binary())
 def test_any_body_gives_an_object(body: bytes) -> None:
-    assert isinstance(answers.json_object(body), dict)
+    assert isinstance(responses.json_object(body), dict)
 
 
 def test_parts_of_the_wrong_type_read_as_nothing() -> None:
     value = {"object": [], "list": {}, "word": 7}
 
-    assert answers.member(value, "object") == {}
-    assert answers.members(value, "list") == []
-    assert answers.word(value, "word") == ""
+    assert responses.member(value, "object") == {}
+    assert responses.members(value, "list") == []
+    assert responses.word(value, "word") == ""

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from notifier.channels import apns_library
+from notifier.channels.apns import library
 
 
 def run(code: str) -> str:
@@ -21,14 +21,14 @@ def run(code: str) -> str:
 
 
 def test_names_of_apns2_are_there() -> None:
-    assert apns_library.NotificationType.Background.value == "background"
-    assert apns_library.NotificationPriority.Immediate.value == "10"
-    assert apns_library.Payload(badge=1).dict() == {"aps": {"badge": 1}}
+    assert library.NotificationType.Background.value == "background"
+    assert library.NotificationPriority.Immediate.value == "10"
+    assert library.Payload(badge=1).dict() == {"aps": {"badge": 1}}
 
 
 def test_nothing_of_hyper_stays_behind() -> None:
     code = (
-        "import sys; import notifier.channels.apns_library;"
+        "import sys; import notifier.channels.apns.library;"
         "print([m for m in sys.modules if m.split('.')[0] in ('hyper', 'h2')])"
     )
 
@@ -38,7 +38,7 @@ def test_nothing_of_hyper_stays_behind() -> None:
 def test_a_hyper_that_was_there_before_is_put_back() -> None:
     code = (
         "import sys, types; mine = types.ModuleType('hyper');"
-        "sys.modules['hyper'] = mine; import notifier.channels.apns_library;"
+        "sys.modules['hyper'] = mine; import notifier.channels.apns.library;"
         "print(sys.modules['hyper'] is mine, 'hyper.tls' in sys.modules)"
     )
 
@@ -47,7 +47,7 @@ def test_a_hyper_that_was_there_before_is_put_back() -> None:
 
 def test_apns2s_own_connection_says_why_it_cannot_be_used() -> None:
     code = (
-        "import notifier.channels.apns_library\n"
+        "import notifier.channels.apns.library\n"
         "from apns2.credentials import Credentials\n"
         "try: Credentials().create_connection('host', 443, None)\n"
         "except NotImplementedError as problem: print(problem)"
@@ -57,7 +57,7 @@ def test_apns2s_own_connection_says_why_it_cannot_be_used() -> None:
 
 
 def test_known_reasons_are_explained() -> None:
-    words = apns_library.explain("InvalidProviderToken")
+    words = library.explain("InvalidProviderToken")
 
     assert words.startswith("InvalidProviderToken (")
     assert "signature" in words
@@ -65,4 +65,4 @@ def test_known_reasons_are_explained() -> None:
 
 @pytest.mark.parametrize("reason", ["ExpiredToken", "FromTheFuture", "", "status 403"])
 def test_unknown_reasons_are_left_as_they_are(reason: str) -> None:
-    assert apns_library.explain(reason) == reason
+    assert library.explain(reason) == reason

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.channels import apns_outcomes
+from notifier.channels.apns import outcomes
 from notifier.http2 import Response
 from notifier.outcome import ACCEPTED, Kind
 
@@ -56,27 +56,27 @@ def answer(
 
 
 def test_200_is_accepted() -> None:
-    assert apns_outcomes.read(answer(200, b"")) is ACCEPTED
+    assert outcomes.read(answer(200, b"")) is ACCEPTED
 
 
 @pytest.mark.parametrize(("status", "reason", "kind"), TABLE)
 def test_every_documented_reason_has_its_end(
     status: int, reason: str, kind: str
 ) -> None:
-    outcome = apns_outcomes.read(answer(status, {"reason": reason}))
+    outcome = outcomes.read(answer(status, {"reason": reason}))
 
     assert (outcome.kind, outcome.reason) == (kind, reason)
 
 
 def test_the_table_of_the_product_has_no_other_reasons() -> None:
-    assert set(apns_outcomes.KINDS) == {reason for _, reason, _ in TABLE}
+    assert set(outcomes.KINDS) == {reason for _, reason, _ in TABLE}
 
 
 @pytest.mark.parametrize("reason", ["BadTopic", "MissingTopic", "TopicDisallowed"])
 def test_a_topic_that_came_with_the_device_makes_the_device_suspect(
     reason: str,
 ) -> None:
-    outcome = apns_outcomes.read(answer(400, {"reason": reason}), own_app=True)
+    outcome = outcomes.read(answer(400, {"reason": reason}), own_app=True)
 
     assert (outcome.kind, outcome.reason) == ("suspect", reason)
 
@@ -84,13 +84,13 @@ def test_a_topic_that_came_with_the_device_makes_the_device_suspect(
 def test_a_wrong_key_is_ours_whatever_the_app() -> None:
     response = answer(403, {"reason": "InvalidProviderToken"})
 
-    assert apns_outcomes.read(response, own_app=True).kind is Kind.CREDENTIALS
+    assert outcomes.read(response, own_app=True).kind is Kind.CREDENTIALS
 
 
 def test_gone_keeps_the_milliseconds_since_when() -> None:
     body = {"reason": "Unregistered", "timestamp": 1_700_000_000_123}
 
-    outcome = apns_outcomes.read(answer(410, body))
+    outcome = outcomes.read(answer(410, body))
 
     assert outcome.gone_since == datetime(2023, 11, 14, 22, 13, 20, 123000, UTC)
 
@@ -101,7 +101,7 @@ def test_gone_keeps_the_milliseconds_since_when() -> None:
 def test_gone_with_an_unreadable_time_is_gone_without_one(timestamp: object) -> None:
     body = {"reason": "Unregistered", "timestamp": timestamp}
 
-    outcome = apns_outcomes.read(answer(410, body))
+    outcome = outcomes.read(answer(410, body))
 
     assert (outcome.kind, outcome.gone_since) == ("gone", None)
 
@@ -142,14 +142,14 @@ def test_gone_with_an_unreadable_time_is_gone_without_one(timestamp: object) -> 
 def test_without_a_known_reason_the_status_decides(
     status: int, kind: str, body: bytes
 ) -> None:
-    outcome = apns_outcomes.read(answer(status, body))
+    outcome = outcomes.read(answer(status, body))
 
     assert outcome.kind == kind
     assert outcome.reason
 
 
 def test_an_unknown_reason_is_kept_for_people() -> None:
-    outcome = apns_outcomes.read(answer(400, {"reason": "BadMoon"}))
+    outcome = outcomes.read(answer(400, {"reason": "BadMoon"}))
 
     assert outcome.reason == "BadMoon"
 
@@ -157,13 +157,13 @@ def test_an_unknown_reason_is_kept_for_people() -> None:
 def test_retry_after_is_honoured() -> None:
     response = answer(503, {"reason": "Shutdown"}, (("retry-after", "17"),))
 
-    assert apns_outcomes.read(response).retry_after_s == 17
+    assert outcomes.read(response).retry_after_s == 17
 
 
 def test_token_updates_in_a_hurry_wait_a_minute() -> None:
     response = answer(429, {"reason": "TooManyProviderTokenUpdates"})
 
-    assert apns_outcomes.read(response).retry_after_s == 60
+    assert outcomes.read(response).retry_after_s == 60
 
 
 @pytest.mark.parametrize(
@@ -181,20 +181,20 @@ def test_only_our_token_makes_all_of_the_route_wait(
 ) -> None:
     response = answer(status, {"reason": reason})
 
-    outcome = apns_outcomes.read(response)
+    outcome = outcomes.read(response)
 
-    assert apns_outcomes.is_route_wide(response, outcome) is is_wide
+    assert outcomes.is_route_wide(response, outcome) is is_wide
 
 
 def test_only_later_carries_a_pause() -> None:
     response = answer(400, {"reason": "PayloadEmpty"}, (("retry-after", "17"),))
 
-    assert apns_outcomes.read(response).retry_after_s is None
+    assert outcomes.read(response).retry_after_s is None
 
 
 @given(st.integers(100, 999).filter(lambda s: s != 200), st.binary(max_size=200))
 def test_nothing_but_200_is_ever_accepted(status: int, body: bytes) -> None:
-    outcome = apns_outcomes.read(Response(status, (), body))
+    outcome = outcomes.read(Response(status, (), body))
 
     assert outcome.kind is not Kind.ACCEPTED
 
@@ -203,4 +203,4 @@ def test_nothing_but_200_is_ever_accepted(status: int, body: bytes) -> None:
 def test_a_word_of_death_with_another_status_kills_no_device(status: int) -> None:
     answer = Response(status, (), b'{"reason": "Unregistered"}')
 
-    assert apns_outcomes.read(answer).kind is Kind.LATER
+    assert outcomes.read(answer).kind is Kind.LATER

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.pushes import MESSAGE, READ, WITHDRAW
-from notifier.channels import apns_payload
+from notifier.channels.apns import payload as apns_payload
 from notifier.http2 import Request
 from tests.support.pushes import EXPIRES_AT, make_note, make_target
 

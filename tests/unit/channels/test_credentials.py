@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from models.base import utc_now
-from notifier.channels import CredentialsRefused, MintedToken, fcm_credentials
-from notifier.channels.apns_credentials import SigningKey
-from notifier.channels.fcm_credentials import TokenEndpoint
+from notifier.channels import CredentialsRefused, MintedToken
+from notifier.channels.apns.credentials import SigningKey
+from notifier.channels.fcm import credentials
+from notifier.channels.fcm.credentials import TokenEndpoint
 from notifier.http2 import Head, Request, Response
 from notifier.outcome import ChannelDown
 
@@ -95,7 +96,7 @@ def test_a_file_that_is_no_apns_key_is_named(tmp_path: Path, content: str) -> No
 
 
 def test_googles_assertion_says_who_wants_what(tmp_path: Path) -> None:
-    account = fcm_credentials.read(account_file(tmp_path))
+    account = credentials.read(account_file(tmp_path))
 
     claims = jwt.decode(
         account.assertion(),
@@ -126,12 +127,12 @@ def test_a_file_that_is_no_service_account_is_named(
     tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(ValueError, match=r"account\.json"):
-        fcm_credentials.read(account_file(tmp_path, **changes))
+        credentials.read(account_file(tmp_path, **changes))
 
 
 def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"account\.json"):
-        fcm_credentials.read(write(tmp_path / "account.json", "[]"))
+        credentials.read(write(tmp_path / "account.json", "[]"))
 
 
 class OneAnswer:
@@ -147,7 +148,7 @@ class OneAnswer:
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Callable[..., MintedToken]:
-    account = fcm_credentials.read(account_file(tmp_path))
+    account = credentials.read(account_file(tmp_path))
 
     def ask(
         status: int, body: object, headers: tuple[tuple[str, str], ...] = ()
@@ -156,7 +157,7 @@ def ask(tmp_path: Path) -> Callable[..., MintedToken]:
         client = OneAnswer(Response(status, headers, raw))
         minted = asyncio.run(TokenEndpoint(client, account).mint())  # type: ignore[arg-type]
         assert client.head.path == "/token"
-        assert client.form["grant_type"] == [fcm_credentials.GRANT_TYPE]
+        assert client.form["grant_type"] == [credentials.GRANT_TYPE]
         assert client.form["assertion"]
         return minted
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.pushes import Note
-from notifier.channels import email_digest
-from notifier.channels.email_digest import Digests, Entry
+from notifier.channels.email import digest
+from notifier.channels.email.digest import Digests, Entry
 from notifier.outcome import ACCEPTED, ChannelDown, Outcome
 from tests.support.aio import coroutine_test
 from tests.support.pushes import make_note, make_target
@@ -21,7 +21,7 @@ WINDOW_S = 60.0
 
 def _pause_s(note: Note, *, attempts: int = 0, after_s: float = 0) -> float | None:
     now = note.created_at + timedelta(seconds=after_s)
-    return email_digest.pause_s(note, make_target(attempts=attempts), now, WINDOW_S)
+    return digest.pause_s(note, make_target(attempts=attempts), now, WINDOW_S)
 
 
 def _end(note: Note) -> float:
@@ -84,8 +84,8 @@ def test_a_message_that_would_expire_meanwhile_does_not_wait() -> None:
 def test_without_digests_only_the_first_try_is_put_off() -> None:
     note, first, second = make_note(), make_target(), make_target(attempts=1)
 
-    assert email_digest.pause_s(note, first, note.created_at, 0) == 1.0
-    assert email_digest.pause_s(note, second, note.created_at, 0) is None
+    assert digest.pause_s(note, first, note.created_at, 0) == 1.0
+    assert digest.pause_s(note, second, note.created_at, 0) is None
 
 
 class Post:
@@ -154,7 +154,7 @@ async def test_a_mail_from_which_all_was_taken_back_does_not_leave() -> None:
 
 @coroutine_test
 async def test_a_mail_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(email_digest, "MOST_MESSAGES", 2)
+    monkeypatch.setattr(digest, "MOST_MESSAGES", 2)
     post = Post()
     digests = Digests(post.deliver, gather_s=0)
 

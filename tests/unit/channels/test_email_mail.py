@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifier.channels.email_mail import Letterhead
+from notifier.channels.email.payload import Letterhead
 from tests.support.pushes import make_note
 
 NOW = datetime(2025, 6, 15, 12, 30, tzinfo=UTC)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from notifier.channels import email_outcomes
-from notifier.channels.email_outcomes import Stage
+from notifier.channels.email import outcomes
+from notifier.channels.email.outcomes import Stage
 from notifier.outcome import Kind
 
 
@@ -38,7 +38,7 @@ from notifier.outcome import Kind
 def test_a_refusal_is_laid_at_the_right_door(
     stage: Stage, code: int, text: str, kind: Kind
 ) -> None:
-    assert email_outcomes.read(stage, code, text).kind is kind
+    assert outcomes.read(stage, code, text).kind is kind
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def test_a_refusal_is_laid_at_the_right_door(
 def test_a_server_without_time_for_anybody_is_an_outage(
     stage: Stage, code: int, expected: bool
 ) -> None:
-    assert email_outcomes.is_outage(stage, code) is expected
+    assert outcomes.is_outage(stage, code) is expected
 
 
 def test_the_reason_is_short_and_on_one_line() -> None:
-    outcome = email_outcomes.read("data", 554, "no\n\x1b[31m" + "x" * 999)
+    outcome = outcomes.read("data", 554, "no\n\x1b[31m" + "x" * 999)
 
     assert outcome.reason == ("554 no [31m" + "x" * 999)[: 4 + 150]

@@ -9,8 +9,8 @@ import pytest
 from models.pushes import Target
 from notifier.channels.authorization import ByToken
 from notifier.channels.fcm import Fcm
-from notifier.channels.fcm_payload import Renderer
-from notifier.channels.pace import Pace
+from notifier.channels.fcm.payload import Renderer
+from notifier.channels.fcm.quota import Pace
 from notifier.http2 import Head, Request, Response
 from notifier.outcome import ChannelDown
 from tests.support.pushes import (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.channels import fcm_outcomes
+from notifier.channels.fcm import outcomes
 from notifier.http2 import Response
 from notifier.outcome import ACCEPTED, Kind
 
@@ -45,7 +45,7 @@ def error(
 def test_200_is_accepted() -> None:
     response = Response(200, (), b'{"name": "projects/p/messages/1"}')
 
-    assert fcm_outcomes.read(response) is ACCEPTED
+    assert outcomes.read(response) is ACCEPTED
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_200_is_accepted() -> None:
     ],
 )
 def test_every_documented_code_has_its_end(status: int, code: str, kind: str) -> None:
-    outcome = fcm_outcomes.read(error(status, code))
+    outcome = outcomes.read(error(status, code))
 
     assert outcome.kind == kind
     assert outcome.reason.startswith(code)
@@ -71,13 +71,13 @@ def test_every_documented_code_has_its_end(status: int, code: str, kind: str) ->
 def test_a_bad_token_disables_the_device() -> None:
     response = error(400, "INVALID_ARGUMENT", message=BAD_TOKEN)
 
-    assert fcm_outcomes.read(response).kind is Kind.GONE
+    assert outcomes.read(response).kind is Kind.GONE
 
 
 def test_a_violation_of_the_token_alone_disables_the_device() -> None:
     response = error(400, "INVALID_ARGUMENT", fields=("message.token",))
 
-    assert fcm_outcomes.read(response).kind is Kind.GONE
+    assert outcomes.read(response).kind is Kind.GONE
 
 
 @pytest.mark.parametrize(
@@ -88,19 +88,19 @@ def test_a_bad_payload_keeps_the_device_even_if_the_message_names_the_token(
 ) -> None:
     response = error(400, "INVALID_ARGUMENT", message=BAD_TOKEN, fields=fields)
 
-    assert fcm_outcomes.read(response).kind is Kind.REFUSED
+    assert outcomes.read(response).kind is Kind.REFUSED
 
 
 def test_without_fcms_own_code_a_bad_token_is_only_suspect() -> None:
     response = error(400, message=BAD_TOKEN, name="INVALID_ARGUMENT")
 
-    assert fcm_outcomes.read(response).kind is Kind.SUSPECT
+    assert outcomes.read(response).kind is Kind.SUSPECT
 
 
 def test_without_fcms_own_code_a_bad_request_is_refused() -> None:
     response = error(400, message="Invalid JSON payload received.")
 
-    outcome = fcm_outcomes.read(response)
+    outcome = outcomes.read(response)
 
     assert outcome.kind is Kind.REFUSED
     assert "Invalid JSON payload" in outcome.reason
@@ -124,7 +124,7 @@ def test_without_fcms_own_code_the_status_decides(
     status: int, kind: str, pause_s: float | None
 ) -> None:
     for response in (error(status), Response(status, (), b"<html>nope</html>")):
-        outcome = fcm_outcomes.read(response)
+        outcome = outcomes.read(response)
 
         assert (outcome.kind, outcome.retry_after_s) == (kind, pause_s)
 
@@ -134,17 +134,17 @@ def test_without_fcms_own_code_the_status_decides(
     [(429, "QUOTA_EXCEEDED", 60), (503, "UNAVAILABLE", 10), (500, "INTERNAL", 10)],
 )
 def test_there_is_a_least_pause(status: int, code: str, pause_s: float) -> None:
-    assert fcm_outcomes.read(error(status, code)).retry_after_s == pause_s
+    assert outcomes.read(error(status, code)).retry_after_s == pause_s
 
 
 def test_retry_after_goes_before_the_least_pause() -> None:
     response = error(429, "QUOTA_EXCEEDED", headers=(("retry-after", "7"),))
 
-    assert fcm_outcomes.read(response).retry_after_s == 7
+    assert outcomes.read(response).retry_after_s == 7
 
 
 def test_keys_of_third_parties_are_tried_again_after_an_hour() -> None:
-    outcome = fcm_outcomes.read(error(401, "THIRD_PARTY_AUTH_ERROR"))
+    outcome = outcomes.read(error(401, "THIRD_PARTY_AUTH_ERROR"))
 
     assert (outcome.kind, outcome.retry_after_s) == (Kind.CREDENTIALS, 3600)
 
@@ -152,7 +152,7 @@ def test_keys_of_third_parties_are_tried_again_after_an_hour() -> None:
 def test_an_unspecified_error_is_not_tried_for_ever() -> None:
     response = error(500, "UNSPECIFIED_ERROR")
 
-    kinds = [fcm_outcomes.read(response, attempts=n).kind for n in (0, 3, 4, 9)]
+    kinds = [outcomes.read(response, attempts=n).kind for n in (0, 3, 4, 9)]
 
     assert kinds == ["later", "later", "refused", "refused"]
 
@@ -170,7 +170,7 @@ def test_an_unspecified_error_is_not_tried_for_ever() -> None:
 def test_a_malformed_error_never_disables_a_device(body: object) -> None:
     response = Response(404, (), json.dumps(body).encode())
 
-    assert fcm_outcomes.read(response).kind is Kind.CREDENTIALS
+    assert outcomes.read(response).kind is Kind.CREDENTIALS
 
 
 JSON = st.recursive(
@@ -189,7 +189,7 @@ JSON = st.recursive(
 def test_nothing_but_200_is_ever_accepted(status: int, body: object) -> None:
     response = Response(status, (), json.dumps(body).encode())
 
-    assert fcm_outcomes.read(response).kind is not Kind.ACCEPTED
+    assert outcomes.read(response).kind is not Kind.ACCEPTED
 
 
 @given(st.sampled_from([201, 302, 500, 503]))
@@ -197,4 +197,4 @@ def test_a_word_of_death_with_another_status_kills_no_device(status: int) -> Non
     detail = {"@type": FCM_ERROR, "errorCode": "UNREGISTERED"}
     body = json.dumps({"error": {"details": [detail]}}).encode()
 
-    assert fcm_outcomes.read(Response(status, (), body)).kind is Kind.LATER
+    assert outcomes.read(Response(status, (), body)).kind is Kind.LATER

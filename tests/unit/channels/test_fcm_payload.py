@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.base import utc_now
 from models.pushes import READ, WITHDRAW, Note, Target
-from notifier.channels.fcm_payload import Renderer
+from notifier.channels.fcm.payload import Renderer
 from tests.support.pushes import make_note, make_target
 
 anything = st.text(st.characters(codec=None), max_size=80)

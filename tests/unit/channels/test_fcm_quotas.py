@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from notifier.channels import fcm_outcomes
-from notifier.channels.fcm import DIALECT
+from notifier.channels.fcm import DIALECT, outcomes
 from notifier.http2 import Response
 from notifier.outcome import ChannelDown
 from tests.support.routes import World, always, by_body
@@ -70,10 +69,10 @@ UNSAID = [
 
 
 def judged(response: Response) -> tuple[bool, bool]:
-    outcome = fcm_outcomes.read(response)
+    outcome = outcomes.read(response)
     return (
-        fcm_outcomes.is_route_wide(response, outcome),
-        fcm_outcomes.is_stumble(response, outcome),
+        outcomes.is_route_wide(response, outcome),
+        outcomes.is_stumble(response, outcome),
     )
 
 

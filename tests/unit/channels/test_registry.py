@@ -11,7 +11,7 @@ import pytest
 from config import Settings
 from notifier import channels
 from notifier.channels import Channel
-from notifier.channels.unreadable import Unreadable
+from notifier.channels.misconfigured import Unreadable
 from tests.support.pushes import (
     NotedTroubles,
     Reports,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.channels.splice import Hole, clean, fit
+from notifier.channels.template import Hole, clean, fit
 
 FAMILY = "👨\u200d👩\u200d👧"
 THUMB = "👍🏽"

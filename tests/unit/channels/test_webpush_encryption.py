@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import subscriptions
-from notifier.channels.webpush_encryption import MAX_PLAINTEXT, encrypt
+from notifier.channels.webpush.encryption import MAX_PLAINTEXT, encrypt
 from tests.support.push_service import Browser, b64, unb64
 
 # RFC 8291, appendix A.

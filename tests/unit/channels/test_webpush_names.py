@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifier.channels.webpush_names import Names, PrivateAddress, is_public
+from notifier.channels.webpush.resolver import Names, PrivateAddress, is_public
 from notifier.outcome import ChannelDown
 from tests.support.aio import coroutine_test
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from notifier.channels import webpush_outcomes
+from notifier.channels.webpush import outcomes
 from notifier.http2 import Response
 from notifier.outcome import Kind
 from tests.support.pushes import make_target
@@ -12,7 +12,7 @@ from tests.support.pushes import make_target
 
 def _read(status: int, body: bytes = b"", **headers: str) -> tuple[Kind, str]:
     named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    outcome = webpush_outcomes.read(Response(status, named, body), make_target())
+    outcome = outcomes.read(Response(status, named, body), make_target())
     return outcome.kind, outcome.reason
 
 
@@ -69,7 +69,7 @@ def test_a_service_is_given_the_pause_it_asks_for(
 ) -> None:
     response = Response(status, (("retry-after", value),), b"")
 
-    outcome = webpush_outcomes.read(response, make_target())
+    outcome = outcomes.read(response, make_target())
 
     assert outcome.retry_after_s == pause_s
 

@@ -10,8 +10,8 @@ from hpack import Decoder
 from models import subscriptions
 from models.base import utc_now
 from models.pushes import READ, WITHDRAW
-from notifier.channels import webpush_payload
-from notifier.channels.webpush_encryption import MAX_PLAINTEXT
+from notifier.channels.webpush import payload as webpush_payload
+from notifier.channels.webpush.encryption import MAX_PLAINTEXT
 from tests.support.push_service import Browser
 from tests.support.pushes import make_note, make_target
 

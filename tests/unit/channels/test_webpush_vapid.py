@@ -6,7 +6,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from config import vapid
-from notifier.channels.webpush_vapid import ByVapid, Signer
+from notifier.channels.webpush.credentials import ByVapid, Signer
 
 ORIGIN = "https://push.example.org"
 NOON = 1_750_000_000.0

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from notifier.channels.pace import BURST, FORGET_S, RAMP_S, Pace
+from notifier.channels.fcm.quota import BURST, FORGET_S, RAMP_S, Pace
 
 
 class Clock:

@@ -4,7 +4,7 @@ import re
 
 from models.base import utc_now
 from models.pushes import Target
-from notifier.channels import answers
+from notifier.channels import responses
 from notifier.http2 import Response
 from notifier.outcome import ACCEPTED, Kind, Outcome
 
@@ -33,9 +33,9 @@ def read(response: Response, target: Target) -> Outcome:
         return Outcome(Kind.GONE, reason)
     if status in (400, 401, 403):
         return _at_fault(status, reason)
-    outcome = answers.by_status(status, reason)
+    outcome = responses.by_status(status, reason)
     if outcome.kind is Kind.LATER:
-        pause_s = answers.retry_after_s(response.headers, utc_now())
+        pause_s = responses.retry_after_s(response.headers, utc_now())
         return outcome._replace(retry_after_s=pause_s)
     return outcome
 
@@ -52,8 +52,8 @@ def _reason(response: Response) -> str:
 
     Anybody can be a push service, so nothing is believed about what it says.
     """
-    answer = answers.json_object(response.body)
-    words = answers.word(answer, "reason") or answers.word(answer, "message")
+    answer = responses.json_object(response.body)
+    words = responses.word(answer, "reason") or responses.word(answer, "message")
     if not answer:
         text = response.body[:1000].decode("utf-8", "replace").strip()
         words = "" if text.startswith(("<", "{")) else text.partition("\n")[0]

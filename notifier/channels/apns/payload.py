@@ -6,18 +6,18 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from models.pushes import READ, WITHDRAW, Note, Target
-from notifier.channels import identity
-from notifier.channels.apns_library import (
+from notifier.channels import push_ids
+from notifier.channels.apns.library import (
     MAX_PAYLOAD_SIZE,
     NotificationPriority,
     NotificationType,
     Payload,
     PayloadAlert,
 )
-from notifier.channels.splice import Hole, clean, fit
+from notifier.channels.template import Hole, clean, fit
 from notifier.http2 import Request, literal
 
-RESERVED_KEYS = frozenset({"aps", identity.KEY})
+RESERVED_KEYS = frozenset({"aps", push_ids.KEY})
 # Unread messages on the icon: room for so many digits is kept.
 BADGE_DIGITS = 10
 
@@ -44,7 +44,7 @@ class Rendered(NamedTuple):
         return Request(
             b"%b%d%b" % (self.before, target.badge, self.after),
             b"/3/device/" + token.encode(),
-            self.fields + identity.device_digits(target.device_id),
+            self.fields + push_ids.device_digits(target.device_id),
         )
 
 
@@ -80,7 +80,7 @@ def _alert(note: Note, custom: Custom, badge: Hole) -> bytes:
             alert=alert,
             badge=badge.mark,
             sound="default",
-            custom={**custom, identity.KEY: identity.reference(note)},
+            custom={**custom, push_ids.KEY: push_ids.reference(note)},
             thread_id=f"chat-{note.chat_id}",
         )
         return _json(payload.dict())
@@ -90,13 +90,13 @@ def _alert(note: Note, custom: Custom, badge: Hole) -> bytes:
 
 def _background(note: Note, custom: Custom, badge: Hole) -> bytes:
     """Apple allows nothing to be shown here: the app is told the badge as data."""
-    told = {**identity.reference(note), "badge": badge.mark}
-    payload = Payload(content_available=True, custom={**custom, identity.KEY: told})
+    told = {**push_ids.reference(note), "badge": badge.mark}
+    payload = Payload(content_available=True, custom={**custom, push_ids.KEY: told})
     return _fit(lambda text: _json(payload.dict()), "", badge)
 
 
 def _read(note: Note, custom: Custom, badge: Hole) -> bytes:
-    told = {**custom, identity.KEY: identity.reference(note)}
+    told = {**custom, push_ids.KEY: push_ids.reference(note)}
     payload = Payload(badge=badge.mark, custom=told)
     return _fit(lambda text: _json(payload.dict()), "", badge)
 
@@ -115,9 +115,9 @@ def _fields(note: Note) -> bytes:
     expires_at = max(int(note.expires_at.timestamp()), 0)
     # literal() does not compress, so a value's end can be exchanged for another one
     # of the same length.
-    apns_id = literal("apns-id", identity.push_ids(note) + "0" * 12)[:-12]
+    apns_id = literal("apns-id", push_ids.push_ids(note) + "0" * 12)[:-12]
     return (
-        literal("apns-collapse-id", identity.tag(note))
+        literal("apns-collapse-id", push_ids.tag(note))
         + literal("apns-expiration", str(expires_at))
         + apns_id
     )

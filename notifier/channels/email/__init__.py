@@ -9,17 +9,12 @@ from config import Settings, smtp
 from models import addresses
 from models.base import utc_now
 from models.pushes import MESSAGE, Note, Target
-from notifier.channels import (
-    Channel,
-    ProviderTokens,
-    Report,
-    Troubles,
-    email_digest,
-)
-from notifier.channels.email_digest import Digests, Entry
-from notifier.channels.email_mail import Letterhead
-from notifier.channels.email_relay import Relay
-from notifier.channels.unreadable import Unreadable
+from notifier.channels import Channel, ProviderTokens, Report, Troubles
+from notifier.channels.email import digest
+from notifier.channels.email.digest import Digests, Entry
+from notifier.channels.email.payload import Letterhead
+from notifier.channels.email.relay import Relay
+from notifier.channels.misconfigured import Unreadable
 from notifier.outcome import ACCEPTED, Kind, Outcome
 
 
@@ -32,7 +27,7 @@ class Email:
         letterhead: Letterhead,
         *,
         window_s: float,
-        gather_s: float = email_digest.GATHER_S,
+        gather_s: float = digest.GATHER_S,
     ) -> None:
         self._relay = relay
         self._letterhead = letterhead
@@ -64,7 +59,7 @@ class Email:
         except ValueError as problem:
             report(target, Outcome(Kind.SUSPECT, str(problem)))
             return
-        wait_s = email_digest.pause_s(note, target, utc_now(), self._window_s)
+        wait_s = digest.pause_s(note, target, utc_now(), self._window_s)
         if wait_s is not None:
             report(target, Outcome(Kind.LATER, "waits for its digest", wait_s))
             return

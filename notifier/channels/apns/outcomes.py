@@ -6,7 +6,7 @@ https://developer.apple.com/documentation/usernotifications/handling-notificatio
 from datetime import UTC, datetime
 
 from models.base import utc_now
-from notifier.channels import answers
+from notifier.channels import responses
 from notifier.http2 import Response
 from notifier.outcome import ACCEPTED, Kind, Outcome
 
@@ -69,21 +69,21 @@ def read(response: Response, *, own_app: bool = False) -> Outcome:
     """The outcome; `own_app` says that the device brought its topic along."""
     if response.status == 200:
         return ACCEPTED
-    answer = answers.json_object(response.body)
-    reason = answers.word(answer, "reason")
+    answer = responses.json_object(response.body)
+    reason = responses.word(answer, "reason")
     kind = KINDS.get(reason)
     if response.status == 410 and kind in (None, Kind.GONE):
         # The status alone says that the token is dead for this topic.
         return Outcome(Kind.GONE, reason or "status 410", gone_since=_since(answer))
-    if kind is None or not answers.is_word_of(response.status, kind):
-        outcome = answers.by_status(response.status, reason)
+    if kind is None or not responses.is_word_of(response.status, kind):
+        outcome = responses.by_status(response.status, reason)
     elif own_app and reason in ABOUT_THE_APP:
         outcome = Outcome(Kind.SUSPECT, reason)
     else:
         outcome = Outcome(kind, reason)
     if outcome.kind is not Kind.LATER:
         return outcome
-    pause_s = answers.retry_after_s(response.headers, utc_now())
+    pause_s = responses.retry_after_s(response.headers, utc_now())
     return outcome._replace(retry_after_s=pause_s or MIN_WAITS_S.get(reason))
 
 

@@ -11,7 +11,7 @@ from html import escape
 from urllib.parse import quote
 
 from models.pushes import Note
-from notifier.channels.splice import clean
+from notifier.channels.template import clean
 
 # RFC 5322 allows 998; a name is cut long before.
 LONGEST_HEADER = 200

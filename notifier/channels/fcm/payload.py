@@ -7,15 +7,15 @@ from pyfcm import FCMNotification
 
 from models.base import utc_now
 from models.pushes import MESSAGE, Note, Target
-from notifier.channels import identity
-from notifier.channels.splice import Hole, clean, fit, json_string
+from notifier.channels import push_ids
+from notifier.channels.template import Hole, clean, fit, json_string
 from notifier.http2 import Request
 
 MAX_PAYLOAD_SIZE = 4096
 # Whether the token counts is not said anywhere, so we leave room for it and the badge.
 TOKEN_ROOM = 300
 MAX_TTL_S = 2_419_200
-RESERVED_KEYS = frozenset({"from", "message_type", identity.KEY})
+RESERVED_KEYS = frozenset({"from", "message_type", push_ids.KEY})
 RESERVED_BEGINNINGS = ("google", "gcm")
 
 # Arguments of pyfcm's parse_payload.
@@ -81,9 +81,9 @@ def _notification(note: Note, badge: Hole) -> Content:
 
     No collapse_key: notifications ignore it. What replaces an earlier try is the tag.
     """
-    shown = {"tag": identity.tag(note), "notification_count": badge.mark}
+    shown = {"tag": push_ids.tag(note), "notification_count": badge.mark}
     return {
-        "data_payload": _data(note, _json(identity.reference(note))),
+        "data_payload": _data(note, _json(push_ids.reference(note))),
         "android_config": {
             "priority": "high",
             "ttl": _ttl(note),
@@ -97,7 +97,7 @@ def _data_only(note: Note, badge: Hole) -> Content:
 
     No collapse_key: a phone that is away would get no more than four of them.
     """
-    told = _json({**identity.reference(note), "tag": identity.tag(note)})
+    told = _json({**push_ids.reference(note), "tag": push_ids.tag(note)})
     with_badge = f'{told[:-1]},"badge":{badge.mark}}}'
     return {
         "data_payload": _data(note, with_badge),
@@ -108,7 +108,7 @@ def _data_only(note: Note, badge: Hole) -> Content:
 def _data(note: Note, told: str) -> dict[str, str]:
     """FCM takes strings only."""
     data = {clean(k): clean(v) for k, v in note.data.items()}
-    return {**data, identity.KEY: told}
+    return {**data, push_ids.KEY: told}
 
 
 def _json(value: object) -> str:

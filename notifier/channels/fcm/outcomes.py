@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from models.base import utc_now
-from notifier.channels import answers
+from notifier.channels import responses
 from notifier.http2 import Response
 from notifier.outcome import ACCEPTED, Kind, Outcome
 
@@ -62,12 +62,12 @@ def read(response: Response, *, attempts: int = 0) -> Outcome:
     status = response.status
     if status == 200:
         return ACCEPTED
-    error = answers.member(answers.json_object(response.body), "error")
+    error = responses.member(responses.json_object(response.body), "error")
     code = _code(error)
     kind = KINDS.get(code)
     if status == 400 and code in ("INVALID_ARGUMENT", ""):
         return _invalid_argument(error, has_code=bool(code))
-    if kind is None or not answers.is_word_of(status, kind):
+    if kind is None or not responses.is_word_of(status, kind):
         return _without_code(response, error)
     if code == "UNSPECIFIED_ERROR" and attempts + 1 >= UNSPECIFIED_TRIES:
         return Outcome(Kind.REFUSED, code)
@@ -98,14 +98,14 @@ def _quota(response: Response) -> Quota:
     QuotaFailure should tell. Where Google's front counts for the project there is an
     ErrorInfo instead: https://github.com/firebase/firebase-admin-go/issues/719
     """
-    error = answers.member(answers.json_object(response.body), "error")
+    error = responses.member(responses.json_object(response.body), "error")
     violations = _violations(error, QUOTA_FAILURE, "violations")
-    subjects = [answers.word(violation, "subject") for violation in violations]
+    subjects = [responses.word(violation, "subject") for violation in violations]
     # A project's id may hold any word.
     projects = [subject for subject in subjects if subject.startswith("project")]
     said = [subject for subject in subjects if subject not in projects]
-    said += [answers.word(violation, "description") for violation in violations]
-    said.append(answers.word(error, "message"))
+    said += [responses.word(violation, "description") for violation in violations]
+    said.append(responses.word(error, "message"))
     if any(_is_of_target(words) for words in said):
         return Quota.TARGET
     if projects or any(_is_per_project(info) for info in _details(error, ERROR_INFO)):
@@ -115,13 +115,13 @@ def _quota(response: Response) -> Quota:
 
 def _is_per_project(info: Mapping[str, Any]) -> bool:
     """Whether it counts for a project and nothing smaller, as in "1/min/{project}"."""
-    metadata = answers.member(info, "metadata")
-    return answers.word(metadata, "quota_unit").endswith("/{project}")
+    metadata = responses.member(info, "metadata")
+    return responses.word(metadata, "quota_unit").endswith("/{project}")
 
 
 def _details(error: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
     """Those of Google's details that are of one type."""
-    details = answers.members(error, "details")
+    details = responses.members(error, "details")
     return [detail for detail in details if detail.get("@type") == kind]
 
 
@@ -129,21 +129,21 @@ def _violations(
     error: Mapping[str, Any], kind: str, name: str
 ) -> list[Mapping[str, Any]]:
     details = _details(error, kind)
-    return [v for detail in details for v in answers.members(detail, name)]
+    return [v for detail in details for v in responses.members(detail, name)]
 
 
 def _code(error: Mapping[str, Any]) -> str:
     """FCM's own error code, which not every error of Google's front carries."""
     errors = _details(error, FCM_ERROR)
-    return answers.word(errors[0], "errorCode") if errors else ""
+    return responses.word(errors[0], "errorCode") if errors else ""
 
 
 def _invalid_argument(error: Mapping[str, Any], *, has_code: bool) -> Outcome:
     """A bad token or a bad payload; only what is surely the token disables a device."""
-    message = answers.word(error, "message")
+    message = responses.word(error, "message")
     reason = f"INVALID_ARGUMENT: {message}" if message else "INVALID_ARGUMENT"
     fields = [
-        answers.word(violation, "field")
+        responses.word(violation, "field")
         for violation in _violations(error, BAD_REQUEST, "fieldViolations")
     ]
     about_token = (
@@ -157,18 +157,18 @@ def _invalid_argument(error: Mapping[str, Any], *, has_code: bool) -> Outcome:
 
 
 def _without_code(response: Response, error: Mapping[str, Any]) -> Outcome:
-    reason = answers.word(error, "status") or f"status {response.status}"
-    if message := answers.word(error, "message"):
+    reason = responses.word(error, "status") or f"status {response.status}"
+    if message := responses.word(error, "message"):
         reason = f"{reason}: {message}"
     if response.status == 404:
         # No word of the device: the project in our service account is not there.
         return Outcome(Kind.CREDENTIALS, reason)
-    return _patient(answers.by_status(response.status, reason), response)
+    return _patient(responses.by_status(response.status, reason), response)
 
 
 def _patient(outcome: Outcome, response: Response) -> Outcome:
     if outcome.kind is not Kind.LATER:
         return outcome
-    pause_s = answers.retry_after_s(response.headers, utc_now())
+    pause_s = responses.retry_after_s(response.headers, utc_now())
     least_s = QUOTA_WAIT_S if response.status == 429 else SERVER_ERROR_WAIT_S
     return outcome._replace(retry_after_s=pause_s or least_s)

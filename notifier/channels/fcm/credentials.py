@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from models.base import utc_now
-from notifier.channels import CredentialsRefused, MintedToken, answers
+from notifier.channels import CredentialsRefused, MintedToken, responses
 from notifier.http2 import Client, Head, Request, Response
 from notifier.outcome import ChannelDown
 
@@ -58,10 +58,10 @@ class ServiceAccount:
 def read(path: Path) -> ServiceAccount:
     """Raises ValueError saying what is wrong with the file."""
     content = path.read_bytes()
-    account = answers.json_object(content)
+    account = responses.json_object(content)
     fields = ("project_id", "client_email", "token_uri", "private_key")
     for field in fields:
-        if not answers.word(account, field):
+        if not responses.word(account, field):
             raise ValueError(f"{path} is no service account file: no {field} in it")
     if not account["token_uri"].startswith("https://"):
         raise ValueError(f"{path}: token_uri must begin with https://")
@@ -69,7 +69,7 @@ def read(path: Path) -> ServiceAccount:
         project_id=account["project_id"],
         client_email=account["client_email"],
         token_uri=account["token_uri"],
-        key_id=answers.word(account, "private_key_id"),
+        key_id=responses.word(account, "private_key_id"),
         key=_private_key(account["private_key"], path),
         # Another key of the same account is not served the old one's tokens.
         name=f"fcm {account['client_email']} "[:180]
@@ -103,14 +103,14 @@ class TokenEndpoint:
         response = await self._client.fetch(
             self._head, Request(urlencode(form).encode())
         )
-        answer = answers.json_object(response.body)
-        token = answers.word(answer, "access_token")
+        answer = responses.json_object(response.body)
+        token = responses.word(answer, "access_token")
         if response.status == 200 and _is_header_text(token):
             return MintedToken(token, _lifetime_s(answer.get("expires_in")))
         reason = _reason(response)
         if response.status in (400, 401, 403, 404):
             raise CredentialsRefused(reason)
-        pause_s = answers.retry_after_s(response.headers, utc_now())
+        pause_s = responses.retry_after_s(response.headers, utc_now())
         raise ChannelDown(reason, retry_after_s=pause_s)
 
     async def close(self) -> None:
@@ -125,7 +125,10 @@ def _lifetime_s(value: object) -> float:
 
 def _reason(response: Response) -> str:
     """`invalid_grant: …` and the like."""
-    answer = answers.json_object(response.body)
-    words = [answers.word(answer, "error"), answers.word(answer, "error_description")]
+    answer = responses.json_object(response.body)
+    words = [
+        responses.word(answer, "error"),
+        responses.word(answer, "error_description"),
+    ]
     said = ": ".join(filter(None, words)) or f"status {response.status}"
     return f"no access token: {said}"

@@ -13,10 +13,11 @@ from aiosmtplib import (
 )
 
 from config.smtp import Server
-from notifier.channels import CredentialsRefused, Troubles, email_outcomes
+from notifier.channels import CredentialsRefused, Troubles
 from notifier.channels.alarm import Alarm
 from notifier.channels.breaker import Breaker
-from notifier.channels.email_outcomes import Stage
+from notifier.channels.email import outcomes
+from notifier.channels.email.outcomes import Stage
 from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
 
 CONNECT_TIMEOUT_S = 10.0
@@ -102,8 +103,8 @@ class Relay:
         except SMTPResponseException as error:
             if isinstance(error, SMTPAuthenticationError):
                 stage = "login"
-            outcome = email_outcomes.read(stage, error.code, error.message)
-            if not email_outcomes.is_outage(stage, error.code):
+            outcome = outcomes.read(stage, error.code, error.message)
+            if not outcomes.is_outage(stage, error.code):
                 await self._reset()
                 return outcome
             words = outcome.reason

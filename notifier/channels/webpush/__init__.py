@@ -15,16 +15,15 @@ from notifier.channels import (
     ProviderTokens,
     Report,
     Troubles,
-    trust,
-    webpush_outcomes,
-    webpush_payload,
 )
+from notifier.channels.misconfigured import Unreadable
 from notifier.channels.route import Dialect, Wave
-from notifier.channels.unreadable import Unreadable
-from notifier.channels.webpush_names import Names, PrivateAddress
-from notifier.channels.webpush_origins import Origins
-from notifier.channels.webpush_payload import Rendered
-from notifier.channels.webpush_vapid import Signer
+from notifier.channels.tls import client_context
+from notifier.channels.webpush import outcomes, payload
+from notifier.channels.webpush.credentials import Signer
+from notifier.channels.webpush.origins import Origins
+from notifier.channels.webpush.payload import Rendered
+from notifier.channels.webpush.resolver import Names, PrivateAddress
 from notifier.http2 import Head, Request, Response
 from notifier.outcome import ChannelDown, Kind, Outcome
 
@@ -41,7 +40,7 @@ class Webpush:
         self._origins = origins
 
     def render(self, note: Note) -> Rendered:
-        return webpush_payload.render(note)
+        return payload.render(note)
 
     async def send(
         self, rendered: Rendered, targets: Sequence[Target], report: Report
@@ -122,7 +121,7 @@ def _is_stale(response: Response, outcome: Outcome) -> bool:
     return False
 
 
-DIALECT = Dialect(webpush_outcomes.read, _is_stale)
+DIALECT = Dialect(outcomes.read, _is_stale)
 
 
 def open(
@@ -133,7 +132,7 @@ def open(
         return None
     try:
         # Members bring the browsers' public services, whatever ours are like.
-        tls = trust.context(settings.ca_file, is_alone=False)
+        tls = client_context(settings.ca_file, is_alone=False)
         signer = Signer(vapid.private_key(settings), settings.vapid_subject)
     except (ValueError, OSError) as problem:
         return Unreadable("webpush", str(problem), troubles)

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, nullcontext
 
 from notifier.channels import Troubles
 from notifier.channels.route import Dialect, Route
-from notifier.channels.webpush_names import Names
-from notifier.channels.webpush_vapid import ByVapid, Signer
+from notifier.channels.webpush.credentials import ByVapid, Signer
+from notifier.channels.webpush.resolver import Names
 from notifier.http2 import Client
 from notifier.outcome import ChannelDown
 

@@ -4,7 +4,7 @@ import ssl
 from pathlib import Path
 
 
-def context(
+def client_context(
     ca_file: Path | None, *, cert_file: Path | None = None, is_alone: bool = True
 ) -> ssl.SSLContext:
     """TLS for HTTP/2; a private authority, if given, is the only one believed.

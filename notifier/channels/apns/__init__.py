@@ -7,21 +7,15 @@ from functools import lru_cache, partial
 
 from config import Settings
 from models.pushes import Note, Target
-from notifier.channels import (
-    Channel,
-    ProviderTokens,
-    Report,
-    Troubles,
-    apns_outcomes,
-    apns_payload,
-    trust,
-)
-from notifier.channels.apns_credentials import SigningKey
-from notifier.channels.apns_library import explain
-from notifier.channels.apns_payload import Rendered
+from notifier.channels import Channel, ProviderTokens, Report, Troubles
+from notifier.channels.apns import outcomes, payload
+from notifier.channels.apns.credentials import SigningKey
+from notifier.channels.apns.library import explain
+from notifier.channels.apns.payload import Rendered
 from notifier.channels.authorization import Authorization, ByCertificate, ByToken
+from notifier.channels.misconfigured import Unreadable
 from notifier.channels.route import Dialect, Route, Wave, all_of
-from notifier.channels.unreadable import Unreadable
+from notifier.channels.tls import client_context
 from notifier.http2 import Client, Head, Response
 from notifier.outcome import ChannelDown, Kind, Outcome
 
@@ -54,12 +48,12 @@ class Apns:
             self._read,
             _is_stale,
             explain=explain,
-            is_route_wide=apns_outcomes.is_route_wide,
+            is_route_wide=outcomes.is_route_wide,
         )
         self._routes: dict[tuple[str, str], Route] = {}
 
     def render(self, note: Note) -> Rendered:
-        return apns_payload.render(note)
+        return payload.render(note)
 
     async def send(
         self, rendered: Rendered, targets: Sequence[Target], report: Report
@@ -89,7 +83,7 @@ class Apns:
         strays: list[tuple[Target, Outcome]] = []
 
         def end(target: Target, outcome: Outcome) -> None:
-            if outcome.reason == apns_outcomes.BAD_DEVICE_TOKEN:
+            if outcome.reason == outcomes.BAD_DEVICE_TOKEN:
                 strays.append((target, outcome))
             else:
                 report(target, outcome)
@@ -147,7 +141,7 @@ class Apns:
 
     def _read(self, response: Response, target: Target) -> Outcome:
         own_app = target.app is not None and target.app != self._topic
-        return apns_outcomes.read(response, own_app=own_app)
+        return outcomes.read(response, own_app=own_app)
 
     async def close(self) -> None:
         clients, self._clients = self._clients, {}
@@ -176,7 +170,7 @@ def _head(topic: str, push_type: str, priority: str, token: str | None) -> Head:
 
 
 def _is_stale(response: Response, outcome: Outcome) -> bool:
-    return outcome.reason == apns_outcomes.EXPIRED_PROVIDER_TOKEN
+    return outcome.reason == outcomes.EXPIRED_PROVIDER_TOKEN
 
 
 def open(
@@ -190,7 +184,7 @@ def open(
     try:
         if not _is_header_text(settings.apns_topic):
             raise ValueError(f"{settings.apns_topic!r} cannot be a topic of APNs")
-        tls = trust.context(settings.ca_file, cert_file=settings.apns_cert_file)
+        tls = client_context(settings.ca_file, cert_file=settings.apns_cert_file)
         authorization = _authorization(settings, tokens)
     except (ValueError, OSError) as problem:
         return Unreadable("apns", str(problem), troubles)

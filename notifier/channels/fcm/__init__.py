@@ -8,21 +8,15 @@ from pyfcm import FCMNotification
 
 from config import Settings
 from models.pushes import Note, Target
-from notifier.channels import (
-    Channel,
-    ProviderTokens,
-    Report,
-    Troubles,
-    fcm_credentials,
-    fcm_outcomes,
-    trust,
-)
+from notifier.channels import Channel, ProviderTokens, Report, Troubles
 from notifier.channels.authorization import Authorization, ByToken
-from notifier.channels.fcm_credentials import TokenEndpoint
-from notifier.channels.fcm_payload import Rendered, Renderer
-from notifier.channels.pace import Pace
+from notifier.channels.fcm import credentials, outcomes
+from notifier.channels.fcm.credentials import TokenEndpoint
+from notifier.channels.fcm.payload import Rendered, Renderer
+from notifier.channels.fcm.quota import Pace
+from notifier.channels.misconfigured import Unreadable
 from notifier.channels.route import Dialect, Route, Wave, all_of
-from notifier.channels.unreadable import Unreadable
+from notifier.channels.tls import client_context
 from notifier.http2 import Client, Head, Response
 from notifier.outcome import Outcome
 
@@ -103,20 +97,20 @@ def _head(path: str, token: str | None) -> Head:
 
 
 def _read(response: Response, target: Target) -> Outcome:
-    return fcm_outcomes.read(response, attempts=target.attempts)
+    return outcomes.read(response, attempts=target.attempts)
 
 
 def _is_stale(response: Response, outcome: Outcome) -> bool:
-    third_party = outcome.reason == fcm_outcomes.THIRD_PARTY_AUTH_ERROR
+    third_party = outcome.reason == outcomes.THIRD_PARTY_AUTH_ERROR
     return response.status == 401 and not third_party
 
 
 DIALECT = Dialect(
     read=_read,
     is_stale=_is_stale,
-    device_only=frozenset({fcm_outcomes.THIRD_PARTY_AUTH_ERROR}),
-    is_route_wide=fcm_outcomes.is_route_wide,
-    is_stumble=fcm_outcomes.is_stumble,
+    device_only=frozenset({outcomes.THIRD_PARTY_AUTH_ERROR}),
+    is_route_wide=outcomes.is_route_wide,
+    is_stumble=outcomes.is_stumble,
 )
 
 
@@ -128,8 +122,8 @@ def open(
     if path is None:
         return None
     try:
-        account = fcm_credentials.read(path)
-        tls = trust.context(settings.ca_file)
+        account = credentials.read(path)
+        tls = client_context(settings.ca_file)
     except (ValueError, OSError) as problem:
         return Unreadable("fcm", str(problem), troubles)
     connect = partial(Client, tls=tls, proxy_url=settings.push_proxy)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from models.base import utc_now
 from models.pushes import MESSAGE, Note, Target
 from models.subscriptions import Subscription
-from notifier.channels import identity
-from notifier.channels.splice import Hole, clean, fit
-from notifier.channels.webpush_encryption import MAX_PLAINTEXT, encrypt
+from notifier.channels import push_ids
+from notifier.channels.template import Hole, clean, fit
+from notifier.channels.webpush.encryption import MAX_PLAINTEXT, encrypt
 from notifier.http2 import Request, literal
 
 # Unread messages on the icon: room for so many digits is kept.
@@ -47,10 +47,10 @@ def render(note: Note) -> Rendered:
         }
         common = {
             "silent": not is_shown,
-            "tag": identity.tag(note),
+            "tag": push_ids.tag(note),
             "badge": badge.mark,
             "data": {clean(key): clean(value) for key, value in note.data.items()},
-            identity.KEY: identity.reference(note),
+            push_ids.KEY: push_ids.reference(note),
         }
         return _json(shown | common if is_shown else common)
 
@@ -74,5 +74,5 @@ def _fields(note: Note, *, is_shown: bool) -> bytes:
         literal("ttl", str(ttl_s))
         + literal("urgency", urgency)
         # A later try takes the place of the one that still waits for the browser.
-        + literal("topic", identity.tag(note))
+        + literal("topic", push_ids.tag(note))
     )
