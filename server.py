@@ -29,7 +29,7 @@ from datastore.outage import OUTAGES
 from host.body import Patience
 from host.door import Door
 from notifier import dispatchers
-from notifier.slots import Slots
+from notifier.process.slots import Slots
 
 # Most of them only wait, for news; the API itself lets few work at once.
 THREADS = 64

@@ -11,11 +11,11 @@ import sys
 
 import config
 from config import Settings
-from notifier import engines
 from notifier.dispatchers.celery_queue import TASK, application
 
 # Which also imports the engine, once, before Celery forks its processes.
 from notifier.dispatchers.celery_worker import QUIET
+from notifier.engine import build_engine, new_owner
 
 # In Redis, beside the news for the other Celery.
 DATABASE = 1
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 async def _push(settings: Settings) -> None:
-    engine = engines.build(settings, owner=engines.new_owner())
+    engine = build_engine(settings, owner=new_owner())
     await engine.run(linger_s=0.0, wake=asyncio.Event())
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from celery import Celery
 
 from config import Settings
-from notifier.dispatchers import warm
-from notifier.dispatchers.messenger import Messenger
+from notifier.process import engine_thread
+from notifier.process.wake_sender import Messenger
 
 TASK = "bottlepost.push"
 QUEUE = "bottlepost"
@@ -18,7 +18,7 @@ TIMEOUT_S = 2.0
 
 def open(settings: Settings) -> Messenger:
     return Messenger(
-        settings, partial(BrokerLine, settings), slots=warm.slots(settings)
+        settings, partial(BrokerLine, settings), slots=engine_thread.slots(settings)
     )
 
 
@@ -30,7 +30,7 @@ def application(settings: Settings) -> Celery:
         # A task that is not done by then is given to another worker. None takes that
         # long (LONGEST_WORK_S), and if one did, its job would only be looked at twice.
         options = {
-            "visibility_timeout": 2 * warm.LONGEST_WORK_S,
+            "visibility_timeout": 2 * engine_thread.LONGEST_WORK_S,
             "socket_connect_timeout": TIMEOUT_S,
         }
     celery.conf.update(

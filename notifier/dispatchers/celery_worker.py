@@ -18,9 +18,11 @@ from celery.worker import state
 from kombu.transport.redis import Channel, QoS
 
 from config import Settings
-from notifier import preload  # noqa: F401 - once, before Celery forks its processes
-from notifier.dispatchers import warm
 from notifier.dispatchers.celery_queue import TASK, application
+from notifier.process import (
+    engine_thread,
+    preload,  # noqa: F401 - once, before Celery forks its processes
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     @celery.task(name=TASK)  # type: ignore[untyped-decorator]
     def push(job_id: int) -> None:
         """Done when nothing is to be done for the job now; retries are the outbox's."""
-        engine = warm.here(settings)
+        engine = engine_thread.here(settings)
         if job_id:
             engine.work(job_id)
         else:
@@ -51,10 +53,10 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
 
     def begin(**_: Any) -> None:
         # In the child: what is opened before prefork's fork would be shared by all.
-        warm.here(settings).wake()
+        engine_thread.here(settings).wake()
 
     def end(**_: Any) -> None:
-        warm.here(settings).stop(STOP_S)
+        engine_thread.here(settings).stop(STOP_S)
 
     signals.worker_process_init.connect(begin, weak=False)
     signals.worker_process_shutdown.connect(end, weak=False)

@@ -4,10 +4,9 @@ import asyncio
 import logging
 
 from config import Settings
-from notifier import engines
-from notifier.engines import BuildEngine
-from notifier.resident import Resident
-from notifier.watchdog import Watchdog
+from notifier.engine import BuildEngine, build_engine, new_owner
+from notifier.process.per_process import Resident
+from notifier.process.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +18,7 @@ class InlineDispatcher(Resident):
     left, are done by the watchdog's thread.
     """
 
-    def __init__(self, settings: Settings, build: BuildEngine = engines.build) -> None:
+    def __init__(self, settings: Settings, build: BuildEngine = build_engine) -> None:
         super().__init__()
         self._settings = settings
         self._build = build
@@ -41,7 +40,7 @@ class InlineDispatcher(Resident):
         asyncio.run(self._run())
 
     async def _run(self) -> None:
-        engine = self._build(self._settings, owner=engines.new_owner())
+        engine = self._build(self._settings, owner=new_owner())
         await engine.run(linger_s=0.0, wake=asyncio.Event())
 
 

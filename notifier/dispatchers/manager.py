@@ -8,14 +8,16 @@ from functools import partial
 from typing import Any
 
 from config import Settings
-from notifier.dispatchers import warm
 from notifier.dispatchers.manager_wire import PushManager, address, authkey
-from notifier.dispatchers.messenger import Messenger
+from notifier.process import engine_thread
+from notifier.process.wake_sender import Messenger
 
 
 def open(settings: Settings) -> Messenger:
     authkey(settings)
-    return Messenger(settings, partial(Proxy, settings), slots=warm.slots(settings))
+    return Messenger(
+        settings, partial(Proxy, settings), slots=engine_thread.slots(settings)
+    )
 
 
 class Proxy:

@@ -6,10 +6,10 @@ import sys
 from types import FrameType
 
 from config import Settings
-from notifier.dispatchers.crew import Crew
 from notifier.dispatchers.manager_wire import PushServer, address
-from notifier.dispatchers.warm import WarmEngine
-from notifier.watchdog import Watchdog
+from notifier.process.engine_pool import Crew
+from notifier.process.engine_thread import WarmEngine
+from notifier.process.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 

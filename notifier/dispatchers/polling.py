@@ -8,19 +8,21 @@ from functools import partial
 
 from config import Settings
 from datastore import Datastore, listen
-from notifier.dispatchers import warm
-from notifier.dispatchers.messenger import Messenger
+from notifier.process import engine_thread
+from notifier.process.wake_sender import Messenger
 
 
 def open(settings: Settings) -> Messenger:
-    return Messenger(settings, partial(Bell, settings), slots=warm.slots(settings))
+    return Messenger(
+        settings, partial(Bell, settings), slots=engine_thread.slots(settings)
+    )
 
 
 class Bell:
     """Rings for a worker on this host by datagram, and on others by PostgreSQL."""
 
     def __init__(self, settings: Settings) -> None:
-        self._slots = warm.slots(settings)
+        self._slots = engine_thread.slots(settings)
         self._store = Datastore(settings.database_url)
 
     def send(self, job_ids: Sequence[int]) -> None:

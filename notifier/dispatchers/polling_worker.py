@@ -8,7 +8,7 @@ from types import FrameType
 
 from config import Settings
 from datastore import Datastore, listen
-from notifier.dispatchers.warm import WarmEngine
+from notifier.process.engine_thread import WarmEngine
 
 log = logging.getLogger(__name__)
 

@@ -4,13 +4,12 @@ import logging
 from functools import partial
 
 from config import Settings
-from notifier import engines
-from notifier.engines import BuildEngine
-from notifier.process import PushProcess
-from notifier.resident import Resident
-from notifier.slots import Answer, Slots
-from notifier.starter import Starter
-from notifier.watchdog import Watchdog
+from notifier.engine import BuildEngine, build_engine
+from notifier.process.per_process import Resident
+from notifier.process.push_process import PushProcess
+from notifier.process.slots import Answer, Slots
+from notifier.process.starter import Starter
+from notifier.process.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +23,7 @@ class ProcessDispatcher(Resident):
 
     _starter: Starter | None = None
 
-    def __init__(self, settings: Settings, build: BuildEngine = engines.build) -> None:
+    def __init__(self, settings: Settings, build: BuildEngine = build_engine) -> None:
         super().__init__()
         self._settings = settings
         self._slots = Slots(settings.run_dir, settings.push_slots)

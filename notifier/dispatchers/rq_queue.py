@@ -7,19 +7,21 @@ from redis import Redis
 from rq import Queue
 
 from config import Settings
-from notifier.dispatchers import warm
-from notifier.dispatchers.messenger import Messenger
+from notifier.process import engine_thread
+from notifier.process.wake_sender import Messenger
 
 QUEUE = "bottlepost"
 TASK = "notifier.dispatchers.rq_worker.push"
 # Of one exchange with Redis; on the messenger's thread, no request waits for it.
 TIMEOUT_S = 2.0
 # A worker gives up on a task after this; longer than the engine's LONGEST_WORK_S.
-TASK_TIMEOUT_S = int(warm.LONGEST_WORK_S) + 60
+TASK_TIMEOUT_S = int(engine_thread.LONGEST_WORK_S) + 60
 
 
 def open(settings: Settings) -> Messenger:
-    return Messenger(settings, partial(RedisLine, settings), slots=warm.slots(settings))
+    return Messenger(
+        settings, partial(RedisLine, settings), slots=engine_thread.slots(settings)
+    )
 
 
 class RedisLine:

@@ -11,10 +11,10 @@ from rq import SimpleWorker
 
 import config
 from config import Settings
-from notifier import engines
-from notifier.dispatchers import warm
 from notifier.dispatchers.rq_queue import QUEUE
-from notifier.dispatchers.warm import WarmEngine
+from notifier.engine import build_engine, new_owner
+from notifier.process import engine_thread
+from notifier.process.engine_thread import WarmEngine
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def run(settings: Settings) -> None:
     """
     global _warm_here  # noqa: PLW0603 - tells the task below which worker runs it
     _warm_here = True
-    engine = warm.here(settings)
+    engine = engine_thread.here(settings)
     engine.wake()
     redis = Redis.from_url(settings.redis_url, socket_connect_timeout=CONNECT_S)
     try:
@@ -74,13 +74,13 @@ def push(job_id: int) -> None:
         # `rq worker`: this process ends with the task, so it works and leaves nothing.
         asyncio.run(_work_once())
     elif job_id:
-        warm.here(_settings()).work(job_id)
+        engine_thread.here(_settings()).work(job_id)
     else:
-        warm.here(_settings()).wake()
+        engine_thread.here(_settings()).wake()
 
 
 async def _work_once() -> None:
-    engine = engines.build(_settings(), owner=engines.new_owner())
+    engine = build_engine(_settings(), owner=new_owner())
     await engine.run(linger_s=0.0, wake=asyncio.Event())
 
 

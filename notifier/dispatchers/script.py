@@ -9,10 +9,9 @@ from functools import partial
 from redis import RedisError
 
 from config import Settings
-from notifier import interpreter
-from notifier.dispatchers import warm
-from notifier.dispatchers.messenger import ANY_JOB, Messenger
 from notifier.dispatchers.script_status import StatusBoard
+from notifier.process import engine_thread, interpreter
+from notifier.process.wake_sender import ANY_JOB, Messenger
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +20,9 @@ MOST_UNTOLD = 1000
 
 
 def open(settings: Settings) -> Messenger:
-    return Messenger(settings, partial(Scripts, settings), slots=warm.slots(settings))
+    return Messenger(
+        settings, partial(Scripts, settings), slots=engine_thread.slots(settings)
+    )
 
 
 class Scripts:

@@ -9,9 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
 from datastore import Datastore
-from notifier import engines, lookout
 from notifier.dispatchers.script_status import StatusBoard
-from notifier.slots import Slot, Slots
+from notifier.engine import build_engine, new_event_loop, new_owner
+from notifier.process import lookout
+from notifier.process.slots import Slot, Slots
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def run(settings: Settings, job_id: int) -> None:
     while slot := slots.take():
         log.info("job %d: begun", job_id)
         try:
-            with asyncio.Runner(loop_factory=engines.new_event_loop) as runner:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 runner.run(_work(settings, slot, store))
         finally:
             slot.clear()
@@ -36,10 +37,10 @@ def run(settings: Settings, job_id: int) -> None:
 
 
 async def _work(settings: Settings, slot: Slot, store: Datastore) -> None:
-    owner = engines.new_owner()
+    owner = new_owner()
     lookout.free_jobs(store, slot)
     slot.sign(owner)
-    engine = engines.build(settings, owner=owner)
+    engine = build_engine(settings, owner=owner)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, engine.stop)
     board = StatusBoard(settings)

@@ -6,10 +6,9 @@ import threading
 from collections.abc import Callable
 
 from config import Settings
-from notifier import engines
-from notifier.engines import BuildEngine, Engine
-from notifier.resident import Resident
-from notifier.watchdog import Watchdog
+from notifier.engine import BuildEngine, Engine, build_engine, new_event_loop, new_owner
+from notifier.process.per_process import Resident
+from notifier.process.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +23,7 @@ class ThreadDispatcher(Resident):
     its workers has none. What a dead worker leaves comes after its leases have ended.
     """
 
-    def __init__(self, settings: Settings, build: BuildEngine = engines.build) -> None:
+    def __init__(self, settings: Settings, build: BuildEngine = build_engine) -> None:
         super().__init__()
         self._settings = settings
         self._build = build
@@ -61,7 +60,7 @@ class _EngineThread(threading.Thread):
         super().__init__(name="engine", daemon=True)
         self._settings = settings
         self._build = build
-        self._loop = engines.new_event_loop()
+        self._loop = new_event_loop()
         self._news = asyncio.Event()
         self._engine: Engine | None = None
         self._stopping = False
@@ -90,7 +89,7 @@ class _EngineThread(threading.Thread):
             log.exception("the engine ended; the next job starts another")
 
     async def _work(self) -> None:
-        self._engine = self._build(self._settings, owner=engines.new_owner())
+        self._engine = self._build(self._settings, owner=new_owner())
         if not self._stopping:
             await self._engine.run(linger_s=None, wake=self._news)
 

@@ -13,11 +13,14 @@ from functools import cache
 import config
 from config import Settings
 from datastore import Datastore, at_rest
-from notifier import preload  # noqa: F401 - once, before uWSGI forks its spoolers
-from notifier.dispatchers import uwsgi_host, warm
-from notifier.dispatchers.messenger import ANY_JOB
-from notifier.resident import Resident
-from notifier.watchdog import Watchdog
+from notifier.dispatchers import uwsgi_host
+from notifier.process import (
+    engine_thread,
+    preload,  # noqa: F401 - once, before uWSGI forks its spoolers
+)
+from notifier.process.per_process import Resident
+from notifier.process.wake_sender import ANY_JOB
+from notifier.process.watchdog import Watchdog
 
 uwsgi_host.check("uwsgi_spooler", "spooler")
 
@@ -48,7 +51,7 @@ class UwsgiSpoolerDispatcher(Resident):
 
     def _begin(self) -> None:
         self._watchdog = Watchdog(
-            self._settings, self._look, slots=warm.slots(self._settings)
+            self._settings, self._look, slots=engine_thread.slots(self._settings)
         )
 
     def _end(self) -> None:
@@ -71,7 +74,7 @@ def push(arguments: Mapping[str, str]) -> int:
 
 
 def _work(job_id: int) -> int:
-    engine = warm.here(_settings())
+    engine = engine_thread.here(_settings())
     if job_id == ANY_JOB:
         engine.wake()
         return int(uwsgi.SPOOL_OK)

@@ -3,10 +3,10 @@
 import logging
 
 from config import Settings
-from notifier import preload  # noqa: F401 - once, before uWSGI forks its workers
 from notifier.dispatchers import uwsgi_host
-from notifier.dispatchers.warm import WarmEngine, Work
-from notifier.resident import Resident
+from notifier.process import preload  # noqa: F401 - once, before uWSGI forks its workers
+from notifier.process.engine_thread import WarmEngine, Work
+from notifier.process.per_process import Resident
 
 uwsgi_host.check("uwsgi_thread", "enable-threads", "threads")
 

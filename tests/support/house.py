@@ -13,7 +13,7 @@ from api.front import Front
 from api.limits import Limits, per_minute
 from api.news import News
 from datastore import Datastore
-from notifier.engine import Engine
+from notifier.engine.loop import Engine
 from tests.support import databases
 from tests.support.dispatcher import RecordingDispatcher
 from tests.support.wsgi import WsgiClient

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from config import Settings
 from datastore import Datastore
-from notifier.engines import BuildEngine
-from notifier.process import PushProcess
-from notifier.slots import Slot
+from notifier.engine import BuildEngine
+from notifier.process.push_process import PushProcess
+from notifier.process.slots import Slot
 from tests.support.host import socket_names
 from tests.support.wait import until
 

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import config
 from datastore import Datastore
 from notifier import channels
-from notifier.provider_tokens import SharedTokens
-from notifier.troubles import SharedTroubles
+from notifier.engine.provider_tokens import SharedTokens
+from notifier.engine.provider_troubles import SharedTroubles
 from tests.support.providers import push_to
 from tests.support.pushes import make_note
 

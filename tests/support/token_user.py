@@ -12,7 +12,7 @@ from pathlib import Path
 
 from datastore import Datastore
 from notifier.channels import MintedToken
-from notifier.provider_tokens import SharedTokens
+from notifier.engine.provider_tokens import SharedTokens
 
 # Long enough for all the others to ask meanwhile.
 MINTING_S = 0.2

@@ -17,86 +17,52 @@ ROOT = Path(__file__).parents[2]
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 60
 
-# What belongs together and may import one another; a package stands for all in it.
-PARTS = {
-    "config": ["config"],
-    "models": ["models"],
-    "datastore": ["datastore"],
-    "outcome": ["notifier.outcome"],
-    "http2": ["notifier.http2"],
-    "channels": ["notifier.channels"],
-    "engine": [
-        "notifier.engine",
-        "notifier.database",
-        "notifier.importer",
-        "notifier.job",
-        "notifier.preview",
-        "notifier.provider_tokens",
-        "notifier.recorder",
-        "notifier.tally",
-        "notifier.troubles",
-        "notifier.turns",
-        "notifier.underway",
-    ],
-    "process": [
-        "notifier.process",
-        "notifier.bell",
-        "notifier.engines",
-        "notifier.fork_server",
-        "notifier.forks",
-        "notifier.interpreter",
-        "notifier.logfile",
-        "notifier.lookout",
-        "notifier.preload",
-        "notifier.resident",
-        "notifier.slots",
-        "notifier.starter",
-        "notifier.watchdog",
-    ],
-    "dispatchers": ["notifier.dispatchers"],
-    "housekeeping": ["notifier.prune"],
-    "api": ["api"],
-    "host": ["host"],
-    "server": ["server", "notifier.__main__"],
-    "web": ["web"],
-    "sandbox": ["sandbox"],
-    "demo": ["demo"],
-    # Only a docstring: the glossary.
-    "notifier": ["notifier"],
-}
-
+# A folder may import itself and what its arrows name; the longest name counts.
 ARROWS: dict[str, set[str]] = {
     "config": set(),
     "models": set(),
-    "outcome": set(),
     "datastore": {"models"},
-    # Only for ChannelDown, the one thing that can go wrong with a provider's server.
-    "http2": {"outcome"},
-    "channels": {"http2", "outcome", "models", "config"},
-    "engine": {"channels", "outcome", "datastore", "models", "config"},
-    # The watchdog and the last look ask the outbox themselves.
-    "process": {"engine", "datastore", "models", "config"},
-    "dispatchers": {"process", "datastore", "config"},
-    "housekeeping": {"datastore", "models", "config"},
+    "notifier.outcome": set(),
+    # Only ChannelDown: the one thing that can go wrong with a provider's server.
+    "notifier.http2": {"notifier.outcome"},
+    "notifier.channels": {"notifier.http2", "notifier.outcome", "models", "config"},
+    "notifier.engine": {
+        "notifier.channels",
+        "notifier.outcome",
+        "datastore",
+        "models",
+        "config",
+    },
+    # The watchdog asks the outbox itself.
+    "notifier.process": {"notifier.engine", "datastore", "models", "config"},
+    "notifier.dispatchers": {
+        "notifier.process",
+        "notifier.engine",
+        "datastore",
+        "config",
+    },
+    "notifier.prune": {"datastore", "models", "config"},
+    # It imports the workers of the dispatchers by name, when they are asked for.
+    "notifier.__main__": {"notifier.prune", "datastore", "config"},
+    # Only a docstring: the glossary.
+    "notifier": set(),
     # Of the dispatchers only the protocol; see the test below.
     # Pages are rendered with the templates of web.
-    "api": {"dispatchers", "datastore", "models", "web"},
+    "api": {"notifier.dispatchers", "datastore", "models", "web"},
     # It would carry any WSGI application.
     "host": set(),
-    # The dashboard is told how many of the slots of PushProcess are taken.
+    # The dashboard shows how many slots of PushProcess are taken.
     "server": {
         "api",
         "host",
-        "dispatchers",
-        "housekeeping",
-        "process",
+        "notifier.dispatchers",
+        "notifier.process",
         "datastore",
         "config",
     },
     "web": set(),
     "sandbox": set(),
     "demo": set(),
-    "notifier": set(),
 }
 
 
@@ -116,7 +82,7 @@ def _module_name(path: Path) -> str:
 
 @cache
 def _sources() -> tuple[Source, ...]:
-    roots = sorted({module.split(".")[0] for part in PARTS.values() for module in part})
+    roots = sorted({part.split(".")[0] for part in ARROWS})
     paths = [p for root in roots for p in sorted((ROOT / root).rglob("*.py"))]
     paths += [p for root in roots if (p := ROOT / f"{root}.py").exists()]
     texts = [(path, path.read_text()) for path in paths]
@@ -136,13 +102,8 @@ def _imports(source: Source) -> Iterator[str]:
 
 def _part(module: str) -> str | None:
     """The part with the longest name that holds a module; None if it is not ours."""
-    fits = [
-        (len(name), part)
-        for part, names in PARTS.items()
-        for name in names
-        if module == name or module.startswith(f"{name}.")
-    ]
-    return max(fits)[1] if fits else None
+    fits = [p for p in ARROWS if module == p or module.startswith(f"{p}.")]
+    return max(fits, key=len, default=None)
 
 
 def _arrows(source: Source) -> set[str]:
@@ -169,7 +130,7 @@ def test_every_module_of_the_notifier_has_its_part() -> None:
 
 
 def test_no_arrow_is_kept_that_nobody_needs() -> None:
-    used: dict[str, set[str]] = {part: set() for part in PARTS}
+    used: dict[str, set[str]] = {part: set() for part in ARROWS}
     for source in _sources():
         used[_part(source.module) or ""] |= _arrows(source)
 
@@ -219,7 +180,7 @@ def test_the_api_knows_only_the_protocol_of_the_dispatchers() -> None:
         for source in _sources()
         if _part(source.module) == "api"
         for name in _imports(source)
-        if _part(name) == "dispatchers"
+        if _part(name) == "notifier.dispatchers"
     }
 
     assert known <= {"notifier.dispatchers.Dispatcher"}

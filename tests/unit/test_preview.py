@@ -2,7 +2,7 @@
 
 from models.base import utc_now
 from models.pushes import Note
-from notifier import preview
+from notifier.engine import redact
 
 NOTE = Note(
     job_id=1,
@@ -19,18 +19,18 @@ NOTE = Note(
 
 
 def test_a_full_preview_changes_nothing() -> None:
-    assert preview.hide(NOTE, "full") is NOTE
+    assert redact.hide(NOTE, "full") is NOTE
 
 
 def test_a_sender_preview_shows_who_but_not_what() -> None:
-    hidden = preview.hide(NOTE, "sender")
+    hidden = redact.hide(NOTE, "sender")
 
     assert hidden.sender_name == "Ada"
     assert "secret" not in repr(hidden)
 
 
 def test_no_preview_shows_only_that_there_is_a_message() -> None:
-    hidden = preview.hide(NOTE, "none")
+    hidden = redact.hide(NOTE, "none")
 
     for word in ("Ada", "Divorce", "secret"):
         assert word not in repr(hidden)

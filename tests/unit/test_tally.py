@@ -6,8 +6,8 @@ import pytest
 
 from datastore.outbox import Claim
 from models.pushes import COMPLETED, FAILED, Note, Target
+from notifier.engine.tally import Batch, Tally
 from notifier.outcome import ACCEPTED, Kind, Outcome
-from notifier.tally import Batch, Tally
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 GONE = Outcome(Kind.GONE, "Unregistered")

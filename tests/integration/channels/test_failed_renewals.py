@@ -13,10 +13,10 @@ import pytest
 from datastore import Datastore
 from models.base import utc_now
 from models.pushes import ProviderToken
-from notifier import provider_tokens
 from notifier.channels import CredentialsRefused, MintedToken
+from notifier.engine import provider_tokens
+from notifier.engine.provider_tokens import SharedTokens
 from notifier.outcome import ChannelDown
-from notifier.provider_tokens import SharedTokens
 from tests.support import databases
 
 T = TypeVar("T")

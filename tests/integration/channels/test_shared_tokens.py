@@ -13,8 +13,8 @@ from datastore.provider_tokens import Token
 from models.base import utc_now
 from models.pushes import ProviderToken
 from notifier.channels import CredentialsRefused, MintedToken
+from notifier.engine.provider_tokens import SharedTokens
 from notifier.outcome import ChannelDown
-from notifier.provider_tokens import SharedTokens
 from tests.support import children, databases
 
 Mint = Callable[[], Awaitable[MintedToken]]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datastore import Datastore, troubles
-from notifier.troubles import SharedTroubles
+from notifier.engine.provider_troubles import SharedTroubles
 from tests.support import databases
 
 

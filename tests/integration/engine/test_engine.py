@@ -8,13 +8,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-import notifier.job
+import notifier.engine.job_run
 from datastore import Datastore, jobs, leases
 from models.accounts import Device
 from models.base import utc_now
 from models.groupchat import Message
 from models.pushes import PushFailure, PushJob, Target
-from notifier.engine import Engine
+from notifier.engine.loop import Engine
 from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
 from tests.support import chats
 from tests.support.channel import ToldChannel
@@ -221,9 +221,9 @@ def test_two_engines_never_push_the_same_device(store: Datastore) -> None:
 def test_a_large_job_is_split_and_its_status_adds_up(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier.job, "BATCH_SIZE", 10)
-    monkeypatch.setattr(notifier.job.work, "FIRST_TARGETS", 10)
-    monkeypatch.setattr(notifier.job, "SHARD_SIZE", 25)
+    monkeypatch.setattr(notifier.engine.job_run, "BATCH_SIZE", 10)
+    monkeypatch.setattr(notifier.engine.job_run.work, "FIRST_TARGETS", 10)
+    monkeypatch.setattr(notifier.engine.job_run, "SHARD_SIZE", 25)
     job = chats.post(store, chats.make_chat(store, 120, devices_each=2))
     channel = ToldChannel()
 
@@ -245,8 +245,8 @@ def test_a_large_job_is_split_and_its_status_adds_up(
 def test_the_message_after_a_split_one_waits_for_all_its_shards(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier.job, "BATCH_SIZE", 10)
-    monkeypatch.setattr(notifier.job, "SHARD_SIZE", 25)
+    monkeypatch.setattr(notifier.engine.job_run, "BATCH_SIZE", 10)
+    monkeypatch.setattr(notifier.engine.job_run, "SHARD_SIZE", 25)
     chat = chats.make_chat(store, 120)
     chats.post(store, chat, text="first")
     chats.post(store, chat, text="second")

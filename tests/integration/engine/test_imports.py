@@ -11,7 +11,7 @@ from datastore import Datastore, imports, jobs
 from models.accounts import User
 from models.base import utc_now
 from models.imports import ImportJob, Row
-from notifier.engine import Engine
+from notifier.engine.loop import Engine
 from tests.support import chats
 from tests.support.channel import ToldChannel
 from tests.support.uploads import crew, json_lines

@@ -12,7 +12,7 @@ import pytest
 import config
 from config import Settings
 from datastore import Datastore, jobs
-from notifier import engine
+from notifier.engine import loop
 from tests.support import aio, chats, databases, push_service, smtp_server, tls
 from tests.support.aio import coroutine_test
 
@@ -48,7 +48,7 @@ def store(tmp_path: Path) -> Iterator[Datastore]:
 @asynccontextmanager
 async def _working(settings: Settings) -> AsyncIterator[None]:
     """An engine that works until the end of the block."""
-    working = engine.build(settings, owner="in the test")
+    working = loop.build(settings, owner="in the test")
     task = asyncio.create_task(working.run(linger_s=None, wake=asyncio.Event()))
     try:
         yield
@@ -59,7 +59,7 @@ async def _working(settings: Settings) -> AsyncIterator[None]:
 
 def _work(settings: Settings) -> None:
     """What runs in a process of its own, to be killed."""
-    working = engine.build(settings, owner="to be killed")
+    working = loop.build(settings, owner="to be killed")
     asyncio.run(working.run(linger_s=None, wake=asyncio.Event()))
 
 

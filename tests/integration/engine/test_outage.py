@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from datastore import Datastore, jobs
-from notifier import engine
-from notifier.engine import Engine
+from notifier.engine import loop
+from notifier.engine.loop import Engine
 from tests.support import chats, databases
 from tests.support.channel import ToldChannel
 
@@ -38,8 +38,8 @@ def sqlite(tmp_path: Path) -> Iterator[Datastore]:
 
 @pytest.fixture(autouse=True)
 def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "LOOK_S", 1.0)
-    monkeypatch.setattr(engine, "LOOK_AGAIN_S", 0.05)
+    monkeypatch.setattr(loop, "LOOK_S", 1.0)
+    monkeypatch.setattr(loop, "LOOK_AGAIN_S", 0.05)
 
 
 def test_an_idle_engine_lingers_out_without_its_database(sqlite: Datastore) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-import notifier.job
+import notifier.engine.job_run
 from datastore import Datastore, jobs, work
 from models.pushes import Note, Target
 from notifier.channels import Report
-from notifier.engine import Engine
+from notifier.engine.loop import Engine
 from notifier.outcome import ACCEPTED
 from tests.support import aio, chats
 
@@ -62,7 +62,7 @@ def play(store: Datastore, told: int) -> list[tuple[str, str]]:
 def test_a_silent_device_does_not_keep_its_chat_from_the_next_message(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier.job, "SILENCE_S", 0.1)
+    monkeypatch.setattr(notifier.engine.job_run, "SILENCE_S", 0.1)
     chat = chats.make_chat(store, 3, tokens=[SILENT])
     posted = [chats.post(store, chat, text=text) for text in ("first", "second")]
 
@@ -80,7 +80,7 @@ def test_silent_devices_do_not_keep_the_rest_of_a_large_job_waiting(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(work, "FIRST_TARGETS", 10)
-    monkeypatch.setattr(notifier.job, "BATCH_SIZE", 10)
+    monkeypatch.setattr(notifier.engine.job_run, "BATCH_SIZE", 10)
     # One of ten in more batches than may be under way at once.
     tokens = [f"{SILENT if k % 10 == 4 else 'lively'} {k}" for k in range(50)]
     chat = chats.make_chat(store, 100, tokens=tokens)

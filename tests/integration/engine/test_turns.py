@@ -10,16 +10,16 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-import notifier.engine
-import notifier.job
-import notifier.recorder
+import notifier.engine.job_run
+import notifier.engine.loop
+import notifier.engine.recorder
 from datastore import Datastore, jobs
 from datastore.progress import Progress
 from models.base import utc_now
 from models.groupchat import Message
 from models.pushes import Note, PushJob, Target
 from notifier.channels import Report
-from notifier.engine import Engine
+from notifier.engine.loop import Engine
 from tests.support import aio, chats
 from tests.support.channel import ToldChannel
 
@@ -62,7 +62,7 @@ def have_ended(store: Datastore) -> bool:
 async def test_a_busy_chat_needs_no_claim_for_each_message(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier.engine, "CLAIMS_APART_S", 2.0)
+    monkeypatch.setattr(notifier.engine.loop, "CLAIMS_APART_S", 2.0)
     chat = chats.make_chat(store, 2)
     texts = [str(number) for number in range(20)]
     for text in texts:
@@ -79,7 +79,7 @@ async def test_a_busy_chat_needs_no_claim_for_each_message(
 async def test_what_waits_for_its_turn_may_still_be_taken_back(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier.job, "FRESH_S", 0.0)
+    monkeypatch.setattr(notifier.engine.job_run, "FRESH_S", 0.0)
     chat = chats.make_chat(store, 2)
     for text in ("first", "second", "third"):
         chats.post(store, chat, text=text)
@@ -130,7 +130,7 @@ async def test_a_job_whose_progress_is_refused_is_put_off_and_holds_up_nobody(
 ) -> None:
     chat = chats.make_chat(store, 2)
     posted = [chats.post(store, chat, text=text) for text in ("first", "second")]
-    record = notifier.recorder._record
+    record = notifier.engine.recorder._record
 
     def refuse(
         session: Session, owner: str, steps: list[Progress], lease: timedelta
@@ -139,7 +139,7 @@ async def test_a_job_whose_progress_is_refused_is_put_off_and_holds_up_nobody(
             raise IntegrityError("INSERT", {}, Exception("a row that is none"))
         return record(session, owner, steps, lease)
 
-    monkeypatch.setattr(notifier.recorder, "_record", refuse)
+    monkeypatch.setattr(notifier.engine.recorder, "_record", refuse)
 
     async with Scene(store, ToldChannel()):
         await aio.until(lambda: state(store, posted[1]) == "completed")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from notifier.bell import Bell
+from notifier.process.wake_socket import Bell
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from datastore import Datastore
-from notifier.process import PushProcess
+from notifier.process.push_process import PushProcess
 from tests.support.chats import make_chat, post
 from tests.support.fake_engine import FakeEngines, pushed
 from tests.support.push_processes import PausingProcess, parent

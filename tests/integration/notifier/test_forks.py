@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from notifier import forks
-from notifier.resident import Resident
+from notifier.process import fork_safety
+from notifier.process.per_process import Resident
 
 
 class Counting(Resident):
@@ -35,11 +35,11 @@ def _in_a_fork(check) -> bool:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_fork_waits_for_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forks, "LONGEST_WAIT_S", 20.0)
+    monkeypatch.setattr(fork_safety, "LONGEST_WAIT_S", 20.0)
     inside, leave, events = threading.Event(), threading.Event(), []
 
     def work() -> None:
-        with forks.keep_out():
+        with fork_safety.keep_out():
             inside.set()
             leave.wait(5)
             events.append("done")
@@ -57,16 +57,16 @@ def test_a_fork_waits_for_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_fork_is_not_held_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forks, "LONGEST_WAIT_S", 0.1)
+    monkeypatch.setattr(fork_safety, "LONGEST_WAIT_S", 0.1)
     inside, leave = threading.Event(), threading.Event()
 
     def hang() -> None:
-        with forks.keep_out():
+        with fork_safety.keep_out():
             inside.set()
             leave.wait(20)
 
     def can_go_on(_: int) -> bool:
-        with forks.keep_out():
+        with fork_safety.keep_out():
             return True
 
     thread = threading.Thread(target=hang)
@@ -81,7 +81,7 @@ def test_a_fork_is_not_held_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_many_may_be_under_way_at_once() -> None:
-    with forks.keep_out(), forks.keep_out():
+    with fork_safety.keep_out(), fork_safety.keep_out():
         pass
 
 

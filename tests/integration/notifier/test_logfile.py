@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import logging, sys
 from pathlib import Path
-from notifier.logfile import LogFile
+from notifier.process.logfile import LogFile
 name, path, largest, count = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:])
 print("for the host", flush=True)
 logging.basicConfig(handlers=[LogFile(path, largest)], level=logging.INFO)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from config import SettingsError
-from notifier.slots import Answer, Slots
+from notifier.process.slots import Answer, Slots
 
 
 @pytest.fixture

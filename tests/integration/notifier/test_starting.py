@@ -9,9 +9,9 @@ from pathlib import Path
 from config import Settings
 from datastore import Datastore
 from notifier.dispatchers.process import ProcessDispatcher
-from notifier.process import PushProcess
-from notifier.slots import Answer, Slots
-from notifier.starter import Starter
+from notifier.process.push_process import PushProcess
+from notifier.process.slots import Answer, Slots
+from notifier.process.starter import Starter
 from tests.support import host
 from tests.support.chats import make_chat, post
 from tests.support.fake_engine import CrashingEngines, FakeEngines, pushed

@@ -12,9 +12,9 @@ import pytest
 
 from config import Settings
 from datastore import Datastore
-from notifier.process import PushProcess
-from notifier.slots import Answer, Slots
-from notifier.starter import Starter
+from notifier.process.push_process import PushProcess
+from notifier.process.slots import Answer, Slots
+from notifier.process.starter import Starter
 from tests.support.chats import make_chat, post
 from tests.support.fake_engine import FakeEngines, pushed
 from tests.support.push_processes import PausingProcess, is_gone

@@ -7,7 +7,7 @@ import pytest
 
 from datastore import Datastore
 from models.pushes import COMPLETED, PushJob
-from notifier.dispatchers.warm import WarmEngine
+from notifier.process.engine_thread import WarmEngine
 from tests.support.chats import make_chat, post
 from tests.support.fake_engine import FakeEngines, pushed
 from tests.support.wait import until

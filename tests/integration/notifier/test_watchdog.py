@@ -14,8 +14,8 @@ from config import Settings
 from datastore import Datastore, claims
 from datastore.migrations import upgrade
 from models.base import utc_now
-from notifier.slots import Slots
-from notifier.watchdog import Watchdog
+from notifier.process.slots import Slots
+from notifier.process.watchdog import Watchdog
 from tests.support.chats import make_chat, post
 from tests.support.wait import until
 

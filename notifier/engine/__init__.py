@@ -28,12 +28,12 @@ class Engine(Protocol):
 BuildEngine = Callable[..., Engine]
 
 
-def build(settings: Settings, *, owner: str) -> Engine:
+def build_engine(settings: Settings, *, owner: str) -> Engine:
     """The real one."""
     # A web worker under `process` has no use for it: imported where it is run.
-    from notifier import engine  # noqa: PLC0415
+    from notifier.engine import loop  # noqa: PLC0415
 
-    return engine.build(settings, owner=owner)
+    return loop.build(settings, owner=owner)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from datastore import Datastore, work
 from models.base import utc_now
-from notifier.slots import Slot, Slots
+from notifier.process.slots import Slot, Slots
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import os
 import threading
 import weakref
 
-from notifier import forks
+from notifier.process import fork_safety
 
 
 class Resident:
@@ -18,11 +18,11 @@ class Resident:
     def __init__(self) -> None:
         self._pid: int | None = None
         self._starting = threading.Lock()
-        forks.in_child(self._follow)
+        fork_safety.in_child(self._follow)
 
     def start(self) -> None:
         """Begin, unless that was done in this process; cheap to call again."""
-        if self._pid == os.getpid() or forks.put_off_in_uwsgi(self.start):
+        if self._pid == os.getpid() or fork_safety.put_off_in_uwsgi(self.start):
             return
         with self._starting:
             if self._pid != os.getpid():

@@ -16,11 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
 from datastore import Datastore
-from notifier import engines, fork_server, lookout
-from notifier.bell import Bell
-from notifier.engines import BuildEngine, Engine
-from notifier.logfile import LogFile
-from notifier.slots import Slot, Slots
+from notifier.engine import BuildEngine, Engine, build_engine, new_event_loop, new_owner
+from notifier.process import fork_server, lookout
+from notifier.process.logfile import LogFile
+from notifier.process.slots import Slot, Slots
+from notifier.process.wake_socket import Bell
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class PushProcess(ForkServerProcess):
 
     _Popen = staticmethod(fork_server.Popen)
 
-    def __init__(self, settings: Settings, build: BuildEngine = engines.build) -> None:
+    def __init__(self, settings: Settings, build: BuildEngine = build_engine) -> None:
         super().__init__(name="PushProcess", daemon=False)
         self._settings = settings
         self._build = build
@@ -60,7 +60,7 @@ class PushProcess(ForkServerProcess):
         if self._settings.push_slots:
             self._work_in_slots()
         else:
-            _run(self._work(engines.new_owner(), linger_s=0.0, news=None))
+            _run(self._work(new_owner(), linger_s=0.0, news=None))
 
     def _work_in_slots(self) -> None:
         slots = Slots(self._settings.run_dir, self._settings.push_slots)
@@ -76,7 +76,7 @@ class PushProcess(ForkServerProcess):
         The order of these steps is what keeps every wake-up; see docs/processes.md.
         """
         _free_jobs_of_the_dead(slot, store)
-        owner = engines.new_owner()
+        owner = new_owner()
         slot.sign(owner)
         try:
             news = self._listen(slot)
@@ -124,7 +124,7 @@ class PushProcess(ForkServerProcess):
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=engines.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(work)
 
 

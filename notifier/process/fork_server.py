@@ -19,9 +19,9 @@ from multiprocessing import (
 )
 from multiprocessing.process import BaseProcess
 
-from notifier import forks, interpreter
+from notifier.process import fork_safety, interpreter
 
-PRELOAD = ["notifier.preload"]
+PRELOAD = ["notifier.process.preload"]
 
 
 class _Current:
@@ -60,7 +60,7 @@ _current = _Current()
 
 def warm_up() -> None:
     """Start the fork server, so that the first message need not wait for it."""
-    with forks.keep_out():
+    with fork_safety.keep_out():
         name_the_interpreter()
         _current.running()
 
@@ -86,7 +86,7 @@ class Popen(popen_forkserver.Popen):
             reduction.dump(process, message)
         finally:
             context.set_spawning_popen(None)
-        with forks.keep_out():
+        with fork_safety.keep_out():
             name_the_interpreter()
             server = _current.running()
             self.sentinel, data = server.connect_to_new_process(self._fds)

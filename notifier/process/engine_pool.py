@@ -13,8 +13,7 @@ from types import FrameType
 from typing import Any
 
 from config import Settings
-from notifier import fork_server
-from notifier.dispatchers import warm
+from notifier.process import engine_thread, fork_server
 
 # A pool that is closed, such as with its web worker, does not wait longer.
 STOP_S = 2.0
@@ -52,11 +51,11 @@ def _begin(settings: Settings) -> None:
 
 
 def _wake(_job_id: int) -> None:
-    warm.here(_settings).wake()
+    engine_thread.here(_settings).wake()
 
 
 def _stop() -> None:
-    warm.here(_settings).stop(STOP_S)
+    engine_thread.here(_settings).stop(STOP_S)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

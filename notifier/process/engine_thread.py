@@ -12,11 +12,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
 from datastore import Datastore, at_rest
-from notifier import engines, lookout
-from notifier.bell import Bell
-from notifier.engines import BuildEngine, Engine
-from notifier.slots import Slot, Slots
-from notifier.watchdog import Watchdog
+from notifier.engine import BuildEngine, Engine, build_engine, new_event_loop, new_owner
+from notifier.process import lookout
+from notifier.process.slots import Slot, Slots
+from notifier.process.wake_socket import Bell
+from notifier.process.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class WarmEngine:
     def __init__(
         self,
         settings: Settings,
-        build: BuildEngine = engines.build,
+        build: BuildEngine = build_engine,
         start_thread: StartThread = _start_thread,
     ) -> None:
         self._settings = settings
@@ -83,7 +83,7 @@ class WarmEngine:
             if self._ended.is_set() and time.monotonic() >= self._not_before:
                 self._ended.clear()
                 self._not_before = time.monotonic() + RESTART_S
-                self._loop = engines.new_event_loop()
+                self._loop = new_event_loop()
                 self._news = asyncio.Event()
                 self._start_thread(self._run)
 
@@ -128,7 +128,7 @@ class WarmEngine:
     def _run(self) -> None:
         """The engine's life, on its thread."""
         slot = self._slots.take()
-        owner = engines.new_owner()
+        owner = new_owner()
         try:
             if slot is not None:
                 self._sign(slot, owner)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from datastore import Datastore, imports
 from models.base import utc_now
 from models.imports import ImportJob
-from notifier.database import Database
+from notifier.engine.async_store import Database
 from notifier.outcome import retry_delay_s
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import connection
 
-from notifier import fork_server
-from notifier.process import PushProcess
-from notifier.slots import Answer, Slots
+from notifier.process import fork_server
+from notifier.process.push_process import PushProcess
+from notifier.process.slots import Answer, Slots
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from datastore import leases, progress
 from models.base import utc_now
-from notifier.database import Database
-from notifier.tally import Tally
+from notifier.engine.async_store import Database
+from notifier.engine.tally import Tally
 
 log = logging.getLogger(__name__)
 

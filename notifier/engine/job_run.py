@@ -15,11 +15,11 @@ from datastore.outbox import Claim
 from models.base import utc_now
 from models.pushes import Note, Target
 from notifier.channels import Channel
-from notifier.database import Database
+from notifier.engine.async_store import Database
+from notifier.engine.chat_order import Turn
+from notifier.engine.recorder import Recorder
+from notifier.engine.tally import Batch, Tally
 from notifier.outcome import ChannelDown, Kind, Outcome
-from notifier.recorder import Recorder
-from notifier.tally import Batch, Tally
-from notifier.turns import Turn
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from config import Settings
-from notifier.resident import Resident
-from notifier.slots import Slots
-from notifier.watchdog import Watchdog
+from notifier.process.per_process import Resident
+from notifier.process.slots import Slots
+from notifier.process.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 

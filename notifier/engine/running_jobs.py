@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Iterable
 
-from notifier.job import JobRun
-from notifier.turns import Turn
+from notifier.engine.chat_order import Turn
+from notifier.engine.job_run import JobRun
 
 
 class Underway:

@@ -13,16 +13,17 @@ from config import PREVIEW_FULL, Settings
 from datastore import Datastore, leases, work
 from datastore.outbox import Claim
 from models.base import utc_now
-from notifier import channels, preview
+from notifier import channels
 from notifier.channels import Channel, ProviderTokens, Troubles
-from notifier.database import Database
-from notifier.importer import Importer
-from notifier.job import JobRun
+from notifier.engine import redact
+from notifier.engine.async_store import Database
+from notifier.engine.importer import Importer
+from notifier.engine.job_run import JobRun
+from notifier.engine.provider_tokens import SharedTokens
+from notifier.engine.provider_troubles import SharedTroubles
+from notifier.engine.recorder import Recorder
+from notifier.engine.running_jobs import Underway
 from notifier.outcome import retry_delay_s
-from notifier.provider_tokens import SharedTokens
-from notifier.recorder import Recorder
-from notifier.troubles import SharedTroubles
-from notifier.underway import Underway
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +199,7 @@ class Engine:
         run = JobRun(
             claim=claim,
             first_targets=job.targets,
-            note=preview.hide(claim.note, self._preview),
+            note=redact.hide(claim.note, self._preview),
             channels=self._channels,
             database=self._database,
             recorder=self._recorder,

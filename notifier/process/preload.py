@@ -6,8 +6,8 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 
-import notifier.engine
-import notifier.process  # noqa: F401 - imported to be there
+import notifier.engine.loop
+import notifier.process.push_process  # noqa: F401 - imported to be there
 
 for channel in ("apns", "fcm", "webpush", "email"):
     with suppress(ImportError):

@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from config import Settings
 from datastore import Datastore
 from models.base import utc_now
-from notifier import forks, lookout
-from notifier.slots import Slots
+from notifier.process import fork_safety, lookout
+from notifier.process.slots import Slots
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Watchdog:
         """Look once; returns the seconds until the next time."""
         pause_s = self._every_s * random.uniform(1 - JITTER, 1 + JITTER)
         try:
-            with forks.keep_out():
+            with fork_safety.keep_out():
                 left_s = self._look(store)
         except (SQLAlchemyError, OSError) as problem:
             if not self._in_trouble:

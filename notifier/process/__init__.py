@@ -1,0 +1,1 @@
+"""The processes of a host in which engines run, and how they are woken."""
