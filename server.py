@@ -24,8 +24,7 @@ from api.front import Front
 from api.limits import per_minute
 from api.news import News
 from config import Settings, SettingsError, vapid
-from datastore import Datastore, migrations
-from datastore.outage import OUTAGES
+from datastore import OUTAGES, Datastore, migrations
 from host.body import Patience
 from host.door import Door
 from notifier import dispatchers

@@ -6,8 +6,8 @@ from api.call import Answer, Call
 from api.schemas import chats as schemas
 from datastore import accounts, chats
 from models.base import utc_now
+from models.chats import OWNER, Chat, Role
 from models.errors import Forbidden
-from models.groupchat import OWNER, Chat, Role
 
 MEMBERS_SHOWN = 1000
 

@@ -11,7 +11,7 @@ from api import figures
 from api.plots import Time
 from api.session import OPERATOR_COOKIE, set_cookie
 from api.visit import Visit, page, redirect
-from datastore import sample_push, statistics, troubles
+from datastore import provider_troubles, sample_push, statistics
 from models.base import utc_now
 from models.errors import Invalid
 
@@ -66,7 +66,7 @@ def show(visit: Visit) -> HTTPResponse:
             "outcomes": statistics.outcomes(session, first),
             "jobs": statistics.failing_jobs(session, first),
             "devices": statistics.failing_devices(session, first),
-            "troubles": troubles.find_all(session),
+            "troubles": provider_troubles.find_all(session),
         }
     return page(
         "dashboard",

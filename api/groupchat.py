@@ -5,11 +5,11 @@ from sqlalchemy.orm import Session
 from api.call import Answer, Call
 from api.schemas import groupchat as schemas
 from api.schemas.groupchat import message_out
-from datastore import chats, groupchat
+from datastore import chats, messages
 from datastore.chats import Seat
-from datastore.groupchat import Posted
+from datastore.messages import Posted
 from models.base import utc_now
-from models.groupchat import Message
+from models.chats import Message
 
 
 def send(call: Call, body: schemas.NewMessage) -> Answer[schemas.Sent]:
@@ -24,7 +24,7 @@ def send(call: Call, body: schemas.NewMessage) -> Answer[schemas.Sent]:
     def post(session: Session) -> tuple[Seat, Posted]:
         seat = chats.seat(session, body.conversation, user.id, for_update=True)
         limits.of_chat.take(seat.chat_id)
-        return seat, groupchat.post(session, seat, body.draft(), utc_now())
+        return seat, messages.post(session, seat, body.draft(), utc_now())
 
     seat, posted = call.store.write_together(post)
     if posted.is_new:
@@ -61,15 +61,15 @@ def history(
     if has_more:
         # The one too many is the newest when we read forward, else the oldest.
         found = found[:-1] if query.after is not None else found[1:]
-    messages = [message_out(message) for message in found]
-    return Answer(200, schemas.Messages(messages=messages, has_more=has_more))
+    shown = [message_out(message) for message in found]
+    return Answer(200, schemas.Messages(messages=shown, has_more=has_more))
 
 
 def _look(call: Call, chat_id: int, query: schemas.MessagePage) -> list[Message]:
     """The page and one more, as long as the caller is a member."""
     with call.store.read() as session:
         chats.seat(session, chat_id, call.user.id)
-        return groupchat.history(
+        return messages.history(
             session,
             chat_id,
             after=query.after,
@@ -84,7 +84,7 @@ def edit(
     """Change the text of one's own message; notifications stay as they were."""
     with call.store.write() as session:
         seat = chats.seat(session, chat_id, call.user.id)
-        message = groupchat.edit(session, seat, message_id, body.message, utc_now())
+        message = messages.edit(session, seat, message_id, body.message, utc_now())
     return Answer(200, message_out(message))
 
 
@@ -92,7 +92,7 @@ def take_back(call: Call, chat_id: int, message_id: int) -> Answer[None]:
     """Delete a message: its text is gone, its notifications are withdrawn."""
     with call.store.write() as session:
         seat = chats.seat(session, chat_id, call.user.id)
-        job_id = groupchat.take_back(session, seat, message_id, utc_now())
+        job_id = messages.take_back(session, seat, message_id, utc_now())
     call.dispatcher.dispatch(job_id)
     return Answer(204)
 
@@ -104,7 +104,7 @@ def mark_read(
 
     def mark(session: Session) -> tuple[Seat, int, int | None]:
         seat = chats.seat(session, chat_id, call.user.id)
-        return seat, *groupchat.mark_read(session, seat, body.seq, utc_now())
+        return seat, *messages.mark_read(session, seat, body.seq, utc_now())
 
     seat, read_seq, job_id = call.store.write_together(mark)
     if job_id is not None:

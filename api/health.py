@@ -2,7 +2,8 @@
 
 from api.call import Answer, Call
 from api.schemas.health import Health, Readiness, RouteTrouble
-from datastore import claims, troubles
+from datastore import provider_troubles
+from datastore.outbox import claims
 
 
 def alive(call: Call) -> Answer[Health]:
@@ -21,6 +22,6 @@ def ready(call: Call) -> Answer[Readiness]:
         # Anybody may ask, so the reasons are left to the log.
         found = [
             RouteTrouble(route=trouble.route, since=trouble.since)
-            for trouble in troubles.find_all(session)
+            for trouble in provider_troubles.find_all(session)
         ]
     return Answer(200, Readiness(troubles=found))

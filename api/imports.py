@@ -9,8 +9,7 @@ from api.call import Answer, Call
 from api.schemas.groupchat import JobLink
 from api.schemas.imports import Import, ProblemOut, Started
 from api.uploads import Upload
-from datastore import imports
-from datastore.outage import OUTAGES
+from datastore import OUTAGES, imports
 from models.base import utc_now
 from models.errors import Invalid, NotFound, TooLarge
 from models.imports import ImportJob, Problem, Row

@@ -14,8 +14,8 @@ from api.schemas.groupchat import NewMessage
 from api.schemas.jobs import JobQuery
 from api.session import USER_COOKIE, set_cookie
 from api.visit import Visit, page, redirect
-from datastore import jobs as stored
-from datastore.jobs import JobStatus
+from datastore.outbox import job_status as stored
+from datastore.outbox.job_status import JobStatus
 from models.base import utc_now
 from models.errors import Forbidden
 from models.imports import ImportJob, Problem

@@ -4,8 +4,9 @@ from sqlalchemy.orm import Session
 
 from api.call import Answer, Call
 from api.schemas.jobs import Job, JobQuery
-from datastore import chats, jobs
-from datastore.jobs import JobStatus
+from datastore import chats
+from datastore.outbox import job_status
+from datastore.outbox.job_status import JobStatus
 from models.errors import NotFound
 
 
@@ -22,7 +23,7 @@ def query(call: Call, body: JobQuery) -> Answer[Job]:
 def visible(call: Call, job_id: int) -> JobStatus:
     """Raises NotFound when there is no such job, or it is not the caller's to see."""
     with call.store.read() as session:
-        job = jobs.status(session, job_id)
+        job = job_status.find(session, job_id)
         if job is None or not (call.is_service or _may_see(call, session, job)):
             raise NotFound
     return job

@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy.orm import Session
 
 from api.call import Answer, Call, Page
-from datastore import metrics, statistics, troubles
+from datastore import metrics, provider_troubles, statistics
 from models.base import utc_now
 
 RECENTLY = timedelta(hours=1)
@@ -106,7 +106,7 @@ def _troubles(session: Session) -> Metric:
         ("route",),
         [
             ((trouble.route,), trouble.since.timestamp())
-            for trouble in troubles.find_all(session)
+            for trouble in provider_troubles.find_all(session)
         ],
     )
 

@@ -13,7 +13,7 @@ from api.call import House
 from api.front import Front
 from api.session import Sessions
 from api.visit import SAFE_HEADERS, Visit, page
-from datastore.outage import OUTAGES
+from datastore import OUTAGES
 from models.errors import CallerError, NotFound, TooMany, Unauthorized
 
 FORM = "application/x-www-form-urlencoded"

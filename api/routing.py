@@ -12,7 +12,7 @@ from api import bodies, errors
 from api.auth import Who, admit
 from api.call import Answer, Call, House, Page
 from api.uploads import Upload
-from datastore.outage import OUTAGES
+from datastore import OUTAGES
 from models.errors import CallerError
 
 # Wide enough for every id, and narrower than the databases' widest integer.

@@ -24,7 +24,7 @@ from datastore import Datastore
 from datastore.migrations import upgrade
 from models.accounts import Device, User
 from models.base import utc_now
-from models.groupchat import Chat, Member
+from models.chats import Chat, Member
 from notifier.engine import loop
 from tests.support import chats
 
@@ -136,11 +136,11 @@ def _peak_mib() -> float:
 
 def _accepted(run_dir: Path) -> int:
     """By the job itself, so that a push that was not recorded does not count."""
-    from datastore import jobs
+    from datastore.outbox import job_status
 
     store = Datastore(f"sqlite:///{run_dir}/bottlepost.db")
     with store.read() as session:
-        found = jobs.status(session, 1)
+        found = job_status.find(session, 1)
     if found is None or found.state != "completed" or found.failed:
         raise SystemExit(f"the job did not complete: {found}")
     return found.accepted

@@ -23,7 +23,7 @@ from benchmarks.hosts import Host, Sandbox
 from benchmarks.report import Report, median, options, percentile
 from datastore import Datastore, accounts, migrations
 from models.base import utc_now
-from models.groupchat import Member
+from models.chats import Member
 from tests.support import chats
 
 CLIENTS = 8

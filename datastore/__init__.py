@@ -8,12 +8,19 @@ from weakref import WeakSet
 
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from datastore import mariadb, sqlite
-from datastore.together import Together
+from datastore.group_commit import Together
 
 T = TypeVar("T")
+
+# Raised when the database does not answer. OperationalError also means a full disk, a
+# lost lock or a missing table: in every case the request may succeed later, unchanged.
+# OSError comes from the lock file on which the writers of SQLite queue.
+OUTAGES = (OperationalError, InterfaceError, PoolTimeout, OSError)
 
 
 class Datastore:

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from datastore import external_ids
 from datastore.accounts import in_slices
 from models.accounts import User
+from models.chats import MEMBER, OWNER, Chat, Member, Message, Role
 from models.errors import Conflict, NotFound
-from models.groupchat import MEMBER, OWNER, Chat, Member, Message, Role
 
 NOT_YOURS = "There is no such conversation, or you are not a member."
 NOT_A_MEMBER = "This user is not a member of the conversation."

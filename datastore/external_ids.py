@@ -7,8 +7,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models.accounts import User
+from models.chats import Chat
 from models.errors import Conflict
-from models.groupchat import Chat
 
 Named = TypeVar("Named", User, Chat)
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from datastore import accounts
 from models.accounts import Device, User
-from models.groupchat import MEMBER, OWNER, Chat, Member
+from models.chats import MEMBER, OWNER, Chat, Member
 from models.imports import Kind, Problem, Row
 
 NO_USER = "no user has this external id"

@@ -9,7 +9,7 @@ from sqlalchemy import Select, delete, exists, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from datastore.statistics import first_job_since
-from models.groupchat import Message
+from models.chats import Message
 from models.imports import ImportChunk, ImportJob, ImportProblem
 from models.pushes import MESSAGE, PushFailure, PushJob
 

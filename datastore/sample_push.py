@@ -5,11 +5,11 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
-from datastore import accounts, chats, groupchat
-from datastore.groupchat import Draft
+from datastore import accounts, chats, messages
+from datastore.messages import Draft
 from models.accounts import Device, User
+from models.chats import MEMBER, OWNER, Chat, Member
 from models.errors import NotFound
-from models.groupchat import MEMBER, OWNER, Chat, Member
 
 SENDER = "Bottlepost"
 CHAT = "Test pushes"
@@ -35,7 +35,7 @@ def send(session: Session, user_id: int, now: datetime) -> int:
         )
         found = (chat.id, sender.id)
     seat = chats.seat(session, *found, for_update=True)
-    return groupchat.post(session, seat, Draft(text=TEXT), now).job_id
+    return messages.post(session, seat, Draft(text=TEXT), now).job_id
 
 
 def _chat_with(session: Session, user_id: int) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import config
 from config import Settings, SettingsError
-from datastore.outage import OUTAGES
+from datastore import OUTAGES
 from notifier import prune
 
 MOST_DAYS = 36_500

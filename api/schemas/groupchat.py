@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from api.schemas import Id, In, Key, Out, Text, Time
-from datastore.groupchat import LONGEST_TTL_S, Draft
+from datastore.messages import LONGEST_TTL_S, Draft
 from models.base import utc_now
-from models.groupchat import Message
+from models.chats import Message
 
 MOST_MENTIONS = 50
 # A push has 4 KiB for everything.

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from models import accounts, groupchat, imports, pushes  # noqa: F401 - they fill the metadata
+from models import accounts, chats, imports, pushes  # noqa: F401 - they fill the metadata
 from models.base import Base
 
 context.configure(

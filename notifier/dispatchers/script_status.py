@@ -11,8 +11,9 @@ from typing import Any
 from redis import Redis
 
 from config import Settings
-from datastore import Datastore, jobs
-from datastore.jobs import JobStatus
+from datastore import Datastore
+from datastore.outbox import job_status
+from datastore.outbox.job_status import JobStatus
 
 OPEN_JOBS = "bottlepost:jobs"
 ENDED = ("completed", "failed")
@@ -54,7 +55,7 @@ class StatusBoard:
 
     def _look(self, job_ids: Sequence[int]) -> dict[int, JobStatus | None]:
         with self._store.read() as session:
-            return {job_id: jobs.status(session, job_id) for job_id in job_ids}
+            return {job_id: job_status.find(session, job_id) for job_id in job_ids}
 
     def _write(self, found: dict[int, JobStatus | None]) -> None:
         pipeline = self._redis.pipeline(transaction=False)

@@ -12,7 +12,8 @@ from functools import cache
 
 import config
 from config import Settings
-from datastore import Datastore, at_rest
+from datastore import Datastore
+from datastore.outbox import job_status
 from notifier.dispatchers import uwsgi_host
 from notifier.process import (
     engine_thread,
@@ -81,7 +82,7 @@ def _work(job_id: int) -> int:
     if not engine.work(job_id):
         return int(uwsgi.SPOOL_RETRY)
     with _store().read() as session:
-        due_at = at_rest.next_time(session, job_id)
+        due_at = job_status.next_time(session, job_id)
     if due_at is not None:
         # Put off, or to be tried again: a file that waits for its time.
         push({b"job": b"%d" % job_id, b"at": b"%d" % (due_at.timestamp() + 1)})

@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from datastore import fanout, retries, shards, work
-from datastore.outbox import Claim
+from datastore.outbox import Claim, due_work, fanout, retries, shards
 from models.base import utc_now
 from models.pushes import Note, Target
 from notifier.channels import Channel
@@ -166,7 +165,7 @@ class JobRun:
             self.tally.withdraw()
             return ()
         targets, self.first_targets = self.first_targets, None
-        size = work.FIRST_TARGETS
+        size = due_work.FIRST_TARGETS
         if targets is None:
             size = BATCH_SIZE
             targets = await self.database.read(

@@ -10,8 +10,8 @@ from functools import partial
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import PREVIEW_FULL, Settings
-from datastore import Datastore, leases, work
-from datastore.outbox import Claim
+from datastore import Datastore
+from datastore.outbox import Claim, due_work, leases
 from models.base import utc_now
 from notifier import channels
 from notifier.channels import Channel, ProviderTokens, Troubles
@@ -173,7 +173,7 @@ class Engine:
     async def _claim(self) -> datetime | None:
         """Begin what is due; returns when something will be next, if we know."""
         due, jobs = await self._database.visit(
-            work.take,
+            due_work.take,
             self._owner,
             self._claimed,
             limit=MAX_JOBS - len(self._running),
@@ -194,7 +194,7 @@ class Engine:
             self._wake.set()
         return None if _is_past(due.push_at) else due.next_at
 
-    def _begin(self, job: work.Job) -> None:
+    def _begin(self, job: due_work.Job) -> None:
         claim = job.claim
         run = JobRun(
             claim=claim,
@@ -273,7 +273,9 @@ class Engine:
         with suppress(Exception):
             # Without a database the leases run out by themselves.
             # A thread that is late with something else does it before it ends.
-            release = self._database.write(work.release_owner, self._owner, utc_now())
+            release = self._database.write(
+                due_work.release_owner, self._owner, utc_now()
+            )
             async with asyncio.timeout(1):
                 await asyncio.shield(release)
         self._database.close()

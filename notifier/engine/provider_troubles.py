@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from datastore import Datastore, troubles
+from datastore import Datastore, provider_troubles
 from models.base import utc_now
 
 log = logging.getLogger(__name__)
@@ -28,10 +28,10 @@ class SharedTroubles:
         try:
             # Mostly all is well and was so before: that costs no transaction.
             with self._store.read() as session:
-                if troubles.reason_of(session, route) == reason:
+                if provider_troubles.reason_of(session, route) == reason:
                     return
             with self._store.write() as session:
-                troubles.note(session, route, reason, now=utc_now())
+                provider_troubles.note(session, route, reason, now=utc_now())
         except SQLAlchemyError:
             # The log has it too; pushes go on.
             log.warning("trouble with %s could not be recorded", route, exc_info=True)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from datastore import leases, progress
+from datastore.outbox import leases, progress
 from models.base import utc_now
 from notifier.engine.async_store import Database
 from notifier.engine.tally import Tally

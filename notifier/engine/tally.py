@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from datastore.outbox import Claim
-from datastore.progress import Failure, Mark, Progress
+from datastore.outbox.progress import Failure, Mark, Progress
 from models.pushes import COMPLETED, FAILED, Target
 from notifier.outcome import Kind, Outcome, outage_delay_s, retry_delay_s
 

@@ -11,7 +11,8 @@ from contextlib import suppress
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
-from datastore import Datastore, at_rest
+from datastore import Datastore
+from datastore.outbox import job_status
 from notifier.engine import BuildEngine, Engine, build_engine, new_event_loop, new_owner
 from notifier.process import lookout
 from notifier.process.slots import Slot, Slots
@@ -102,7 +103,7 @@ class WarmEngine:
         """
         deadline = time.monotonic() + LONGEST_WORK_S
         pause_s = FIRST_LOOK_S
-        while not self._is_at_rest(job_id):
+        while not self._is_idle(job_id):
             self.wake()
             late = self._is_leaving or time.monotonic() > deadline
             if late or self._closing.wait(pause_s):
@@ -165,10 +166,10 @@ class WarmEngine:
         if self._engine is not None:
             self._engine.stop()
 
-    def _is_at_rest(self, job_id: int) -> bool:
+    def _is_idle(self, job_id: int) -> bool:
         try:
             with self._store.read() as session:
-                return at_rest.is_at_rest(session, job_id)
+                return job_status.is_idle(session, job_id)
         except SQLAlchemyError as problem:
             log.warning("cannot look at job %d: %s", job_id, problem)
             return False

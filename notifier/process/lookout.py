@@ -3,7 +3,8 @@
 import logging
 from datetime import datetime
 
-from datastore import Datastore, work
+from datastore import Datastore
+from datastore.outbox import due_work
 from models.base import utc_now
 from notifier.process.slots import Slot, Slots
 
@@ -13,7 +14,7 @@ log = logging.getLogger(__name__)
 def next_due_at(store: Datastore) -> datetime | None:
     """When the next job can be claimed; in the past if one can be now."""
     with store.read() as session:
-        return work.next_due(session).next_at
+        return due_work.next_due(session).next_at
 
 
 def is_work_due(store: Datastore) -> bool:
@@ -27,7 +28,7 @@ def free_jobs(store: Datastore, slot: Slot) -> None:
     if owner is None:
         return
     with store.write() as session:
-        jobs = work.release_owner(session, owner, utc_now())
+        jobs = due_work.release_owner(session, owner, utc_now())
     slot.clear()
     log.warning("PushProcess %s died; %d jobs are due again", owner, jobs)
 

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from models.accounts import Device, User
-from models.groupchat import Chat, Member
+from models.chats import Chat, Member
 from models.imports import ImportJob
 from tests.support import push_processes
 from tests.support.client import Reply

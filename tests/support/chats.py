@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from datastore import Datastore, outbox
 from models.accounts import Device, User
 from models.base import utc_now
-from models.groupchat import Chat, Member, Message
+from models.chats import Chat, Member, Message
 from models.pushes import PushJob
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from sqlalchemy import update
 
 from config import Settings
-from datastore import Datastore, claims, leases
+from datastore import Datastore
+from datastore.outbox import claims, leases
 from models.base import utc_now
 from models.pushes import COMPLETED, PushJob
 

@@ -13,8 +13,9 @@ from typing import Protocol
 
 from sqlalchemy import func, select
 
-from datastore import Datastore, jobs, migrations
-from datastore.jobs import JobStatus
+from datastore import Datastore, migrations
+from datastore.outbox import job_status
+from datastore.outbox.job_status import JobStatus
 from models.pushes import PushJob
 from tests.support import push_processes
 from tests.support.sandbox import Sandbox
@@ -107,7 +108,7 @@ class Stage(Scene):
                 PushJob.chat_id == talk.chat, PushJob.parent_id.is_(None)
             )
             job_id = session.scalar(newest)
-            return None if job_id is None else jobs.status(session, job_id)
+            return None if job_id is None else job_status.find(session, job_id)
 
     def lease_owners(self) -> set[int]:
         """The processes that work at this moment."""

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from datastore import troubles
+from datastore import provider_troubles
 from models.base import utc_now
 from models.pushes import PushFailure
 from tests.support.forms import Visitor
@@ -85,7 +85,9 @@ def test_it_shows_what_was_sent_and_what_failed(house, operator, ann, chat, span
     with house.store.write() as session:
         failure = {"outcome": "gone", "reason": "<Unregistered>", "attempts": 1}
         session.add(PushFailure(job_id=1, device_id=1, **failure))
-        troubles.note(session, "apns https://x", "InvalidProviderToken", now=utc_now())
+        provider_troubles.note(
+            session, "apns https://x", "InvalidProviderToken", now=utc_now()
+        )
 
     html = operator.get(f"/dashboard?span={span}").body.decode()
 

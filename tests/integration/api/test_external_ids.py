@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from models.accounts import User
-from models.groupchat import Chat
+from models.chats import Chat
 from tests.support.client import Reply
 from tests.support.house import ON_EVERY_DATABASE, House
 from tests.support.uploads import conversation, json_lines, member, user

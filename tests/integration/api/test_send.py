@@ -2,7 +2,7 @@
 
 import threading
 
-from datastore import jobs
+from datastore.outbox import job_status
 from tests.support.house import ON_EVERY_DATABASE, House, User
 
 pytestmark = ON_EVERY_DATABASE
@@ -25,7 +25,7 @@ def test_dispatcher_is_told_once_and_after_the_commit(house: House, ann: User, c
 
     def look(job_id: int) -> None:
         with house.store.read() as session:
-            seen.append(jobs.status(session, job_id))
+            seen.append(job_status.find(session, job_id))
 
     house.dispatcher.dispatch = look
     job = house.say(ann, chat, "Noon?").json["job"]

@@ -3,7 +3,7 @@
 import pytest
 
 import api
-from datastore import Datastore, troubles
+from datastore import Datastore, provider_troubles
 from models.base import utc_now
 from tests.support.dispatcher import RecordingDispatcher
 from tests.support.wsgi import WsgiClient
@@ -37,7 +37,7 @@ def test_database_that_cannot_be_opened_is_503(tmp_path):
 def test_a_provider_in_trouble_is_named_and_leaves_the_server_ready(house):
     assert house.nobody.get("/readyz").json == {"status": "ok", "troubles": []}
     with house.store.write() as session:
-        troubles.note(session, "fcm shop", "invalid_grant", now=utc_now())
+        provider_troubles.note(session, "fcm shop", "invalid_grant", now=utc_now())
 
     answer = house.nobody.get("/readyz")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datastore import Datastore, troubles
+from datastore import Datastore, provider_troubles
 from notifier.engine.provider_troubles import SharedTroubles
 from tests.support import databases
 
@@ -25,7 +25,7 @@ def note(store: Datastore, route: str, reason: str | None) -> None:
 
 def noted(store: Datastore) -> list[tuple[str, str]]:
     with store.read() as session:
-        return [(row.route, row.reason) for row in troubles.find_all(session)]
+        return [(row.route, row.reason) for row in provider_troubles.find_all(session)]
 
 
 def test_trouble_is_seen_by_others(store: Datastore) -> None:
@@ -41,12 +41,12 @@ def test_trouble_is_seen_by_others(store: Datastore) -> None:
 def test_a_new_reason_keeps_the_time_of_the_first(store: Datastore) -> None:
     note(store, "apns", "InvalidProviderToken")
     with store.read() as session:
-        since = troubles.find_all(session)[0].since
+        since = provider_troubles.find_all(session)[0].since
 
     note(store, "apns", "Forbidden")
 
     with store.read() as session:
-        row = troubles.find_all(session)[0]
+        row = provider_troubles.find_all(session)[0]
     assert (row.reason, row.since) == ("Forbidden", since)
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from datastore import Datastore, claims, fanout, mariadb, outbox
-from datastore.outbox import Claim
+from datastore import Datastore, mariadb, outbox
+from datastore.outbox import Claim, claims, fanout
 from models.accounts import Device
 from models.base import utc_now
-from models.groupchat import Chat, Member, Message
+from models.chats import Chat, Member, Message
 from models.pushes import READ, WITHDRAW, Target
 from tests.support import chats
 from tests.support.plans import analyze, plan_of

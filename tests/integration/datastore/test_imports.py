@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select
 
-from datastore import Datastore, chats, claims, import_rows, imports, work
+from datastore import Datastore, chats, import_rows, imports
 from datastore.imports import MOST_ATTEMPTS, MOST_PROBLEMS
+from datastore.outbox import claims, due_work
 from models.accounts import Device, User
 from models.base import utc_now
+from models.chats import Chat, Member
 from models.errors import Conflict
-from models.groupchat import Chat, Member
 from models.imports import ImportChunk, ImportJob, ImportProblem, Problem, Row
 from tests.support import databases
 
@@ -275,7 +276,7 @@ def test_a_dead_owner_is_not_waited_for(store: Datastore) -> None:
     claim(store, "a")
 
     with store.write() as session:
-        released = work.release_owner(session, "a", utc_now())
+        released = due_work.release_owner(session, "a", utc_now())
 
     assert released == 1
     assert claim(store, "b") == import_id
@@ -327,7 +328,7 @@ def test_an_upload_is_not_due_before_its_end(store: Datastore) -> None:
         imports.add(session, import_id, [ANN], [])
 
     with store.read() as session:
-        assert work.next_due(session).next_at is None
+        assert due_work.next_due(session).next_at is None
         assert imports.find(session, import_id) is None
     assert claim(store) is None
 
@@ -349,8 +350,8 @@ def test_one_question_finds_pushes_and_imports(store: Datastore) -> None:
     import_id = upload(store, [ANN])
 
     with store.read() as session:
-        due = work.next_due(session)
-        without = work.next_due(session, with_imports=False)
+        due = due_work.next_due(session)
+        without = due_work.next_due(session, with_imports=False)
         pushes = claims.next_due_at(session)
 
     assert due.import_at == due.next_at == job(store, import_id).due_at

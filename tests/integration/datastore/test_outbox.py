@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from datastore import Datastore, claims, jobs, leases, outbox, progress
-from datastore.outbox import Claim
+from datastore import Datastore, outbox
+from datastore.outbox import Claim, claims, job_status, leases, progress
 from models.base import utc_now
-from models.groupchat import Message
+from models.chats import Message
 from models.pushes import COMPLETED, WITHDRAW, PushJob
 from tests.support import chats
 
@@ -90,7 +90,7 @@ def test_an_engine_that_lost_its_lease_changes_nothing(store: Datastore) -> None
 
     assert lost == {job}
     with store.read() as session:
-        status = jobs.status(session, job)
+        status = job_status.find(session, job)
     assert status
     assert (status.state, status.accepted) == ("processing", 0)
 
@@ -102,7 +102,7 @@ def test_the_end_of_a_job_is_final(store: Datastore) -> None:
     record(store, "a", step(mine, end=COMPLETED, fanned_out=True, accepted=2, total=2))
 
     with store.read() as session:
-        status = jobs.status(session, job)
+        status = job_status.find(session, job)
     assert status
     assert (status.state, status.pending) == ("completed", 0)
     assert status.finished_at is not None
@@ -265,4 +265,4 @@ def test_a_job_that_fails_by_itself_holds_up_nobody(store: Datastore) -> None:
 
 def test_no_job_of_that_number_has_no_status(store: Datastore) -> None:
     with store.read() as session:
-        assert jobs.status(session, 77) is None
+        assert job_status.find(session, 77) is None

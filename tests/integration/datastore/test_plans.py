@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import insert
 
-from datastore import Datastore, leases, mariadb, work
+from datastore import Datastore, mariadb
+from datastore.outbox import due_work, leases
 from models.base import utc_now
 from models.pushes import COMPLETED, PushJob
 from tests.support import chats
@@ -17,12 +18,12 @@ ENDED = 3000
 
 def look(store: Datastore) -> None:
     with store.read() as session:
-        work.next_due(session)
+        due_work.next_due(session)
 
 
 def take(store: Datastore) -> None:
     lease = timedelta(seconds=30)
-    work.take(
+    due_work.take(
         store, "a", [], limit=10, chain=5, shards=1, with_imports=True, lease=lease
     )
 

@@ -4,16 +4,8 @@ from datetime import timedelta
 
 from sqlalchemy import select, update
 
-from datastore import (
-    Datastore,
-    claims,
-    fanout,
-    leases,
-    outbox,
-    progress,
-    retries,
-)
-from datastore.outbox import Claim
+from datastore import Datastore, outbox
+from datastore.outbox import Claim, claims, fanout, leases, progress, retries
 from models.accounts import Device
 from models.base import utc_now
 from models.pushes import PushFailure, Target

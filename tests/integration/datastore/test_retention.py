@@ -7,7 +7,7 @@ from sqlalchemy import func, select, update
 
 from datastore import Datastore, retention
 from models.base import utc_now
-from models.groupchat import Message
+from models.chats import Message
 from models.imports import ImportJob, ImportProblem
 from models.pushes import COMPLETED, QUEUED, READ, PushFailure, PushJob
 from tests.support import chats

@@ -11,8 +11,8 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from datastore import Datastore
-from datastore.together import Together
-from models.groupchat import Chat
+from datastore.group_commit import Together
+from models.chats import Chat
 from tests.support import chats, databases
 from tests.support.wait import until
 

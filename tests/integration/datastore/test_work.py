@@ -5,17 +5,18 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, update
 
-from datastore import Datastore, work
-from datastore.work import Taken
+from datastore import Datastore
+from datastore.outbox import due_work
+from datastore.outbox.due_work import Taken
 from models.base import utc_now
-from models.groupchat import Message
+from models.chats import Message
 from tests.support import chats
 
 LEASE = timedelta(seconds=30)
 
 
 def take(store: Datastore, claimed: list[int] | None = None) -> Taken:
-    return work.take(
+    return due_work.take(
         store,
         "a",
         [] if claimed is None else claimed,
@@ -37,12 +38,12 @@ def test_a_job_comes_with_its_devices(store: Datastore) -> None:
 
 
 def test_of_a_large_conversation_only_the_first_devices_come(store: Datastore) -> None:
-    chats.post(store, chats.make_chat(store, work.FIRST_TARGETS + 5))
+    chats.post(store, chats.make_chat(store, due_work.FIRST_TARGETS + 5))
 
     [job] = take(store).jobs
 
     assert job.targets is not None
-    assert len(job.targets) == work.FIRST_TARGETS
+    assert len(job.targets) == due_work.FIRST_TARGETS
 
 
 def test_a_deleted_message_comes_without_devices(store: Datastore) -> None:

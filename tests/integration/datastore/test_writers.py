@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from datastore import Datastore
 from datastore.sqlite import WriterQueue
-from models.groupchat import Chat
+from models.chats import Chat
 from tests.support import chats, databases, wait
 
 

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import select, update
 
 import notifier.engine.job_run
-from datastore import Datastore, jobs, leases
+from datastore import Datastore
+from datastore.outbox import job_status, leases
 from models.accounts import Device
 from models.base import utc_now
-from models.groupchat import Message
+from models.chats import Message
 from models.pushes import PushFailure, PushJob, Target
 from notifier.engine.loop import Engine
 from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
@@ -38,9 +39,9 @@ def work(store: Datastore, channel: ToldChannel) -> None:
     asyncio.run(drain(make_engine(store, apns=channel)))
 
 
-def status(store: Datastore, job: int) -> jobs.JobStatus:
+def status(store: Datastore, job: int) -> job_status.JobStatus:
     with store.read() as session:
-        found = jobs.status(session, job)
+        found = job_status.find(session, job)
     assert found is not None
     return found
 

@@ -7,7 +7,8 @@ from sqlalchemy import func, select
 
 from api import import_lines
 from api.uploads import JSON_LINES
-from datastore import Datastore, imports, jobs
+from datastore import Datastore, imports
+from datastore.outbox import job_status
 from models.accounts import User
 from models.base import utc_now
 from models.imports import ImportJob, Row
@@ -163,7 +164,7 @@ def test_an_import_in_trouble_is_put_off_and_pushes_go_on(store: Datastore) -> N
     assert "log of the notifier" in (job.error or "")
     assert job.due_at is not None
     with store.read() as session:
-        status = jobs.status(session, push)
+        status = job_status.find(session, push)
         assert session.scalar(select(func.count()).select_from(User)) == 4
     assert status is not None
     assert (status.state, status.accepted) == ("completed", 3)

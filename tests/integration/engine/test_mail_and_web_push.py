@@ -11,7 +11,8 @@ import pytest
 
 import config
 from config import Settings
-from datastore import Datastore, jobs
+from datastore import Datastore
+from datastore.outbox import job_status
 from notifier.engine import loop
 from tests.support import aio, chats, databases, push_service, smtp_server, tls
 from tests.support.aio import coroutine_test
@@ -66,7 +67,7 @@ def _work(settings: Settings) -> None:
 def _accepted(store: Datastore, job_ids: Sequence[int]) -> list[int]:
     """How many devices took each job's message, once all jobs are completed."""
     with store.read() as session:
-        found = [jobs.status(session, job_id) for job_id in job_ids]
+        found = [job_status.find(session, job_id) for job_id in job_ids]
     done = [job for job in found if job is not None and job.state == "completed"]
     return [job.accepted for job in done] if len(done) == len(job_ids) else []
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from datastore import Datastore, jobs
+from datastore import Datastore
+from datastore.outbox import job_status
 from notifier.engine import loop
 from notifier.engine.loop import Engine
 from tests.support import chats, databases
@@ -86,6 +87,6 @@ def test_it_goes_on_when_the_database_is_back(sqlite: Datastore) -> None:
     asyncio.run(play())
 
     with sqlite.read() as session:
-        found = jobs.status(session, job)
+        found = job_status.find(session, job)
     assert found is not None
     assert found.accepted == 3

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 import notifier.engine.job_run
-from datastore import Datastore, jobs, work
+from datastore import Datastore
+from datastore.outbox import due_work, job_status
 from models.pushes import Note, Target
 from notifier.channels import Report
 from notifier.engine.loop import Engine
@@ -71,7 +72,7 @@ def test_a_silent_device_does_not_keep_its_chat_from_the_next_message(
     assert [text for text, _ in heard] == ["first"] * 3 + ["second"] * 3
     with store.read() as session:
         for job_id in posted:
-            job = jobs.status(session, job_id)
+            job = job_status.find(session, job_id)
             assert job is not None
             assert (job.state, job.total, job.accepted) == ("completed", 3, 3)
 
@@ -79,7 +80,7 @@ def test_a_silent_device_does_not_keep_its_chat_from_the_next_message(
 def test_silent_devices_do_not_keep_the_rest_of_a_large_job_waiting(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "FIRST_TARGETS", 10)
+    monkeypatch.setattr(due_work, "FIRST_TARGETS", 10)
     monkeypatch.setattr(notifier.engine.job_run, "BATCH_SIZE", 10)
     # One of ten in more batches than may be under way at once.
     tokens = [f"{SILENT if k % 10 == 4 else 'lively'} {k}" for k in range(50)]
@@ -89,6 +90,6 @@ def test_silent_devices_do_not_keep_the_rest_of_a_large_job_waiting(
     play(store, told=100)
 
     with store.read() as session:
-        job = jobs.status(session, job_id)
+        job = job_status.find(session, job_id)
     assert job is not None
     assert (job.state, job.total, job.accepted) == ("completed", 100, 100)

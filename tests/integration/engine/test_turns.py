@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 import notifier.engine.job_run
 import notifier.engine.loop
 import notifier.engine.recorder
-from datastore import Datastore, jobs
-from datastore.progress import Progress
+from datastore import Datastore
+from datastore.outbox import job_status
+from datastore.outbox.progress import Progress
 from models.base import utc_now
-from models.groupchat import Message
+from models.chats import Message
 from models.pushes import Note, PushJob, Target
 from notifier.channels import Report
 from notifier.engine.loop import Engine
@@ -46,7 +47,7 @@ class Scene:
 
 def state(store: Datastore, job: int) -> str:
     with store.read() as session:
-        found = jobs.status(session, job)
+        found = job_status.find(session, job)
     assert found is not None
     return found.state
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from config import Settings
-from datastore import Datastore, claims
+from datastore import Datastore
 from datastore.migrations import upgrade
+from datastore.outbox import claims
 from models.base import utc_now
 from notifier.process.slots import Slots
 from notifier.process.watchdog import Watchdog

@@ -23,11 +23,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from datastore import audience
-from datastore.audience import Parameter, Shape
-from datastore.outbox import Claim
+from datastore.outbox import Claim, audience
+from datastore.outbox.audience import Parameter, Shape
 from models.accounts import Device
-from models.groupchat import Member
+from models.chats import Member
 from models.pushes import Target
 
 # Claims whose devices are read by one statement: most of what a statement for a small

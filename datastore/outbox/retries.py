@@ -7,10 +7,9 @@ from typing import Any
 from sqlalchemy import Integer, Select, and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from datastore import audience
-from datastore.outbox import Claim
+from datastore.outbox import Claim, audience
 from models.accounts import Device
-from models.groupchat import Member
+from models.chats import Member
 from models.pushes import PushFailure, Target
 
 

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from datastore import outbox
 from datastore.chats import Seat, strangers
+from models.chats import OWNER, Chat, Member, Message
 from models.errors import Forbidden, Invalid, NotFound
-from models.groupchat import OWNER, Chat, Member, Message
 from models.pushes import MESSAGE, READ, WITHDRAW, PushJob
 
 # Four weeks: the longest that Google keeps a message for a phone that is off.

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, null, select
 from sqlalchemy.orm import Session
 
-from datastore import Datastore, claims, fanout, imports, leases, outbox
-from datastore.outbox import Claim
+from datastore import Datastore, imports, outbox
+from datastore.outbox import Claim, claims, fanout, leases
 from models.base import utc_now
 from models.pushes import Target
 

@@ -6,9 +6,8 @@ from datetime import datetime
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from datastore import fanout
-from datastore.outbox import Claim
-from models.groupchat import Member
+from datastore.outbox import Claim, fanout
+from models.chats import Member
 from models.pushes import QUEUED, PushJob
 
 

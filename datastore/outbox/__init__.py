@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from models.accounts import User
-from models.groupchat import Chat, Message
+from models.chats import Chat, Message
 from models.pushes import MESSAGE, QUEUED, Note, PushJob
 
 

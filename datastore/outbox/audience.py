@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session, aliased
 
 from datastore.outbox import Claim
 from models.accounts import Device
-from models.groupchat import Chat, Member, Message
+from models.chats import Chat, Member, Message
 from models.pushes import MESSAGE
 
 # Makes a parameter of a name; where one statement is for several claims, each of them

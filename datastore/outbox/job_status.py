@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from models.base import utc_now
 from models.pushes import COMPLETED, FAILED, PROCESSING, PushFailure, PushJob
 
 
@@ -35,7 +36,7 @@ class JobStatus:
         return self.total - self.accepted - self.failed
 
 
-def status(session: Session, job_id: int) -> JobStatus | None:
+def find(session: Session, job_id: int) -> JobStatus | None:
     """Where a job stands; None when there is none of that number."""
     shards = session.scalars(
         select(PushJob)
@@ -77,6 +78,27 @@ def reasons(
         .limit(limit)
     )
     return [(outcome, reason, number) for outcome, reason, number in rows]
+
+
+def is_idle(session: Session, job_id: int) -> bool:
+    """No engine holds the job or a shard of it, and none of them is due now.
+
+    It has ended, or waits for its delivery time or its next try.
+    """
+    now = utc_now()
+    jobs = session.execute(
+        select(PushJob.lease_owner, PushJob.due_at).where(
+            or_(PushJob.id == job_id, PushJob.parent_id == job_id)
+        )
+    )
+    return all(
+        owner is None and (due_at is None or due_at > now) for owner, due_at in jobs
+    )
+
+
+def next_time(session: Session, job_id: int) -> datetime | None:
+    """When an idle job is due again; None when it has ended."""
+    return session.scalar(select(PushJob.due_at).where(PushJob.id == job_id))
 
 
 def _state(states: Sequence[str]) -> str:

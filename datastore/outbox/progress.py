@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert, update
 from sqlalchemy.orm import Session
 
-from datastore import leases
+from datastore.outbox import leases
 from models.accounts import Device
 from models.pushes import COMPLETED, FAILED, PROCESSING, PushFailure, PushJob, Target
 
