@@ -20,15 +20,16 @@ from sqlalchemy.exc import ArgumentError
 import api
 import config
 from api.app_tokens import AppTokens
-from api.front import Front
+from api.context import AppContext
 from api.limits import per_minute
-from api.news import News
+from api.long_poll import LongPoll
 from config import Settings, SettingsError, vapid
 from datastore import OUTAGES, Datastore, migrations
 from host.body import Patience
-from host.door import Door
+from host.rsgi import Door
 from notifier import dispatchers
 from notifier.process.slots import Slots
+from web import pages
 
 # Most of them only wait, for news; the API itself lets few work at once.
 THREADS = 64
@@ -50,20 +51,22 @@ def create_app(
     """
     settings = settings or config.from_env()
     dispatcher = dispatchers.open(settings)
-    app = api.build(
+    app = AppContext(
         store=_open_store(settings),
         dispatcher=dispatcher,
         service_key=settings.service_key,
         limits=per_minute(
             user=settings.user_sends_per_minute, chat=settings.chat_sends_per_minute
         ),
-        news=News(most_waiting),
-        front=Front(demo_file=settings.demo_file, slots=_slots(settings)),
+        long_poll=LongPoll(most_waiting),
+        slots=_slots(settings),
         app_tokens=_app_tokens(settings),
         webpush_key=_webpush_key(settings),
     )
+    application = api.build(app)
+    pages.mount(application, app, settings.demo_file)
     dispatcher.start()
-    return app
+    return application
 
 
 def _slots(settings: Settings) -> Callable[[], tuple[int, int]] | None:

@@ -4,42 +4,42 @@ import hmac
 from enum import Enum
 from typing import Any
 
-from api.call import House
+from api.context import AppContext
 from datastore import accounts
 from datastore.accounts import Identity
 from models.base import utc_now
 from models.errors import Forbidden, Unauthorized
 
 
-class Who(Enum):
+class Access(Enum):
     """Who may call a route at all; handlers decide about single things."""
 
     ANYONE = "anyone"
     USER = "user"
     SERVICE = "service"
-    EITHER = "either"
+    USER_OR_SERVICE = "either"
 
 
-def admit(
-    environ: dict[str, Any], who: Who, house: House
+def authenticate(
+    environ: dict[str, Any], access: Access, app: AppContext
 ) -> tuple[Identity | None, bool]:
     """The calling user, or None and whether it is the service."""
-    if who is Who.ANYONE:
+    if access is Access.ANYONE:
         return None, False
     token = _bearer(environ)
-    if hmac.compare_digest(token.encode(), house.service_key.encode()):
-        if who is Who.USER:
+    if hmac.compare_digest(token.encode(), app.service_key.encode()):
+        if access is Access.USER:
             raise Forbidden("This needs the token of a user, not the service key.")
         return None, True
-    user = _identify(token, house)
-    if who is Who.SERVICE:
+    user = _identify(token, app)
+    if access is Access.SERVICE:
         raise Forbidden("This needs the service key.")
     return user, False
 
 
-def _identify(token: str, house: House) -> Identity:
-    app_tokens = house.app_tokens
-    with house.store.read() as session:
+def _identify(token: str, app: AppContext) -> Identity:
+    app_tokens = app.app_tokens
+    with app.store.read() as session:
         if app_tokens is not None and app_tokens.may_be(token):
             return app_tokens.identify(session, token)
         user = accounts.identify(session, token, utc_now())

@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from api.call import Answer, Call
+from api.context import RequestContext, Result
 from api.schemas import chats as schemas
 from datastore import accounts, chats
 from models.base import utc_now
@@ -12,25 +12,25 @@ from models.errors import Forbidden
 MEMBERS_SHOWN = 1000
 
 
-def create(call: Call, body: schemas.NewChat) -> Answer[schemas.ChatOut]:
+def create(context: RequestContext, body: schemas.NewChat) -> Result[schemas.ChatOut]:
     """Start a conversation; a user who does is a member and its owner.
 
     One that has this external_id already stays as it is.
     """
     owner_id: int | None
     role: Role | None
-    if call.is_service:
+    if context.is_service:
         owner_id, role = body.owner, None
     elif body.external_id is None and body.owner is None:
-        owner_id, role = call.user.id, OWNER
+        owner_id, role = context.user.id, OWNER
     else:
         # Else members could take the names that an import is about to use.
         raise Forbidden("external_id and owner are for the service key.")
     users = {*body.members, *([] if owner_id is None else [owner_id])}
     # Users are never removed, so they can be checked before the writers' turn.
-    with call.store.read() as session:
+    with context.store.read() as session:
         accounts.check_users(session, sorted(users))
-    with call.store.write() as session:
+    with context.store.write() as session:
         chat, is_new = chats.create(
             session,
             body.name,
@@ -39,18 +39,20 @@ def create(call: Call, body: schemas.NewChat) -> Answer[schemas.ChatOut]:
             now=utc_now(),
             external_id=body.external_id,
         )
-        return Answer(201 if is_new else 200, _chat_out(session, chat, role))
+        return Result(201 if is_new else 200, _chat_out(session, chat, role))
 
 
-def list_chats(call: Call, query: schemas.ChatPage) -> Answer[schemas.Chats]:
+def list_chats(
+    context: RequestContext, query: schemas.ChatPage
+) -> Result[schemas.Chats]:
     """The caller's conversations with last message and unread count."""
     before = None
     if query.before:
         activity, _, chat_id = query.before.partition("-")
         before = (int(activity), int(chat_id))
-    with call.store.read() as session:
+    with context.store.read() as session:
         found = chats.list_for(
-            session, call.user.id, before=before, limit=query.limit + 1
+            session, context.user.id, before=before, limit=query.limit + 1
         )
     page = found[: query.limit]
     has_more = len(found) > query.limit
@@ -58,104 +60,106 @@ def list_chats(call: Call, query: schemas.ChatPage) -> Answer[schemas.Chats]:
         conversations=[schemas.listed_chat(each) for each in page],
         next=schemas.place_in_list(page[-1]) if has_more else None,
     )
-    return Answer(200, listed)
+    return Result(200, listed)
 
 
-def show(call: Call, chat_id: int) -> Answer[schemas.ChatOut]:
+def show(context: RequestContext, chat_id: int) -> Result[schemas.ChatOut]:
     """A conversation, for its members."""
-    with call.store.read() as session:
-        role = _role(call, session, chat_id)
-        return Answer(200, _chat_out(session, chats.get(session, chat_id), role))
+    with context.store.read() as session:
+        role = _role(context, session, chat_id)
+        return Result(200, _chat_out(session, chats.get(session, chat_id), role))
 
 
 def rename(
-    call: Call, chat_id: int, body: schemas.ChangedChat
-) -> Answer[schemas.ChatOut]:
+    context: RequestContext, chat_id: int, body: schemas.ChangedChat
+) -> Result[schemas.ChatOut]:
     """Give a conversation another name."""
-    with call.store.write() as session:
-        role = _may_manage(call, session, chat_id)
+    with context.store.write() as session:
+        role = _may_manage(context, session, chat_id)
         chats.rename(session, chat_id, body.name)
-        return Answer(200, _chat_out(session, chats.get(session, chat_id), role))
+        return Result(200, _chat_out(session, chats.get(session, chat_id), role))
 
 
-def remove(call: Call, chat_id: int) -> Answer[None]:
+def remove(context: RequestContext, chat_id: int) -> Result[None]:
     """End a conversation: nobody sees it, and nothing of it is pushed any more."""
-    with call.store.write() as session:
-        _may_manage(call, session, chat_id)
+    with context.store.write() as session:
+        _may_manage(context, session, chat_id)
         chats.remove(session, chat_id, utc_now())
-    return Answer(204)
+    return Result(204)
 
 
-def mute(call: Call, chat_id: int, body: schemas.Mute) -> Answer[schemas.Muted]:
+def mute(
+    context: RequestContext, chat_id: int, body: schemas.Mute
+) -> Result[schemas.Muted]:
     """No pushes to the caller until then, save where they are mentioned."""
-    with call.store.write() as session:
-        seat = chats.seat(session, chat_id, call.user.id)
+    with context.store.write() as session:
+        seat = chats.seat(session, chat_id, context.user.id)
         chats.mute(session, seat, body.until)
-    return Answer(200, schemas.Muted(muted_until=body.until))
+    return Result(200, schemas.Muted(muted_until=body.until))
 
 
 def members(
-    call: Call, chat_id: int, query: schemas.MemberPage
-) -> Answer[schemas.Members]:
+    context: RequestContext, chat_id: int, query: schemas.MemberPage
+) -> Result[schemas.Members]:
     """The members in the order of their ids."""
-    with call.store.read() as session:
-        _role(call, session, chat_id)
+    with context.store.read() as session:
+        _role(context, session, chat_id)
         found = chats.members(
             session, chat_id, after=query.after, limit=query.limit + 1
         )
     page = [schemas.MemberOut(**member._asdict()) for member in found[: query.limit]]
     has_more = len(found) > query.limit
-    return Answer(200, schemas.Members(members=page, has_more=has_more))
+    return Result(200, schemas.Members(members=page, has_more=has_more))
 
 
 def add_members(
-    call: Call, chat_id: int, body: schemas.NewMembers
-) -> Answer[schemas.AddedMembers]:
+    context: RequestContext, chat_id: int, body: schemas.NewMembers
+) -> Result[schemas.AddedMembers]:
     """Seat users in a conversation; those who are in it already stay as they are."""
-    with call.store.read() as session:
-        _may_manage(call, session, chat_id)
+    with context.store.read() as session:
+        _may_manage(context, session, chat_id)
         accounts.check_users(session, sorted(set(body.user_ids)))
-    with call.store.write() as session:
+    with context.store.write() as session:
         chat = chats.get(session, chat_id, for_update=True)
-        _may_manage(call, session, chat_id)
+        _may_manage(context, session, chat_id)
         added = chats.add_members(session, chat, body.user_ids)
-    return Answer(200, schemas.AddedMembers(added=len(added)))
+    return Result(200, schemas.AddedMembers(added=len(added)))
 
 
 def set_role(
-    call: Call, chat_id: int, user_id: int, body: schemas.NewRole
-) -> Answer[None]:
+    context: RequestContext, chat_id: int, user_id: int, body: schemas.NewRole
+) -> Result[None]:
     """Make a member an owner, or an owner a member."""
-    with call.store.write() as session:
+    with context.store.write() as session:
         chats.get(session, chat_id, for_update=True)
-        _may_manage(call, session, chat_id)
+        _may_manage(context, session, chat_id)
         chats.set_role(session, chat_id, user_id, body.role)
-    return Answer(204)
+    return Result(204)
 
 
-def remove_member(call: Call, chat_id: int, user_id: int) -> Answer[None]:
+def remove_member(context: RequestContext, chat_id: int, user_id: int) -> Result[None]:
     """Take a user out of a conversation, or leave it oneself."""
-    with call.store.write() as session:
+    with context.store.write() as session:
         chats.get(session, chat_id, for_update=True)
-        is_leaving = call.caller is not None and call.caller.id == user_id
+        is_leaving = context.caller is not None and context.caller.id == user_id
         # Who is not in it must not learn that there is such a conversation.
         check = _role if is_leaving else _may_manage
-        check(call, session, chat_id)
+        check(context, session, chat_id)
         chats.remove_member(session, chat_id, user_id)
-    return Answer(204)
+    return Result(204)
 
 
-def _role(call: Call, session: Session, chat_id: int) -> Role | None:
+def _role(context: RequestContext, session: Session, chat_id: int) -> Role | None:
     """The caller's role; None is the service. Raises NotFound for outsiders."""
-    if call.is_service:
+    if context.is_service:
         chats.get(session, chat_id)
         return None
-    return chats.seat(session, chat_id, call.user.id).role
+    return chats.seat(session, chat_id, context.user.id).role
 
 
-def _may_manage(call: Call, session: Session, chat_id: int) -> Role | None:
+def _may_manage(context: RequestContext, session: Session, chat_id: int) -> Role | None:
     """The caller's role: owner, or None for the service."""
-    role = _role(call, session, chat_id)
+    role = _role(context, session, chat_id)
     if role not in (OWNER, None):
         raise Forbidden("Only an owner of the conversation may do this.")
     return role

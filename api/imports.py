@@ -5,9 +5,9 @@ from contextlib import suppress
 from itertools import islice
 
 from api import import_lines
-from api.call import Answer, Call
-from api.schemas.groupchat import JobLink
+from api.context import RequestContext, Result
 from api.schemas.imports import Import, ProblemOut, Started
+from api.schemas.messages import JobLink
 from api.uploads import Upload
 from datastore import OUTAGES, imports
 from models.base import utc_now
@@ -22,34 +22,34 @@ CHUNK_ROWS = 250
 ANY_JOB = 0
 
 
-def start(call: Call, upload: Upload) -> Answer[Started]:
+def start(context: RequestContext, upload: Upload) -> Result[Started]:
     """Take a file of users, conversations, devices and members, and answer.
 
     Its rows are put in place behind the answer. The same file again changes nothing.
     """
     rows = import_lines.read(upload.media_type, upload.pieces())
     upload.check_length()
-    with call.store.write() as session:
+    with context.store.write() as session:
         import_id = imports.begin(session, utc_now())
     try:
         # Outside the gate: who sends slowly holds up nobody.
-        with call.outside():
-            _receive(call, import_id, rows)
-        with call.store.write() as session:
+        with context.released():
+            _receive(context, import_id, rows)
+        with context.store.write() as session:
             imports.close(session, import_id, utc_now())
     except Exception:
-        with suppress(*OUTAGES), call.store.write() as session:
+        with suppress(*OUTAGES), context.store.write() as session:
             imports.discard(session, import_id)
         raise
-    call.dispatcher.dispatch(ANY_JOB)
+    context.dispatcher.dispatch(ANY_JOB)
     link = JobLink(id=import_id, url=f"/imports/{import_id}")
-    return Answer(202, Started(job=link))
+    return Result(202, Started(job=link))
 
 
-def show(call: Call, import_id: int) -> Answer[Import]:
+def show(context: RequestContext, import_id: int) -> Result[Import]:
     """How far an import is, and which lines were left out."""
-    job, problems = find(call, import_id)
-    return Answer(
+    job, problems = find(context, import_id)
+    return Result(
         200,
         Import(
             id=job.id,
@@ -67,16 +67,18 @@ def show(call: Call, import_id: int) -> Answer[Import]:
     )
 
 
-def find(call: Call, import_id: int) -> tuple[ImportJob, list[Problem]]:
+def find(context: RequestContext, import_id: int) -> tuple[ImportJob, list[Problem]]:
     """Raises NotFound when there is no such import."""
-    with call.store.read() as session:
+    with context.store.read() as session:
         job = imports.find(session, import_id)
         if job is None:
             raise NotFound
         return job, imports.problems(session, import_id)
 
 
-def _receive(call: Call, import_id: int, rows: Iterable[Row | Problem]) -> None:
+def _receive(
+    context: RequestContext, import_id: int, rows: Iterable[Row | Problem]
+) -> None:
     """Store the rows chunk by chunk as they come in, each in a transaction."""
     rows, count = iter(rows), 0
     while chunk := list(islice(rows, CHUNK_ROWS)):
@@ -85,7 +87,7 @@ def _receive(call: Call, import_id: int, rows: Iterable[Row | Problem]) -> None:
             raise TooLarge(f"A file may have {MOST_ROWS:,} rows.", rows=MOST_ROWS)
         good = [row for row in chunk if isinstance(row, Row)]
         bad = [row for row in chunk if isinstance(row, Problem)]
-        with call.house.gate, call.store.write() as session:
+        with context.app.concurrency, context.store.write() as session:
             imports.add(session, import_id, good, bad)
     if not count:
         raise Invalid("There are no rows in this file.")

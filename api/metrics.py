@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy.orm import Session
 
-from api.call import Answer, Call, Page
+from api.context import RawBody, RequestContext, Result
 from datastore import metrics, provider_troubles, statistics
 from models.base import utc_now
 
@@ -17,7 +17,7 @@ RECENTLY = timedelta(hours=1)
 Samples = Iterable[tuple[tuple[str, ...], float]]
 
 
-class Exposition(Page):
+class Exposition(RawBody):
     content_type = CONTENT_TYPE_LATEST
 
 
@@ -31,19 +31,19 @@ class Gathered:
         yield from self.families
 
 
-def show(call: Call) -> Answer[Exposition]:
+def show(context: RequestContext) -> Result[Exposition]:
     """The state of the server for a monitoring system.
 
     What comes from the database is the same whichever process answers.
     """
-    with call.store.read() as session:
+    with context.store.read() as session:
         families = [*_queue(session), *_last_hour(session), _troubles(session)]
-    if call.house.slots is not None:
-        families += _processes(*call.house.slots())
+    if context.app.slots is not None:
+        families += _processes(*context.app.slots())
     registry = CollectorRegistry()
     registry.register(Gathered(families))
-    text = generate_latest(registry) + generate_latest(call.house.traffic.registry)
-    return Answer(200, Exposition(text))
+    text = generate_latest(registry) + generate_latest(context.app.traffic.registry)
+    return Result(200, Exposition(text))
 
 
 def _queue(session: Session) -> list[Metric]:

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic.json_schema import models_json_schema
 
 from api import uploads
-from api.auth import Who
+from api.auth import Access
 from api.routing import ID_DIGITS, Route
 from api.schemas import In, Out
 
@@ -44,6 +44,11 @@ REASONS = {
 }
 
 
+# Names that generated clients already use.
+TAGS = {"messages": "groupchat"}
+OPERATION_IDS = {"groupchat_delete": "groupchat_take_back"}
+
+
 def document(routes: Iterable[Route]) -> dict[str, Any]:
     """An OpenAPI 3.1 document."""
     routes = list(routes)
@@ -70,14 +75,16 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 def _operation(route: Route) -> dict[str, Any]:
     summary, _, more = (route.handler.__doc__ or "").strip().partition("\n")
     module = route.handler.__module__.rpartition(".")[2]
+    tag = TAGS.get(module, module)
+    operation_id = f"{tag}_{route.handler.__name__}"
     hints = get_type_hints(route.handler)
     operation: dict[str, Any] = {
-        "operationId": f"{module}_{route.handler.__name__}",
-        "tags": [module],
+        "operationId": OPERATION_IDS.get(operation_id, operation_id),
+        "tags": [tag],
         "summary": summary.rstrip("."),
-        "description": _who(route.who, " ".join(more.split())),
+        "description": _who(route.access, " ".join(more.split())),
         "parameters": [*_path_parameters(route), *_query_parameters(hints)],
-        "security": [] if route.who is Who.ANYONE else [{"token": []}],
+        "security": [] if route.access is Access.ANYONE else [{"token": []}],
         "responses": _responses(route, hints),
     }
     if body := hints.get("body"):
@@ -95,14 +102,14 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
-def _who(who: Who, description: str) -> str:
+def _who(access: Access, description: str) -> str:
     callers = {
-        Who.ANYONE: "Needs no token.",
-        Who.USER: "Needs the token of a user.",
-        Who.SERVICE: "Needs the service key.",
-        Who.EITHER: "Needs the token of a user or the service key.",
+        Access.ANYONE: "Needs no token.",
+        Access.USER: "Needs the token of a user.",
+        Access.SERVICE: "Needs the service key.",
+        Access.USER_OR_SERVICE: "Needs the token of a user or the service key.",
     }
-    return f"{description} {callers[who]}".strip()
+    return f"{description} {callers[access]}".strip()
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
@@ -162,7 +169,7 @@ def _problems(route: Route, hints: dict[str, Any]) -> list[int]:
         statuses |= {400}
     if route.method == "DELETE":
         statuses |= {409}
-    if route.who is not Who.ANYONE:
+    if route.access is not Access.ANYONE:
         statuses |= {401, 403}
     return sorted(statuses)
 

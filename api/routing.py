@@ -9,8 +9,8 @@ from typing import Any, get_type_hints
 from bottle import Bottle, HTTPResponse, request
 
 from api import bodies, errors
-from api.auth import Who, admit
-from api.call import Answer, Call, House, Page
+from api.auth import Access, authenticate
+from api.context import AppContext, RawBody, RequestContext, Result
 from api.uploads import Upload
 from datastore import OUTAGES
 from models.errors import CallerError
@@ -30,8 +30,8 @@ class Route:
 
     method: str
     path: str
-    handler: Callable[..., Answer[Any]]
-    who: Who = Who.USER
+    handler: Callable[..., Result[Any]]
+    access: Access = Access.USER
     body_limit: int = bodies.BODY_LIMIT
     # What it answers when all is well.
     statuses: tuple[int, ...] = (200,)
@@ -47,7 +47,7 @@ class Endpoint:
     """Calls a route's handler with what a request brings, and always has an answer."""
 
     route: Route
-    house: House
+    app: AppContext
 
     def callback(self) -> Callable[..., HTTPResponse]:
         """What Bottle calls with the path's parts."""
@@ -58,8 +58,8 @@ class Endpoint:
 
         def answer(environ: dict[str, Any], parts: dict[str, Any]) -> HTTPResponse:
             try:
-                with self.house.gate:
-                    call = self._call(environ)
+                with self.app.concurrency:
+                    context = self._call(environ)
                 # Outside the gate: who sends slowly holds up nobody.
                 if body is not None:
                     limit = self.route.body_limit
@@ -68,8 +68,8 @@ class Endpoint:
                     parts["upload"] = Upload(environ, self.route.body_limit)
                 if query is not None:
                     parts["query"] = bodies.read_query(environ, query)
-                with self.house.gate:
-                    return _response(self.route.handler(call, **parts))
+                with self.app.concurrency:
+                    return _response(self.route.handler(context, **parts))
             except CallerError as problem:
                 return errors.of_caller(problem)
             except OUTAGES as problem:
@@ -81,37 +81,37 @@ class Endpoint:
             started = perf_counter()
             response = answer(request.environ, parts)
             seconds = perf_counter() - started
-            self.house.traffic.count(*route, response.status_code, seconds)
+            self.app.traffic.count(*route, response.status_code, seconds)
             return response
 
         return respond
 
-    def _call(self, environ: dict[str, Any]) -> Call:
-        house = self.house
-        user, is_service = admit(environ, self.route.who, house)
-        return Call(
-            house=house,
+    def _call(self, environ: dict[str, Any]) -> RequestContext:
+        app = self.app
+        user, is_service = authenticate(environ, self.route.access, app)
+        return RequestContext(
+            app=app,
             caller=user,
             is_service=is_service,
             may_wait=bool(environ.get("wsgi.multithread")),
         )
 
 
-def application(routes: Iterable[Route], house: House) -> Bottle:
+def bottle_of(routes: Iterable[Route], app: AppContext) -> Bottle:
     """A Bottle of these routes that answers its own errors in JSON, too."""
-    app = Bottle()
-    app.router.add_filter("id", lambda _: (rf"[0-9]{{1,{ID_DIGITS}}}", int, None))
-    app.default_error_handler = errors.of_bottle
+    bottle = Bottle()
+    bottle.router.add_filter("id", lambda _: (rf"[0-9]{{1,{ID_DIGITS}}}", int, None))
+    bottle.default_error_handler = errors.of_bottle
     for route in routes:
-        endpoint = Endpoint(route=route, house=house)
-        app.route(route.path, method=route.method, callback=endpoint.callback())
-    return app
+        endpoint = Endpoint(route=route, app=app)
+        bottle.route(route.path, method=route.method, callback=endpoint.callback())
+    return bottle
 
 
-def _response(answer: Answer[Any]) -> HTTPResponse:
+def _response(answer: Result[Any]) -> HTTPResponse:
     if answer.body is None:
         return HTTPResponse(status=answer.status)
-    if isinstance(answer.body, Page):
+    if isinstance(answer.body, RawBody):
         headers = {**errors.JSON_HEADERS, **answer.body.headers}
         headers["Content-Type"] = answer.body.content_type
         return HTTPResponse(answer.body.content, status=answer.status, **headers)

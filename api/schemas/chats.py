@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import FailFast, Field, StringConstraints
 
 from api.schemas import LARGEST_ID, Id, In, Key, Name, Out, Time
-from api.schemas.groupchat import MessageOut, message_out
+from api.schemas.messages import MessageOut, message_out
 from datastore.chats import Listed
 from models.base import utc_now
 

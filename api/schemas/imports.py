@@ -8,7 +8,7 @@ from pydantic import Field
 from api.schemas import In, Key, Name, Out
 from api.schemas.accounts import NewDevice
 from api.schemas.chats import Role
-from api.schemas.groupchat import JobLink
+from api.schemas.messages import JobLink
 
 
 class UserRow(In):

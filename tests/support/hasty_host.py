@@ -2,7 +2,7 @@
 
 import server
 from host.body import Patience
-from host.door import Door
+from host.rsgi import Door
 
 SILENT_S = 2.0
 

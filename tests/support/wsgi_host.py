@@ -10,7 +10,7 @@ import bottle
 
 from config import Settings
 from datastore import Datastore
-from host.door import Door
+from host.rsgi import Door
 from notifier.dispatchers.process import ProcessDispatcher
 from tests.support.chats import post
 from tests.support.fake_engine import FakeEngines

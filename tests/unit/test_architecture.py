@@ -47,20 +47,21 @@ ARROWS: dict[str, set[str]] = {
     # Only a docstring: the glossary.
     "notifier": set(),
     # Of the dispatchers only the protocol; see the test below.
-    # Pages are rendered with the templates of web.
-    "api": {"notifier.dispatchers", "datastore", "models", "web"},
+    "api": {"notifier.dispatchers", "datastore", "models"},
+    # Pages call the handlers of the API; the API never calls a page.
+    "web": {"api", "datastore", "models"},
     # It would carry any WSGI application.
     "host": set(),
     # The dashboard shows how many slots of PushProcess are taken.
     "server": {
         "api",
+        "web",
         "host",
         "notifier.dispatchers",
         "notifier.process",
         "datastore",
         "config",
     },
-    "web": set(),
     "sandbox": set(),
     "demo": set(),
 }

@@ -8,7 +8,7 @@ import pytest
 from api.limits import Limits, per_minute
 from datastore import Datastore
 from tests.support import databases
-from tests.support.house import House, User
+from tests.support.chat_api import ChatApi, User
 
 
 @pytest.fixture
@@ -23,30 +23,30 @@ def kind(request: pytest.FixtureRequest) -> str:
     return getattr(request, "param", "sqlite")
 
 
-@pytest.fixture(name="house")
-def fresh_house(tmp_path: Path, kind: str, limits: Limits) -> Iterator[House]:
-    built = House(Datastore(databases.fresh_url(kind, tmp_path)), limits=limits)
+@pytest.fixture(name="chat_api")
+def fresh_chat_api(tmp_path: Path, kind: str, limits: Limits) -> Iterator[ChatApi]:
+    built = ChatApi(Datastore(databases.fresh_url(kind, tmp_path)), limits=limits)
     yield built
     built.store.close()
 
 
 @pytest.fixture
-def ann(house: House) -> User:
-    return house.user("Ann")
+def ann(chat_api: ChatApi) -> User:
+    return chat_api.user("Ann")
 
 
 @pytest.fixture
-def bob(house: House) -> User:
-    return house.user("Bob")
+def bob(chat_api: ChatApi) -> User:
+    return chat_api.user("Bob")
 
 
 @pytest.fixture
-def eve(house: House) -> User:
+def eve(chat_api: ChatApi) -> User:
     """In none of the conversations."""
-    return house.user("Eve")
+    return chat_api.user("Eve")
 
 
 @pytest.fixture
-def chat(house: House, ann: User, bob: User) -> int:
+def chat(chat_api: ChatApi, ann: User, bob: User) -> int:
     """A conversation that Ann owns and Bob is in."""
-    return house.chat(ann, bob)
+    return chat_api.chat(ann, bob)

@@ -9,41 +9,41 @@ from api.app_tokens import AppTokens
 from models.accounts import User as UserRow
 from models.base import utc_now
 from tests.support.app_tokens import AUDIENCE, ISSUER, Signer
-from tests.support.house import ON_EVERY_DATABASE, House, User
+from tests.support.chat_api import ON_EVERY_DATABASE, ChatApi, User
 from tests.support.server import Server
 
 SIGNER = Signer()
 
 
-def trusting(house: House, subject) -> House:
+def trusting(chat_api: ChatApi, subject) -> ChatApi:
     """The same house, with the app's tokens let in."""
     keys = [PyJWK(SIGNER.jwk)]
     tokens = AppTokens(keys, audience=AUDIENCE, issuer=ISSUER, subject=subject)
-    return House(house.store, app_tokens=tokens)
+    return ChatApi(chat_api.store, app_tokens=tokens)
 
 
 @pytest.fixture
-def by_id(house):
-    return trusting(house, "id")
+def by_id(chat_api):
+    return trusting(chat_api, "id")
 
 
 @pytest.fixture
-def by_external_id(house):
-    return trusting(house, "external_id")
+def by_external_id(chat_api):
+    return trusting(chat_api, "external_id")
 
 
 @pytest.fixture
-def imported(house) -> User:
+def imported(chat_api) -> User:
     """A user whom the app calls "Zoe"."""
-    with house.store.write() as session:
+    with chat_api.store.write() as session:
         zoe = UserRow(name="Zoe", external_id="Zoe", created_at=utc_now())
         session.add(zoe)
         session.flush()
-        return User(zoe.id, house.nobody)
+        return User(zoe.id, chat_api.nobody)
 
 
-def ask(house, token: str, path: str = "/devices"):
-    return house.nobody.as_user(token).get(path)
+def ask(chat_api, token: str, path: str = "/devices"):
+    return chat_api.nobody.as_user(token).get(path)
 
 
 def test_token_of_the_app_is_as_good_as_one_of_ours(by_id, ann, bob):
@@ -135,8 +135,8 @@ def test_logging_out_removes_the_device_and_cannot_end_the_token(by_id, ann):
     assert client.get("/devices").json["devices"] == []
 
 
-def test_without_the_settings_such_a_token_opens_nothing(house, ann):
-    answer = ask(house, SIGNER.token(str(ann.id)))
+def test_without_the_settings_such_a_token_opens_nothing(chat_api, ann):
+    answer = ask(chat_api, SIGNER.token(str(ann.id)))
 
     assert (answer.status, answer.code) == (401, "unauthorized")
 

@@ -40,10 +40,10 @@ BODIES = {
 
 
 @pytest.fixture
-def callers(house, ann, chat):
+def callers(chat_api, ann, chat):
     return {path: ann.client for path in ENDPOINTS} | {
-        "/users": house.service,
-        "/users/1/tokens": house.service,
+        "/users": chat_api.service,
+        "/users/1/tokens": chat_api.service,
     }
 
 
@@ -281,8 +281,8 @@ def test_no_body_ends_in_a_500(callers, path, body):
 
 @HOUSE_IS_KEPT
 @given(token=st.text(st.characters(max_codepoint=255), max_size=60))
-def test_no_authorization_ends_in_a_500(house, token):
-    answer = house.nobody.request(
+def test_no_authorization_ends_in_a_500(chat_api, token):
+    answer = chat_api.nobody.request(
         "GET", "/devices", HTTP_AUTHORIZATION=f"Bearer {token}"
     )
 

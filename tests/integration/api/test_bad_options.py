@@ -67,14 +67,14 @@ def test_wrong_query_is_refused(ann, chat, query):
         ("deliver_after", "2999-01-01T00:00:00Z"),
     ],
 )
-def test_wrong_option_is_refused(house, ann, chat, field, value):
-    answer = house.say(ann, chat, "hi", **{field: value})
+def test_wrong_option_is_refused(chat_api, ann, chat, field, value):
+    answer = chat_api.say(ann, chat, "hi", **{field: value})
 
     assert (answer.status, answer.code) == (400, "invalid"), answer.body
 
 
-def test_data_that_is_too_long_for_a_push_names_its_field(house, ann, chat):
-    answer = house.say(ann, chat, "hi", data={"a": "\n" * 1024})
+def test_data_that_is_too_long_for_a_push_names_its_field(chat_api, ann, chat):
+    answer = chat_api.say(ann, chat, "hi", data={"a": "\n" * 1024})
 
     (problem,) = answer.json["error"]["details"]["problems"]
     assert problem["field"] == "data"
@@ -82,10 +82,10 @@ def test_data_that_is_too_long_for_a_push_names_its_field(house, ann, chat):
 
 
 @pytest.mark.parametrize("filler", ["x", "ü", "\N{SNOWMAN}", "\x01", '"', "\x7f"])
-def test_as_much_data_as_may_be_fits_into_every_push(house, ann, chat, filler):
+def test_as_much_data_as_may_be_fits_into_every_push(chat_api, ann, chat, filler):
     in_json = len(json.dumps(filler, ensure_ascii=False).encode()) - 2
     data = {f"k{n:02}": filler * (61 // in_json) for n in range(32)}
-    answer = house.say(ann, chat, "hi", data=data)
+    answer = chat_api.say(ann, chat, "hi", data=data)
 
     note = make_note(data=answer.json["message"]["data"])
 

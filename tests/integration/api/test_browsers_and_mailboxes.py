@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.support.house import House
+from tests.support.chat_api import ChatApi
 from tests.support.push_service import Browser, b64
 
 
@@ -61,11 +61,11 @@ def test_what_is_no_subscription_is_refused_with_the_reason(ann, token, problem)
     assert ann.client.get("/devices").json["devices"] == []
 
 
-def test_mail_address_is_kept_with_its_domain_in_lower_case(house, ann):
+def test_mail_address_is_kept_with_its_domain_in_lower_case(chat_api, ann):
     path = f"/users/{ann.id}/devices"
 
-    first = house.service.post(path, email("Ann@Example.ORG"))
-    again = house.service.post(path, email("Ann@example.org"))
+    first = chat_api.service.post(path, email("Ann@Example.ORG"))
+    again = chat_api.service.post(path, email("Ann@example.org"))
 
     assert (first.status, first.json["token"]) == (201, "Ann@example.org")
     assert (again.status, again.json["id"]) == (200, first.json["id"])
@@ -75,14 +75,14 @@ def test_mail_address_is_kept_with_its_domain_in_lower_case(house, ann):
 @pytest.mark.parametrize(
     "address", ["ann", "ann@localhost", "a b@example.org", "änn@example.org", "@", ""]
 )
-def test_what_is_no_address_is_refused(house, ann, address):
-    answer = house.service.post(f"/users/{ann.id}/devices", email(address))
+def test_what_is_no_address_is_refused(chat_api, ann, address):
+    answer = chat_api.service.post(f"/users/{ann.id}/devices", email(address))
 
     assert (answer.status, answer.code) == (400, "invalid")
 
 
-def test_user_registers_no_mail_address(house, ann, bob):
-    house.service.post(f"/users/{ann.id}/devices", email("ann@example.org"))
+def test_user_registers_no_mail_address(chat_api, ann, bob):
+    chat_api.service.post(f"/users/{ann.id}/devices", email("ann@example.org"))
 
     answers = [
         who.client.post("/devices", email("ann@example.org")) for who in (ann, bob)
@@ -101,16 +101,16 @@ def test_token_of_a_phone_is_printable_ascii(ann, platform, token):
     assert (answer.status, answer.code) == (400, "invalid")
 
 
-def test_key_for_browsers_is_for_everybody(house):
-    with_key = House(house.store, webpush_key="a-public-key")
+def test_key_for_browsers_is_for_everybody(chat_api):
+    with_key = ChatApi(chat_api.store, webpush_key="a-public-key")
 
     answer = with_key.nobody.get("/webpush/key")
 
     assert (answer.status, answer.json) == (200, {"public_key": "a-public-key"})
 
 
-def test_server_without_web_push_says_so(house):
-    answer = house.nobody.get("/webpush/key")
+def test_server_without_web_push_says_so(chat_api):
+    answer = chat_api.nobody.get("/webpush/key")
 
     assert (answer.status, answer.code) == (404, "not_found")
     assert answer.json["error"]["message"] == "This server does not push to browsers."

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.house import ON_EVERY_DATABASE
+from tests.support.chat_api import ON_EVERY_DATABASE
 
 pytestmark = ON_EVERY_DATABASE
 
@@ -38,11 +38,11 @@ def test_conversation_is_shown_to_its_members_as_they_stand(ann, bob, chat):
     assert shown["members"] == sorted([ann.id, bob.id])
 
 
-def test_added_member_takes_part_at_once(house, ann, eve, chat):
+def test_added_member_takes_part_at_once(chat_api, ann, eve, chat):
     added = ann.client.post(f"/groupchat/{chat}/members", {"user_ids": [eve.id]})
 
     assert (added.status, added.json["added"]) == (200, 1)
-    assert house.say(eve, chat, "hello").status == 201
+    assert chat_api.say(eve, chat, "hello").status == 201
 
 
 def test_adding_members_again_changes_nothing(ann, bob, chat):
@@ -54,11 +54,11 @@ def test_adding_members_again_changes_nothing(ann, bob, chat):
     assert ann.client.get(f"/groupchat/{chat}").json["role"] == "owner"
 
 
-def test_removed_member_is_out(house, ann, bob, chat):
+def test_removed_member_is_out(chat_api, ann, bob, chat):
     removed = ann.client.delete(f"/groupchat/{chat}/members/{bob.id}")
 
     assert removed.status == 204
-    assert house.say(bob, chat, "hello").status == 404
+    assert chat_api.say(bob, chat, "hello").status == 404
     assert ann.client.delete(f"/groupchat/{chat}/members/{bob.id}").status == 404
 
 
@@ -67,8 +67,8 @@ def test_member_may_leave(bob, chat):
     assert bob.client.get(f"/groupchat/{chat}").status == 404
 
 
-def test_members_are_paged_in_order(house, ann, chat):
-    more = [house.user(f"user {number}").id for number in range(5)]
+def test_members_are_paged_in_order(chat_api, ann, chat):
+    more = [chat_api.user(f"user {number}").id for number in range(5)]
     ann.client.post(f"/groupchat/{chat}/members", {"user_ids": more})
     everyone = ann.client.get(f"/groupchat/{chat}").json["members"]
 
@@ -81,11 +81,11 @@ def test_members_are_paged_in_order(house, ann, chat):
     assert (first["has_more"], rest["has_more"]) == (True, False)
 
 
-def test_list_is_ordered_by_the_last_message_and_counts_the_unread(house, ann, bob):
-    quiet, first, second = (house.chat(ann, bob, name=n) for n in ("0", "1", "2"))
-    house.say(ann, second, "in 2")
-    house.say(ann, first, "in 1")
-    house.say(ann, first, "again in 1")
+def test_list_is_ordered_by_the_last_message_and_counts_the_unread(chat_api, ann, bob):
+    quiet, first, second = (chat_api.chat(ann, bob, name=n) for n in ("0", "1", "2"))
+    chat_api.say(ann, second, "in 2")
+    chat_api.say(ann, first, "in 1")
+    chat_api.say(ann, first, "again in 1")
 
     listed = bob.client.get("/groupchat").json["conversations"]
 
@@ -95,10 +95,10 @@ def test_list_is_ordered_by_the_last_message_and_counts_the_unread(house, ann, b
     assert listed[2]["last_message"] is None
 
 
-def test_list_is_paged_to_its_end(house, ann):
-    made = [house.chat(ann) for _ in range(7)]
+def test_list_is_paged_to_its_end(chat_api, ann):
+    made = [chat_api.chat(ann) for _ in range(7)]
     for number in (3, 5):
-        house.say(ann, made[number], "hi")
+        chat_api.say(ann, made[number], "hi")
 
     seen, place = [], ""
     for _ in range(4):
@@ -110,7 +110,7 @@ def test_list_is_paged_to_its_end(house, ann):
     assert page["next"] is None
 
 
-def test_list_shows_only_ones_own(house, ann, eve, chat):
+def test_list_shows_only_ones_own(chat_api, ann, eve, chat):
     assert eve.client.get("/groupchat").json == {"conversations": [], "next": None}
 
 
@@ -121,12 +121,12 @@ def test_renamed_conversation_has_its_new_name(ann, bob, chat):
     assert bob.client.get(f"/groupchat/{chat}").json["name"] == "Dinner"
 
 
-def test_ended_conversation_is_gone_for_everybody(house, ann, bob, chat):
+def test_ended_conversation_is_gone_for_everybody(chat_api, ann, bob, chat):
     assert ann.client.delete(f"/groupchat/{chat}").status == 204
 
     assert ann.client.get(f"/groupchat/{chat}").status == 404
     assert bob.client.get("/groupchat").json["conversations"] == []
-    assert house.say(bob, chat, "anyone?").status == 404
+    assert chat_api.say(bob, chat, "anyone?").status == 404
     assert ann.client.delete(f"/groupchat/{chat}").status == 404
 
 
@@ -149,44 +149,44 @@ def test_last_owner_stays_while_others_are_there(ann, bob, chat):
 
 
 @pytest.fixture
-def ownerless(house, ann, bob):
+def ownerless(chat_api, ann, bob):
     """A conversation in which nobody is an owner."""
     members = [ann.id, bob.id]
-    made = house.service.post("/groupchat", {"name": "Lunch", "members": members})
+    made = chat_api.service.post("/groupchat", {"name": "Lunch", "members": members})
     return int(made.json["id"])
 
 
-def test_conversation_without_an_owner_can_be_left(house, ann, bob, ownerless):
+def test_conversation_without_an_owner_can_be_left(chat_api, ann, bob, ownerless):
     path = f"/groupchat/{ownerless}/members"
 
     left = ann.client.delete(f"{path}/{ann.id}")
-    taken_out = house.service.delete(f"{path}/{bob.id}")
+    taken_out = chat_api.service.delete(f"{path}/{bob.id}")
 
     assert (left.status, taken_out.status) == (204, 204)
-    assert house.service.get(path).json["members"] == []
+    assert chat_api.service.get(path).json["members"] == []
 
 
-def test_member_of_a_conversation_without_an_owner_stays_one(house, ann, ownerless):
+def test_member_of_a_conversation_without_an_owner_stays_one(chat_api, ann, ownerless):
     path = f"/groupchat/{ownerless}/members/{ann.id}"
 
-    assert house.service.put(path, {"role": "member"}).status == 204
+    assert chat_api.service.put(path, {"role": "member"}).status == 204
     assert ann.client.get(f"/groupchat/{ownerless}").json["role"] == "member"
 
 
 @pytest.mark.parametrize("role", ["owner", "member"])
-def test_role_of_a_stranger_cannot_be_set(house, ann, eve, chat, ownerless, role):
+def test_role_of_a_stranger_cannot_be_set(chat_api, ann, eve, chat, ownerless, role):
     answers = [
         client.put(f"/groupchat/{number}/members/{eve.id}", {"role": role})
-        for client, number in ((ann.client, chat), (house.service, ownerless))
+        for client, number in ((ann.client, chat), (chat_api.service, ownerless))
     ]
 
     assert [answer.status for answer in answers] == [404, 404]
 
 
-def test_stranger_cannot_be_taken_out(house, ann, eve, chat, ownerless):
+def test_stranger_cannot_be_taken_out(chat_api, ann, eve, chat, ownerless):
     answers = [
         client.delete(f"/groupchat/{number}/members/{eve.id}")
-        for client, number in ((ann.client, chat), (house.service, ownerless))
+        for client, number in ((ann.client, chat), (chat_api.service, ownerless))
     ]
 
     assert [answer.status for answer in answers] == [404, 404]

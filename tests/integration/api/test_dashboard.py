@@ -7,13 +7,13 @@ import pytest
 from datastore import provider_troubles
 from models.base import utc_now
 from models.pushes import PushFailure
+from tests.support.chat_api import SERVICE_KEY
 from tests.support.forms import Visitor
-from tests.support.house import SERVICE_KEY
 
 
 @pytest.fixture
-def visitor(house):
-    return Visitor(house.app)
+def visitor(chat_api):
+    return Visitor(chat_api.app)
 
 
 @pytest.fixture
@@ -79,10 +79,10 @@ def test_signing_out_ends_the_session_here(operator):
 
 
 @pytest.mark.parametrize("span", ["hour", "day", "year"])
-def test_it_shows_what_was_sent_and_what_failed(house, operator, ann, chat, span):
-    house.say(ann, chat, "Noon?")
+def test_it_shows_what_was_sent_and_what_failed(chat_api, operator, ann, chat, span):
+    chat_api.say(ann, chat, "Noon?")
     ann.client.post("/devices", {"platform": "apns", "token": "of-ann"})
-    with house.store.write() as session:
+    with chat_api.store.write() as session:
         failure = {"outcome": "gone", "reason": "<Unregistered>", "attempts": 1}
         session.add(PushFailure(job_id=1, device_id=1, **failure))
         provider_troubles.note(
@@ -98,7 +98,7 @@ def test_it_shows_what_was_sent_and_what_failed(house, operator, ann, chat, span
 
 
 @pytest.mark.parametrize("kind", ["user", "device"])
-def test_a_test_push_goes_to_all_that_a_user_has(house, operator, ann, kind):
+def test_a_test_push_goes_to_all_that_a_user_has(chat_api, operator, ann, kind):
     device = ann.client.post("/devices", {"platform": "apns", "token": "of-ann"}).json
     number = device["id"] if kind == "device" else ann.id
 
@@ -110,7 +110,7 @@ def test_a_test_push_goes_to_all_that_a_user_has(house, operator, ann, kind):
     ]
 
     assert [a.headers["location"] for a in answers] == ["/jobs/1", "/jobs/2"]
-    assert house.dispatcher.job_ids == [1, 2]
+    assert chat_api.dispatcher.job_ids == [1, 2]
     (chat,) = ann.client.get("/groupchat").json["conversations"]
     assert (chat["name"], chat["unread"]) == ("Test pushes", 2)
     assert operator.get("/jobs/1").status == 200
@@ -132,13 +132,13 @@ def test_a_test_push_to_nobody_is_refused(operator, form, status):
     assert answer.status == status
 
 
-def test_forms_without_our_key_do_nothing(house, operator, ann):
+def test_forms_without_our_key_do_nothing(chat_api, operator, ann):
     answer = operator.post("/dashboard/test-push", kind="user", number=ann.id)
 
-    assert (answer.status, house.dispatcher.job_ids) == (403, [])
+    assert (answer.status, chat_api.dispatcher.job_ids) == (403, [])
 
 
-def test_forms_of_strangers_do_nothing(house, visitor, ann):
+def test_forms_of_strangers_do_nothing(chat_api, visitor, ann):
     answer = visitor.post("/dashboard/test-push", kind="user", number=ann.id)
 
-    assert (answer.status, house.dispatcher.job_ids) == (401, [])
+    assert (answer.status, chat_api.dispatcher.job_ids) == (401, [])

@@ -50,15 +50,15 @@ def test_every_operation_answers_as_it_is_described(case, clients):
 
 
 @pytest.fixture
-def clients(house, ann, bob, chat):
+def clients(chat_api, ann, bob, chat):
     """Someone with things to be found under 1, and the service."""
     ann.client.post("/devices", {"platform": "apns", "token": "of-ann"})
-    house.say(ann, chat, "hello")
-    return [ann.client, house.service]
+    chat_api.say(ann, chat, "hello")
+    return [ann.client, chat_api.service]
 
 
-def test_document_is_served_and_knows_every_route(house):
-    served = house.nobody.get("/openapi.json")
+def test_document_is_served_and_knows_every_route(chat_api):
+    served = chat_api.nobody.get("/openapi.json")
 
     assert served.json == json.loads(json.dumps(DOCUMENT))
     known = {
@@ -106,14 +106,16 @@ class Addresses(HTMLParser):
                 self.ids.append(value)
 
 
-def test_docs_show_every_operation_and_load_nothing_foreign(house):
-    page = house.nobody.get("/docs")
+def test_docs_show_every_operation_and_load_nothing_foreign(chat_api):
+    page = chat_api.nobody.get("/docs")
 
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in page.headers["content-security-policy"]
     addresses = Addresses(page.body.decode())
     for tag, target in addresses.found:
-        is_ours = house.nobody.get(target).status == 200 if target[0] == "/" else None
+        is_ours = (
+            chat_api.nobody.get(target).status == 200 if target[0] == "/" else None
+        )
         assert is_ours or (tag, target[1:] in addresses.ids) == ("a", True)
     for methods in DOCUMENT["paths"].values():
         for operation in methods.values():

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from datastore import accounts
 from models.accounts import Device
 from models.base import utc_now
-from tests.support.house import ON_EVERY_DATABASE
+from tests.support.chat_api import ON_EVERY_DATABASE
 
 pytestmark = ON_EVERY_DATABASE
 
@@ -61,9 +61,9 @@ def test_token_belongs_to_the_user_who_registered_it_last(ann, bob):
     assert len(bob.client.get("/devices").json["devices"]) == 1
 
 
-def test_registering_again_enables_a_dead_device(house, ann):
+def test_registering_again_enables_a_dead_device(chat_api, ann):
     device_id = ann.client.post("/devices", TOKEN).json["id"]
-    with house.store.write() as session:
+    with chat_api.store.write() as session:
         device = session.get(Device, device_id)
         device.disabled_at, device.reason = utc_now(), "Unregistered"
 
@@ -114,31 +114,31 @@ def test_nobody_removes_the_device_of_another(ann, bob):
 
 
 @pytest.mark.parametrize("platform", ["apns", "fcm"])
-def test_service_registers_devices_of_a_user(house, ann, platform):
+def test_service_registers_devices_of_a_user(chat_api, ann, platform):
     path, body = f"/users/{ann.id}/devices", {"platform": platform, "token": "t"}
 
-    first, again = house.service.post(path, body), house.service.post(path, body)
+    first, again = chat_api.service.post(path, body), chat_api.service.post(path, body)
 
     assert (first.status, again.status) == (201, 200)
     assert ann.client.get("/devices").json["devices"] == [again.json]
 
 
-def test_service_sees_and_removes_devices_of_a_user(house, ann, bob):
+def test_service_sees_and_removes_devices_of_a_user(chat_api, ann, bob):
     device = ann.client.post("/devices", TOKEN).json
     path = f"/users/{ann.id}/devices"
 
-    listed = house.service.get(path)
-    of_another = house.service.delete(f"/users/{bob.id}/devices/{device['id']}")
-    removed = house.service.delete(f"{path}/{device['id']}")
+    listed = chat_api.service.get(path)
+    of_another = chat_api.service.delete(f"/users/{bob.id}/devices/{device['id']}")
+    removed = chat_api.service.delete(f"{path}/{device['id']}")
 
     assert listed.json == {"devices": [device]}
     assert (of_another.status, removed.status) == (404, 204)
-    assert house.service.get(path).json == {"devices": []}
+    assert chat_api.service.get(path).json == {"devices": []}
 
 
-def test_nobody_gets_no_devices(house):
-    posted = house.service.post("/users/777/devices", TOKEN)
-    listed = house.service.get("/users/777/devices")
+def test_nobody_gets_no_devices(chat_api):
+    posted = chat_api.service.post("/users/777/devices", TOKEN)
+    listed = chat_api.service.get("/users/777/devices")
 
     assert (posted.status, posted.code) == (404, "not_found")
     assert (listed.status, listed.code) == (404, "not_found")
@@ -153,12 +153,12 @@ def full(monkeypatch, ann):
     return tokens
 
 
-def test_user_has_a_limited_number_of_devices(house, ann, bob, full):
+def test_user_has_a_limited_number_of_devices(chat_api, ann, bob, full):
     bob.client.post("/devices", TOKEN)
 
     answers = [
         ann.client.post("/devices", {**TOKEN, "token": "new"}),
-        house.service.post(f"/users/{ann.id}/devices", {**TOKEN, "token": "new"}),
+        chat_api.service.post(f"/users/{ann.id}/devices", {**TOKEN, "token": "new"}),
         # Of somebody else, until now.
         ann.client.post("/devices", TOKEN),
     ]
@@ -177,8 +177,8 @@ def test_removed_device_makes_room(ann, full):
     assert ann.client.post("/devices", TOKEN).status == 201
 
 
-def test_dead_devices_make_room(house, ann, full):
-    with house.store.write() as session:
+def test_dead_devices_make_room(chat_api, ann, full):
+    with chat_api.store.write() as session:
         dead = update(Device).where(Device.token == "t1").values(disabled_at=utc_now())
         session.execute(dead)
 

@@ -2,16 +2,16 @@
 
 import pytest
 
-from tests.support.house import ON_EVERY_DATABASE
+from tests.support.chat_api import ON_EVERY_DATABASE
 
 pytestmark = ON_EVERY_DATABASE
 
 
 @pytest.fixture
-def talk(house, ann, chat):
+def talk(chat_api, ann, chat):
     """The address of a conversation of ten messages."""
     for number in range(1, 11):
-        house.say(ann, chat, f"message {number}")
+        chat_api.say(ann, chat, f"message {number}")
     return f"/groupchat/{chat}/messages"
 
 

@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 
 from api.imports import UPLOAD_LIMIT
 from models.imports import ImportJob
+from tests.support.chat_api import SERVICE_KEY
 from tests.support.client import Reply
 from tests.support.forms import Visitor
-from tests.support.house import SERVICE_KEY
 from tests.support.uploads import json_lines, user
 
 CSV = b"type,external_id,name\nuser,u-1,Ann\nuser,u 2,Bob\n"
@@ -21,8 +21,8 @@ BOUNDARY = b"a-boundary-of-the-tests"
 
 
 @pytest.fixture
-def visitor(house):
-    return Visitor(house.app)
+def visitor(chat_api):
+    return Visitor(chat_api.app)
 
 
 @pytest.fixture
@@ -57,16 +57,16 @@ def content_type() -> str:
     return f"multipart/form-data; boundary={BOUNDARY.decode()}"
 
 
-def count_imports(house: Any) -> int:
-    with house.store.read() as session:
+def count_imports(chat_api: Any) -> int:
+    with chat_api.store.read() as session:
         return session.scalars(select(func.count()).select_from(ImportJob)).one()
 
 
-def test_a_file_is_taken_and_leads_to_the_page_that_follows_it(house, operator):
+def test_a_file_is_taken_and_leads_to_the_page_that_follows_it(chat_api, operator):
     answer = upload(operator, form_key(operator), CSV)
 
     assert (answer.status, answer.headers["location"]) == (303, "/imports/1")
-    assert house.dispatcher.job_ids == [0]
+    assert chat_api.dispatcher.job_ids == [0]
     html = operator.get("/imports/1").body.decode()
     assert '<meta http-equiv="refresh"' in html
     assert "1 of 2 rows" in html
@@ -90,12 +90,12 @@ def test_json_lines_are_known_by_their_name(operator, name):
         (CSV, "crew.xlsx", 400, "must end in one of .csv, .ndjson, .jsonl."),
     ],
 )
-def test_what_cannot_be_taken_is_said(house, operator, content, name, status, said):
+def test_what_cannot_be_taken_is_said(chat_api, operator, content, name, status, said):
     answer = upload(operator, form_key(operator), content, name)
 
     assert answer.status == status
     assert said in answer.body.decode()
-    assert count_imports(house) == 0
+    assert count_imports(chat_api) == 0
 
 
 def test_a_file_that_is_too_large_is_said(operator):
@@ -113,29 +113,29 @@ def test_another_form_is_refused(operator):
 
 
 @pytest.mark.parametrize("key", ["", "x", "0" * 64])
-def test_a_form_without_our_key_does_nothing(house, operator, key):
+def test_a_form_without_our_key_does_nothing(chat_api, operator, key):
     answer = upload(operator, key, CSV)
 
-    assert (answer.status, count_imports(house)) == (403, 0)
+    assert (answer.status, count_imports(chat_api)) == (403, 0)
 
 
-def test_another_site_cannot_send_it(house, operator):
+def test_another_site_cannot_send_it(chat_api, operator):
     key = form_key(operator)
 
     answer = upload(operator, key, CSV, HTTP_SEC_FETCH_SITE="cross-site")
 
-    assert (answer.status, count_imports(house)) == (403, 0)
+    assert (answer.status, count_imports(chat_api)) == (403, 0)
 
 
 @pytest.mark.parametrize("who", ["nobody", "user"])
-def test_it_is_for_operators_only(house, visitor, ann, who):
+def test_it_is_for_operators_only(chat_api, visitor, ann, who):
     if who == "user":
         visitor.cookies["bottlepost_user"] = ann.client.token
 
     page, answer = visitor.get("/imports"), upload(visitor, "x", CSV)
 
     assert 'name="service_key"' in page.body.decode()
-    assert (answer.status, count_imports(house)) == (401, 0)
+    assert (answer.status, count_imports(chat_api)) == (401, 0)
 
 
 def test_signing_in_leads_back_to_it(visitor):
@@ -166,7 +166,7 @@ class Endless(io.RawIOBase):
         return piece
 
 
-def test_a_file_is_never_held_as_a_whole(house, operator):
+def test_a_file_is_never_held_as_a_whole(chat_api, operator):
     key = form_key(operator)
     beginning = head("key") + key.encode() + b"\r\n" + head("file", "a.ndjson")
     body = Endless(beginning)
@@ -181,10 +181,10 @@ def test_a_file_is_never_held_as_a_whole(house, operator):
     assert answer.status == 413
     assert UPLOAD_LIMIT < body.given < UPLOAD_LIMIT + 2**20
     assert peak < UPLOAD_LIMIT / 8
-    assert count_imports(house) == 0
+    assert count_imports(chat_api) == 0
 
 
-def test_who_sends_a_form_slowly_holds_up_nobody(house, operator):
+def test_who_sends_a_form_slowly_holds_up_nobody(chat_api, operator):
     """As many forms as the gate has places are open, and others are answered."""
     key, go, reading = form_key(operator), threading.Event(), threading.Semaphore(0)
 
@@ -204,10 +204,10 @@ def test_who_sends_a_form_slowly_holds_up_nobody(house, operator):
     for _ in forms:
         assert reading.acquire(timeout=60)
 
-    answered = house.service.post("/users", {"name": "Ann"})
+    answered = chat_api.service.post("/users", {"name": "Ann"})
     go.set()
     for each in forms:
         each.join()
 
     assert answered.status == 201
-    assert count_imports(house) == 0
+    assert count_imports(chat_api) == 0

@@ -12,8 +12,8 @@ from sqlalchemy import func, select
 from api.imports import MOST_ROWS, UPLOAD_LIMIT
 from api.uploads import CSV, JSON_LINES
 from models.imports import ImportChunk, ImportJob
+from tests.support.chat_api import ON_EVERY_DATABASE, ChatApi
 from tests.support.client import Reply
-from tests.support.house import ON_EVERY_DATABASE, House
 from tests.support.uploads import crew, json_lines, member, user
 
 # The host marks where a body ends, as well where it has broken off.
@@ -22,52 +22,52 @@ FORMER = {"type": "user", "external_id": "u-1", "name": "Ann"}
 
 
 def upload(
-    house: House, body: bytes, media_type: str = JSON_LINES, **more: Any
+    chat_api: ChatApi, body: bytes, media_type: str = JSON_LINES, **more: Any
 ) -> Reply:
-    return house.service.request(
+    return chat_api.service.request(
         "POST", "/import", body, CONTENT_TYPE=media_type, **more
     )
 
 
-def finished(house: House, started: Reply) -> dict[str, Any]:
-    house.work()
-    found: dict[str, Any] = house.service.get(started.json["job"]["url"]).json
+def finished(chat_api: ChatApi, started: Reply) -> dict[str, Any]:
+    chat_api.work()
+    found: dict[str, Any] = chat_api.service.get(started.json["job"]["url"]).json
     return found
 
 
-def count(house: House, model: type) -> int:
-    with house.store.read() as session:
+def count(chat_api: ChatApi, model: type) -> int:
+    with chat_api.store.read() as session:
         return session.scalars(select(func.count()).select_from(model)).one()
 
 
 @ON_EVERY_DATABASE
-def test_a_file_is_answered_and_then_worked_in(house: House) -> None:
-    started = upload(house, json_lines(*crew(700)))
-    waiting = house.service.get(started.json["job"]["url"]).json
+def test_a_file_is_answered_and_then_worked_in(chat_api: ChatApi) -> None:
+    started = upload(chat_api, json_lines(*crew(700)))
+    waiting = chat_api.service.get(started.json["job"]["url"]).json
 
-    done = finished(house, started)
+    done = finished(chat_api, started)
 
     assert started.status == 202
-    assert house.dispatcher.job_ids == [0]
+    assert chat_api.dispatcher.job_ids == [0]
     assert (waiting["state"], waiting["total"], waiting["done"]) == ("queued", 2101, 0)
     assert (done["state"], done["done"], done["failed"]) == ("completed", 2101, 0)
     assert (done["changed"], done["errors"]) == (2101, [])
 
 
 @ON_EVERY_DATABASE
-def test_the_same_file_again_changes_nothing(house: House) -> None:
-    first = finished(house, upload(house, json_lines(*crew(300))))
+def test_the_same_file_again_changes_nothing(chat_api: ChatApi) -> None:
+    first = finished(chat_api, upload(chat_api, json_lines(*crew(300))))
 
-    second = finished(house, upload(house, json_lines(*crew(300))))
+    second = finished(chat_api, upload(chat_api, json_lines(*crew(300))))
 
     assert (first["changed"], second["changed"]) == (901, 0)
     assert (second["done"], second["failed"]) == (901, 0)
 
 
-def test_bad_lines_are_reported_and_the_others_done(house: House) -> None:
+def test_bad_lines_are_reported_and_the_others_done(chat_api: ChatApi) -> None:
     body = json_lines(user("u-1"), user("u 2"), member("nowhere", "u-1")) + b"{\n\n"
 
-    done = finished(house, upload(house, body + json_lines(user("u-3"))))
+    done = finished(chat_api, upload(chat_api, body + json_lines(user("u-3"))))
 
     assert (done["state"], done["total"], done["done"]) == ("completed", 5, 2)
     assert done["failed"] == 3
@@ -79,32 +79,32 @@ def test_bad_lines_are_reported_and_the_others_done(house: House) -> None:
     assert all(bad["message"] for bad in done["errors"])
 
 
-def test_csv_does_the_same(house: House) -> None:
+def test_csv_does_the_same(chat_api: ChatApi) -> None:
     body = (
         b"type,external_id,name,user,conversation,platform,token,role\n"
         b"user,u-1,Ann,,,,,\nconversation,c-1,Lunch,,,,,\n"
         b"device,,,u-1,,apns,abc,\nmember,,,u-1,c-1,,,owner\nship,,,,,,,\n"
     )
 
-    done = finished(house, upload(house, body, f"{CSV}; charset=utf-8"))
+    done = finished(chat_api, upload(chat_api, body, f"{CSV}; charset=utf-8"))
 
     assert (done["done"], done["failed"], done["errors"][0]["line"]) == (4, 1, 6)
 
 
-def test_imported_user_is_found_and_reads_their_conversation(house: House) -> None:
-    finished(house, upload(house, json_lines(*crew(3))))
+def test_imported_user_is_found_and_reads_their_conversation(chat_api: ChatApi) -> None:
+    finished(chat_api, upload(chat_api, json_lines(*crew(3))))
 
-    ann = house.service.get("/users?external_id=u-1").json
-    token = house.service.post(f"/users/{ann['id']}/tokens", {}).json["token"]
-    chats = house.nobody.as_user(token).get("/groupchat").json["conversations"]
+    ann = chat_api.service.get("/users?external_id=u-1").json
+    token = chat_api.service.post(f"/users/{ann['id']}/tokens", {}).json["token"]
+    chats = chat_api.nobody.as_user(token).get("/groupchat").json["conversations"]
 
     assert (ann["external_id"], ann["name"]) == ("u-1", "User 1")
     assert [(chat["name"], chat["role"]) for chat in chats] == [("The crew", "member")]
 
 
-def test_unknown_user_and_import_are_not_found(house: House) -> None:
-    assert house.service.get("/users?external_id=nobody").status == 404
-    assert house.service.get("/imports/1").status == 404
+def test_unknown_user_and_import_are_not_found(chat_api: ChatApi) -> None:
+    assert chat_api.service.get("/users?external_id=nobody").status == 404
+    assert chat_api.service.get("/imports/1").status == 404
 
 
 @pytest.mark.parametrize(
@@ -125,14 +125,14 @@ def test_unknown_user_and_import_are_not_found(house: House) -> None:
     ],
 )
 def test_what_cannot_be_taken_leaves_nothing(
-    house: House, body: bytes, environ: dict[str, Any], status: int, code: str
+    chat_api: ChatApi, body: bytes, environ: dict[str, Any], status: int, code: str
 ) -> None:
     sent = {"CONTENT_TYPE": JSON_LINES, **environ}
-    answer = house.service.request("POST", "/import", body, **sent)
+    answer = chat_api.service.request("POST", "/import", body, **sent)
 
     assert (answer.status, answer.code) == (status, code), answer.body
-    assert count(house, ImportJob) == count(house, ImportChunk) == 0
-    assert house.dispatcher.job_ids == []
+    assert count(chat_api, ImportJob) == count(chat_api, ImportChunk) == 0
+    assert chat_api.dispatcher.job_ids == []
 
 
 class Endless(io.RawIOBase):
@@ -148,24 +148,24 @@ class Endless(io.RawIOBase):
         return (self.line * (size // len(self.line) + 1))[:size]
 
 
-def test_body_is_never_held_as_a_whole(house: House) -> None:
-    upload(house, json_lines(user("u-1")))
+def test_body_is_never_held_as_a_whole(chat_api: ChatApi) -> None:
+    upload(chat_api, json_lines(user("u-1")))
     body = Endless()
     # The last line is cut, so it is a bad one; the others are taken.
     environ = {"CONTENT_LENGTH": str(UPLOAD_LIMIT), "wsgi.input": body}
 
     tracemalloc.start()
-    answer = upload(house, b"", **environ)
+    answer = upload(chat_api, b"", **environ)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
     assert answer.status == 202
     assert body.given == UPLOAD_LIMIT
     assert peak < UPLOAD_LIMIT / 8
-    assert count(house, ImportJob) == 2
+    assert count(chat_api, ImportJob) == 2
 
 
-def test_sender_is_not_held_up_by_a_slow_upload(house: House) -> None:
+def test_sender_is_not_held_up_by_a_slow_upload(chat_api: ChatApi) -> None:
     """As many uploads as the gate has places are open, and others are answered."""
     go, reading = threading.Event(), threading.Semaphore(0)
 
@@ -176,7 +176,7 @@ def test_sender_is_not_held_up_by_a_slow_upload(house: House) -> None:
             return b""
 
     def send() -> None:
-        upload(house, b"", **{"CONTENT_LENGTH": "10", "wsgi.input": Slow()})
+        upload(chat_api, b"", **{"CONTENT_LENGTH": "10", "wsgi.input": Slow()})
 
     uploads = [threading.Thread(target=send) for _ in range(5)]
     for each in uploads:
@@ -184,10 +184,10 @@ def test_sender_is_not_held_up_by_a_slow_upload(house: House) -> None:
     for _ in uploads:
         assert reading.acquire(timeout=60)
 
-    answered = house.service.post("/users", {"name": "Ann"})
+    answered = chat_api.service.post("/users", {"name": "Ann"})
     go.set()
     for each in uploads:
         each.join()
 
     assert answered.status == 201
-    assert count(house, ImportJob) == 0
+    assert count(chat_api, ImportJob) == 0

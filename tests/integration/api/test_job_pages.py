@@ -2,22 +2,22 @@
 
 import io
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import update
 
-import api
 from models.base import utc_now
 from models.imports import ImportJob
 from models.pushes import PushFailure, PushJob
+from tests.support.chat_api import SERVICE_KEY, build_app
 from tests.support.forms import Visitor
-from tests.support.house import SERVICE_KEY
 
 
 @pytest.fixture
-def visitor(house):
-    return Visitor(house.app)
+def visitor(chat_api):
+    return Visitor(chat_api.app)
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def job(visitor, ann, chat):
     return visitor.post("/groupchat/send", **sent).headers["location"]
 
 
-def change(house, job, **values):
-    with house.store.write() as session:
+def change(chat_api, job, **values):
+    with chat_api.store.write() as session:
         number = int(job.removeprefix("/jobs/"))
         session.execute(update(PushJob).where(PushJob.id == number).values(**values))
 
 
-def test_a_form_saves_the_message_and_leads_to_its_job(house, visitor, ann, chat):
+def test_a_form_saves_the_message_and_leads_to_its_job(chat_api, visitor, ann, chat):
     sent = {"conversation": chat, "message": "Noon & so", "token": ann.client.token}
 
     answer = visitor.post("/groupchat/send", **sent)
@@ -41,11 +41,13 @@ def test_a_form_saves_the_message_and_leads_to_its_job(house, visitor, ann, chat
     assert (answer.status, answer.headers["location"]) == (303, "/jobs/1")
     said = ann.client.get(f"/groupchat/{chat}/messages").json["messages"]
     assert [message["text"] for message in said] == ["Noon & so"]
-    assert house.dispatcher.job_ids == [1]
+    assert chat_api.dispatcher.job_ids == [1]
 
 
-def test_a_waiting_job_shows_its_progress_and_loads_itself_again(house, visitor, job):
-    change(house, job, state="processing", total=8, accepted=5, failed=1)
+def test_a_waiting_job_shows_its_progress_and_loads_itself_again(
+    chat_api, visitor, job
+):
+    change(chat_api, job, state="processing", total=8, accepted=5, failed=1)
 
     page = visitor.get(job)
 
@@ -56,8 +58,8 @@ def test_a_waiting_job_shows_its_progress_and_loads_itself_again(house, visitor,
     assert "6 of 8 devices" in html
 
 
-def test_an_ended_job_leads_to_its_result(house, visitor, job):
-    change(house, job, state="completed", total=3, accepted=3, finished_at=utc_now())
+def test_an_ended_job_leads_to_its_result(chat_api, visitor, job):
+    change(chat_api, job, state="completed", total=3, accepted=3, finished_at=utc_now())
 
     led = visitor.get(job)
     page = visitor.get(led.headers["location"])
@@ -67,9 +69,11 @@ def test_an_ended_job_leads_to_its_result(house, visitor, job):
     assert "http-equiv" not in page.body.decode()
 
 
-def test_a_failed_job_leads_to_the_providers_reason(house, visitor, job):
-    change(house, job, state="failed", total=1, failed=1, error="apns: TopicDisallowed")
-    with house.store.write() as session:
+def test_a_failed_job_leads_to_the_providers_reason(chat_api, visitor, job):
+    change(
+        chat_api, job, state="failed", total=1, failed=1, error="apns: TopicDisallowed"
+    )
+    with chat_api.store.write() as session:
         failure = {"outcome": "refused", "reason": "<TopicDisallowed>", "attempts": 1}
         session.add(PushFailure(job_id=1, device_id=7, **failure))
 
@@ -121,15 +125,15 @@ def test_a_form_may_pass_through_a_proxy_that_asks_for_a_password(visitor, job, 
     assert answer.status == 303
 
 
-def test_a_job_is_shown_to_members_only(house, job, eve):
-    stranger, nobody = Visitor(house.app), Visitor(house.app)
+def test_a_job_is_shown_to_members_only(chat_api, job, eve):
+    stranger, nobody = Visitor(chat_api.app), Visitor(chat_api.app)
     stranger.cookies["bottlepost_user"] = eve.client.token
 
     assert stranger.get(job).status == 404
     assert nobody.get(job).status == 401
 
 
-def test_the_cookie_ends_with_its_token(house, visitor, ann, job):
+def test_the_cookie_ends_with_its_token(chat_api, visitor, ann, job):
     ann.client.post("/logout", {})
 
     assert visitor.get(job).status == 401
@@ -200,17 +204,17 @@ def test_a_page_lets_nothing_foreign_in(visitor, job):
     assert headers["cache-control"] == "no-store"
 
 
-def change_import(house, **values):
-    with house.store.write() as session:
+def change_import(chat_api, **values):
+    with chat_api.store.write() as session:
         session.execute(update(ImportJob).values(**values))
 
 
 @pytest.fixture
-def upload(house):
+def upload(chat_api):
     """The address of an import of two rows, one of them bad."""
     rows = b'{"type": "user", "external_id": "a", "name": "Al"}\n{"type": "<odd>"}\n'
     kind = "application/x-ndjson"
-    answer = house.service.request("POST", "/import", rows, CONTENT_TYPE=kind)
+    answer = chat_api.service.request("POST", "/import", rows, CONTENT_TYPE=kind)
     return answer.json["job"]["url"]
 
 
@@ -220,10 +224,10 @@ def operator(visitor):
     return visitor
 
 
-def test_an_import_has_the_same_pages(house, operator, upload):
-    change_import(house, state="processing", done=0, failed=1)
+def test_an_import_has_the_same_pages(chat_api, operator, upload):
+    change_import(chat_api, state="processing", done=0, failed=1)
     waiting = operator.get(upload).body.decode()
-    change_import(house, state="completed", done=1, finished_at=utc_now())
+    change_import(chat_api, state="completed", done=1, finished_at=utc_now())
     led = operator.get(upload)
     result = operator.get(led.headers["location"]).body.decode()
 
@@ -234,8 +238,8 @@ def test_an_import_has_the_same_pages(house, operator, upload):
     assert "<td>2</td>" in result
 
 
-def test_a_failed_import_leads_to_its_error(house, operator, upload):
-    change_import(house, state="failed", error="the disk is full")
+def test_a_failed_import_leads_to_its_error(chat_api, operator, upload):
+    change_import(chat_api, state="failed", error="the disk is full")
 
     led = operator.get(upload)
 
@@ -243,18 +247,17 @@ def test_a_failed_import_leads_to_its_error(house, operator, upload):
     assert "the disk is full" in operator.get(f"{upload}/error").body.decode()
 
 
-def test_an_import_is_shown_to_operators_only(house, ann, upload):
-    user, nobody = Visitor(house.app), Visitor(house.app)
+def test_an_import_is_shown_to_operators_only(chat_api, ann, upload):
+    user, nobody = Visitor(chat_api.app), Visitor(chat_api.app)
     user.cookies["bottlepost_user"] = ann.client.token
 
     assert (user.get(upload).status, nobody.get(upload).status) == (403, 401)
     assert "Sign in with the service key" in nobody.get(upload).body.decode()
 
 
-def test_who_sends_a_form_slowly_holds_up_nobody(house, monkeypatch):
-    monkeypatch.setattr(api, "AT_ONCE", 1)
-    app = api.build(
-        store=house.store, dispatcher=house.dispatcher, service_key=SERVICE_KEY
+def test_who_sends_a_form_slowly_holds_up_nobody(chat_api):
+    app = build_app(
+        chat_api.store, chat_api.dispatcher, concurrency=threading.Semaphore(1)
     )
 
     class Slow(io.BytesIO):

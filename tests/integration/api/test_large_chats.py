@@ -6,10 +6,10 @@ from models.accounts import User as UserRow
 from models.base import utc_now
 
 
-def test_hundred_thousand_members_are_seated_in_one_request(house, ann):
+def test_hundred_thousand_members_are_seated_in_one_request(chat_api, ann):
     ids = list(range(10_000, 110_000))
     rows = [{"id": i, "name": f"user {i}", "created_at": utc_now()} for i in ids]
-    with house.store.write() as session:
+    with chat_api.store.write() as session:
         session.execute(insert(UserRow), rows)
 
     made = ann.client.post("/groupchat", {"name": "Everyone", "members": ids})

@@ -3,7 +3,7 @@
 import pytest
 
 from api.limits import per_minute
-from tests.support.house import House
+from tests.support.chat_api import ChatApi
 
 
 @pytest.fixture
@@ -12,32 +12,32 @@ def limits():
     return per_minute(user=60, chat=90, clock=lambda: 0.0)
 
 
-def burst(house: House, who, chat, count=40) -> int:
+def burst(chat_api: ChatApi, who, chat, count=40) -> int:
     """How many of so many messages at once are taken."""
-    return [house.say(who, chat, "hi").status for _ in range(count)].count(201)
+    return [chat_api.say(who, chat, "hi").status for _ in range(count)].count(201)
 
 
-def test_user_is_slowed_down_and_told_how_long(house, ann, chat):
-    assert burst(house, ann, chat) == 10
+def test_user_is_slowed_down_and_told_how_long(chat_api, ann, chat):
+    assert burst(chat_api, ann, chat) == 10
 
-    refused = house.say(ann, chat, "hi")
+    refused = chat_api.say(ann, chat, "hi")
     assert (refused.status, refused.code) == (429, "too_many_requests")
     assert int(refused.headers["retry-after"]) >= 1
 
 
-def test_one_users_haste_is_not_anothers(house, ann, bob, chat):
-    burst(house, ann, chat)
+def test_one_users_haste_is_not_anothers(chat_api, ann, bob, chat):
+    burst(chat_api, ann, chat)
 
-    assert house.say(bob, chat, "hi").status == 201
+    assert chat_api.say(bob, chat, "hi").status == 201
 
 
-def test_conversation_is_slowed_down_whoever_writes(house, ann, bob, chat):
-    taken = burst(house, ann, chat) + burst(house, bob, chat)
+def test_conversation_is_slowed_down_whoever_writes(chat_api, ann, bob, chat):
+    taken = burst(chat_api, ann, chat) + burst(chat_api, bob, chat)
 
     assert taken == 15
 
 
-def test_outsiders_do_not_use_up_a_conversation(house, bob, eve, chat):
-    burst(house, eve, chat)
+def test_outsiders_do_not_use_up_a_conversation(chat_api, bob, eve, chat):
+    burst(chat_api, eve, chat)
 
-    assert house.say(bob, chat, "hi").status == 201
+    assert chat_api.say(bob, chat, "hi").status == 201

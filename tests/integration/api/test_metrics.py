@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from models.base import utc_now
 from models.pushes import COMPLETED, FAILED, PushFailure, PushJob, RouteTrouble
-from tests.support.house import ON_EVERY_DATABASE, House
+from tests.support.chat_api import ON_EVERY_DATABASE, ChatApi
 from tests.support.server import Server
 from tests.support.wait import until
 
@@ -39,18 +39,18 @@ class Scrape(dict):
         )
 
 
-def set_jobs(house, *job_ids: int, **values) -> None:
-    with house.store.write() as session:
+def set_jobs(chat_api, *job_ids: int, **values) -> None:
+    with chat_api.store.write() as session:
         session.execute(update(PushJob).where(PushJob.id.in_(job_ids)).values(values))
 
 
-def test_content_type_names_the_format(house):
-    assert Scrape(house.service).content_type.startswith("text/plain; version=")
+def test_content_type_names_the_format(chat_api):
+    assert Scrape(chat_api.service).content_type.startswith("text/plain; version=")
 
 
 @ON_EVERY_DATABASE
-def test_empty_installation_is_told_in_zeros(house):
-    told = Scrape(house.service)
+def test_empty_installation_is_told_in_zeros(chat_api):
+    told = Scrape(chat_api.service)
 
     for state in ("queued", "processing", "waiting"):
         assert told.number("jobs", state=state) == 0
@@ -59,14 +59,16 @@ def test_empty_installation_is_told_in_zeros(house):
 
 
 @ON_EVERY_DATABASE
-def test_jobs_are_told_by_their_state(house, ann, chat):
-    jobs = [house.say(ann, chat, "hello").json["job"]["id"] for _ in range(6)]
+def test_jobs_are_told_by_their_state(chat_api, ann, chat):
+    jobs = [chat_api.say(ann, chat, "hello").json["job"]["id"] for _ in range(6)]
     now = utc_now()
-    set_jobs(house, jobs[0], lease_owner="engine", due_at=now + timedelta(seconds=30))
-    set_jobs(house, jobs[1], jobs[2], due_at=now + timedelta(hours=1))
-    set_jobs(house, jobs[3], due_at=now - timedelta(seconds=90))
+    set_jobs(
+        chat_api, jobs[0], lease_owner="engine", due_at=now + timedelta(seconds=30)
+    )
+    set_jobs(chat_api, jobs[1], jobs[2], due_at=now + timedelta(hours=1))
+    set_jobs(chat_api, jobs[3], due_at=now - timedelta(seconds=90))
 
-    told = Scrape(house.service)
+    told = Scrape(chat_api.service)
 
     assert told.number("jobs", state="queued") == 3
     assert told.number("jobs", state="processing") == 1
@@ -75,13 +77,15 @@ def test_jobs_are_told_by_their_state(house, ann, chat):
 
 
 @ON_EVERY_DATABASE
-def test_pushes_of_the_last_hour_are_told_with_their_reasons(house, ann, chat):
+def test_pushes_of_the_last_hour_are_told_with_their_reasons(chat_api, ann, chat):
     device = ann.client.post("/devices", {"platform": "apns", "token": "a"}).json["id"]
-    done, failed, old = (house.say(ann, chat, "x").json["job"]["id"] for _ in range(3))
+    done, failed, old = (
+        chat_api.say(ann, chat, "x").json["job"]["id"] for _ in range(3)
+    )
     ended = {"due_at": None, "finished_at": utc_now()}
-    set_jobs(house, done, state=COMPLETED, accepted=REACHED, failed=REFUSED, **ended)
-    set_jobs(house, failed, state=FAILED, failed=1, **ended)
-    with house.store.write() as session:
+    set_jobs(chat_api, done, state=COMPLETED, accepted=REACHED, failed=REFUSED, **ended)
+    set_jobs(chat_api, failed, state=FAILED, failed=1, **ended)
+    with chat_api.store.write() as session:
         session.add_all(
             PushFailure(
                 job_id=job, device_id=it, outcome="gone", reason=reason, attempts=1
@@ -92,9 +96,9 @@ def test_pushes_of_the_last_hour_are_told_with_their_reasons(house, ann, chat):
                 (done, 999, 'odd "reason"\n'),
             ]
         )
-    set_jobs(house, old, state=COMPLETED, accepted=100, **ended)
+    set_jobs(chat_api, old, state=COMPLETED, accepted=100, **ended)
 
-    told = Scrape(house.service)
+    told = Scrape(chat_api.service)
 
     assert told.number("jobs_ended_last_hour", state="completed") == 2
     assert told.number("jobs_ended_last_hour", state="failed") == 1
@@ -107,24 +111,24 @@ def test_pushes_of_the_last_hour_are_told_with_their_reasons(house, ann, chat):
 
 
 @ON_EVERY_DATABASE
-def test_what_is_older_than_an_hour_is_not_among_them(house, ann, chat):
-    old, new = (house.say(ann, chat, "x").json["job"]["id"] for _ in range(2))
+def test_what_is_older_than_an_hour_is_not_among_them(chat_api, ann, chat):
+    old, new = (chat_api.say(ann, chat, "x").json["job"]["id"] for _ in range(2))
     ended = {"state": COMPLETED, "due_at": None, "accepted": 5}
-    set_jobs(house, old, created_at=utc_now() - timedelta(minutes=61), **ended)
-    set_jobs(house, new, **ended)
+    set_jobs(chat_api, old, created_at=utc_now() - timedelta(minutes=61), **ended)
+    set_jobs(chat_api, new, **ended)
 
-    told = Scrape(house.service)
+    told = Scrape(chat_api.service)
 
     assert told.number("pushes_last_hour", outcome="accepted") == 5
 
 
 @ON_EVERY_DATABASE
-def test_provider_in_trouble_is_named(house):
+def test_provider_in_trouble_is_named(chat_api):
     since = utc_now() - timedelta(minutes=5)
-    with house.store.write() as session:
+    with chat_api.store.write() as session:
         session.add(RouteTrouble(route="fcm", reason="secret reason", since=since))
 
-    told = Scrape(house.service)
+    told = Scrape(chat_api.service)
 
     assert told.number("provider_trouble_since_seconds", route="fcm") == pytest.approx(
         since.timestamp(), abs=1
@@ -132,22 +136,22 @@ def test_provider_in_trouble_is_named(house):
     assert "secret reason" not in str(told)
 
 
-def test_processes_are_counted_where_there_are_some(house):
-    with_processes = House(house.store, slots=lambda: (1, 4))
+def test_processes_are_counted_where_there_are_some(chat_api):
+    with_processes = ChatApi(chat_api.store, slots=lambda: (1, 4))
 
     told = Scrape(with_processes.service)
 
     assert told.number("push_processes") == 1
     assert told.number("push_slots") == 4
-    assert not Scrape(house.service).total("push_slots")
+    assert not Scrape(chat_api.service).total("push_slots")
 
 
-def test_requests_are_counted_by_route_and_status(house, ann, chat):
+def test_requests_are_counted_by_route_and_status(chat_api, ann, chat):
     for path in (f"/groupchat/{chat}", f"/groupchat/{chat}", "/groupchat/999"):
         ann.client.get(path)
-    house.nobody.get(f"/groupchat/{chat}")
+    chat_api.nobody.get(f"/groupchat/{chat}")
 
-    told = Scrape(house.service)
+    told = Scrape(chat_api.service)
 
     route = {"method": "GET", "route": "/groupchat/{chat_id}"}
     assert told.total("http_requests_total", **route, status="200") == 2
@@ -157,11 +161,11 @@ def test_requests_are_counted_by_route_and_status(house, ann, chat):
     assert 0 < told.total("http_request_seconds_sum", **route) < 60
 
 
-def test_addresses_that_strangers_make_up_are_no_series(house):
+def test_addresses_that_strangers_make_up_are_no_series(chat_api):
     for number in range(3):
-        house.nobody.get(f"/made/up/{number}")
+        chat_api.nobody.get(f"/made/up/{number}")
 
-    told = Scrape(house.service)
+    told = Scrape(chat_api.service)
 
     assert "made" not in str(told)
 

@@ -3,13 +3,15 @@
 import threading
 
 from datastore.outbox import job_status
-from tests.support.house import ON_EVERY_DATABASE, House, User
+from tests.support.chat_api import ON_EVERY_DATABASE, ChatApi, User
 
 pytestmark = ON_EVERY_DATABASE
 
 
-def test_message_is_answered_with_itself_its_conversation_and_its_job(house, ann, chat):
-    sent = house.say(ann, chat, "Noon?")
+def test_message_is_answered_with_itself_its_conversation_and_its_job(
+    chat_api, ann, chat
+):
+    sent = chat_api.say(ann, chat, "Noon?")
 
     assert sent.status == 201
     message, job = sent.json["message"], sent.json["job"]
@@ -20,61 +22,65 @@ def test_message_is_answered_with_itself_its_conversation_and_its_job(house, ann
     assert job["url"] == f"/jobs/{job['id']}"
 
 
-def test_dispatcher_is_told_once_and_after_the_commit(house: House, ann: User, chat):
+def test_dispatcher_is_told_once_and_after_the_commit(
+    chat_api: ChatApi, ann: User, chat
+):
     seen = []
 
     def look(job_id: int) -> None:
-        with house.store.read() as session:
+        with chat_api.store.read() as session:
             seen.append(job_status.find(session, job_id))
 
-    house.dispatcher.dispatch = look
-    job = house.say(ann, chat, "Noon?").json["job"]
+    chat_api.dispatcher.dispatch = look
+    job = chat_api.say(ann, chat, "Noon?").json["job"]
 
     assert [(status.id, status.state) for status in seen] == [(job["id"], "queued")]
 
 
-def test_messages_of_a_conversation_are_numbered_without_gaps(house, ann, bob, chat):
-    other = house.chat(bob)
+def test_messages_of_a_conversation_are_numbered_without_gaps(chat_api, ann, bob, chat):
+    other = chat_api.chat(bob)
 
-    numbers = [house.say(who, chat, "hi").json["message"]["seq"] for who in (ann, bob)]
-    house.say(ann, chat, "   ")
-    numbers.append(house.say(ann, chat, "hi").json["message"]["seq"])
+    numbers = [
+        chat_api.say(who, chat, "hi").json["message"]["seq"] for who in (ann, bob)
+    ]
+    chat_api.say(ann, chat, "   ")
+    numbers.append(chat_api.say(ann, chat, "hi").json["message"]["seq"])
 
     assert numbers == [1, 2, 3]
-    assert house.say(bob, other, "hi").json["message"]["seq"] == 1
+    assert chat_api.say(bob, other, "hi").json["message"]["seq"] == 1
 
 
-def test_same_client_id_gets_the_first_answer_and_no_second_push(house, ann, chat):
-    first = house.say(ann, chat, "Noon?", client_id="a-1")
+def test_same_client_id_gets_the_first_answer_and_no_second_push(chat_api, ann, chat):
+    first = chat_api.say(ann, chat, "Noon?", client_id="a-1")
     job = first.json["job"]["id"]
-    other = house.say(ann, chat, "Or later?").json["job"]["id"]
-    again = house.say(ann, chat, "Noon?", client_id="a-1")
+    other = chat_api.say(ann, chat, "Or later?").json["job"]["id"]
+    again = chat_api.say(ann, chat, "Noon?", client_id="a-1")
 
     assert (first.status, again.status) == (201, 200)
     assert again.json == first.json
-    assert house.dispatcher.job_ids == [job, other]
+    assert chat_api.dispatcher.job_ids == [job, other]
 
 
-def test_client_ids_belong_to_their_sender_and_conversation(house, ann, bob, chat):
-    other = house.chat(ann)
+def test_client_ids_belong_to_their_sender_and_conversation(chat_api, ann, bob, chat):
+    other = chat_api.chat(ann)
 
     answers = [
-        house.say(ann, chat, "hi", client_id="1"),
-        house.say(bob, chat, "hi", client_id="1"),
-        house.say(ann, other, "hi", client_id="1"),
-        house.say(ann, chat, "hi", client_id="2"),
+        chat_api.say(ann, chat, "hi", client_id="1"),
+        chat_api.say(bob, chat, "hi", client_id="1"),
+        chat_api.say(ann, other, "hi", client_id="1"),
+        chat_api.say(ann, chat, "hi", client_id="2"),
     ]
 
     assert [answer.status for answer in answers] == [201] * 4
 
 
-def test_client_id_posted_by_many_at_once_is_stored_once(house, ann, chat):
+def test_client_id_posted_by_many_at_once_is_stored_once(chat_api, ann, chat):
     ready = threading.Barrier(8)
     answers = []
 
     def post() -> None:
         ready.wait(60)
-        answers.append(house.say(ann, chat, "Noon?", client_id="once"))
+        answers.append(chat_api.say(ann, chat, "Noon?", client_id="once"))
 
     threads = [threading.Thread(target=post) for _ in range(8)]
     for thread in threads:
@@ -84,16 +90,16 @@ def test_client_id_posted_by_many_at_once_is_stored_once(house, ann, chat):
 
     assert sorted(answer.status for answer in answers) == [200] * 7 + [201]
     assert len({answer.body for answer in answers}) == 1
-    assert len(house.dispatcher.job_ids) == 1
+    assert len(chat_api.dispatcher.job_ids) == 1
 
 
-def test_messages_posted_at_once_all_get_numbers_of_their_own(house, ann, bob, chat):
+def test_messages_posted_at_once_all_get_numbers_of_their_own(chat_api, ann, bob, chat):
     ready = threading.Barrier(6)
     answers = []
 
     def post(who: User) -> None:
         ready.wait(60)
-        answers.extend(house.say(who, chat, "hi") for _ in range(10))
+        answers.extend(chat_api.say(who, chat, "hi") for _ in range(10))
 
     threads = [threading.Thread(target=post, args=(w,)) for w in (ann, bob) * 3]
     for thread in threads:
@@ -105,24 +111,24 @@ def test_messages_posted_at_once_all_get_numbers_of_their_own(house, ann, bob, c
     assert numbers == list(range(1, 61))
 
 
-def test_text_arrives_as_it_was_written(house, ann, chat):
+def test_text_arrives_as_it_was_written(chat_api, ann, chat):
     text = " Grüße 👩‍👩‍👧 \n\tzwei\u202eZeilen "
 
-    house.say(ann, chat, text)
+    chat_api.say(ann, chat, text)
 
     kept = ann.client.get(f"/groupchat/{chat}/messages").json["messages"]
     assert [message["text"] for message in kept] == [text]
 
 
-def test_text_may_have_4000_characters_and_no_more(house, ann, chat):
-    assert house.say(ann, chat, "ü" * 4000).status == 201
-    assert house.say(ann, chat, "ü" * 4001).code == "invalid"
+def test_text_may_have_4000_characters_and_no_more(chat_api, ann, chat):
+    assert chat_api.say(ann, chat, "ü" * 4000).status == 201
+    assert chat_api.say(ann, chat, "ü" * 4001).code == "invalid"
 
 
-def test_outsider_and_unknown_conversation_look_the_same(house, eve, chat):
-    outside = house.say(eve, chat, "hi")
-    nowhere = house.say(eve, 10**9, "hi")
+def test_outsider_and_unknown_conversation_look_the_same(chat_api, eve, chat):
+    outside = chat_api.say(eve, chat, "hi")
+    nowhere = chat_api.say(eve, 10**9, "hi")
 
     assert (outside.status, outside.code) == (404, "not_found")
     assert outside.body == nowhere.body
-    assert house.dispatcher.job_ids == []
+    assert chat_api.dispatcher.job_ids == []

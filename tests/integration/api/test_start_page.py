@@ -2,20 +2,12 @@
 
 import json
 
-import api
-from api.front import Front
+from tests.support.chat_api import build_app
 from tests.support.forms import Visitor
-from tests.support.house import SERVICE_KEY
 
 
-def with_demo(house, path):
-    app = api.build(
-        store=house.store,
-        dispatcher=house.dispatcher,
-        service_key=SERVICE_KEY,
-        front=Front(demo_file=path),
-    )
-    return Visitor(app)
+def with_demo(chat_api, path):
+    return Visitor(build_app(chat_api.store, chat_api.dispatcher, demo_file=path))
 
 
 def scene(ann, tmp_path):
@@ -37,8 +29,8 @@ def scene(ann, tmp_path):
     return path
 
 
-def test_a_plain_installation_shows_where_to_go(house):
-    page = Visitor(house.app).get("/")
+def test_a_plain_installation_shows_where_to_go(chat_api):
+    page = Visitor(chat_api.app).get("/")
 
     assert page.status == 200
     assert 'href="/docs"' in page.body.decode()
@@ -46,18 +38,18 @@ def test_a_plain_installation_shows_where_to_go(house):
     assert "set-cookie" not in page.headers
 
 
-def test_a_plain_installation_has_no_inbox(house):
-    assert Visitor(house.app).get("/demo/inbox?since=0").status == 404
+def test_a_plain_installation_has_no_inbox(chat_api):
+    assert Visitor(chat_api.app).get("/demo/inbox?since=0").status == 404
 
 
-def test_a_demo_that_is_not_ready_is_none(house, tmp_path):
-    page = with_demo(house, tmp_path / "later.json").get("/")
+def test_a_demo_that_is_not_ready_is_none(chat_api, tmp_path):
+    page = with_demo(chat_api, tmp_path / "later.json").get("/")
 
     assert "Bottlepost is up" in page.body.decode()
 
 
-def test_the_demo_shows_its_people_and_their_phones(house, ann, tmp_path):
-    page = with_demo(house, scene(ann, tmp_path)).get("/")
+def test_the_demo_shows_its_people_and_their_phones(chat_api, ann, tmp_path):
+    page = with_demo(chat_api, scene(ann, tmp_path)).get("/")
 
     html = page.body.decode()
     assert ann.client.token in html
@@ -66,8 +58,8 @@ def test_the_demo_shows_its_people_and_their_phones(house, ann, tmp_path):
     assert " style=" not in html
 
 
-def test_a_sandbox_that_is_away_is_told(house, ann, tmp_path):
-    answer = with_demo(house, scene(ann, tmp_path)).get("/demo/inbox?since=0")
+def test_a_sandbox_that_is_away_is_told(chat_api, ann, tmp_path):
+    answer = with_demo(chat_api, scene(ann, tmp_path)).get("/demo/inbox?since=0")
 
     assert (answer.status, answer.code) == (503, "unavailable")
     assert answer.headers["retry-after"] == "2"
@@ -75,8 +67,8 @@ def test_a_sandbox_that_is_away_is_told(house, ann, tmp_path):
     assert "sandbox" in answer.json["error"]["message"]
 
 
-def test_static_files_are_kept_by_browsers_until_they_change(house):
-    visitor = Visitor(house.app)
+def test_static_files_are_kept_by_browsers_until_they_change(chat_api):
+    visitor = Visitor(chat_api.app)
     html = visitor.get("/").body.decode()
     address = html.split('<link rel="stylesheet" href="')[1].split('"')[0]
 
@@ -87,8 +79,8 @@ def test_static_files_are_kept_by_browsers_until_they_change(house):
     assert "immutable" in answer.headers["cache-control"]
 
 
-def test_a_file_without_its_version_is_asked_for_each_time(house):
-    visitor = Visitor(house.app)
+def test_a_file_without_its_version_is_asked_for_each_time(chat_api):
+    visitor = Visitor(chat_api.app)
 
     answer = visitor.get("/static/phones.js")
     again = visitor.get("/static/phones.js", HTTP_IF_NONE_MATCH=answer.headers["etag"])
@@ -99,6 +91,6 @@ def test_a_file_without_its_version_is_asked_for_each_time(house):
     assert (old.status, old.headers["cache-control"]) == (200, "no-cache")
 
 
-def test_nothing_but_static_files_is_static(house):
+def test_nothing_but_static_files_is_static(chat_api):
     for name in ("none.css", "../__init__.py", "%2e%2e%2f__init__.py"):
-        assert Visitor(house.app).get(f"/static/{name}").status == 404
+        assert Visitor(chat_api.app).get(f"/static/{name}").status == 404

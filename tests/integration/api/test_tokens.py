@@ -6,29 +6,29 @@ from sqlalchemy import update
 
 from models.accounts import ApiToken
 from models.base import utc_now
-from tests.support.house import ON_EVERY_DATABASE
+from tests.support.chat_api import ON_EVERY_DATABASE
 
 pytestmark = ON_EVERY_DATABASE
 
 
-def new_token(house, user, **body):
-    return house.service.post(f"/users/{user.id}/tokens", body).json
+def new_token(chat_api, user, **body):
+    return chat_api.service.post(f"/users/{user.id}/tokens", body).json
 
 
-def test_every_token_of_a_user_opens_the_door(house, ann):
-    other = new_token(house, ann)
+def test_every_token_of_a_user_opens_the_door(chat_api, ann):
+    other = new_token(chat_api, ann)
 
     assert ann.client.get("/devices").status == 200
     assert ann.client.as_user(other["token"]).get("/devices").status == 200
     assert other["expires_at"] is None
 
 
-def test_token_ends_at_its_time(house, ann):
-    token = new_token(house, ann, expires_in=3600)
+def test_token_ends_at_its_time(chat_api, ann):
+    token = new_token(chat_api, ann, expires_in=3600)
     client = ann.client.as_user(token["token"])
     assert client.get("/devices").status == 200
 
-    with house.store.write() as session:
+    with chat_api.store.write() as session:
         past = utc_now() - timedelta(seconds=1)
         session.execute(
             update(ApiToken).where(ApiToken.id == token["id"]).values(expires_at=past)
@@ -38,43 +38,43 @@ def test_token_ends_at_its_time(house, ann):
     assert ann.client.get("/devices").status == 200
 
 
-def test_revoked_token_opens_nothing_any_more(house, ann):
-    token = new_token(house, ann)
+def test_revoked_token_opens_nothing_any_more(chat_api, ann):
+    token = new_token(chat_api, ann)
     path = f"/users/{ann.id}/tokens/{token['id']}"
 
-    assert house.service.delete(path).status == 204
+    assert chat_api.service.delete(path).status == 204
 
     assert ann.client.as_user(token["token"]).get("/devices").status == 401
     assert ann.client.get("/devices").status == 200
-    assert house.service.delete(path).status == 204
+    assert chat_api.service.delete(path).status == 204
 
 
-def test_tokens_are_listed_without_their_secret(house, ann, bob):
-    token = new_token(house, ann, expires_in=60)
+def test_tokens_are_listed_without_their_secret(chat_api, ann, bob):
+    token = new_token(chat_api, ann, expires_in=60)
 
-    answer = house.service.get(f"/users/{ann.id}/tokens")
+    answer = chat_api.service.get(f"/users/{ann.id}/tokens")
 
     assert token["id"] in [each["id"] for each in answer.json["tokens"]]
     assert len(answer.json["tokens"]) == 2
     assert token["token"].encode() not in answer.body
 
 
-def test_token_of_another_user_is_not_revoked(house, ann, bob):
-    token = new_token(house, ann)
+def test_token_of_another_user_is_not_revoked(chat_api, ann, bob):
+    token = new_token(chat_api, ann)
 
-    answer = house.service.delete(f"/users/{bob.id}/tokens/{token['id']}")
+    answer = chat_api.service.delete(f"/users/{bob.id}/tokens/{token['id']}")
 
     assert answer.status == 404
     assert ann.client.as_user(token["token"]).get("/devices").status == 200
 
 
-def test_nobody_has_no_tokens_and_gets_none(house):
-    assert house.service.post("/users/777/tokens", {}).code == "not_found"
-    assert house.service.get("/users/777/tokens").code == "not_found"
+def test_nobody_has_no_tokens_and_gets_none(chat_api):
+    assert chat_api.service.post("/users/777/tokens", {}).code == "not_found"
+    assert chat_api.service.get("/users/777/tokens").code == "not_found"
 
 
-def test_logging_out_ends_the_token_and_forgets_the_device(house, ann):
-    other = ann.client.as_user(new_token(house, ann)["token"])
+def test_logging_out_ends_the_token_and_forgets_the_device(chat_api, ann):
+    other = ann.client.as_user(new_token(chat_api, ann)["token"])
     device = ann.client.post("/devices", {"platform": "apns", "token": "t"}).json["id"]
 
     assert ann.client.post("/logout", {"device_id": device}).status == 204

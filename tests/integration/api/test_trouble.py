@@ -2,20 +2,16 @@
 
 import pytest
 
-import api
 from datastore import Datastore, provider_troubles
 from models.base import utc_now
+from tests.support.chat_api import SERVICE_KEY, build_app
 from tests.support.dispatcher import RecordingDispatcher
 from tests.support.wsgi import WsgiClient
 
 
 def broken(store_url: str) -> WsgiClient:
-    app = api.build(
-        store=Datastore(store_url),
-        dispatcher=RecordingDispatcher(),
-        service_key="k" * 16,
-    )
-    return WsgiClient(app, "k" * 16)
+    app = build_app(Datastore(store_url), RecordingDispatcher())
+    return WsgiClient(app, SERVICE_KEY)
 
 
 def test_database_without_tables_is_not_ready(tmp_path):
@@ -34,12 +30,12 @@ def test_database_that_cannot_be_opened_is_503(tmp_path):
     assert client.get("/readyz").status == 503
 
 
-def test_a_provider_in_trouble_is_named_and_leaves_the_server_ready(house):
-    assert house.nobody.get("/readyz").json == {"status": "ok", "troubles": []}
-    with house.store.write() as session:
+def test_a_provider_in_trouble_is_named_and_leaves_the_server_ready(chat_api):
+    assert chat_api.nobody.get("/readyz").json == {"status": "ok", "troubles": []}
+    with chat_api.store.write() as session:
         provider_troubles.note(session, "fcm shop", "invalid_grant", now=utc_now())
 
-    answer = house.nobody.get("/readyz")
+    answer = chat_api.nobody.get("/readyz")
 
     (trouble,) = answer.json["troubles"]
     assert (answer.status, trouble["route"]) == (200, "fcm shop")
@@ -47,7 +43,7 @@ def test_a_provider_in_trouble_is_named_and_leaves_the_server_ready(house):
     assert b"invalid_grant" not in answer.body
 
 
-def test_writers_queue_that_cannot_be_joined_is_503(house, ann, tmp_path):
+def test_writers_queue_that_cannot_be_joined_is_503(chat_api, ann, tmp_path):
     (tmp_path / "test.db.lock").unlink()
     (tmp_path / "test.db.lock").mkdir()
     restarted = broken(f"sqlite:///{tmp_path}/test.db")
@@ -58,13 +54,13 @@ def test_writers_queue_that_cannot_be_joined_is_503(house, ann, tmp_path):
 
 @pytest.mark.parametrize("failing", ["dispatch"])
 def test_defect_is_answered_with_its_number_and_logged_with_its_traceback(
-    house, ann, chat, caplog, failing
+    chat_api, ann, chat, caplog, failing
 ):
     def fail(job_id: int) -> None:
         raise RuntimeError("the secret inside")
 
-    setattr(house.dispatcher, failing, fail)
-    answer = house.say(ann, chat, "hello")
+    setattr(chat_api.dispatcher, failing, fail)
+    answer = chat_api.say(ann, chat, "hello")
 
     assert (answer.status, answer.code) == (500, "internal_error")
     incident = answer.json["error"]["details"]["incident"]
@@ -74,12 +70,12 @@ def test_defect_is_answered_with_its_number_and_logged_with_its_traceback(
     assert "the secret inside" in caplog.text
 
 
-def test_token_is_not_kept_in_clear(house, ann):
+def test_token_is_not_kept_in_clear(chat_api, ann):
     from sqlalchemy import select
 
     from models.accounts import ApiToken
 
-    with house.store.read() as session:
+    with chat_api.store.read() as session:
         (row,) = session.scalars(select(ApiToken))
 
     assert ann.client.token not in row.token_hash

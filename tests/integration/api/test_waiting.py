@@ -5,9 +5,8 @@ import time
 
 import pytest
 
-import api
-from api.news import MOST_OF_A_USER
-from tests.support.house import SERVICE_KEY, House
+from api.long_poll import MOST_OF_A_USER
+from tests.support.chat_api import ChatApi, build_app
 from tests.support.wait import until
 from tests.support.wsgi import WsgiClient
 
@@ -35,32 +34,30 @@ class Poll:
         return self.reply
 
 
-def is_waiting(house: House, chat: int, count: int = 1) -> bool:
-    return len(house.news._listeners.get(chat, ())) == count
+def is_waiting(chat_api: ChatApi, chat: int, count: int = 1) -> bool:
+    return len(chat_api.long_poll._listeners.get(chat, ())) == count
 
 
-def as_many_as_may_wait(house, ann, bob, chat) -> list[Poll]:
-    polls = [Poll(who, chat) for who in [ann, bob] * (house.most_waiting // 2)]
-    until(lambda: is_waiting(house, chat, house.most_waiting))
+def as_many_as_may_wait(chat_api, ann, bob, chat) -> list[Poll]:
+    polls = [Poll(who, chat) for who in [ann, bob] * (chat_api.most_waiting // 2)]
+    until(lambda: is_waiting(chat_api, chat, chat_api.most_waiting))
     return polls
 
 
-def test_waiting_request_is_answered_when_a_message_comes(house, ann, bob, chat):
+def test_waiting_request_is_answered_when_a_message_comes(chat_api, ann, bob, chat):
     poll = Poll(bob, chat)
-    until(lambda: is_waiting(house, chat))
+    until(lambda: is_waiting(chat_api, chat))
 
-    house.say(ann, chat, "here")
+    chat_api.say(ann, chat, "here")
 
     assert [m["text"] for m in poll.result().json["messages"]] == ["here"]
     assert poll.took_s < 15
 
 
-def test_message_of_another_process_is_seen_too(house, ann, bob, chat):
-    elsewhere = api.build(
-        store=house.store, dispatcher=house.dispatcher, service_key=SERVICE_KEY
-    )
+def test_message_of_another_process_is_seen_too(chat_api, ann, bob, chat):
+    elsewhere = build_app(chat_api.store, chat_api.dispatcher)
     poll = Poll(bob, chat)
-    until(lambda: is_waiting(house, chat))
+    until(lambda: is_waiting(chat_api, chat))
 
     body = {"conversation": chat, "message": "from there"}
     WsgiClient(elsewhere, ann.client.token).post("/groupchat/send", body)
@@ -68,8 +65,8 @@ def test_message_of_another_process_is_seen_too(house, ann, bob, chat):
     assert [m["text"] for m in poll.result().json["messages"]] == ["from there"]
 
 
-def test_message_that_is_there_is_answered_at_once(house, ann, bob, chat):
-    house.say(ann, chat, "here")
+def test_message_that_is_there_is_answered_at_once(chat_api, ann, bob, chat):
+    chat_api.say(ann, chat, "here")
 
     poll = Poll(bob, chat)
 
@@ -84,32 +81,32 @@ def test_empty_answer_comes_when_the_time_is_up(bob, chat):
     assert poll.took_s >= 1
 
 
-def test_too_many_are_answered_at_once(house, ann, bob, chat):
-    polls = as_many_as_may_wait(house, ann, bob, chat)
+def test_too_many_are_answered_at_once(chat_api, ann, bob, chat):
+    polls = as_many_as_may_wait(chat_api, ann, bob, chat)
 
     one_more = Poll(bob, chat)
 
     assert one_more.result().json["messages"] == []
     assert one_more.took_s < 15
-    house.say(ann, chat, "enough")
+    chat_api.say(ann, chat, "enough")
     assert all(poll.result().json["messages"] for poll in polls)
 
 
-def test_nobody_takes_the_places_of_others(house, ann, bob, chat):
+def test_nobody_takes_the_places_of_others(chat_api, ann, bob, chat):
     polls = [Poll(bob, chat) for _ in range(MOST_OF_A_USER)]
-    until(lambda: is_waiting(house, chat, MOST_OF_A_USER))
+    until(lambda: is_waiting(chat_api, chat, MOST_OF_A_USER))
 
     one_more = Poll(bob, chat)
     assert one_more.result().json["messages"] == []
     assert one_more.took_s < 15
     polls.append(Poll(ann, chat))
-    until(lambda: is_waiting(house, chat, MOST_OF_A_USER + 1))
-    house.say(ann, chat, "enough")
+    until(lambda: is_waiting(chat_api, chat, MOST_OF_A_USER + 1))
+    chat_api.say(ann, chat, "enough")
 
     assert all(poll.result().json["messages"] for poll in polls)
 
 
-def test_who_has_waited_may_wait_again(house, bob, chat):
+def test_who_has_waited_may_wait_again(chat_api, bob, chat):
     for poll in [Poll(bob, chat, wait_s=1) for _ in range(MOST_OF_A_USER)]:
         poll.result()
 
@@ -119,18 +116,18 @@ def test_who_has_waited_may_wait_again(house, bob, chat):
     assert again.took_s >= 1
 
 
-def test_those_who_wait_keep_nobody_out(house, ann, bob, chat):
-    polls = as_many_as_may_wait(house, ann, bob, chat)
+def test_those_who_wait_keep_nobody_out(chat_api, ann, bob, chat):
+    polls = as_many_as_may_wait(chat_api, ann, bob, chat)
 
     assert ann.client.get("/devices").status == 200
 
-    house.say(ann, chat, "enough")
+    chat_api.say(ann, chat, "enough")
     assert all(poll.result().json["messages"] for poll in polls)
 
 
-def test_who_is_taken_out_waits_no_longer(ann, bob, house, chat):
+def test_who_is_taken_out_waits_no_longer(ann, bob, chat_api, chat):
     poll = Poll(bob, chat)
-    until(lambda: is_waiting(house, chat))
+    until(lambda: is_waiting(chat_api, chat))
 
     ann.client.delete(f"/groupchat/{chat}/members/{bob.id}")
 

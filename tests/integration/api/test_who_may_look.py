@@ -2,16 +2,17 @@
 
 import pytest
 
-from api import pages
+from tests.support.chat_api import SERVICE_KEY
 from tests.support.forms import Visitor
-from tests.support.house import SERVICE_KEY
 from tests.support.uploads import json_lines, user
+from web import pages
 
 SENT = {"conversation": 1, "message": "x"}
 # Method, path, form; then nobody, outsider, member, operator.
 TABLE = [
     ("GET", "/", None, 200, 200, 200, 200),
     ("GET", "/worker.js", None, 200, 200, 200, 200),
+    ("GET", "/docs", None, 200, 200, 200, 200),
     ("GET", "/demo/inbox", None, 404, 404, 404, 404),
     ("GET", "/static/site.css", None, 200, 200, 200, 200),
     ("POST", "/groupchat/send", SENT, 401, 404, 303, 403),
@@ -32,12 +33,14 @@ VISITORS = ["nobody", "outsider", "member", "operator"]
 
 
 @pytest.fixture
-def visitors(house, ann, bob, eve, chat):
+def visitors(chat_api, ann, bob, eve, chat):
     """Job 1 is in the conversation of Ann and Bob, import 1 is the operator's."""
-    house.say(ann, chat, "hello")
+    chat_api.say(ann, chat, "hello")
     rows = json_lines(user("u-1"))
-    house.service.request("POST", "/import", rows, CONTENT_TYPE="application/x-ndjson")
-    made = {name: Visitor(house.app) for name in VISITORS}
+    chat_api.service.request(
+        "POST", "/import", rows, CONTENT_TYPE="application/x-ndjson"
+    )
+    made = {name: Visitor(chat_api.app) for name in VISITORS}
     made["outsider"].cookies["bottlepost_user"] = eve.client.token
     made["member"].cookies["bottlepost_user"] = bob.client.token
     made["operator"].post("/dashboard/login", service_key=SERVICE_KEY)

@@ -17,7 +17,7 @@ from tests.support import chats, databases
 from tests.support.wait import until
 
 
-class House:
+class CountingStore:
     """A database with one counter, and what is done to it together."""
 
     def __init__(self, store: Datastore) -> None:
@@ -48,9 +48,9 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def counting(tmp_path: Path) -> Iterator[CountingStore]:
     with databases.fresh("sqlite", tmp_path) as store:
-        yield House(store)
+        yield CountingStore(store)
 
 
 def add_one(session: Session) -> int:
@@ -70,7 +70,7 @@ def add_and_break(session: Session) -> int:
 
 
 def behind_one_another(
-    house: House, works: list[Callable[[Session], int]]
+    counting: CountingStore, works: list[Callable[[Session], int]]
 ) -> list[Future[int]]:
     """The first keeps its transaction open until all the others wait for theirs."""
     others_wait = threading.Event()
@@ -80,90 +80,94 @@ def behind_one_another(
         return add_one(session)
 
     with ThreadPoolExecutor(len(works) + 1) as threads:
-        first = threads.submit(house.together.run, keep_open)
-        until(lambda: house.begun == 1)
-        until(lambda: not house.together.waiting)
+        first = threads.submit(counting.together.run, keep_open)
+        until(lambda: counting.begun == 1)
+        until(lambda: not counting.together.waiting)
         found = [first]
         for count, work in enumerate(works, start=1):
-            found.append(threads.submit(house.together.run, work))
-            until(lambda count=count: house.together.waiting == count)
+            found.append(threads.submit(counting.together.run, work))
+            until(lambda count=count: counting.together.waiting == count)
         others_wait.set()
     return found
 
 
-def test_those_who_wait_go_together_and_in_order(house: House) -> None:
-    found = behind_one_another(house, [add_one] * 5)
+def test_those_who_wait_go_together_and_in_order(counting: CountingStore) -> None:
+    found = behind_one_another(counting, [add_one] * 5)
 
     assert [each.result() for each in found] == [1, 2, 3, 4, 5, 6]
-    assert house.committed == 2
-    assert house.counter() == 6
+    assert counting.committed == 2
+    assert counting.counter() == 6
 
 
-def test_one_that_is_refused_is_refused_alone(house: House) -> None:
-    found = behind_one_another(house, [add_one, refuse, add_one])
-
-    assert [each.result() for each in (found[1], found[3])] == [2, 3]
-    assert isinstance(found[2].exception(), KeyError)
-    assert house.committed == 2
-    assert house.counter() == 3
-
-
-def test_one_that_breaks_leaves_nothing_behind(house: House) -> None:
-    found = behind_one_another(house, [add_one, add_and_break, add_one])
+def test_one_that_is_refused_is_refused_alone(counting: CountingStore) -> None:
+    found = behind_one_another(counting, [add_one, refuse, add_one])
 
     assert [each.result() for each in (found[1], found[3])] == [2, 3]
     assert isinstance(found[2].exception(), KeyError)
-    assert house.counter() == 3
+    assert counting.committed == 2
+    assert counting.counter() == 3
 
 
-def test_after_a_commit_that_failed_each_is_done_alone(house: House) -> None:
+def test_one_that_breaks_leaves_nothing_behind(counting: CountingStore) -> None:
+    found = behind_one_another(counting, [add_one, add_and_break, add_one])
+
+    assert [each.result() for each in (found[1], found[3])] == [2, 3]
+    assert isinstance(found[2].exception(), KeyError)
+    assert counting.counter() == 3
+
+
+def test_after_a_commit_that_failed_each_is_done_alone(counting: CountingStore) -> None:
     def fill(session: Session) -> int:
-        house.full = OSError("no space")
+        counting.full = OSError("no space")
         return add_one(session)
 
-    found = behind_one_another(house, [add_one, fill, add_one])
+    found = behind_one_another(counting, [add_one, fill, add_one])
 
     assert [found[0].result(), found[1].result(), found[3].result()] == [1, 2, 3]
     assert str(found[2].exception()) == "no space"
-    assert house.counter() == 3
+    assert counting.counter() == 3
 
 
-def test_one_whose_own_commit_failed_is_told_and_not_done_again(house: House) -> None:
-    house.full = OSError("no space")
+def test_one_whose_own_commit_failed_is_told_and_not_done_again(
+    counting: CountingStore,
+) -> None:
+    counting.full = OSError("no space")
 
     with pytest.raises(OSError, match="no space"):
-        house.together.run(add_one)
+        counting.together.run(add_one)
 
-    assert (house.begun, house.counter()) == (1, 0)
+    assert (counting.begun, counting.counter()) == (1, 0)
 
 
-def test_without_a_database_each_is_told_and_the_next_succeeds(house: House) -> None:
-    house.locked = OSError("away")
+def test_without_a_database_each_is_told_and_the_next_succeeds(
+    counting: CountingStore,
+) -> None:
+    counting.locked = OSError("away")
     with ThreadPoolExecutor(4) as threads:
-        found = [threads.submit(house.together.run, add_one) for _ in range(4)]
+        found = [threads.submit(counting.together.run, add_one) for _ in range(4)]
     assert [str(each.exception()) for each in found] == ["away"] * 4
 
-    house.locked = None
+    counting.locked = None
 
-    assert house.together.run(add_one) == 1
+    assert counting.together.run(add_one) == 1
 
 
-def test_a_thread_that_is_made_to_end_stops_nobody(house: House) -> None:
+def test_a_thread_that_is_made_to_end_stops_nobody(counting: CountingStore) -> None:
     def end(session: Session) -> int:
         raise SystemExit
 
-    found = behind_one_another(house, [end, add_one])
-    later = house.together.run(add_one)
+    found = behind_one_another(counting, [end, add_one])
+    later = counting.together.run(add_one)
 
     assert isinstance(found[1].exception(), SystemExit)
     assert isinstance(found[2].exception(), RuntimeError)
     assert (found[0].result(), later) == (1, 2)
 
 
-def test_many_threads_lose_nothing(house: House) -> None:
+def test_many_threads_lose_nothing(counting: CountingStore) -> None:
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(house.together.run, [add_one] * 200))
+        found = list(threads.map(counting.together.run, [add_one] * 200))
 
     assert sorted(found) == list(range(1, 201))
-    assert house.counter() == 200
-    assert house.committed <= 200
+    assert counting.counter() == 200
+    assert counting.committed <= 200

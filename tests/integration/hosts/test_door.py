@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 
 from datastore import Datastore
 from host.body import AHEAD
-from host.door import STREAMS
+from host.rsgi import STREAMS
 from models.imports import ImportJob
 from tests.support.halves import FORM, JSON, answer, chunk, head, sent
 from tests.support.hasty_host import SILENT_S

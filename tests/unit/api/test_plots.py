@@ -5,9 +5,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from api import plots
-from api.figures import percentiles
-from api.plots import Series, Time
+from web import plots
+from web.figures import percentiles
+from web.plots import Series, Time
 
 THREE = Time(["10:00", "10:01", "10:02"], 1)
 

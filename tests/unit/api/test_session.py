@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.session import LIFETIME_S, Sessions
+from web.session import LIFETIME_S, Sessions
 
 
 class Clock:

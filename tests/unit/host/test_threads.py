@@ -2,7 +2,7 @@
 
 import threading
 
-from host.threads import Threads
+from host.thread_pool import Threads
 from tests.support.wait import until
 
 

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from api import plots
-from api.plots import Series, Time
 from datastore.statistics import Bucket, Delay
+from web import plots
+from web.plots import Series, Time
 
 
 class Figures(NamedTuple):

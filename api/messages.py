@@ -2,9 +2,9 @@
 
 from sqlalchemy.orm import Session
 
-from api.call import Answer, Call
-from api.schemas import groupchat as schemas
-from api.schemas.groupchat import message_out
+from api.context import RequestContext, Result
+from api.schemas import messages as schemas
+from api.schemas.messages import message_out
 from datastore import chats, messages
 from datastore.chats import Seat
 from datastore.messages import Posted
@@ -12,13 +12,13 @@ from models.base import utc_now
 from models.chats import Message
 
 
-def send(call: Call, body: schemas.NewMessage) -> Answer[schemas.Sent]:
+def send(context: RequestContext, body: schemas.NewMessage) -> Result[schemas.Sent]:
     """Save a message and answer; the pushes to the members come behind the answer.
 
     Costs the same for 2 members and for 200,000. The same client_id again changes
     nothing and is answered like the first time.
     """
-    user, limits = call.user, call.house.limits
+    user, limits = context.user, context.app.limits
     limits.of_user.take(user.id)
 
     def post(session: Session) -> tuple[Seat, Posted]:
@@ -26,10 +26,10 @@ def send(call: Call, body: schemas.NewMessage) -> Answer[schemas.Sent]:
         limits.of_chat.take(seat.chat_id)
         return seat, messages.post(session, seat, body.draft(), utc_now())
 
-    seat, posted = call.store.write_together(post)
+    seat, posted = context.store.write_together(post)
     if posted.is_new:
-        call.dispatcher.dispatch(posted.job_id)
-        call.house.news.tell(seat.chat_id)
+        context.dispatcher.dispatch(posted.job_id)
+        context.app.long_poll.tell(seat.chat_id)
     sent = schemas.Sent(
         message=message_out(posted.message),
         conversation=schemas.Conversation(
@@ -40,35 +40,37 @@ def send(call: Call, body: schemas.NewMessage) -> Answer[schemas.Sent]:
         ),
         job=schemas.JobLink(id=posted.job_id, url=f"/jobs/{posted.job_id}"),
     )
-    return Answer(201 if posted.is_new else 200, sent)
+    return Result(201 if posted.is_new else 200, sent)
 
 
 def history(
-    call: Call, chat_id: int, query: schemas.MessagePage
-) -> Answer[schemas.Messages]:
+    context: RequestContext, chat_id: int, query: schemas.MessagePage
+) -> Result[schemas.Messages]:
     """A conversation's messages, by number: after one, before one, or the last.
 
     With `wait`, an empty page after a number is not answered before a message has
     come or so many seconds have passed; earlier when too many are waiting, of the
     caller's own or of all.
     """
-    wait_s = query.wait if query.after is not None and call.may_wait else 0
-    with call.house.news.listen(chat_id, call.user.id, wait_s) as listener:
-        found = _look(call, chat_id, query)
-        while not found and listener.wait(call.outside):
-            found = _look(call, chat_id, query)
+    wait_s = query.wait if query.after is not None and context.may_wait else 0
+    with context.app.long_poll.listen(chat_id, context.user.id, wait_s) as listener:
+        found = _look(context, chat_id, query)
+        while not found and listener.wait(context.released):
+            found = _look(context, chat_id, query)
     has_more = len(found) > query.limit
     if has_more:
         # The one too many is the newest when we read forward, else the oldest.
         found = found[:-1] if query.after is not None else found[1:]
     shown = [message_out(message) for message in found]
-    return Answer(200, schemas.Messages(messages=shown, has_more=has_more))
+    return Result(200, schemas.Messages(messages=shown, has_more=has_more))
 
 
-def _look(call: Call, chat_id: int, query: schemas.MessagePage) -> list[Message]:
+def _look(
+    context: RequestContext, chat_id: int, query: schemas.MessagePage
+) -> list[Message]:
     """The page and one more, as long as the caller is a member."""
-    with call.store.read() as session:
-        chats.seat(session, chat_id, call.user.id)
+    with context.store.read() as session:
+        chats.seat(session, chat_id, context.user.id)
         return messages.history(
             session,
             chat_id,
@@ -79,35 +81,35 @@ def _look(call: Call, chat_id: int, query: schemas.MessagePage) -> list[Message]
 
 
 def edit(
-    call: Call, chat_id: int, message_id: int, body: schemas.ChangedMessage
-) -> Answer[schemas.MessageOut]:
+    context: RequestContext, chat_id: int, message_id: int, body: schemas.ChangedMessage
+) -> Result[schemas.MessageOut]:
     """Change the text of one's own message; notifications stay as they were."""
-    with call.store.write() as session:
-        seat = chats.seat(session, chat_id, call.user.id)
+    with context.store.write() as session:
+        seat = chats.seat(session, chat_id, context.user.id)
         message = messages.edit(session, seat, message_id, body.message, utc_now())
-    return Answer(200, message_out(message))
+    return Result(200, message_out(message))
 
 
-def take_back(call: Call, chat_id: int, message_id: int) -> Answer[None]:
+def take_back(context: RequestContext, chat_id: int, message_id: int) -> Result[None]:
     """Delete a message: its text is gone, its notifications are withdrawn."""
-    with call.store.write() as session:
-        seat = chats.seat(session, chat_id, call.user.id)
+    with context.store.write() as session:
+        seat = chats.seat(session, chat_id, context.user.id)
         job_id = messages.take_back(session, seat, message_id, utc_now())
-    call.dispatcher.dispatch(job_id)
-    return Answer(204)
+    context.dispatcher.dispatch(job_id)
+    return Result(204)
 
 
 def mark_read(
-    call: Call, chat_id: int, body: schemas.Read
-) -> Answer[schemas.ReadState]:
+    context: RequestContext, chat_id: int, body: schemas.Read
+) -> Result[schemas.ReadState]:
     """Remember how far the caller has read, and tell their other devices."""
 
     def mark(session: Session) -> tuple[Seat, int, int | None]:
-        seat = chats.seat(session, chat_id, call.user.id)
+        seat = chats.seat(session, chat_id, context.user.id)
         return seat, *messages.mark_read(session, seat, body.seq, utc_now())
 
-    seat, read_seq, job_id = call.store.write_together(mark)
+    seat, read_seq, job_id = context.store.write_together(mark)
     if job_id is not None:
-        call.dispatcher.dispatch(job_id)
+        context.dispatcher.dispatch(job_id)
     state = schemas.ReadState(read_seq=read_seq, unread=seat.last_seq - read_seq)
-    return Answer(200, state)
+    return Result(200, state)

@@ -1,4 +1,4 @@
-"""One request on its way: what a handler gets, and what it gives back."""
+"""The context of a request, and the result that its handler returns."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,8 +7,8 @@ from threading import Semaphore
 from typing import ClassVar, Generic, TypeVar
 
 from api.app_tokens import AppTokens
-from api.limits import Limits
-from api.news import News
+from api.limits import Limits, per_minute
+from api.long_poll import LongPoll
 from api.schemas import Out
 from api.traffic import Traffic
 from datastore import Datastore
@@ -18,7 +18,7 @@ from notifier.dispatchers import Dispatcher
 
 
 @dataclass(frozen=True)
-class Page:
+class RawBody:
     """A body that is not one of our schemas."""
 
     content: bytes
@@ -26,66 +26,73 @@ class Page:
     content_type: ClassVar[str]
 
 
-Body_co = TypeVar("Body_co", bound=Out | Page | None, covariant=True)
+Body_co = TypeVar("Body_co", bound=Out | RawBody | None, covariant=True)
+
+
+# As many as there are connections to the database.
+CONCURRENT_REQUESTS = 15
 
 
 @dataclass(frozen=True, kw_only=True)
-class House:
-    """What all requests of a process share."""
+class AppContext:
+    """Everything that all requests of one process share."""
 
     store: Datastore
     dispatcher: Dispatcher
     service_key: str
-    # As many requests as it lets through are worked on at once.
-    gate: Semaphore
-    news: News
-    limits: Limits
+    # The default lets one thread of the host wait for a long poll.
+    long_poll: LongPoll = field(default_factory=lambda: LongPoll(most_waiting=1))
+    limits: Limits = field(default_factory=per_minute)
+    # Limits how many requests are worked on at once.
+    concurrency: Semaphore = field(
+        default_factory=lambda: Semaphore(CONCURRENT_REQUESTS)
+    )
     traffic: Traffic = field(default_factory=Traffic)
     # How many PushProcesses are up, of how many; None where there are none.
     slots: Callable[[], tuple[int, int]] | None = None
-    # None: only tokens of our own are valid.
+    # None: only our own tokens are valid.
     app_tokens: AppTokens | None = None
-    # Which browsers subscribe to; None when there is no web push.
+    # The key with which browsers subscribe; None without web push.
     webpush_key: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
-    """An authenticated request: who calls, and what the handler may use."""
+class RequestContext:
+    """An authenticated request: its caller, and what the handler may use."""
 
-    house: House
+    app: AppContext
     caller: Identity | None
     is_service: bool = False
-    # A host with one thread per process must not be kept waiting.
+    # False on a host with one thread per process: it has no thread for a long poll.
     may_wait: bool = False
 
     @property
     def store(self) -> Datastore:
-        return self.house.store
+        return self.app.store
 
     @property
     def dispatcher(self) -> Dispatcher:
-        return self.house.dispatcher
+        return self.app.dispatcher
 
     @contextmanager
-    def outside(self) -> Iterator[None]:
-        """While a handler only waits, others are let in."""
-        self.house.gate.release()
+    def released(self) -> Iterator[None]:
+        """Give up the place in the concurrency limit while a handler only waits."""
+        self.app.concurrency.release()
         try:
             yield
         finally:
-            self.house.gate.acquire()
+            self.app.concurrency.acquire()
 
     @property
     def user(self) -> Identity:
-        """Raises Forbidden when it is the service, not a user, that calls."""
+        """The calling user; raises Forbidden when the service calls."""
         if self.caller is None:
             raise Forbidden("This needs the token of a user.")
         return self.caller
 
 
 @dataclass(frozen=True)
-class Answer(Generic[Body_co]):
+class Result(Generic[Body_co]):
     """A status and a body; None is an empty body."""
 
     status: int

@@ -9,17 +9,17 @@ from datetime import datetime
 
 from bottle import HTTPResponse
 
-from api import bodies, groupchat, imports, jobs
-from api.schemas.groupchat import NewMessage
+from api import bodies, imports, jobs, messages
 from api.schemas.jobs import JobQuery
-from api.session import USER_COOKIE, set_cookie
-from api.visit import Visit, page, redirect
+from api.schemas.messages import NewMessage
 from datastore.outbox import job_status as stored
 from datastore.outbox.job_status import JobStatus
 from models.base import utc_now
 from models.errors import Forbidden
 from models.imports import ImportJob, Problem
 from models.pushes import COMPLETED, FAILED
+from web.page_request import PageRequest, page, redirect
+from web.session import USER_COOKIE, set_cookie
 
 RESULT, ERROR = "result", "error"
 ENDS = {COMPLETED: RESULT, FAILED: ERROR}
@@ -61,40 +61,40 @@ class JobView:
         return f"{self.path}/{self.end}" if self.end else self.path
 
 
-def send(visit: Visit) -> HTTPResponse:
+def send(request: PageRequest) -> HTTPResponse:
     """A message from a form; the browser is led to the page of its job."""
-    form = dict(visit.form)
+    form = dict(request.form)
     token = form.pop("token", "")
     if not token:
         # Only the cookie speaks for the browser, and it is sent along by itself.
-        visit.check_origin()
-    call = visit.call(token)
-    sent = groupchat.send(call, bodies.from_form(form, NewMessage))
+        request.check_origin()
+    context = request.context(token)
+    sent = messages.send(context, bodies.from_form(form, NewMessage))
     assert sent.body is not None  # noqa: S101 - a send always has an answer
     answer = redirect(sent.body.job.url)
     if token:
-        set_cookie(answer, visit.environ, USER_COOKIE, token)
+        set_cookie(answer, request.environ, USER_COOKIE, token)
     return answer
 
 
-def query(visit: Visit) -> HTTPResponse:
+def query(request: PageRequest) -> HTTPResponse:
     """The button "Look again"."""
-    wanted = bodies.from_form(visit.form, JobQuery)
+    wanted = bodies.from_form(request.form, JobQuery)
     return redirect(f"/jobs/{wanted.id}")
 
 
-def push(visit: Visit, job_id: int, end: str = "") -> HTTPResponse:
-    status = jobs.visible(visit.call(), job_id)
-    with visit.house.store.read() as session:
+def push(request: PageRequest, job_id: int, end: str = "") -> HTTPResponse:
+    status = jobs.visible(request.context(), job_id)
+    with request.app.store.read() as session:
         reasons = stored.reasons(session, job_id)
     return _show(_push_view(status, reasons), end)
 
 
-def upload(visit: Visit, import_id: int, end: str = "") -> HTTPResponse:
-    call = visit.call()
-    if not call.is_service:
+def upload(request: PageRequest, import_id: int, end: str = "") -> HTTPResponse:
+    context = request.context()
+    if not context.is_service:
         raise Forbidden("An import is for those who sign in at the dashboard.")
-    return _show(_import_view(*imports.find(call, import_id)), end)
+    return _show(_import_view(*imports.find(context, import_id)), end)
 
 
 def _show(view: JobView, end: str) -> HTTPResponse:

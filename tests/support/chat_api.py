@@ -1,25 +1,45 @@
-"""The API over a real database in this process, with users to try it."""
+"""The API over a real database in this process, and users to call it."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+from bottle import Bottle
 
 import api
 from api.app_tokens import AppTokens
-from api.front import Front
+from api.context import AppContext
 from api.limits import Limits, per_minute
-from api.news import News
+from api.long_poll import LongPoll
 from datastore import Datastore
+from notifier.dispatchers import Dispatcher
 from notifier.engine.loop import Engine
 from tests.support import databases
 from tests.support.dispatcher import RecordingDispatcher
 from tests.support.wsgi import WsgiClient
+from web import pages
 
 ON_EVERY_DATABASE = pytest.mark.parametrize("kind", databases.KINDS, indirect=True)
 SERVICE_KEY = "a-service-key-of-the-tests"
+
+
+def build_app(
+    store: Datastore,
+    dispatcher: Dispatcher,
+    *,
+    demo_file: Path | None = None,
+    **more: Any,
+) -> Bottle:
+    """The API with its pages."""
+    app = AppContext(
+        store=store, dispatcher=dispatcher, service_key=SERVICE_KEY, **more
+    )
+    application = api.build(app)
+    pages.mount(application, app, demo_file)
+    return application
 
 
 @dataclass
@@ -31,8 +51,8 @@ class User:
 
 
 @dataclass
-class House:
-    """Everything but the pushes."""
+class ChatApi:
+    """The API without the pushes, its database and its clients."""
 
     store: Datastore
     dispatcher: RecordingDispatcher = field(default_factory=RecordingDispatcher)
@@ -43,16 +63,15 @@ class House:
     app_tokens: AppTokens | None = None
 
     def __post_init__(self) -> None:
-        self.news = News(self.most_waiting)
-        self.app: Any = api.build(
-            store=self.store,
-            dispatcher=self.dispatcher,
-            service_key=SERVICE_KEY,
+        self.long_poll = LongPoll(self.most_waiting)
+        self.app: Any = build_app(
+            self.store,
+            self.dispatcher,
             limits=self.limits,
-            news=self.news,
+            long_poll=self.long_poll,
             webpush_key=self.webpush_key,
             app_tokens=self.app_tokens,
-            front=Front(slots=self.slots),
+            slots=self.slots,
         )
         self.nobody = WsgiClient(self.app)
         self.service = WsgiClient(self.app, SERVICE_KEY)

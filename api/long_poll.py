@@ -19,19 +19,19 @@ class Listener:
         self._deadline = time.monotonic() + wait_s
         self.heard = threading.Event()
 
-    def wait(self, outside: Callable[[], AbstractContextManager[None]]) -> bool:
+    def wait(self, released: Callable[[], AbstractContextManager[None]]) -> bool:
         """Whether it is worth to look again; False is the end."""
         left_s = self._deadline - time.monotonic()
         if left_s <= 0:
             return False
-        with outside():
+        with released():
             self.heard.wait(min(left_s, LOOK_EVERY_S))
         # Cleared before the look: what comes during it is heard by the next wait.
         self.heard.clear()
         return True
 
 
-class News:
+class LongPoll:
     """Tells the waiting requests of this process about new messages."""
 
     def __init__(self, most_waiting: int) -> None:

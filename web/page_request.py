@@ -3,18 +3,18 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from bottle import HTTPResponse
 
-import web
 from api import auth
-from api.auth import Who
-from api.call import Call, House
-from api.front import Front
-from api.session import OPERATOR_COOKIE, USER_COOKIE, Sessions
+from api.auth import Access
+from api.context import AppContext, RequestContext
 from models.errors import Forbidden, Unauthorized
+from web import assets
+from web.session import OPERATOR_COOKIE, USER_COOKIE, Sessions
 
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -37,11 +37,12 @@ PAGE_HEADERS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Visit:
+class PageRequest:
     """What a page's handler gets."""
 
-    house: House
-    front: Front
+    app: AppContext
+    # Written by `make run`; with it, `/` is the demo.
+    demo_file: Path | None
     sessions: Sessions
     environ: dict[str, Any]
     # The fields that were filled in.
@@ -60,21 +61,21 @@ class Visit:
         cookie = self.cookie(OPERATOR_COOKIE)
         return bool(cookie) and self.sessions.is_valid(cookie)
 
-    def call(self, token: str = "") -> Call:
+    def context(self, token: str = "") -> RequestContext:
         """The same as a request to the API, by a token or by the browser's cookie."""
         if not token and self.is_operator:
-            return Call(house=self.house, caller=None, is_service=True)
+            return RequestContext(app=self.app, caller=None, is_service=True)
         bearer = f"Bearer {token or self.cookie(USER_COOKIE)}"
-        caller, is_service = auth.admit(
+        caller, is_service = auth.authenticate(
             {**self.environ, "HTTP_AUTHORIZATION": bearer},
-            Who.EITHER,
-            self.house,
+            Access.USER_OR_SERVICE,
+            self.app,
         )
-        return Call(house=self.house, caller=caller, is_service=is_service)
+        return RequestContext(app=self.app, caller=caller, is_service=is_service)
 
-    def outside(self) -> AbstractContextManager[None]:
+    def released(self) -> AbstractContextManager[None]:
         """While a page only waits for somebody else, other requests are let in."""
-        return Call(house=self.house, caller=None).outside()
+        return RequestContext(app=self.app, caller=None).released()
 
     def check_origin(self) -> None:
         """Raises Forbidden when another site made the browser send its cookie here."""
@@ -114,7 +115,7 @@ def _host_of(origin: str) -> str | None:
 
 
 def page(view: str, *, status: int = 200, **values: object) -> HTTPResponse:
-    return HTTPResponse(web.render(view, **values), status=status, **PAGE_HEADERS)
+    return HTTPResponse(assets.render(view, **values), status=status, **PAGE_HEADERS)
 
 
 def redirect(to: str) -> HTTPResponse:

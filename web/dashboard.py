@@ -7,13 +7,13 @@ from urllib.parse import parse_qs
 
 from bottle import HTTPResponse
 
-from api import figures
-from api.plots import Time
-from api.session import OPERATOR_COOKIE, set_cookie
-from api.visit import Visit, page, redirect
 from datastore import provider_troubles, sample_push, statistics
 from models.base import utc_now
 from models.errors import Invalid
+from web import figures
+from web.page_request import PageRequest, page, redirect
+from web.plots import Time
+from web.session import OPERATOR_COOKIE, set_cookie
 
 REFRESH_S = 30
 LARGEST_ID_DIGITS = 18
@@ -47,17 +47,17 @@ SPANS = {
 }
 
 
-def show(visit: Visit) -> HTTPResponse:
-    if not visit.is_operator:
+def show(request: PageRequest) -> HTTPResponse:
+    if not request.is_operator:
         return page("login", title="Sign in", problem="", to="/dashboard")
-    query = parse_qs(visit.environ.get("QUERY_STRING", ""))
+    query = parse_qs(request.environ.get("QUERY_STRING", ""))
     chosen = query.get("span", ["hour"])[0]
     span = SPANS.get(chosen, SPANS["hour"])
     is_still = "still" in query
     now = utc_now()
     since = span.begin(now)
     seen: dict[str, Any] = {}
-    with visit.house.store.read() as session:
+    with request.app.store.read() as session:
         first = statistics.first_job_since(session, since)
         buckets = statistics.over_time(session, first, since, span.step)
         delays = statistics.delays(session, first, since, span.step)
@@ -78,8 +78,8 @@ def show(visit: Visit) -> HTTPResponse:
         is_still=is_still,
         seconds=_seconds,
         figures=figures.draw(span.time(since), buckets, delays),
-        slots=visit.front.slots() if visit.front.slots else None,
-        key=visit.sessions.form_key(visit.cookie(OPERATOR_COOKIE)),
+        slots=request.app.slots() if request.app.slots else None,
+        key=request.sessions.form_key(request.cookie(OPERATOR_COOKIE)),
         **seen,
     )
 
@@ -90,38 +90,38 @@ def _seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 100 else f"{value / 60:,.0f} min"
 
 
-def log_in(visit: Visit) -> HTTPResponse:
-    visit.check_origin()
-    visit.sessions.count_login(visit.environ.get("REMOTE_ADDR", ""))
-    key = visit.form.get("service_key", "").strip()
-    to = visit.form.get("to", "")
+def log_in(request: PageRequest) -> HTTPResponse:
+    request.check_origin()
+    request.sessions.count_login(request.environ.get("REMOTE_ADDR", ""))
+    key = request.form.get("service_key", "").strip()
+    to = request.form.get("to", "")
     to = to if to in BEHIND_LOGIN else BEHIND_LOGIN[0]
-    if not hmac.compare_digest(key.encode(), visit.house.service_key.encode()):
+    if not hmac.compare_digest(key.encode(), request.app.service_key.encode()):
         problem = "This is not the service key."
         return page("login", status=401, title="Sign in", problem=problem, to=to)
     answer = redirect(to)
-    set_cookie(answer, visit.environ, OPERATOR_COOKIE, visit.sessions.issue())
+    set_cookie(answer, request.environ, OPERATOR_COOKIE, request.sessions.issue())
     return answer
 
 
-def log_out(visit: Visit) -> HTTPResponse:
-    visit.operator_form()
+def log_out(request: PageRequest) -> HTTPResponse:
+    request.operator_form()
     answer = redirect("/dashboard")
-    set_cookie(answer, visit.environ, OPERATOR_COOKIE, "")
+    set_cookie(answer, request.environ, OPERATOR_COOKIE, "")
     return answer
 
 
-def test_push(visit: Visit) -> HTTPResponse:
+def test_push(request: PageRequest) -> HTTPResponse:
     """To everything a user has, named by their id or by one of their devices'."""
-    form = visit.operator_form()
+    form = request.operator_form()
     number = form.get("number", "").strip()
     is_number = number.isascii() and number.isdigit()
     if not is_number or len(number) > LARGEST_ID_DIGITS:
         raise Invalid("The id must be a number.")
-    with visit.house.store.write() as session:
+    with request.app.store.write() as session:
         user_id = int(number)
         if form.get("kind") == "device":
             user_id = sample_push.owner_of(session, int(number))
         job_id = sample_push.send(session, user_id, utc_now())
-    visit.house.dispatcher.dispatch(job_id)
+    request.app.dispatcher.dispatch(job_id)
     return redirect(f"/jobs/{job_id}")

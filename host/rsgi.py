@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from host import environ
 from host.body import Body, Broken, Patience, Stream
-from host.threads import Threads
+from host.thread_pool import Threads
 
 # As many long bodies are read at once, each by a thread of its own beside the others.
 STREAMS = 16

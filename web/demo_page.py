@@ -11,34 +11,34 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 from bottle import HTTPResponse
 
 from api import errors
-from api.session import USER_COOKIE, set_cookie
-from api.visit import SAFE_HEADERS, Visit, page
 from models.errors import NotFound
+from web.page_request import SAFE_HEADERS, PageRequest, page
+from web.session import USER_COOKIE, set_cookie
 
 GATEWAY_TIMEOUT_S = 20
 PUSHES_AT_ONCE = 200
 
 
-def show(visit: Visit) -> HTTPResponse:
-    scene = _scene(visit)
+def show(request: PageRequest) -> HTTPResponse:
+    scene = _scene(request)
     if scene is None:
         return page("start", title="Start")
     answer = page("demo", title="Demo", scene=scene, writer=scene["people"][0])
     # So that the links to jobs work; everybody here may see all of them.
-    set_cookie(answer, visit.environ, USER_COOKIE, scene["people"][0]["token"])
+    set_cookie(answer, request.environ, USER_COOKIE, scene["people"][0]["token"])
     return answer
 
 
-def inbox(visit: Visit) -> HTTPResponse:
+def inbox(request: PageRequest) -> HTTPResponse:
     """What has arrived on the phones, fetched so that no browser need trust a CA."""
-    scene = _scene(visit)
+    scene = _scene(request)
     if scene is None:
         raise NotFound
-    since = visit.environ.get("QUERY_STRING", "").removeprefix("since=")
+    since = request.environ.get("QUERY_STRING", "").removeprefix("since=")
     if not (since.isascii() and since.isdigit() and len(since) <= 12):
         since = "0"
     try:
-        with visit.outside():
+        with request.released():
             told = _fetch(scene["inbox"], scene["ca_file"], since)
     except (OSError, URLError):
         return errors.unavailable("The sandbox does not answer.")
@@ -46,9 +46,9 @@ def inbox(visit: Visit) -> HTTPResponse:
     return HTTPResponse(json.dumps(told), headers=headers)
 
 
-def _scene(visit: Visit) -> dict[str, Any] | None:
+def _scene(request: PageRequest) -> dict[str, Any] | None:
     """The people, phones and gateway; None where no demo runs, or not yet."""
-    path = visit.front.demo_file
+    path = request.demo_file
     try:
         return None if path is None else dict(json.loads(path.read_text()))
     except FileNotFoundError:

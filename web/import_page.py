@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 
 from bottle import HTTPResponse
 
-from api import imports, multipart
+from api import imports
 from api.imports import UPLOAD_LIMIT
-from api.multipart import Part
-from api.session import OPERATOR_COOKIE
 from api.uploads import CSV, JSON_LINES, MEDIA_TYPES, Upload
-from api.visit import Visit, page, redirect
 from datastore import imports as stored
 from models.errors import CallerError, Invalid
+from web import multipart
+from web.multipart import Part
+from web.page_request import PageRequest, page, redirect
+from web.session import OPERATOR_COOKIE
 
 ADDRESS = "/imports"
 # Browsers do not know JSON lines, and some call CSV a spreadsheet: the name decides.
@@ -43,34 +44,34 @@ class FormFile(Upload):
         return self.part.pieces
 
 
-def show(visit: Visit) -> HTTPResponse:
-    if not visit.is_operator:
+def show(request: PageRequest) -> HTTPResponse:
+    if not request.is_operator:
         return page("login", title="Sign in", problem="", to=ADDRESS)
-    with visit.house.store.read() as session:
+    with request.app.store.read() as session:
         recent = stored.recent(session, SHOWN)
     return page(
         "imports",
         title="Import",
         recent=recent,
         endings=",".join(ENDINGS),
-        key=visit.sessions.form_key(visit.cookie(OPERATOR_COOKIE)),
+        key=request.sessions.form_key(request.cookie(OPERATOR_COOKIE)),
     )
 
 
-def take(visit: Visit) -> HTTPResponse:
+def take(request: PageRequest) -> HTTPResponse:
     """Begin an import with the form's file, and lead to the page that follows it."""
-    visit.check_operator()
-    body = Upload(visit.environ, UPLOAD_LIMIT + ROOM, needs_length=False)
+    request.check_operator()
+    body = Upload(request.environ, UPLOAD_LIMIT + ROOM, needs_length=False)
     body.check_length()
     pieces = body.pieces()
     try:
-        with visit.outside():
-            part = _find_file(visit, pieces)
-        file = FormFile(visit.environ, body.limit, needs_length=False, part=part)
-        started = imports.start(visit.call(), file)
+        with request.released():
+            part = _find_file(request, pieces)
+        file = FormFile(request.environ, body.limit, needs_length=False, part=part)
+        started = imports.start(request.context(), file)
     except CallerError:
         # A browser looks at our answer only when it has sent all of the form.
-        with visit.outside():
+        with request.released():
             for _ in pieces:
                 pass
         raise
@@ -78,16 +79,16 @@ def take(visit: Visit) -> HTTPResponse:
     return redirect(started.body.job.url)
 
 
-def _find_file(visit: Visit, pieces: Iterator[bytes]) -> Part:
+def _find_file(request: PageRequest, pieces: Iterator[bytes]) -> Part:
     """The file, once the key of the form before it has been seen to be right."""
     key = ""
-    for part in multipart.parts(visit.environ.get("CONTENT_TYPE", ""), pieces):
+    for part in multipart.parts(request.environ.get("CONTENT_TYPE", ""), pieces):
         if part.name == "key":
             key = part.value()
         elif part.name == "file":
-            visit.check_key(key)
+            request.check_key(key)
             if not part.filename:
                 break
             return part
-    visit.check_key(key)
+    request.check_key(key)
     raise Invalid("Choose a file first.")

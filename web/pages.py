@@ -3,18 +3,19 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from bottle import Bottle, HTTPResponse, request
+import bottle
+from bottle import Bottle, HTTPResponse
 
-import web
-from api import bodies, dashboard, demo_page, errors, import_page, job_pages
-from api.call import House
-from api.front import Front
-from api.session import Sessions
-from api.visit import SAFE_HEADERS, Visit, page
+from api import bodies, errors
+from api.context import AppContext
 from datastore import OUTAGES
 from models.errors import CallerError, NotFound, TooMany, Unauthorized
+from web import api_docs, assets, dashboard, demo_page, import_page, job_pages
+from web.page_request import SAFE_HEADERS, PageRequest, page
+from web.session import Sessions
 
 FORM = "application/x-www-form-urlencoded"
 # Where browsers and programs meet: a browser's request goes on to PREFIX + address.
@@ -42,26 +43,26 @@ class PageRoute(NamedTuple):
     takes_file: bool = False
 
 
-def static(visit: Visit, name: str) -> HTTPResponse:
+def static(request: PageRequest, name: str) -> HTTPResponse:
     """A file, kept by browsers as long as its address says which version it is."""
-    asset = web.assets().get(name)
+    asset = assets.static_files().get(name)
     if asset is None:
         raise NotFound
     version = f'"{asset.version}"'
     headers = {**SAFE_HEADERS, "Content-Type": asset.content_type, "ETag": version}
-    if visit.environ.get("QUERY_STRING") == f"v={asset.version}":
+    if request.environ.get("QUERY_STRING") == f"v={asset.version}":
         headers["Cache-Control"] = f"public, max-age={A_YEAR_S}, immutable"
     else:
         # Scripts name one another without a version, so browsers ask each time.
         headers["Cache-Control"] = "no-cache"
-        if visit.environ.get("HTTP_IF_NONE_MATCH") == version:
+        if request.environ.get("HTTP_IF_NONE_MATCH") == version:
             return HTTPResponse(status=304, **headers)
     return HTTPResponse(asset.content, **headers)
 
 
-def worker(visit: Visit) -> HTTPResponse:
+def worker(request: PageRequest) -> HTTPResponse:
     """The service worker, at an address from which it may serve all pages."""
-    answer = static(visit, WORKER)
+    answer = static(request, WORKER)
     # It runs by itself, long after the page: nothing but our pictures is for it.
     answer.set_header("Content-Security-Policy", "default-src 'none'; img-src 'self'")
     return answer
@@ -70,6 +71,7 @@ def worker(visit: Visit) -> HTTPResponse:
 ROUTES = (
     PageRoute("GET", "/", demo_page.show),
     PageRoute("GET", f"/{WORKER}", worker),
+    PageRoute("GET", "/docs", api_docs.show),
     PageRoute("GET", "/demo/inbox", demo_page.inbox),
     PageRoute("GET", "/static/<name>", static),
     PageRoute("POST", f"{PREFIX}/groupchat/send", job_pages.send),
@@ -92,15 +94,15 @@ class PageEndpoint:
     """Calls a page's handler, and answers in HTML whatever happens."""
 
     route: PageRoute
-    house: House
-    front: Front
+    app: AppContext
+    demo_file: Path | None
     sessions: Sessions
 
     def __call__(self, **parts: Any) -> HTTPResponse:
         try:
-            visit = self._visit(request.environ)
-            with self.house.gate:
-                return self.route.handler(visit, **parts)
+            request = self._read(bottle.request.environ)
+            with self.app.concurrency:
+                return self.route.handler(request, **parts)
         except CallerError as problem:
             return _of_caller(problem)
         except OUTAGES as problem:
@@ -108,33 +110,33 @@ class PageEndpoint:
         except Exception as problem:
             return _failed(errors.of_defect(problem))
 
-    def _visit(self, environ: dict[str, Any]) -> Visit:
+    def _read(self, environ: dict[str, Any]) -> PageRequest:
         """Read outside the gate: who sends slowly holds up nobody."""
         has_form = self.route.method == "POST" and not self.route.takes_file
-        return Visit(
-            house=self.house,
-            front=self.front,
+        return PageRequest(
+            app=self.app,
+            demo_file=self.demo_file,
             sessions=self.sessions,
             environ=environ,
             form=bodies.read_form(environ) if has_form else {},
         )
 
 
-def mount(app: Bottle, house: House, front: Front) -> None:
-    """Put the pages beside the API's routes."""
-    sessions = Sessions(house.service_key)
+def mount(application: Bottle, app: AppContext, demo_file: Path | None = None) -> None:
+    """Add the pages to the API; `/` is the demo only with a `demo_file`."""
+    sessions = Sessions(app.service_key)
     for route in ROUTES:
         endpoint = PageEndpoint(
-            route=route, house=house, front=front, sessions=sessions
+            route=route, app=app, demo_file=demo_file, sessions=sessions
         )
-        app.route(route.path, method=route.method, callback=endpoint)
-    app.add_hook("before_request", _lead_browsers)
-    app.add_hook("before_request", _refuse_odd_addresses)
+        application.route(route.path, method=route.method, callback=endpoint)
+    application.add_hook("before_request", _lead_browsers)
+    application.add_hook("before_request", _refuse_odd_addresses)
 
 
 def _lead_browsers() -> None:
     """Send a browser that asks for a shared address to the page behind it."""
-    environ = request.environ
+    environ = bottle.request.environ
     path = environ["PATH_INFO"]
     if environ["REQUEST_METHOD"] == "POST":
         media_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
@@ -155,7 +157,7 @@ def _refuse_odd_addresses() -> None:
 
     It drops bytes that are not UTF-8, and its patterns let a last line break pass.
     """
-    environ = request.environ
+    environ = bottle.request.environ
     try:
         is_odd = "\n" in environ["bottle.raw_path"].encode("latin-1").decode()
     except UnicodeError:

@@ -1,0 +1,53 @@
+"""What browsers get: templates and static files, read once and kept."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from bottle import SimpleTemplate
+
+HERE = Path(__file__).parent
+VIEWS = HERE / "views"
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+}
+
+
+class Asset(NamedTuple):
+    """A static file; `version` changes with its content."""
+
+    content: bytes
+    content_type: str
+    version: str
+
+
+@cache
+def static_files() -> dict[str, Asset]:
+    """Every static file there is, by name: no path from outside reaches the disk."""
+    return {path.name: _asset(path) for path in (HERE / "static").iterdir()}
+
+
+def address(name: str) -> str:
+    """Where a static file is, in this version: browsers may keep it for ever."""
+    return f"/static/{name}?v={static_files()[name].version}"
+
+
+def render(view: str, **values: object) -> bytes:
+    """A page made of a template; values are escaped unless it says otherwise."""
+    html: str = _template(view).render(address=address, **values)
+    return html.encode()
+
+
+@cache
+def _template(view: str) -> SimpleTemplate:
+    return SimpleTemplate(name=f"{view}.html", lookup=[str(VIEWS)])
+
+
+def _asset(path: Path) -> Asset:
+    content = path.read_bytes()
+    version = hashlib.sha256(content).hexdigest()[:12]
+    return Asset(content, TYPES[path.suffix], version)
