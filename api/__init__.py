@@ -27,7 +27,7 @@ CHATS = (
     Route("POST", "/groupchat/send", messages.send, statuses=CREATED_OR_KNOWN),
     Route("GET", CHAT + "/messages", messages.history),
     Route("PATCH", MESSAGE, messages.edit),
-    Route("DELETE", MESSAGE, messages.take_back, statuses=NO_CONTENT),
+    Route("DELETE", MESSAGE, messages.delete, statuses=NO_CONTENT),
     Route("PUT", CHAT + "/read", messages.mark_read),
     Route("PUT", CHAT + "/mute", chats.mute),
     Route(

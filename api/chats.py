@@ -93,8 +93,8 @@ def mute(
 ) -> Result[schemas.Muted]:
     """No pushes to the caller until then, save where they are mentioned."""
     with context.store.write() as session:
-        seat = chats.seat(session, chat_id, context.user.id)
-        chats.mute(session, seat, body.until)
+        membership = chats.membership(session, chat_id, context.user.id)
+        chats.mute(session, membership, body.until)
     return Result(200, schemas.Muted(muted_until=body.until))
 
 
@@ -154,7 +154,7 @@ def _role(context: RequestContext, session: Session, chat_id: int) -> Role | Non
     if context.is_service:
         chats.get(session, chat_id)
         return None
-    return chats.seat(session, chat_id, context.user.id).role
+    return chats.membership(session, chat_id, context.user.id).role
 
 
 def _may_manage(context: RequestContext, session: Session, chat_id: int) -> Role | None:

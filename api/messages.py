@@ -6,7 +6,7 @@ from api.context import RequestContext, Result
 from api.schemas import messages as schemas
 from api.schemas.messages import message_out
 from datastore import chats, messages
-from datastore.chats import Seat
+from datastore.chats import Membership
 from datastore.messages import Posted
 from models.base import utc_now
 from models.chats import Message
@@ -21,21 +21,23 @@ def send(context: RequestContext, body: schemas.NewMessage) -> Result[schemas.Se
     user, limits = context.user, context.app.limits
     limits.of_user.take(user.id)
 
-    def post(session: Session) -> tuple[Seat, Posted]:
-        seat = chats.seat(session, body.conversation, user.id, for_update=True)
-        limits.of_chat.take(seat.chat_id)
-        return seat, messages.post(session, seat, body.draft(), utc_now())
+    def post(session: Session) -> tuple[Membership, Posted]:
+        membership = chats.membership(
+            session, body.conversation, user.id, for_update=True
+        )
+        limits.of_chat.take(membership.chat_id)
+        return membership, messages.post(session, membership, body.draft(), utc_now())
 
-    seat, posted = context.store.write_together(post)
+    membership, posted = context.store.write_grouped(post)
     if posted.is_new:
         context.dispatcher.dispatch(posted.job_id)
-        context.app.long_poll.tell(seat.chat_id)
+        context.app.long_poll.tell(membership.chat_id)
     sent = schemas.Sent(
         message=message_out(posted.message),
         conversation=schemas.Conversation(
-            id=seat.chat_id,
-            name=seat.chat_name,
-            created_at=seat.created_at,
+            id=membership.chat_id,
+            name=membership.chat_name,
+            created_at=membership.created_at,
             last_seq=posted.message.seq,
         ),
         job=schemas.JobLink(id=posted.job_id, url=f"/jobs/{posted.job_id}"),
@@ -70,7 +72,7 @@ def _look(
 ) -> list[Message]:
     """The page and one more, as long as the caller is a member."""
     with context.store.read() as session:
-        chats.seat(session, chat_id, context.user.id)
+        chats.membership(session, chat_id, context.user.id)
         return messages.history(
             session,
             chat_id,
@@ -85,16 +87,18 @@ def edit(
 ) -> Result[schemas.MessageOut]:
     """Change the text of one's own message; notifications stay as they were."""
     with context.store.write() as session:
-        seat = chats.seat(session, chat_id, context.user.id)
-        message = messages.edit(session, seat, message_id, body.message, utc_now())
+        membership = chats.membership(session, chat_id, context.user.id)
+        message = messages.edit(
+            session, membership, message_id, body.message, utc_now()
+        )
     return Result(200, message_out(message))
 
 
-def take_back(context: RequestContext, chat_id: int, message_id: int) -> Result[None]:
+def delete(context: RequestContext, chat_id: int, message_id: int) -> Result[None]:
     """Delete a message: its text is gone, its notifications are withdrawn."""
     with context.store.write() as session:
-        seat = chats.seat(session, chat_id, context.user.id)
-        job_id = messages.take_back(session, seat, message_id, utc_now())
+        membership = chats.membership(session, chat_id, context.user.id)
+        job_id = messages.delete(session, membership, message_id, utc_now())
     context.dispatcher.dispatch(job_id)
     return Result(204)
 
@@ -104,12 +108,12 @@ def mark_read(
 ) -> Result[schemas.ReadState]:
     """Remember how far the caller has read, and tell their other devices."""
 
-    def mark(session: Session) -> tuple[Seat, int, int | None]:
-        seat = chats.seat(session, chat_id, context.user.id)
-        return seat, *messages.mark_read(session, seat, body.seq, utc_now())
+    def mark(session: Session) -> tuple[Membership, int, int | None]:
+        membership = chats.membership(session, chat_id, context.user.id)
+        return membership, *messages.mark_read(session, membership, body.seq, utc_now())
 
-    seat, read_seq, job_id = context.store.write_together(mark)
+    membership, read_seq, job_id = context.store.write_grouped(mark)
     if job_id is not None:
         context.dispatcher.dispatch(job_id)
-    state = schemas.ReadState(read_seq=read_seq, unread=seat.last_seq - read_seq)
+    state = schemas.ReadState(read_seq=read_seq, unread=membership.last_seq - read_seq)
     return Result(200, state)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from datastore import mariadb, sqlite
-from datastore.group_commit import Together
+from datastore.group_commit import GroupCommit
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Datastore:
         self._queue = (
             sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
         )
-        self._together = Together(self.write)
+        self._group_commit = GroupCommit(self.write)
         _open_stores.add(self)
 
     @property
@@ -76,13 +76,13 @@ class Datastore:
                     session.rollback()
                     raise
 
-    def write_together(self, work: Callable[[Session], T]) -> T:
+    def write_grouped(self, work: Callable[[Session], T]) -> T:
         """The same for a function, with those of other threads where turns are scarce.
 
         `work` may be called a second time, after the first has been undone.
         """
         if self._queue is not None:
-            return self._together.run(work)
+            return self._group_commit.run(work)
         with self.write() as session:
             return work(session)
 
@@ -94,7 +94,7 @@ class Datastore:
     def forget_connections(self) -> None:
         """In a forked child: the parent goes on using them, so they stay open."""
         self.engine.dispose(close=False)
-        self._together = Together(self.write)
+        self._group_commit = GroupCommit(self.write)
         if self._queue is not None:
             self._queue.forget()
 

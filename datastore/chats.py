@@ -17,7 +17,7 @@ NOT_YOURS = "There is no such conversation, or you are not a member."
 NOT_A_MEMBER = "This user is not a member of the conversation."
 
 
-class Seat(NamedTuple):
+class Membership(NamedTuple):
     """A user's place in a chat, and the chat as it stood when it was read."""
 
     chat_id: int
@@ -33,7 +33,7 @@ class Seat(NamedTuple):
 class Listed(NamedTuple):
     """A line of a user's list of conversations."""
 
-    seat: Seat
+    membership: Membership
     external_id: str | None
     last_message: Message | None
 
@@ -48,7 +48,7 @@ class MemberRow(NamedTuple):
 
 
 # Built once: it is part of every send, and building it costs more than running it.
-_SEAT_COLUMNS = (
+_MEMBERSHIP_COLUMNS = (
     Chat.id,
     Chat.name,
     Chat.created_at,
@@ -58,8 +58,8 @@ _SEAT_COLUMNS = (
     Member.read_seq,
     Member.muted_until,
 )
-_SEAT = (
-    select(*_SEAT_COLUMNS)
+_MEMBERSHIP = (
+    select(*_MEMBERSHIP_COLUMNS)
     .join(Member, Member.chat_id == Chat.id)
     .where(
         Chat.id == bindparam("chat"),
@@ -67,7 +67,7 @@ _SEAT = (
         Member.user_id == bindparam("user"),
     )
 )
-_SEAT_FOR_UPDATE = _SEAT.with_for_update(of=Chat)
+_MEMBERSHIP_FOR_UPDATE = _MEMBERSHIP.with_for_update(of=Chat)
 
 
 def create(
@@ -90,8 +90,8 @@ def create(
     if not is_new:
         return chat, False
     owners = [] if owner_id is None else [owner_id]
-    _seat_all(session, chat, owners, OWNER)
-    _seat_all(session, chat, sorted(set(user_ids) - set(owners)), MEMBER)
+    _insert_members(session, chat, owners, OWNER)
+    _insert_members(session, chat, sorted(set(user_ids) - set(owners)), MEMBER)
     return chat, True
 
 
@@ -104,17 +104,17 @@ def get(session: Session, chat_id: int, *, for_update: bool = False) -> Chat:
     return chat
 
 
-def seat(
+def membership(
     session: Session, chat_id: int, user_id: int, *, for_update: bool = False
-) -> Seat:
+) -> Membership:
     """Raises NotFound when there is no such chat or the user is not in it."""
-    query = _SEAT_FOR_UPDATE if for_update else _SEAT
+    query = _MEMBERSHIP_FOR_UPDATE if for_update else _MEMBERSHIP
     row = (
         session.connection().execute(query, {"chat": chat_id, "user": user_id}).first()
     )
     if row is None:
         raise NotFound(NOT_YOURS)
-    return Seat(*row)
+    return Membership(*row)
 
 
 def is_member(session: Session, chat_id: int, user_id: int) -> bool:
@@ -141,7 +141,7 @@ def list_for(
     """
     activity = func.coalesce(Message.id, 0)
     query = (
-        select(*_SEAT_COLUMNS, Chat.external_id, Message)
+        select(*_MEMBERSHIP_COLUMNS, Chat.external_id, Message)
         .join(Member, Member.chat_id == Chat.id)
         .outerjoin(
             Message, (Message.chat_id == Chat.id) & (Message.seq == Chat.last_seq)
@@ -153,8 +153,8 @@ def list_for(
     if before is not None:
         query = query.where(tuple_(activity, Chat.id) < before)
     return [
-        Listed(Seat(*seat), external_id, message)
-        for *seat, external_id, message in session.execute(query)
+        Listed(Membership(*membership), external_id, message)
+        for *membership, external_id, message in session.execute(query)
     ]
 
 
@@ -167,10 +167,12 @@ def remove(session: Session, chat_id: int, now: datetime) -> None:
     session.execute(update(Chat).where(Chat.id == chat_id).values(deleted_at=now))
 
 
-def mute(session: Session, seat: Seat, until: datetime | None) -> None:
+def mute(session: Session, membership: Membership, until: datetime | None) -> None:
     session.execute(
         update(Member)
-        .where(Member.chat_id == seat.chat_id, Member.user_id == seat.user_id)
+        .where(
+            Member.chat_id == membership.chat_id, Member.user_id == membership.user_id
+        )
         .values(muted_until=until)
     )
 
@@ -190,11 +192,13 @@ def add_members(session: Session, chat: Chat, user_ids: Sequence[int]) -> list[i
             )
         )
         new += [user_id for user_id in ids if user_id not in seated]
-    _seat_all(session, chat, new, MEMBER)
+    _insert_members(session, chat, new, MEMBER)
     return new
 
 
-def _seat_all(session: Session, chat: Chat, ids: Sequence[int], role: Role) -> None:
+def _insert_members(
+    session: Session, chat: Chat, ids: Sequence[int], role: Role
+) -> None:
     chat_id, seq = chat.id, chat.last_seq
     rows = [
         {

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 T = TypeVar("T")
 
 
-class Together:
+class GroupCommit:
     """Whoever comes while another one's transaction is under way waits for the next.
 
     The first of those who wait leads: in its thread it does what all of them want,
@@ -25,7 +25,7 @@ class Together:
     def __init__(self, write: Callable[[], AbstractContextManager[Session]]) -> None:
         self._write = write
         self._lock = threading.Lock()
-        self._waiting: deque[_Errand[Any]] = deque()
+        self._waiting: deque[PendingWrite[Any]] = deque()
         self._is_led = False
 
     @property
@@ -35,72 +35,74 @@ class Together:
 
     def run(self, work: Callable[[Session], T]) -> T:
         """What `work` returns, or raises, once it is committed."""
-        errand = _Errand(work)
+        pending = PendingWrite(work)
         with self._lock:
-            self._waiting.append(errand)
+            self._waiting.append(pending)
             leads, self._is_led = not self._is_led, True
         if not leads:
-            errand.called.acquire()
-        if not errand.has_ended:
-            self._lead(errand)
-        return errand.outcome()
+            pending.called.acquire()
+        if not pending.has_ended:
+            self._lead(pending)
+        return pending.outcome()
 
-    def _lead(self, own: "_Errand[Any]") -> None:
+    def _lead(self, own: "PendingWrite[Any]") -> None:
         """`own` is the first of those who wait."""
-        company: list[_Errand[Any]] = []
+        group: list[PendingWrite[Any]] = []
         try:
-            self._do(company)
+            self._do(group)
         except Exception as problem:
             # Without a transaction nobody was gathered; whoever leads next will see.
-            company = company or [self._waiting.popleft()]
-            if company == [own]:
+            group = group or [self._waiting.popleft()]
+            if group == [own]:
                 own.problem = problem
             else:
-                for errand in company:
-                    self._do_alone(errand)
+                for pending in group:
+                    self._do_alone(pending)
         except BaseException:
             # Our thread is made to end, and the others are not done.
-            company = company or [self._waiting.popleft()]
-            for errand in company:
-                errand.problem = RuntimeError("the transaction was interrupted")
+            group = group or [self._waiting.popleft()]
+            for pending in group:
+                pending.problem = RuntimeError("the transaction was interrupted")
             raise
         finally:
-            self._hand_over(own, company)
+            self._wake_group(own, group)
 
-    def _do(self, company: "list[_Errand[Any]]") -> None:
+    def _do(self, group: "list[PendingWrite[Any]]") -> None:
         with self._write() as session:
             # Not earlier: more have come while we waited for the turn.
-            company += self._gather()
-            for errand in company:
-                errand.do_in(session)
+            group += self._gather()
+            for pending in group:
+                pending.do_in(session)
 
-    def _gather(self) -> "list[_Errand[Any]]":
+    def _gather(self) -> "list[PendingWrite[Any]]":
         with self._lock:
-            company = list(self._waiting)
+            group = list(self._waiting)
             self._waiting.clear()
-        return company
+        return group
 
-    def _do_alone(self, errand: "_Errand[Any]") -> None:
-        errand.problem = None
+    def _do_alone(self, pending: "PendingWrite[Any]") -> None:
+        pending.problem = None
         try:
             with self._write() as session:
-                errand.result = errand.work(session)
+                pending.result = pending.work(session)
         except Exception as problem:
-            errand.problem = problem
+            pending.problem = problem
 
-    def _hand_over(self, own: "_Errand[Any]", company: "list[_Errand[Any]]") -> None:
+    def _wake_group(
+        self, own: "PendingWrite[Any]", group: "list[PendingWrite[Any]]"
+    ) -> None:
         with self._lock:
             leader = self._waiting[0] if self._waiting else None
             self._is_led = leader is not None
-        for errand in company:
-            errand.has_ended = True
-            if errand is not own:
-                errand.called.release()
+        for pending in group:
+            pending.has_ended = True
+            if pending is not own:
+                pending.called.release()
         if leader is not None:
             leader.called.release()
 
 
-class _Errand(Generic[T]):
+class PendingWrite(Generic[T]):
     """What one thread wants, and what has become of it."""
 
     def __init__(self, work: Callable[[Session], T]) -> None:

@@ -150,16 +150,16 @@ def _put_members(session: Session, rows: Sequence[Row], problems: list[Problem])
         elif user_id is None:
             problems.append(Problem(row.line, "user", NO_USER))
         else:
-            seat = (chat.id, user_id)
+            membership = (chat.id, user_id)
             # Once an owner, always an owner: nothing is taken away.
-            if wanted.get(seat) != OWNER:
-                wanted[seat] = row.values["role"]
+            if wanted.get(membership) != OWNER:
+                wanted[membership] = row.values["role"]
     known = _roles(session, wanted)
     seqs = {chat.id: chat.last_seq for chat in chats.values()}
     new = [
-        _new_member(seat, role, seqs[seat[0]])
-        for seat, role in wanted.items()
-        if seat not in known
+        _new_member(membership, role, seqs[membership[0]])
+        for membership, role in wanted.items()
+        if membership not in known
     ]
     promoted = [
         {"chat_id": chat_id, "user_id": user_id, "role": OWNER}
@@ -172,10 +172,10 @@ def _put_members(session: Session, rows: Sequence[Row], problems: list[Problem])
     return len(new) + len(promoted)
 
 
-def _new_member(seat: tuple[int, int], role: str, seq: int) -> dict[str, Any]:
+def _new_member(membership: tuple[int, int], role: str, seq: int) -> dict[str, Any]:
     return {
-        "chat_id": seat[0],
-        "user_id": seat[1],
+        "chat_id": membership[0],
+        "user_id": membership[1],
         "role": role,
         "joined_seq": seq,
         "read_seq": seq,
@@ -222,11 +222,11 @@ def _devices(
 
 
 def _roles(
-    session: Session, seats: Collection[tuple[int, int]]
+    session: Session, memberships: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], str]:
     """Chat by chat, as their index has them."""
     users: dict[int, list[int]] = defaultdict(list)
-    for chat_id, user_id in seats:
+    for chat_id, user_id in memberships:
         users[chat_id].append(user_id)
     return {
         (chat_id, user_id): role

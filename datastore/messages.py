@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, insert, null, select, update
 from sqlalchemy.orm import Session
 
 from datastore import outbox
-from datastore.chats import Seat, strangers
+from datastore.chats import Membership, strangers
 from models.chats import OWNER, Chat, Member, Message
 from models.errors import Forbidden, Invalid, NotFound
 from models.pushes import MESSAGE, READ, WITHDRAW, PushJob
@@ -60,13 +60,19 @@ _SEEN = (
 )
 
 
-def post(session: Session, seat: Seat, draft: Draft, now: datetime) -> Posted:
+def post(
+    session: Session, membership: Membership, draft: Draft, now: datetime
+) -> Posted:
     """Store a message and its push job; the seat must have been read for update."""
-    if draft.client_id and (first := _posted_before(session, seat, draft.client_id)):
+    if draft.client_id and (
+        first := _posted_before(session, membership, draft.client_id)
+    ):
         return first
-    if draft.mentions and (unknown := strangers(session, seat.chat_id, draft.mentions)):
+    if draft.mentions and (
+        unknown := strangers(session, membership.chat_id, draft.mentions)
+    ):
         raise Invalid("Only members can be mentioned.", user_ids=unknown)
-    message = _store(session, seat, draft, now)
+    message = _store(session, membership, draft, now)
     job_id = outbox.enqueue(
         session,
         message=message,
@@ -77,11 +83,13 @@ def post(session: Session, seat: Seat, draft: Draft, now: datetime) -> Posted:
     return Posted(message, job_id, is_new=True)
 
 
-def _store(session: Session, seat: Seat, draft: Draft, now: datetime) -> Message:
+def _store(
+    session: Session, membership: Membership, draft: Draft, now: datetime
+) -> Message:
     values: dict[str, Any] = {
-        "chat_id": seat.chat_id,
-        "seq": seat.last_seq + 1,
-        "sender_id": seat.user_id,
+        "chat_id": membership.chat_id,
+        "seq": membership.last_seq + 1,
+        "sender_id": membership.user_id,
         "client_id": draft.client_id,
         "text": draft.text,
         "silent": draft.silent,
@@ -94,20 +102,26 @@ def _store(session: Session, seat: Seat, draft: Draft, now: datetime) -> Message
         values["mentions"] = draft.mentions
     connection = session.connection()
     message_id = connection.execute(_INSERT, values).scalar_one()
-    place = {"chat": seat.chat_id, "user": seat.user_id, "seq": values["seq"]}
+    place = {
+        "chat": membership.chat_id,
+        "user": membership.user_id,
+        "seq": values["seq"],
+    }
     connection.execute(_COUNT, place)
     # Who writes has seen the conversation: one's own message is never unread.
     connection.execute(_SEEN, place)
     return Message(id=message_id, **values)
 
 
-def _posted_before(session: Session, seat: Seat, client_id: str) -> Posted | None:
+def _posted_before(
+    session: Session, membership: Membership, client_id: str
+) -> Posted | None:
     row = session.execute(
         select(Message, PushJob.id)
         .join(PushJob, PushJob.message_id == Message.id)
         .where(
-            Message.chat_id == seat.chat_id,
-            Message.sender_id == seat.user_id,
+            Message.chat_id == membership.chat_id,
+            Message.sender_id == membership.user_id,
             Message.client_id == client_id,
             PushJob.kind == MESSAGE,
             PushJob.parent_id.is_(None),
@@ -136,21 +150,23 @@ def history(
 
 
 def edit(
-    session: Session, seat: Seat, message_id: int, text: str, now: datetime
+    session: Session, membership: Membership, message_id: int, text: str, now: datetime
 ) -> Message:
     """The sender changes the text; what has been pushed stays as it is."""
-    message = _message(session, seat, message_id)
-    if message.sender_id != seat.user_id:
+    message = _message(session, membership, message_id)
+    if message.sender_id != membership.user_id:
         raise Forbidden("Only its sender may change a message.")
     message.text, message.edited_at = text, now
     session.flush()
     return message
 
 
-def take_back(session: Session, seat: Seat, message_id: int, now: datetime) -> int:
+def delete(
+    session: Session, membership: Membership, message_id: int, now: datetime
+) -> int:
     """Empty a message and withdraw its notifications; returns the job that does."""
-    message = _message(session, seat, message_id)
-    if message.sender_id != seat.user_id and seat.role != OWNER:
+    message = _message(session, membership, message_id)
+    if message.sender_id != membership.user_id and membership.role != OWNER:
         raise Forbidden("Only its sender or an owner may delete a message.")
     session.execute(
         update(Message)
@@ -167,12 +183,12 @@ def take_back(session: Session, seat: Seat, message_id: int, now: datetime) -> i
     )
 
 
-def _message(session: Session, seat: Seat, message_id: int) -> Message:
+def _message(session: Session, membership: Membership, message_id: int) -> Message:
     message = session.scalar(
         select(Message)
         .where(
             Message.id == message_id,
-            Message.chat_id == seat.chat_id,
+            Message.chat_id == membership.chat_id,
             Message.deleted_at.is_(None),
         )
         .with_for_update()
@@ -183,15 +199,15 @@ def _message(session: Session, seat: Seat, message_id: int) -> Message:
 
 
 def mark_read(
-    session: Session, seat: Seat, seq: int, now: datetime
+    session: Session, membership: Membership, seq: int, now: datetime
 ) -> tuple[int, int | None]:
     """How far the user has read now, and the job that tells their devices, if any."""
-    seq = min(seq, seat.last_seq)
-    place = {"chat": seat.chat_id, "user": seat.user_id, "seq": seq}
+    seq = min(seq, membership.last_seq)
+    place = {"chat": membership.chat_id, "user": membership.user_id, "seq": seq}
     if not session.connection().execute(_SEEN, place).rowcount:
-        return seat.read_seq, None
+        return membership.read_seq, None
     message = session.scalars(
-        select(Message).where(Message.chat_id == seat.chat_id, Message.seq == seq)
+        select(Message).where(Message.chat_id == membership.chat_id, Message.seq == seq)
     ).one()
     job_id = outbox.enqueue(
         session,
@@ -200,6 +216,6 @@ def mark_read(
         ttl_s=READ_TTL_S,
         now=now,
         kind=READ,
-        only_user=seat.user_id,
+        only_user=membership.user_id,
     )
     return seq, job_id

@@ -21,7 +21,7 @@ def reason_of(session: Session, route: str) -> str | None:
     )
 
 
-def note(session: Session, route: str, reason: str | None, *, now: datetime) -> None:
+def report(session: Session, route: str, reason: str | None, *, now: datetime) -> None:
     """Keep the newest reason and the time of the first; None ends the trouble."""
     row = session.get(RouteTrouble, route)
     if reason is None:

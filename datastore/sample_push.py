@@ -34,8 +34,8 @@ def send(session: Session, user_id: int, now: datetime) -> int:
             session, CHAT, owner_id=sender.id, user_ids=[user_id], now=now
         )
         found = (chat.id, sender.id)
-    seat = chats.seat(session, *found, for_update=True)
-    return messages.post(session, seat, Draft(text=TEXT), now).job_id
+    membership = chats.membership(session, *found, for_update=True)
+    return messages.post(session, membership, Draft(text=TEXT), now).job_id
 
 
 def _chat_with(session: Session, user_id: int) -> tuple[int, int] | None:

@@ -144,7 +144,7 @@ class Target(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Note:
+class Notification:
     """What every device of a job is told: the message, ready to be rendered."""
 
     job_id: int

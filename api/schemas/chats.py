@@ -90,25 +90,25 @@ class Chats(Out):
 
 
 def listed_chat(listed: Listed) -> ListedChat:
-    seat, external_id, message = listed
-    is_muted = seat.muted_until is not None and seat.muted_until > utc_now()
+    membership, external_id, message = listed
+    is_muted = membership.muted_until is not None and membership.muted_until > utc_now()
     return ListedChat(
-        id=seat.chat_id,
+        id=membership.chat_id,
         external_id=external_id,
-        name=seat.chat_name,
-        created_at=seat.created_at,
-        last_seq=seat.last_seq,
-        role=seat.role,
-        read_seq=seat.read_seq,
-        unread=seat.last_seq - seat.read_seq,
-        muted_until=seat.muted_until if is_muted else None,
+        name=membership.chat_name,
+        created_at=membership.created_at,
+        last_seq=membership.last_seq,
+        role=membership.role,
+        read_seq=membership.read_seq,
+        unread=membership.last_seq - membership.read_seq,
+        muted_until=membership.muted_until if is_muted else None,
         last_message=message_out(message) if message else None,
     )
 
 
 def place_in_list(listed: Listed) -> str:
     activity = listed.last_message.id if listed.last_message else 0
-    return f"{activity}-{listed.seat.chat_id}"
+    return f"{activity}-{listed.membership.chat_id}"
 
 
 class MemberPage(In):

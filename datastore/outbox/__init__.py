@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from models.accounts import User
 from models.chats import Chat, Message
-from models.pushes import MESSAGE, QUEUED, Note, PushJob
+from models.pushes import MESSAGE, QUEUED, Notification, PushJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Claim:
     # How often it has been claimed, this time included, and when for the first time.
     attempts: int
     started_at: datetime
-    note: Note
+    notification: Notification
     # The message, or its chat, has been deleted: nobody is to be told any more.
     is_withdrawn: bool = False
 
@@ -156,7 +156,7 @@ def _claim(row: Any) -> Claim:
         attempts=row.attempts,
         started_at=row.started_at,
         is_withdrawn=row.kind == MESSAGE and is_deleted,
-        note=Note(
+        notification=Notification(
             job_id=row.job_id,
             kind=row.kind,
             message_id=row.message_id,

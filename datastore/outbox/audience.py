@@ -101,12 +101,12 @@ def listens(shape: Shape, parameter: Parameter = bindparam) -> ColumnElement[boo
 
 def unread() -> Any:
     """The badge: what the user has not read, over all conversations."""
-    seat, chat = aliased(Member), aliased(Chat)
+    membership, chat = aliased(Member), aliased(Chat)
     return (
-        select(func.coalesce(func.sum(chat.last_seq - seat.read_seq), 0))
-        .select_from(seat)
-        .join(chat, chat.id == seat.chat_id)
-        .where(seat.user_id == Member.user_id, chat.deleted_at.is_(None))
+        select(func.coalesce(func.sum(chat.last_seq - membership.read_seq), 0))
+        .select_from(membership)
+        .join(chat, chat.id == membership.chat_id)
+        .where(membership.user_id == Member.user_id, chat.deleted_at.is_(None))
         .correlate(Member)
         .scalar_subquery()
     )

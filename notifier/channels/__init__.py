@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
 from config import Settings
-from models.pushes import Note, Target
+from models.pushes import Notification, Target
 from notifier.outcome import Outcome
 
 Report = Callable[[Target, Outcome], None]
@@ -43,7 +43,7 @@ class CredentialsRefused(Exception):
 class Troubles(Protocol):
     """The board on which all processes see whose credentials are refused."""
 
-    async def note(self, route: str, reason: str | None) -> None:
+    async def report(self, route: str, reason: str | None) -> None:
         """Why the route refuses our credentials, or None when it takes them.
 
         Never raises: pushes go on without it.
@@ -53,7 +53,7 @@ class Troubles(Protocol):
 class Channel(Protocol):
     """A provider of pushes. Made, used and closed on one event loop, by the engine."""
 
-    def render(self, note: Note) -> Any:
+    def render(self, notification: Notification) -> Any:
         """The job's payload, built once; its result goes into `send` unread.
 
         Raises ValueError with the reason when this note can never be sent here.

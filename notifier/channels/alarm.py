@@ -36,7 +36,7 @@ class Alarm:
         is_first, self._has_told = not self._has_told, True
         # Set before the wait, so that pushes at the same time don't repeat it.
         self._trouble = trouble
-        await self._troubles.note(self._name, trouble)
+        await self._troubles.report(self._name, trouble)
         if is_first:
             # A process before us may have had credentials it could not even read.
-            await self._troubles.note(self._name.split()[0], None)
+            await self._troubles.report(self._name.split()[0], None)

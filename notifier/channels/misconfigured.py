@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from models.pushes import Note, Target
+from models.pushes import Notification, Target
 from notifier.channels import Report, Troubles
 from notifier.outcome import Kind, Outcome
 
@@ -20,7 +20,7 @@ class Unreadable:
         self._troubles = troubles
         self._is_published = False
 
-    def render(self, note: Note) -> Any:
+    def render(self, notification: Notification) -> Any:
         return None
 
     async def send(
@@ -29,7 +29,7 @@ class Unreadable:
         if not self._is_published:
             self._is_published = True
             log.error("%s: %s", self._platform, self._reason)
-            await self._troubles.note(self._platform, self._reason)
+            await self._troubles.report(self._platform, self._reason)
         for target in targets:
             report(target, Outcome(Kind.CREDENTIALS, self._reason))
 

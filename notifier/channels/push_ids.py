@@ -2,40 +2,44 @@
 
 import hashlib
 
-from models.pushes import MESSAGE, READ, Note
+from models.pushes import MESSAGE, READ, Notification
 
 # Under this key the app finds what a push is about.
 KEY = "bottlepost"
 
 
-def tag(note: Note) -> str:
+def tag(notification: Notification) -> str:
     """What makes a phone replace an earlier notification by a later one.
 
     A message's withdrawal has the message's own tag; of the news that a conversation
     has been read, only the last is of interest.
     """
-    if note.kind == READ:
-        return f"read-{note.chat_id}"
-    return f"message-{note.message_id}"
+    if notification.kind == READ:
+        return f"read-{notification.chat_id}"
+    return f"message-{notification.message_id}"
 
 
-def reference(note: Note) -> dict[str, int | str]:
+def reference(notification: Notification) -> dict[str, int | str]:
     """Where the app finds the message, and what it is to do unless it is to show it."""
     place: dict[str, int | str] = {
-        "conversation": note.chat_id,
-        "message": note.message_id,
-        "seq": note.seq,
+        "conversation": notification.chat_id,
+        "message": notification.message_id,
+        "seq": notification.seq,
     }
-    return place if note.kind == MESSAGE else {"kind": note.kind, **place}
+    return (
+        place if notification.kind == MESSAGE else {"kind": notification.kind, **place}
+    )
 
 
-def push_ids(note: Note) -> str:
+def push_ids(notification: Notification) -> str:
     """All but the last 12 hexadecimal digits of the UUIDs of a note's pushes.
 
     The device's number makes the rest, so that one push has one id in every try. Like
     a version 8 UUID (RFC 9562), whose bits are the application's own.
     """
-    digest = hashlib.sha256(f"{note.kind} {note.message_id}".encode()).hexdigest()
+    digest = hashlib.sha256(
+        f"{notification.kind} {notification.message_id}".encode()
+    ).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-8{digest[12:15]}-8{digest[15:18]}-"
 
 

@@ -64,12 +64,12 @@ class Database:
 
     async def visit(
         self,
-        errand: Callable[Concatenate[Datastore, P], T],
+        work: Callable[Concatenate[Datastore, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
         """For several transactions at once; each trip to the thread takes its time."""
-        return await self._run(partial(errand, self.store, *args, **kwargs))
+        return await self._run(partial(work, self.store, *args, **kwargs))
 
     async def _run(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from typing import Any
 
 from datastore.outbox import Claim, due_work, fanout, retries, shards
 from models.base import utc_now
-from models.pushes import Note, Target
+from models.pushes import Notification, Target
 from notifier.channels import Channel
 from notifier.engine.async_store import Database
 from notifier.engine.chat_order import Turn
@@ -47,7 +47,7 @@ class JobRun:
 
     claim: Claim
     # What the devices are told of it.
-    note: Note
+    notification: Notification
     channels: Mapping[str, Channel]
     database: Database
     recorder: Recorder
@@ -105,7 +105,7 @@ class JobRun:
         after = self.tally.cursor
         try:
             while not self.tally.fanned_out and not self.stopping.is_set():
-                if utc_now() >= self.claim.note.expires_at + LATE:
+                if utc_now() >= self.claim.notification.expires_at + LATE:
                     self.tally.expire(await self._rest(after))
                     break
                 targets = await self._next_targets(after)
@@ -212,7 +212,7 @@ class JobRun:
         """Push what is due again; then end, or give the job back until more is due."""
         while self.tally.end is None and not self.stopping.is_set():
             now = utc_now()
-            if now >= self.claim.note.expires_at:
+            if now >= self.claim.notification.expires_at:
                 self.tally.drop_all()
                 break
             due = await self.database.read(
@@ -245,7 +245,7 @@ class JobRun:
         if not self.tally.fanned_out:
             return now
         _, next_at = await self.database.read(retries.waiting, self.claim.job_id)
-        return min(next_at or now, self.claim.note.expires_at)
+        return min(next_at or now, self.claim.notification.expires_at)
 
     # -- one batch
 
@@ -286,11 +286,11 @@ class JobRun:
 
     def _render(self, platform: str, channel: Channel) -> Any:
         if platform not in self._rendered:
-            self._rendered[platform] = channel.render(self.note)
+            self._rendered[platform] = channel.render(self.notification)
         return self._rendered[platform]
 
     def _report(self, batch: Batch, target: Target, outcome: Outcome) -> None:
         batch.outcomes[target.device_id] = outcome
         if len(batch.outcomes) == batch.most:
             self._room.set()
-        self.recorder.note()
+        self.recorder.count_outcome()

@@ -199,7 +199,7 @@ class Engine:
         run = JobRun(
             claim=claim,
             first_targets=job.targets,
-            note=redact.hide(claim.note, self._preview),
+            notification=redact.redact(claim.notification, self._preview),
             channels=self._channels,
             database=self._database,
             recorder=self._recorder,
@@ -227,7 +227,7 @@ class Engine:
     async def _put_off(self, claim: Claim) -> None:
         """Leave a job that fails by itself for later, and one that expired for good."""
         now = utc_now()
-        expired = now >= claim.note.expires_at
+        expired = now >= claim.notification.expires_at
         await self._database.write(
             leases.put_off,
             self._owner,

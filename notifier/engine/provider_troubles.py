@@ -19,7 +19,7 @@ class SharedTroubles:
         self._store = store
         self._executor = executor
 
-    async def note(self, route: str, reason: str | None) -> None:
+    async def report(self, route: str, reason: str | None) -> None:
         """Why the route refuses our credentials, or None when it takes them."""
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._executor, self._note, route, reason)
@@ -31,7 +31,7 @@ class SharedTroubles:
                 if provider_troubles.reason_of(session, route) == reason:
                     return
             with self._store.write() as session:
-                provider_troubles.note(session, route, reason, now=utc_now())
+                provider_troubles.report(session, route, reason, now=utc_now())
         except SQLAlchemyError:
             # The log has it too; pushes go on.
             log.warning("trouble with %s could not be recorded", route, exc_info=True)

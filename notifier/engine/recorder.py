@@ -59,7 +59,7 @@ class Recorder:
         if self._tallies.get(tally.job_id) is tally:
             del self._tallies[tally.job_id]
 
-    def note(self) -> None:
+    def count_outcome(self) -> None:
         """An outcome has come in; called once for each, so it does next to nothing."""
         self._since_flush += 1
         if self._since_flush == 1:

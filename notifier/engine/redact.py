@@ -3,17 +3,17 @@
 from dataclasses import replace
 
 from config import PREVIEW_FULL, PREVIEW_SENDER
-from models.pushes import Note
+from models.pushes import Notification
 
 # What stands in for the message; the app fetches the real one.
 STAND_IN = "New message"
 
 
-def hide(note: Note, preview: str) -> Note:
+def redact(notification: Notification, preview: str) -> Notification:
     """The note with as much as the setting lets providers and lock screens see."""
     if preview == PREVIEW_FULL:
-        return note
-    note = replace(note, text=STAND_IN, data={})
+        return notification
+    notification = replace(notification, text=STAND_IN, data={})
     if preview == PREVIEW_SENDER:
-        return note
-    return replace(note, sender_name=STAND_IN, chat_name="", text="")
+        return notification
+    return replace(notification, sender_name=STAND_IN, chat_name="", text="")

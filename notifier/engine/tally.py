@@ -59,7 +59,7 @@ class Tally:
         self.fanned_out = claim.fanned_out
         self.end: str | None = None
         self._started_at = claim.started_at
-        self._expires_at = claim.note.expires_at
+        self._expires_at = claim.notification.expires_at
         self._batches: deque[Batch] = deque()
         self._release_until: datetime | None = None
         self._gives_way = False
@@ -75,7 +75,7 @@ class Tally:
         self._marks: list[Mark] = []
 
     def open_batch(self, targets: Sequence[Target], *, again: bool = False) -> Batch:
-        """Note devices, in keyset order, that are about to be pushed."""
+        """Notification devices, in keyset order, that are about to be pushed."""
         batch = Batch(targets, again=again)
         self._batches.append(batch)
         return batch

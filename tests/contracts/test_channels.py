@@ -17,7 +17,7 @@ from notifier.http2 import Client
 from notifier.outcome import ACCEPTED, Kind, Outcome
 from tests.support import sandbox as sandboxes
 from tests.support.providers import Provider, push_to
-from tests.support.pushes import make_note
+from tests.support.pushes import make_notification
 from tests.support.sandbox import Sandbox
 
 PLATFORMS = ("apns", "fcm")
@@ -123,9 +123,9 @@ def test_every_device_has_its_push_once(provider: Provider) -> None:
 
 
 def test_the_push_says_what_the_message_says(provider: Provider) -> None:
-    note = make_note(sender_name='"Ada" ✎', text="Ahoy\n🚢 \\o/ {}")
+    notification = make_notification(sender_name='"Ada" ✎', text="Ahoy\n🚢 \\o/ {}")
 
-    provider.push(GOOD[0], note=note)
+    provider.push(GOOD[0], notification=notification)
 
     (push,) = provider.sandbox.inbox()
     assert shown(provider, push) == ('"Ada" ✎', "Ahoy\n🚢 \\o/ {}")
@@ -160,7 +160,7 @@ def test_the_push_says_what_the_message_says(provider: Provider) -> None:
 def test_the_provider_takes_whatever_is_rendered(
     provider: Provider, changes: dict[str, Any]
 ) -> None:
-    (outcome,) = provider.push(GOOD[0], note=make_note(**changes))
+    (outcome,) = provider.push(GOOD[0], notification=make_notification(**changes))
 
     assert outcome == ACCEPTED
 
@@ -262,8 +262,8 @@ def test_wrong_credentials_keep_the_devices_and_are_told_once(
     async def push_twice() -> tuple[list[Outcome], list[Outcome]]:
         channel = provider.open()
         try:
-            first = await push_to(channel, GOOD, make_note())
-            second = await push_to(channel, GOOD, make_note())
+            first = await push_to(channel, GOOD, make_notification())
+            second = await push_to(channel, GOOD, make_notification())
             return first, second
         finally:
             await channel.close()

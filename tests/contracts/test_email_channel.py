@@ -10,7 +10,7 @@ from notifier.outcome import ChannelDown
 from tests.support import mail_channel, smtp_server, tls
 from tests.support.aio import coroutine_test
 from tests.support.mail_channel import SENDER, Open
-from tests.support.pushes import NotedTroubles, make_note
+from tests.support.pushes import NotedTroubles, make_notification
 from tests.support.smtp_server import MailServer
 
 
@@ -163,7 +163,7 @@ async def test_a_refused_password_is_an_alarm_and_keeps_the_devices(
 
     assert reports.kinds() == ["credentials"] * 2
     assert len(server.connections) == 1
-    route, reason = troubles.notes[0]
+    route, reason = troubles.notifications[0]
     assert route == "email localhost"
     assert "535" in (reason or "")
     assert "wrong" not in reason
@@ -188,4 +188,4 @@ async def test_what_is_no_message_needs_no_mail(opened: Open, kind: str) -> None
 async def test_a_silent_message_is_refused(opened: Open) -> None:
     async with opened("smtp://localhost:1") as channel:
         with pytest.raises(ValueError, match="silent"):
-            channel.render(make_note(silent=True))
+            channel.render(make_notification(silent=True))

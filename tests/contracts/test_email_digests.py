@@ -11,7 +11,7 @@ from notifier.outcome import ChannelDown, Kind
 from tests.support import aio, mail_channel, smtp_server
 from tests.support.aio import coroutine_test
 from tests.support.mail_channel import Open
-from tests.support.pushes import Reports, make_note
+from tests.support.pushes import Reports, make_notification
 
 
 @pytest.fixture
@@ -26,10 +26,15 @@ async def test_messages_of_a_conversation_come_in_one_mail(opened: Open) -> None
         opened(server.url(), SMTP_DIGEST_S="60") as channel,
     ):
         targets = mail_channel.targets("bob@example.org", "eve@example.org")
-        notes = [{"message_id": n, "seq": n, "text": f"no. {n}"} for n in (3, 1, 2)]
+        notifications = [
+            {"message_id": n, "seq": n, "text": f"no. {n}"} for n in (3, 1, 2)
+        ]
 
         reports = await asyncio.gather(
-            *(mail_channel.send(channel, targets, **note) for note in notes),
+            *(
+                mail_channel.send(channel, targets, **notification)
+                for notification in notifications
+            ),
             mail_channel.send(
                 channel, targets, chat_id=4, chat_name="Pier", message_id=9, seq=1
             ),
@@ -89,9 +94,9 @@ async def test_nothing_is_reported_before_the_server_has_taken_it(
     async with smtp_server.run() as server, opened(server.url()) as channel:
         server.gate.clear()
         reports = Reports()
-        note = channel.render(make_note())
+        notification = channel.render(make_notification())
         send = asyncio.create_task(
-            channel.send(note, mail_channel.targets("bob@example.org"), reports)
+            channel.send(notification, mail_channel.targets("bob@example.org"), reports)
         )
 
         await aio.until(lambda: server.offered)

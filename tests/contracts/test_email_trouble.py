@@ -10,7 +10,7 @@ from notifier.outcome import ChannelDown, Kind
 from tests.support import aio, mail_channel, smtp_server
 from tests.support.aio import coroutine_test
 from tests.support.mail_channel import Open
-from tests.support.pushes import Reports, make_note
+from tests.support.pushes import Reports, make_notification
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ async def test_a_server_that_is_not_there_is_an_outage(opened: Open) -> None:
 
         with pytest.raises(ChannelDown):
             await channel.send(
-                channel.render(make_note()),
+                channel.render(make_notification()),
                 mail_channel.targets("a@x.example"),
                 reports,
             )

@@ -16,7 +16,7 @@ from tests.support.push_service import Browser
 from tests.support.pushes import (
     NotedTroubles,
     ToldTokens,
-    make_note,
+    make_notification,
     make_target,
 )
 from tests.support.webpush_channel import SUBJECT
@@ -165,7 +165,7 @@ async def test_a_subscription_that_is_none_harms_no_other(settings: Settings) ->
 def test_a_note_that_cannot_be_told_is_refused(settings: Settings) -> None:
     async def render() -> None:
         async with webpush_channel.opened(settings) as channel:
-            channel.render(make_note(data={"k": "x" * 4000}))
+            channel.render(make_notification(data={"k": "x" * 4000}))
 
     with pytest.raises(ValueError, match="too long"):
         asyncio.run(render())

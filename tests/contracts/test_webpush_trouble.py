@@ -17,7 +17,7 @@ from tests.support.push_service import Browser
 from tests.support.pushes import (
     NotedTroubles,
     Reports,
-    make_note,
+    make_notification,
 )
 
 
@@ -79,7 +79,7 @@ async def test_a_service_that_does_not_answer_keeps_no_other_waiting(
         reports = Reports()
 
         send = asyncio.create_task(
-            channel.send(channel.render(make_note()), targets, reports)
+            channel.send(channel.render(make_notification()), targets, reports)
         )
         await aio.until(lambda: silent.seen and 2 in reports.by_device)
 
@@ -152,7 +152,7 @@ async def test_a_strangers_word_on_our_key_alarms_nobody(settings: Settings) -> 
 
         reports = await webpush_channel.send(channel, webpush_channel.targets(browser))
     assert reports.kinds() == ["credentials"]
-    assert troubles.notes == []
+    assert troubles.notifications == []
 
 
 @coroutine_test
@@ -169,7 +169,7 @@ async def test_a_browsers_service_that_refuses_our_key_is_an_alarm(
         service.tell(browser, 403, b'{"reason":"BadJwtToken"}')
 
         await webpush_channel.send(channel, webpush_channel.targets(browser))
-    assert troubles.notes[0] == (f"webpush {service.origin}", "403 BadJwtToken")
+    assert troubles.notifications[0] == (f"webpush {service.origin}", "403 BadJwtToken")
 
 
 @coroutine_test

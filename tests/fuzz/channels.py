@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.pushes import MESSAGE, READ, WITHDRAW, Note
+from models.pushes import MESSAGE, READ, WITHDRAW, Notification
 from notifier.channels.apns import outcomes as apns_outcomes
 from notifier.channels.apns import payload as apns_payload
 from notifier.channels.fcm import outcomes as fcm_outcomes
@@ -23,7 +23,7 @@ from notifier.channels.webpush.encryption import MAX_PLAINTEXT
 from notifier.http2 import Response
 from notifier.outcome import RETRY_AFTER_MAX_S, Kind
 from tests.fuzz import rounds
-from tests.support.pushes import make_note, make_target
+from tests.support.pushes import make_notification, make_target
 
 LARGEST = 4096
 FCM = fcm_payload.Renderer("service-account.json", "harbour")
@@ -31,7 +31,7 @@ FCM = fcm_payload.Renderer("service-account.json", "harbour")
 _TEXT = st.text(st.characters(codec=None), max_size=60)
 _LONG = st.builds(lambda text, times: text * times, _TEXT, st.integers(0, 90))
 NOTES = st.builds(
-    make_note,
+    make_notification,
     text=_LONG,
     sender_name=_TEXT,
     chat_name=_TEXT,
@@ -74,10 +74,12 @@ PAUSES = st.one_of(
 )
 
 
-def _document(render: Callable[[Note], Any], note: Note, badge: int) -> bytes | None:
+def _document(
+    render: Callable[[Notification], Any], notification: Notification, badge: int
+) -> bytes | None:
     """The payload for a device; None when the message is refused."""
     try:
-        rendered = render(note)
+        rendered = render(notification)
     except ValueError:
         return None
     target = make_target(7, "a" * 160, badge=badge)
@@ -87,18 +89,18 @@ def _document(render: Callable[[Note], Any], note: Note, badge: int) -> bytes | 
     return body
 
 
-def renders(note: Note, badge: int) -> None:
+def renders(notification: Notification, badge: int) -> None:
     """What leaves is JSON and no larger than it may be; the rest is refused."""
-    apple = _document(apns_payload.render, note, badge)
+    apple = _document(apns_payload.render, notification, badge)
     if apple is not None:
         json.loads(apple)
         assert len(apple) <= LARGEST
-    google = _document(FCM.render, note, badge)
+    google = _document(FCM.render, notification, badge)
     if google is not None:
         message = json.loads(google)["message"]
         assert message["token"] == "a" * 160
         assert all(isinstance(v, str) for v in message["data"].values())
-    browser = _document(webpush_payload.render, note, badge)
+    browser = _document(webpush_payload.render, notification, badge)
     if browser is not None:
         json.loads(browser)
         assert len(browser) <= MAX_PLAINTEXT

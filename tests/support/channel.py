@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from models.pushes import Note, Target
+from models.pushes import Notification, Target
 from notifier.channels import Report
 from notifier.outcome import ACCEPTED, Outcome
 
@@ -20,11 +20,11 @@ class ToldChannel:
         self.gate.set()
         self.reached = asyncio.Event()
 
-    def render(self, note: Note) -> Note:
-        return note
+    def render(self, notification: Notification) -> Notification:
+        return notification
 
     async def send(
-        self, rendered: Note, targets: Sequence[Target], report: Report
+        self, rendered: Notification, targets: Sequence[Target], report: Report
     ) -> None:
         self.reached.set()
         await self.gate.wait()

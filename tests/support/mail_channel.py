@@ -14,7 +14,7 @@ from tests.support.pushes import (
     NotedTroubles,
     Reports,
     ToldTokens,
-    make_note,
+    make_notification,
     make_target,
 )
 
@@ -59,5 +59,5 @@ def targets(*addresses: str, attempts: int = 1) -> list[Target]:
 
 async def send(channel: Channel, to: list[Target], **changes: Any) -> Reports:
     reports = Reports()
-    await channel.send(channel.render(make_note(**changes)), to, reports)
+    await channel.send(channel.render(make_notification(**changes)), to, reports)
     return reports

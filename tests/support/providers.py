@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import config
-from models.pushes import Note
+from models.pushes import Notification
 from notifier import channels
 from notifier.channels import Channel, MintedToken
 from notifier.outcome import ChannelDown, Kind, Outcome
-from tests.support.pushes import NotedTroubles, Reports, make_note, make_target
+from tests.support.pushes import NotedTroubles, Reports, make_notification, make_target
 from tests.support.sandbox import Sandbox
 
 
@@ -53,14 +53,19 @@ class Provider:
         return channels.open(settings, self.tokens, self.troubles)[self.platform]
 
     def push(
-        self, *device_tokens: str, note: Note | None = None, **changes: str
+        self,
+        *device_tokens: str,
+        notification: Notification | None = None,
+        **changes: str,
     ) -> list[Outcome]:
         """The outcomes, in order; LATER for those that the channel left open."""
 
         async def run() -> list[Outcome]:
             channel = self.open(**changes)
             try:
-                return await push_to(channel, device_tokens, note or make_note())
+                return await push_to(
+                    channel, device_tokens, notification or make_notification()
+                )
             finally:
                 await channel.close()
 
@@ -71,14 +76,14 @@ class Provider:
 
 
 async def push_to(
-    channel: Channel, device_tokens: Sequence[str], note: Note
+    channel: Channel, device_tokens: Sequence[str], notification: Notification
 ) -> list[Outcome]:
     """Push as the engine does: what has no outcome of its own is tried later."""
     reports = Reports()
     targets = [make_target(n, token) for n, token in enumerate(device_tokens, 1)]
     rest = Outcome(Kind.LATER, "unreported")
     try:
-        await channel.send(channel.render(note), targets, reports)
+        await channel.send(channel.render(notification), targets, reports)
         assert len(reports.by_device) == len(targets)
     except ChannelDown as down:
         rest = Outcome(Kind.LATER, down.reason, down.retry_after_s)

@@ -14,7 +14,7 @@ from notifier import channels
 from notifier.engine.provider_tokens import SharedTokens
 from notifier.engine.provider_troubles import SharedTroubles
 from tests.support.providers import push_to
-from tests.support.pushes import make_note
+from tests.support.pushes import make_notification
 
 
 async def main() -> None:
@@ -28,7 +28,9 @@ async def main() -> None:
         print("ready", flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             token = [line.strip()]
-            pushes = (push_to(channel, token, make_note()) for channel in providers)
+            pushes = (
+                push_to(channel, token, make_notification()) for channel in providers
+            )
             ends = [outcome.kind for (outcome,) in await asyncio.gather(*pushes)]
             print(*ends, flush=True)
         for channel in providers:

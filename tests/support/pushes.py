@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from models.pushes import Note, Target
+from models.pushes import Notification, Target
 from notifier.http2 import Head, Request, Response
 from notifier.outcome import Outcome
 
@@ -16,7 +16,7 @@ Answer = Callable[[Head, Request], Told | Awaitable[Told]]
 OK = Response(200, (), b"")
 
 
-def make_note(**changes: Any) -> Note:
+def make_notification(**changes: Any) -> Notification:
     values: dict[str, Any] = {
         "job_id": 1,
         "message_id": 7,
@@ -28,7 +28,7 @@ def make_note(**changes: Any) -> Note:
         "created_at": REGISTERED_AT,
         "expires_at": EXPIRES_AT,
     }
-    return Note(**values | changes)
+    return Notification(**values | changes)
 
 
 def make_target(device_id: int = 1, token: str = "aa", **changes: Any) -> Target:
@@ -104,15 +104,15 @@ class NotedTroubles:
     """A board that remembers what was written on it, in order."""
 
     def __init__(self) -> None:
-        self.notes: list[tuple[str, str | None]] = []
+        self.notifications: list[tuple[str, str | None]] = []
 
-    async def note(self, route: str, reason: str | None) -> None:
-        self.notes.append((route, reason))
+    async def report(self, route: str, reason: str | None) -> None:
+        self.notifications.append((route, reason))
 
     def standing(self) -> dict[str, str]:
         """Route → its trouble, unless that has ended."""
-        return {route: why for route, why in dict(self.notes).items() if why}
+        return {route: why for route, why in dict(self.notifications).items() if why}
 
     def reasons(self) -> list[str]:
         """Troubles, without their ends."""
-        return [reason for _, reason in self.notes if reason is not None]
+        return [reason for _, reason in self.notifications if reason is not None]

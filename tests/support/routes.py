@@ -78,7 +78,9 @@ class World:
     def told(self) -> list[str | None]:
         """What was written on the board about this route, in order."""
         return [
-            reason for route, reason in self.troubles.notes if route == "apns harbour"
+            reason
+            for route, reason in self.troubles.notifications
+            if route == "apns harbour"
         ]
 
     def sent(self) -> list[bytes]:

@@ -18,7 +18,7 @@ from notifier.engine.provider_tokens import SharedTokens
 MINTING_S = 0.2
 
 
-def note(minted: Path) -> int:
+def count_mint(minted: Path) -> int:
     """Write a mint down; returns how many there have been."""
     with minted.open("a") as lines:
         lines.write(f"{os.getpid()}\n")
@@ -27,7 +27,7 @@ def note(minted: Path) -> int:
 
 async def main(url: str, minted: Path) -> None:
     async def mint() -> MintedToken:
-        count = note(minted)
+        count = count_mint(minted)
         await asyncio.sleep(MINTING_S)
         return MintedToken(f"token-{count}", 3000.0)
 

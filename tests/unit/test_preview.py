@@ -1,10 +1,10 @@
 """A private chat gives away no more than its setting allows."""
 
 from models.base import utc_now
-from models.pushes import Note
+from models.pushes import Notification
 from notifier.engine import redact
 
-NOTE = Note(
+NOTE = Notification(
     job_id=1,
     message_id=2,
     chat_id=3,
@@ -19,18 +19,18 @@ NOTE = Note(
 
 
 def test_a_full_preview_changes_nothing() -> None:
-    assert redact.hide(NOTE, "full") is NOTE
+    assert redact.redact(NOTE, "full") is NOTE
 
 
 def test_a_sender_preview_shows_who_but_not_what() -> None:
-    hidden = redact.hide(NOTE, "sender")
+    hidden = redact.redact(NOTE, "sender")
 
     assert hidden.sender_name == "Ada"
     assert "secret" not in repr(hidden)
 
 
 def test_no_preview_shows_only_that_there_is_a_message() -> None:
-    hidden = redact.hide(NOTE, "none")
+    hidden = redact.redact(NOTE, "none")
 
     for word in ("Ada", "Divorce", "secret"):
         assert word not in repr(hidden)

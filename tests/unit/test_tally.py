@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from datastore.outbox import Claim
-from models.pushes import COMPLETED, FAILED, Note, Target
+from models.pushes import COMPLETED, FAILED, Notification, Target
 from notifier.engine.tally import Batch, Tally
 from notifier.outcome import ACCEPTED, Kind, Outcome
 
@@ -16,7 +16,7 @@ REFUSED = Outcome(Kind.REFUSED, "PayloadTooLarge")
 
 
 def make_claim(ttl_s: int = 3600, **changes: object) -> Claim:
-    note = Note(
+    notification = Notification(
         job_id=1,
         message_id=1,
         chat_id=1,
@@ -47,7 +47,7 @@ def make_claim(ttl_s: int = 3600, **changes: object) -> Claim:
         "error": None,
         "attempts": 1,
         "started_at": NOW,
-        "note": note,
+        "note": notification,
     }
     return Claim(**(values | changes))  # type: ignore[arg-type]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 
 from config import Settings
-from models.pushes import Note, Target
+from models.pushes import Notification, Target
 from notifier.channels import Channel, ProviderTokens, Report, Troubles
 from notifier.channels.apns import outcomes, payload
 from notifier.channels.apns.credentials import SigningKey
@@ -52,8 +52,8 @@ class Apns:
         )
         self._routes: dict[tuple[str, str], Route] = {}
 
-    def render(self, note: Note) -> Rendered:
-        return payload.render(note)
+    def render(self, notification: Notification) -> Rendered:
+        return payload.render(notification)
 
     async def send(
         self, rendered: Rendered, targets: Sequence[Target], report: Report

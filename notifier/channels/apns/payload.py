@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
-from models.pushes import READ, WITHDRAW, Note, Target
+from models.pushes import READ, WITHDRAW, Notification, Target
 from notifier.channels import push_ids
 from notifier.channels.apns.library import (
     MAX_PAYLOAD_SIZE,
@@ -48,55 +48,57 @@ class Rendered(NamedTuple):
         )
 
 
-def render(note: Note) -> Rendered:
+def render(notification: Notification) -> Rendered:
     """Raises ValueError when no push can be made of this note."""
-    if reserved := RESERVED_KEYS & note.data.keys():
+    if reserved := RESERVED_KEYS & notification.data.keys():
         raise ValueError(f"the data key {min(reserved)!r} is reserved with APNs")
-    custom: dict[str, object] = {clean(k): clean(v) for k, v in note.data.items()}
+    custom: dict[str, object] = {
+        clean(k): clean(v) for k, v in notification.data.items()
+    }
     badge = Hole()
     kind, priority = NotificationType.Alert, NotificationPriority.Immediate
-    if note.kind == READ:
+    if notification.kind == READ:
         # To Apple a badge is an alert, though one that can wait.
         priority = NotificationPriority.Delayed
-        document = _read(note, custom, badge)
-    elif note.silent or note.kind == WITHDRAW:
+        document = _read(notification, custom, badge)
+    elif notification.silent or notification.kind == WITHDRAW:
         # Apple refuses background pushes that are urgent.
         kind, priority = NotificationType.Background, NotificationPriority.Delayed
-        document = _background(note, custom, badge)
+        document = _background(notification, custom, badge)
     else:
-        document = _alert(note, custom, badge)
+        document = _alert(notification, custom, badge)
     before, after = badge.split(document)
-    return Rendered(before, after, _fields(note), kind.value, priority.value)
+    return Rendered(before, after, _fields(notification), kind.value, priority.value)
 
 
-def _alert(note: Note, custom: Custom, badge: Hole) -> bytes:
+def _alert(notification: Notification, custom: Custom, badge: Hole) -> bytes:
     def with_text(text: str) -> bytes:
         alert = PayloadAlert(
-            title=clean(note.sender_name),
-            subtitle=clean(note.chat_name),
+            title=clean(notification.sender_name),
+            subtitle=clean(notification.chat_name),
             body=text,
         )
         payload = Payload(
             alert=alert,
             badge=badge.mark,
             sound="default",
-            custom={**custom, push_ids.KEY: push_ids.reference(note)},
-            thread_id=f"chat-{note.chat_id}",
+            custom={**custom, push_ids.KEY: push_ids.reference(notification)},
+            thread_id=f"chat-{notification.chat_id}",
         )
         return _json(payload.dict())
 
-    return _fit(with_text, clean(note.text), badge)
+    return _fit(with_text, clean(notification.text), badge)
 
 
-def _background(note: Note, custom: Custom, badge: Hole) -> bytes:
+def _background(notification: Notification, custom: Custom, badge: Hole) -> bytes:
     """Apple allows nothing to be shown here: the app is told the badge as data."""
-    told = {**push_ids.reference(note), "badge": badge.mark}
+    told = {**push_ids.reference(notification), "badge": badge.mark}
     payload = Payload(content_available=True, custom={**custom, push_ids.KEY: told})
     return _fit(lambda text: _json(payload.dict()), "", badge)
 
 
-def _read(note: Note, custom: Custom, badge: Hole) -> bytes:
-    told = {**custom, push_ids.KEY: push_ids.reference(note)}
+def _read(notification: Notification, custom: Custom, badge: Hole) -> bytes:
+    told = {**custom, push_ids.KEY: push_ids.reference(notification)}
     payload = Payload(badge=badge.mark, custom=told)
     return _fit(lambda text: _json(payload.dict()), "", badge)
 
@@ -110,14 +112,14 @@ def _json(payload: Custom) -> bytes:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _fields(note: Note) -> bytes:
+def _fields(notification: Notification) -> bytes:
     """The job's own header fields, ending where the digits of the device go."""
-    expires_at = max(int(note.expires_at.timestamp()), 0)
+    expires_at = max(int(notification.expires_at.timestamp()), 0)
     # literal() does not compress, so a value's end can be exchanged for another one
     # of the same length.
-    apns_id = literal("apns-id", push_ids.push_ids(note) + "0" * 12)[:-12]
+    apns_id = literal("apns-id", push_ids.push_ids(notification) + "0" * 12)[:-12]
     return (
-        literal("apns-collapse-id", push_ids.tag(note))
+        literal("apns-collapse-id", push_ids.tag(notification))
         + literal("apns-expiration", str(expires_at))
         + apns_id
     )

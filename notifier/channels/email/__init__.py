@@ -8,7 +8,7 @@ from email.headerregistry import Address
 from config import Settings, smtp
 from models import addresses
 from models.base import utc_now
-from models.pushes import MESSAGE, Note, Target
+from models.pushes import MESSAGE, Notification, Target
 from notifier.channels import Channel, ProviderTokens, Report, Troubles
 from notifier.channels.email import digest
 from notifier.channels.email.digest import Digests, Entry
@@ -34,13 +34,13 @@ class Email:
         self._window_s = window_s
         self._digests = Digests(self._deliver, gather_s=gather_s if window_s else 0)
 
-    def render(self, note: Note) -> Note:
-        if note.kind == MESSAGE and note.silent:
+    def render(self, notification: Notification) -> Notification:
+        if notification.kind == MESSAGE and notification.silent:
             raise ValueError("a silent message is not mailed")
-        return note
+        return notification
 
     async def send(
-        self, rendered: Note, targets: Sequence[Target], report: Report
+        self, rendered: Notification, targets: Sequence[Target], report: Report
     ) -> None:
         if rendered.kind != MESSAGE:
             # What was mailed cannot be taken back, and a mail has no badge.
@@ -53,23 +53,27 @@ class Email:
             if isinstance(end, BaseException):
                 raise end
 
-    async def _mail(self, note: Note, target: Target, report: Report) -> None:
+    async def _mail(
+        self, notification: Notification, target: Target, report: Report
+    ) -> None:
         try:
             address = addresses.parse(target.token)
         except ValueError as problem:
             report(target, Outcome(Kind.SUSPECT, str(problem)))
             return
-        wait_s = digest.pause_s(note, target, utc_now(), self._window_s)
+        wait_s = digest.pause_s(notification, target, utc_now(), self._window_s)
         if wait_s is not None:
             report(target, Outcome(Kind.LATER, "waits for its digest", wait_s))
             return
-        report(target, await self._digests.join(note, target, address))
+        report(target, await self._digests.join(notification, target, address))
 
     async def _deliver(self, address: str, entries: Sequence[Entry]) -> Outcome:
         # An address may be two devices, written with different capitals.
-        notes = {entry.note.message_id: entry.note for entry in entries}
+        notifications = {
+            entry.notification.message_id: entry.notification for entry in entries
+        }
         mail = self._letterhead.write(
-            sorted(notes.values(), key=lambda note: note.seq),
+            sorted(notifications.values(), key=lambda notification: notification.seq),
             to=address,
             device_id=min(entry.target.device_id for entry in entries),
             now=utc_now(),

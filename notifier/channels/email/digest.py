@@ -19,7 +19,7 @@ from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
-from models.pushes import Note, Target
+from models.pushes import Notification, Target
 from notifier.outcome import ChannelDown, Outcome
 
 log = logging.getLogger(__name__)
@@ -32,16 +32,18 @@ MOST_MESSAGES = 50
 CLOSED = "the channel was closed"
 
 
-def pause_s(note: Note, target: Target, now: datetime, window_s: float) -> float | None:
+def pause_s(
+    notification: Notification, target: Target, now: datetime, window_s: float
+) -> float | None:
     """How long this push has to wait for its minute to end; None when it need not."""
-    left_s = (note.expires_at - now).total_seconds()
+    left_s = (notification.expires_at - now).total_seconds()
     # Windows of different conversations end at different times: 60 s of mails would
     # otherwise leave in the first second of each minute.
-    offset_s = (note.chat_id * 0.618034 % 1.0) * window_s
+    offset_s = (notification.chat_id * 0.618034 % 1.0) * window_s
     wait_s = 0.0
     if window_s > 0:
-        age_s = (note.created_at.timestamp() - offset_s) % window_s
-        wait_s = window_s - age_s - (now - note.created_at).total_seconds()
+        age_s = (notification.created_at.timestamp() - offset_s) % window_s
+        wait_s = window_s - age_s - (now - notification.created_at).total_seconds()
     if target.attempts == 0:
         wait_s = max(wait_s, 1.0)
     return wait_s if 0 < wait_s < left_s - MARGIN_S else None
@@ -50,7 +52,7 @@ def pause_s(note: Note, target: Target, now: datetime, window_s: float) -> float
 class Entry(NamedTuple):
     """One push that waits to be part of a mail."""
 
-    note: Note
+    notification: Notification
     target: Target
     outcome: asyncio.Future[Outcome]
 
@@ -69,7 +71,9 @@ class Digests:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def join(self, note: Note, target: Target, address: str) -> asyncio.Future[Outcome]:
+    def join(
+        self, notification: Notification, target: Target, address: str
+    ) -> asyncio.Future[Outcome]:
         """Put the push into its next mail; the result is that mail's outcome.
 
         Cancelling it takes the push out again, if the mail has not left yet. Its
@@ -78,8 +82,8 @@ class Digests:
         if self._closed:
             raise ChannelDown(CLOSED)
         loop = asyncio.get_running_loop()
-        entry = Entry(note, target, loop.create_future())
-        key = note.chat_id, address
+        entry = Entry(notification, target, loop.create_future())
+        key = notification.chat_id, address
         entries = self._open.get(key)
         if entries is None or len(entries) >= MOST_MESSAGES:
             entries = self._open[key] = []

@@ -10,7 +10,7 @@ from email.utils import format_datetime
 from html import escape
 from urllib.parse import quote
 
-from models.pushes import Note
+from models.pushes import Notification
 from notifier.channels.template import clean
 
 # RFC 5322 allows 998; a name is cut long before.
@@ -33,10 +33,15 @@ class Letterhead:
         return self._sender.addr_spec
 
     def write(
-        self, notes: Sequence[Note], *, to: str, device_id: int, now: datetime
+        self,
+        notifications: Sequence[Notification],
+        *,
+        to: str,
+        device_id: int,
+        now: datetime,
     ) -> bytes:
         """The mail with these messages of one conversation, in their order."""
-        first, last = notes[0], notes[-1]
+        first, last = notifications[0], notifications[-1]
         chat_name = _one_line(last.chat_name) or f"Conversation {last.chat_id}"
         thread = self._id(f"chat-{last.chat_id}")
         mail = EmailMessage(policy=POLICY)
@@ -48,15 +53,15 @@ class Letterhead:
         mail["Date"] = format_datetime(now)
         # The same messages to the same device have the same id, so that a repeated
         # mail can be recognised by whoever gets it.
-        span = f"{first.message_id}-{last.message_id}-{len(notes)}"
+        span = f"{first.message_id}-{last.message_id}-{len(notifications)}"
         mail["Message-ID"] = self._id(f"message-{span}-device-{device_id}")
         # No mail has this id; it stands for the conversation and holds it together.
         mail["In-Reply-To"] = mail["References"] = thread
         mail["List-Unsubscribe"] = f"<{self._unsubscribe_url(device_id)}>"
         # RFC 3834: no "I am on holiday" in return.
         mail["Auto-Submitted"] = "auto-generated"
-        mail.set_content(_plain(notes))
-        mail.add_alternative(_html(chat_name, notes), subtype="html")
+        mail.set_content(_plain(notifications))
+        mail.add_alternative(_html(chat_name, notifications), subtype="html")
         return mail.as_bytes()
 
     def _id(self, name: str) -> str:
@@ -68,16 +73,19 @@ class Letterhead:
         return f"mailto:{quote(self.address, '@')}?subject=unsubscribe%20{device_id}"
 
 
-def _plain(notes: Sequence[Note]) -> str:
-    return "\n".join(f"{_byline(note)}\n{_text(note)}\n" for note in notes)
+def _plain(notifications: Sequence[Notification]) -> str:
+    return "\n".join(
+        f"{_byline(notification)}\n{_text(notification)}\n"
+        for notification in notifications
+    )
 
 
-def _html(title: str, notes: Sequence[Note]) -> str:
+def _html(title: str, notifications: Sequence[Notification]) -> str:
     paragraphs = "".join(
-        f'<p dir="auto"><b>{escape(_sender(note))}</b> '
-        f'<small style="color:#666">{_time(note)}</small><br>\n'
-        f"{escape(_text(note)).replace(chr(10), '<br>' + chr(10))}</p>\n"
-        for note in notes
+        f'<p dir="auto"><b>{escape(_sender(notification))}</b> '
+        f'<small style="color:#666">{_time(notification)}</small><br>\n'
+        f"{escape(_text(notification)).replace(chr(10), '<br>' + chr(10))}</p>\n"
+        for notification in notifications
     )
     return (
         '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
@@ -86,21 +94,21 @@ def _html(title: str, notes: Sequence[Note]) -> str:
     )
 
 
-def _byline(note: Note) -> str:
-    return f"{_sender(note)}, {_time(note)}:"
+def _byline(notification: Notification) -> str:
+    return f"{_sender(notification)}, {_time(notification)}:"
 
 
-def _sender(note: Note) -> str:
-    return _one_line(note.sender_name) or "Somebody"
+def _sender(notification: Notification) -> str:
+    return _one_line(notification.sender_name) or "Somebody"
 
 
-def _time(note: Note) -> str:
-    return note.created_at.strftime("%Y-%m-%d %H:%M UTC")
+def _time(notification: Notification) -> str:
+    return notification.created_at.strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _text(note: Note) -> str:
+def _text(notification: Notification) -> str:
     """Every kind of line end as "\\n", and no other control characters than tabs."""
-    return _control_characters("", "\n".join(clean(note.text).splitlines()))
+    return _control_characters("", "\n".join(clean(notification.text).splitlines()))
 
 
 def _one_line(name: str) -> str:

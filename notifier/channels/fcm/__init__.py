@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 from pyfcm import FCMNotification
 
 from config import Settings
-from models.pushes import Note, Target
+from models.pushes import Notification, Target
 from notifier.channels import Channel, ProviderTokens, Report, Troubles
 from notifier.channels.authorization import Authorization, ByToken
 from notifier.channels.fcm import credentials, outcomes
@@ -56,8 +56,8 @@ class Fcm:
             troubles,
         )
 
-    def render(self, note: Note) -> Rendered:
-        return self._renderer.render(note)
+    def render(self, notification: Notification) -> Rendered:
+        return self._renderer.render(notification)
 
     async def send(
         self, rendered: Rendered, targets: Sequence[Target], report: Report

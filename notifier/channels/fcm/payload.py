@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from pyfcm import FCMNotification
 
 from models.base import utc_now
-from models.pushes import MESSAGE, Note, Target
+from models.pushes import MESSAGE, Notification, Target
 from notifier.channels import push_ids
 from notifier.channels.template import Hole, clean, fit, json_string
 from notifier.http2 import Request
@@ -46,16 +46,24 @@ class Renderer:
             service_account_file=credentials_file, project_id=project_id
         )
 
-    def render(self, note: Note) -> Rendered:
+    def render(self, notification: Notification) -> Rendered:
         """Raises ValueError when no push can be made of this note."""
-        _check_keys(note)
-        is_shown = note.kind == MESSAGE and not note.silent
+        _check_keys(notification)
+        is_shown = notification.kind == MESSAGE and not notification.silent
         # pyfcm sorts the keys, so the badge is always found before the token.
         badge, token = Hole(), Hole()
-        content = _notification(note, badge) if is_shown else _data_only(note, badge)
+        content = (
+            _notification(notification, badge)
+            if is_shown
+            else _data_only(notification, badge)
+        )
 
         def with_text(text: str) -> bytes:
-            shown = {"notification_title": clean(note.sender_name)} if is_shown else {}
+            shown = (
+                {"notification_title": clean(notification.sender_name)}
+                if is_shown
+                else {}
+            )
             if text:
                 shown["notification_body"] = text
             document: bytes = self._pyfcm.parse_payload(
@@ -64,50 +72,52 @@ class Renderer:
             return document
 
         limit = MAX_PAYLOAD_SIZE - TOKEN_ROOM + len(token.mark) + len(badge.mark)
-        document = fit(with_text, clean(note.text) if is_shown else "", limit)
+        document = fit(with_text, clean(notification.text) if is_shown else "", limit)
         start, after = token.split(document)
         before, between = badge.split(start)
         return Rendered(before, between, after)
 
 
-def _check_keys(note: Note) -> None:
-    for key in note.data:
+def _check_keys(notification: Notification) -> None:
+    for key in notification.data:
         if key in RESERVED_KEYS or key.startswith(RESERVED_BEGINNINGS):
             raise ValueError(f"the data key {key!r} is reserved with FCM")
 
 
-def _notification(note: Note, badge: Hole) -> Content:
+def _notification(notification: Notification, badge: Hole) -> Content:
     """What Android shows by itself.
 
     No collapse_key: notifications ignore it. What replaces an earlier try is the tag.
     """
-    shown = {"tag": push_ids.tag(note), "notification_count": badge.mark}
+    shown = {"tag": push_ids.tag(notification), "notification_count": badge.mark}
     return {
-        "data_payload": _data(note, _json(push_ids.reference(note))),
+        "data_payload": _data(notification, _json(push_ids.reference(notification))),
         "android_config": {
             "priority": "high",
-            "ttl": _ttl(note),
+            "ttl": _ttl(notification),
             "notification": shown,
         },
     }
 
 
-def _data_only(note: Note, badge: Hole) -> Content:
+def _data_only(notification: Notification, badge: Hole) -> Content:
     """What is for the app alone; it is told the badge, and the tag it may cancel.
 
     No collapse_key: a phone that is away would get no more than four of them.
     """
-    told = _json({**push_ids.reference(note), "tag": push_ids.tag(note)})
+    told = _json(
+        {**push_ids.reference(notification), "tag": push_ids.tag(notification)}
+    )
     with_badge = f'{told[:-1]},"badge":{badge.mark}}}'
     return {
-        "data_payload": _data(note, with_badge),
-        "android_config": {"priority": "normal", "ttl": _ttl(note)},
+        "data_payload": _data(notification, with_badge),
+        "android_config": {"priority": "normal", "ttl": _ttl(notification)},
     }
 
 
-def _data(note: Note, told: str) -> dict[str, str]:
+def _data(notification: Notification, told: str) -> dict[str, str]:
     """FCM takes strings only."""
-    data = {clean(k): clean(v) for k, v in note.data.items()}
+    data = {clean(k): clean(v) for k, v in notification.data.items()}
     return {**data, push_ids.KEY: told}
 
 
@@ -115,6 +125,6 @@ def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _ttl(note: Note) -> str:
-    left_s = int((note.expires_at - utc_now()).total_seconds())
+def _ttl(notification: Notification) -> str:
+    left_s = int((notification.expires_at - utc_now()).total_seconds())
     return f"{min(max(left_s, 0), MAX_TTL_S)}s"

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from config import Settings, vapid
 from models import subscriptions
-from models.pushes import Note, Target
+from models.pushes import Notification, Target
 from models.subscriptions import Subscription
 from notifier.channels import (
     Channel,
@@ -39,8 +39,8 @@ class Webpush:
     def __init__(self, origins: Origins) -> None:
         self._origins = origins
 
-    def render(self, note: Note) -> Rendered:
-        return payload.render(note)
+    def render(self, notification: Notification) -> Rendered:
+        return payload.render(notification)
 
     async def send(
         self, rendered: Rendered, targets: Sequence[Target], report: Report

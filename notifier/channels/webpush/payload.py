@@ -4,7 +4,7 @@ import json
 from typing import NamedTuple
 
 from models.base import utc_now
-from models.pushes import MESSAGE, Note, Target
+from models.pushes import MESSAGE, Notification, Target
 from models.subscriptions import Subscription
 from notifier.channels import push_ids
 from notifier.channels.template import Hole, clean, fit
@@ -34,39 +34,41 @@ class Rendered(NamedTuple):
         )
 
 
-def render(note: Note) -> Rendered:
+def render(notification: Notification) -> Rendered:
     """Raises ValueError when no push can be made of this note."""
-    is_shown = note.kind == MESSAGE and not note.silent
+    is_shown = notification.kind == MESSAGE and not notification.silent
     badge = Hole()
 
     def with_text(text: str) -> bytes:
         shown = {
-            "title": clean(note.sender_name),
-            "chat": clean(note.chat_name),
+            "title": clean(notification.sender_name),
+            "chat": clean(notification.chat_name),
             "body": text,
         }
         common = {
             "silent": not is_shown,
-            "tag": push_ids.tag(note),
+            "tag": push_ids.tag(notification),
             "badge": badge.mark,
-            "data": {clean(key): clean(value) for key, value in note.data.items()},
-            push_ids.KEY: push_ids.reference(note),
+            "data": {
+                clean(key): clean(value) for key, value in notification.data.items()
+            },
+            push_ids.KEY: push_ids.reference(notification),
         }
         return _json(shown | common if is_shown else common)
 
     # The mark and its quotes stand where the digits will.
     limit = MAX_PLAINTEXT + len(badge.mark) + 2 - BADGE_DIGITS
-    document = fit(with_text, clean(note.text) if is_shown else "", limit)
+    document = fit(with_text, clean(notification.text) if is_shown else "", limit)
     before, after = badge.split(document)
-    return Rendered(before, after, _fields(note, is_shown=is_shown))
+    return Rendered(before, after, _fields(notification, is_shown=is_shown))
 
 
 def _json(payload: dict[str, object]) -> bytes:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _fields(note: Note, *, is_shown: bool) -> bytes:
-    left_s = int((note.expires_at - utc_now()).total_seconds())
+def _fields(notification: Notification, *, is_shown: bool) -> bytes:
+    left_s = int((notification.expires_at - utc_now()).total_seconds())
     ttl_s = min(max(left_s, 0), MAX_TTL_S)
     # RFC 8030 §5.3: "normal" is a chat message's, "low" wakes no idle phone.
     urgency = "normal" if is_shown else "low"
@@ -74,5 +76,5 @@ def _fields(note: Note, *, is_shown: bool) -> bytes:
         literal("ttl", str(ttl_s))
         + literal("urgency", urgency)
         # A later try takes the place of the one that still waits for the browser.
-        + literal("topic", push_ids.tag(note))
+        + literal("topic", push_ids.tag(notification))
     )

@@ -7,7 +7,7 @@ import pytest
 from notifier.channels.apns import payload as apns_payload
 from notifier.channels.fcm.payload import Renderer
 from notifier.channels.webpush import payload as webpush_payload
-from tests.support.pushes import make_note
+from tests.support.pushes import make_notification
 
 FCM = Renderer("service-account.json", "harbour")
 
@@ -87,8 +87,8 @@ def test_as_much_data_as_may_be_fits_into_every_push(chat_api, ann, chat, filler
     data = {f"k{n:02}": filler * (61 // in_json) for n in range(32)}
     answer = chat_api.say(ann, chat, "hi", data=data)
 
-    note = make_note(data=answer.json["message"]["data"])
+    notification = make_notification(data=answer.json["message"]["data"])
 
     assert answer.status == 201
     for render in (apns_payload.render, FCM.render, webpush_payload.render):
-        assert render(note)
+        assert render(notification)

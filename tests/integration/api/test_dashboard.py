@@ -85,7 +85,7 @@ def test_it_shows_what_was_sent_and_what_failed(chat_api, operator, ann, chat, s
     with chat_api.store.write() as session:
         failure = {"outcome": "gone", "reason": "<Unregistered>", "attempts": 1}
         session.add(PushFailure(job_id=1, device_id=1, **failure))
-        provider_troubles.note(
+        provider_troubles.report(
             session, "apns https://x", "InvalidProviderToken", now=utc_now()
         )
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from datastore import Datastore
 from datastore.migrations import upgrade
-from models.pushes import MESSAGE, READ, WITHDRAW, Note
+from models.pushes import MESSAGE, READ, WITHDRAW, Notification
 from notifier.outcome import Kind, Outcome
 from tests.support import children, connect_proxy, tls
 from tests.support import sandbox as sandboxes
 from tests.support.connect_proxy import Proxy
 from tests.support.providers import Provider, push_to
-from tests.support.pushes import make_note
+from tests.support.pushes import make_notification
 from tests.support.sandbox import Sandbox
 
 PROCESSES = 3
@@ -132,7 +132,7 @@ def test_providers_are_reached_through_a_proxy(
             url = f"http://me:secret@127.0.0.1:{proxy.port}"
             channel = provider.open(BOTTLEPOST_PUSH_PROXY=url)
             try:
-                outcomes = await push_to(channel, ["aa01"], make_note())
+                outcomes = await push_to(channel, ["aa01"], make_notification())
             finally:
                 await channel.close()
             return outcomes, set(proxy.targets)
@@ -144,7 +144,7 @@ def test_providers_are_reached_through_a_proxy(
 
 
 NOTES = st.builds(
-    make_note,
+    make_notification,
     text=st.text(st.characters(codec=None), max_size=4000),
     sender_name=st.text(st.characters(codec=None), max_size=100),
     chat_name=st.text(st.characters(codec=None), max_size=100),
@@ -176,8 +176,8 @@ def test_any_message_makes_a_push_that_is_taken(
 
         @settings(max_examples=60, deadline=None, database=None)
         @given(NOTES)
-        def push(note: Note) -> None:
-            (outcome,) = runner.run(push_to(channel, ["aa01"], note))
+        def push(notification: Notification) -> None:
+            (outcome,) = runner.run(push_to(channel, ["aa01"], notification))
             assert outcome.kind is Kind.ACCEPTED, outcome
 
         push()

@@ -18,9 +18,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Datastore]
         yield store
 
 
-def note(store: Datastore, route: str, reason: str | None) -> None:
+def report(store: Datastore, route: str, reason: str | None) -> None:
     with ThreadPoolExecutor(1) as executor:
-        asyncio.run(SharedTroubles(store, executor).note(route, reason))
+        asyncio.run(SharedTroubles(store, executor).report(route, reason))
 
 
 def noted(store: Datastore) -> list[tuple[str, str]]:
@@ -29,8 +29,8 @@ def noted(store: Datastore) -> list[tuple[str, str]]:
 
 
 def test_trouble_is_seen_by_others(store: Datastore) -> None:
-    note(store, "apns", "InvalidProviderToken")
-    note(store, "fcm", "invalid_grant")
+    report(store, "apns", "InvalidProviderToken")
+    report(store, "fcm", "invalid_grant")
 
     assert noted(store) == [
         ("apns", "InvalidProviderToken"),
@@ -39,11 +39,11 @@ def test_trouble_is_seen_by_others(store: Datastore) -> None:
 
 
 def test_a_new_reason_keeps_the_time_of_the_first(store: Datastore) -> None:
-    note(store, "apns", "InvalidProviderToken")
+    report(store, "apns", "InvalidProviderToken")
     with store.read() as session:
         since = provider_troubles.find_all(session)[0].since
 
-    note(store, "apns", "Forbidden")
+    report(store, "apns", "Forbidden")
 
     with store.read() as session:
         row = provider_troubles.find_all(session)[0]
@@ -51,10 +51,10 @@ def test_a_new_reason_keeps_the_time_of_the_first(store: Datastore) -> None:
 
 
 def test_the_end_of_trouble_is_seen_too(store: Datastore) -> None:
-    note(store, "apns", "InvalidProviderToken")
+    report(store, "apns", "InvalidProviderToken")
 
-    note(store, "apns", None)
-    note(store, "fcm", None)
+    report(store, "apns", None)
+    report(store, "fcm", None)
 
     assert noted(store) == []
 
@@ -62,6 +62,6 @@ def test_the_end_of_trouble_is_seen_too(store: Datastore) -> None:
 def test_a_database_that_is_away_does_not_keep_pushes_from_going_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    note(Datastore(f"sqlite:///{tmp_path}/empty.db"), "apns", "InvalidProviderToken")
+    report(Datastore(f"sqlite:///{tmp_path}/empty.db"), "apns", "InvalidProviderToken")
 
     assert "could not be recorded" in caplog.text

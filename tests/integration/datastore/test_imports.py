@@ -87,10 +87,10 @@ def test_rows_of_one_chunk_find_one_another(store: Datastore) -> None:
 
     assert done == import_rows.Put(4, [])
     with store.read() as session:
-        seat = session.scalars(select(Member)).one()
+        membership = session.scalars(select(Member)).one()
         device = session.scalars(select(Device)).one()
         ann = session.scalars(select(User)).one()
-    assert seat.user_id == device.user_id == ann.id
+    assert membership.user_id == device.user_id == ann.id
 
 
 def test_the_same_rows_again_change_nothing(store: Datastore) -> None:
@@ -193,8 +193,8 @@ def test_who_joins_has_nothing_unread(store: Datastore) -> None:
     put(store, SEAT)
 
     with store.read() as session:
-        seat = session.scalars(select(Member)).one()
-    assert (seat.joined_seq, seat.read_seq) == (7, 7)
+        membership = session.scalars(select(Member)).one()
+    assert (membership.joined_seq, membership.read_seq) == (7, 7)
 
 
 def test_a_deleted_conversation_takes_nobody_in(store: Datastore) -> None:
@@ -210,12 +210,12 @@ def test_a_deleted_conversation_takes_nobody_in(store: Datastore) -> None:
 def test_no_row_is_looked_for_in_a_whole_table(tmp_path: Path) -> None:
     asked: list[tuple[str, Any]] = []
 
-    def note(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
+    def note_statement(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
         asked.append((statement, values))
 
     # SQLite, for other databases read a small table as a whole, and rightly so.
     with databases.fresh("sqlite", tmp_path) as store:
-        event.listen(store.engine, "before_cursor_execute", note)
+        event.listen(store.engine, "before_cursor_execute", note_statement)
         put(store, *ALL)
         looks = [each for each in asked if each[0].startswith("SELECT")]
         with store.engine.connect() as connection:

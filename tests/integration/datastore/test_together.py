@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from datastore import Datastore
-from datastore.group_commit import Together
+from datastore.group_commit import GroupCommit
 from models.chats import Chat
 from tests.support import chats, databases
 from tests.support.wait import until
@@ -22,7 +22,7 @@ class CountingStore:
 
     def __init__(self, store: Datastore) -> None:
         self.store = store
-        self.together = Together(self._write)
+        self.group_commit = GroupCommit(self._write)
         self.begun = 0
         self.committed = 0
         # Raised at the beginning, or in place of the next commit.
@@ -80,13 +80,13 @@ def behind_one_another(
         return add_one(session)
 
     with ThreadPoolExecutor(len(works) + 1) as threads:
-        first = threads.submit(counting.together.run, keep_open)
+        first = threads.submit(counting.group_commit.run, keep_open)
         until(lambda: counting.begun == 1)
-        until(lambda: not counting.together.waiting)
+        until(lambda: not counting.group_commit.waiting)
         found = [first]
         for count, work in enumerate(works, start=1):
-            found.append(threads.submit(counting.together.run, work))
-            until(lambda count=count: counting.together.waiting == count)
+            found.append(threads.submit(counting.group_commit.run, work))
+            until(lambda count=count: counting.group_commit.waiting == count)
         others_wait.set()
     return found
 
@@ -134,7 +134,7 @@ def test_one_whose_own_commit_failed_is_told_and_not_done_again(
     counting.full = OSError("no space")
 
     with pytest.raises(OSError, match="no space"):
-        counting.together.run(add_one)
+        counting.group_commit.run(add_one)
 
     assert (counting.begun, counting.counter()) == (1, 0)
 
@@ -144,12 +144,12 @@ def test_without_a_database_each_is_told_and_the_next_succeeds(
 ) -> None:
     counting.locked = OSError("away")
     with ThreadPoolExecutor(4) as threads:
-        found = [threads.submit(counting.together.run, add_one) for _ in range(4)]
+        found = [threads.submit(counting.group_commit.run, add_one) for _ in range(4)]
     assert [str(each.exception()) for each in found] == ["away"] * 4
 
     counting.locked = None
 
-    assert counting.together.run(add_one) == 1
+    assert counting.group_commit.run(add_one) == 1
 
 
 def test_a_thread_that_is_made_to_end_stops_nobody(counting: CountingStore) -> None:
@@ -157,7 +157,7 @@ def test_a_thread_that_is_made_to_end_stops_nobody(counting: CountingStore) -> N
         raise SystemExit
 
     found = behind_one_another(counting, [end, add_one])
-    later = counting.together.run(add_one)
+    later = counting.group_commit.run(add_one)
 
     assert isinstance(found[1].exception(), SystemExit)
     assert isinstance(found[2].exception(), RuntimeError)
@@ -166,7 +166,7 @@ def test_a_thread_that_is_made_to_end_stops_nobody(counting: CountingStore) -> N
 
 def test_many_threads_lose_nothing(counting: CountingStore) -> None:
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(counting.together.run, [add_one] * 200))
+        found = list(threads.map(counting.group_commit.run, [add_one] * 200))
 
     assert sorted(found) == list(range(1, 201))
     assert counting.counter() == 200

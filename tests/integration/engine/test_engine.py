@@ -154,7 +154,7 @@ def test_a_note_that_cannot_be_rendered_fails_the_job(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 2))
 
     class Strict(ToldChannel):
-        def render(self, note: object) -> None:  # type: ignore[override]
+        def render(self, notification: object) -> None:  # type: ignore[override]
             raise ValueError("reserved key")
 
     work(store, Strict())

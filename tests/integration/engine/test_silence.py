@@ -8,7 +8,7 @@ import pytest
 import notifier.engine.job_run
 from datastore import Datastore
 from datastore.outbox import due_work, job_status
-from models.pushes import Note, Target
+from models.pushes import Notification, Target
 from notifier.channels import Report
 from notifier.engine.loop import Engine
 from notifier.outcome import ACCEPTED
@@ -24,11 +24,11 @@ class HalfDeafChannel:
         self.heard: list[tuple[str, str]] = []
         self.speak = asyncio.Event()
 
-    def render(self, note: Note) -> Note:
-        return note
+    def render(self, notification: Notification) -> Notification:
+        return notification
 
     async def send(
-        self, rendered: Note, targets: Sequence[Target], report: Report
+        self, rendered: Notification, targets: Sequence[Target], report: Report
     ) -> None:
         silent = [target for target in targets if target.token.startswith(SILENT)]
         for target in targets:

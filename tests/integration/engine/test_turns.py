@@ -18,7 +18,7 @@ from datastore.outbox import job_status
 from datastore.outbox.progress import Progress
 from models.base import utc_now
 from models.chats import Message
-from models.pushes import Note, PushJob, Target
+from models.pushes import Notification, PushJob, Target
 from notifier.channels import Report
 from notifier.engine.loop import Engine
 from tests.support import aio, chats
@@ -104,10 +104,10 @@ async def test_what_waits_for_its_turn_may_still_be_taken_back(
 class BrokenOnce(ToldChannel):
     """Cannot make a payload of the first message; that is no fault of the message."""
 
-    def render(self, note: Note) -> Note:
-        if note.text == "first":
+    def render(self, notification: Notification) -> Notification:
+        if notification.text == "first":
             raise RuntimeError("broken")
-        return note
+        return notification
 
 
 @aio.coroutine_test
@@ -160,7 +160,7 @@ class Slow(ToldChannel):
         self.sends = 0
 
     async def send(
-        self, rendered: Note, targets: Sequence[Target], report: Report
+        self, rendered: Notification, targets: Sequence[Target], report: Report
     ) -> None:
         self.sends += 1
         await super().send(rendered, targets, report)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.pushes import Note, Target
+from models.pushes import Notification, Target
 from notifier.channels.apns import MAX_ROUTES, Apns
 from notifier.channels.authorization import ByCertificate, ByToken
 from notifier.http2 import Head, Request, Response
@@ -19,7 +19,7 @@ from tests.support.pushes import (
     Reports,
     ToldClient,
     ToldTokens,
-    make_note,
+    make_notification,
     make_target,
 )
 
@@ -60,9 +60,11 @@ class Apple:
             troubles=self.troubles,
         )
 
-    def push(self, targets: Sequence[Target], note: Note | None = None) -> Reports:
+    def push(
+        self, targets: Sequence[Target], notification: Notification | None = None
+    ) -> Reports:
         reports = Reports()
-        rendered = self.channel.render(note or make_note())
+        rendered = self.channel.render(notification or make_notification())
         asyncio.run(self.channel.send(rendered, targets, reports))
         return reports
 
@@ -150,7 +152,7 @@ def test_a_key_for_one_environment_is_no_trouble_when_trying_the_other() -> None
 
     apple.push([make_target()])
 
-    assert apple.troubles.notes == []
+    assert apple.troubles.notifications == []
 
 
 def test_while_the_other_environment_is_away_a_bad_token_waits() -> None:
@@ -193,7 +195,9 @@ def test_one_environment_away_does_not_keep_the_other_waiting() -> None:
 
     with pytest.raises(ChannelDown):
         asyncio.run(
-            apple.channel.send(apple.channel.render(make_note()), targets, reports)
+            apple.channel.send(
+                apple.channel.render(make_notification()), targets, reports
+            )
         )
 
     assert reports.by_device.keys() == {2}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models.pushes import MESSAGE, READ, WITHDRAW
 from notifier.channels.apns import payload as apns_payload
 from notifier.http2 import Request
-from tests.support.pushes import EXPIRES_AT, make_note, make_target
+from tests.support.pushes import EXPIRES_AT, make_notification, make_target
 
 anything = st.text(st.characters(codec=None), max_size=80)
 anyones_text = st.text(st.characters(codec="utf-8"), max_size=3000)
@@ -33,9 +33,9 @@ def fields_of(request: Request) -> dict[str, str]:
 
 
 def test_an_alert_says_who_where_and_what() -> None:
-    note = make_note(data={"colour": "red"})
+    notification = make_notification(data={"colour": "red"})
 
-    request = apns_payload.render(note).request(make_target(badge=4))
+    request = apns_payload.render(notification).request(make_target(badge=4))
 
     assert payload_of(request) == {
         "aps": {
@@ -50,13 +50,15 @@ def test_an_alert_says_who_where_and_what() -> None:
 
 
 def test_an_alert_is_of_its_type_and_immediate() -> None:
-    rendered = apns_payload.render(make_note())
+    rendered = apns_payload.render(make_notification())
 
     assert (rendered.push_type, rendered.priority) == ("alert", "10")
 
 
 def test_a_silent_push_has_nothing_to_show_and_is_in_no_hurry() -> None:
-    rendered = apns_payload.render(make_note(silent=True, data={"colour": "red"}))
+    rendered = apns_payload.render(
+        make_notification(silent=True, data={"colour": "red"})
+    )
 
     assert (rendered.push_type, rendered.priority) == ("background", "5")
     assert payload_of(rendered.request(make_target(badge=4))) == {
@@ -67,8 +69,8 @@ def test_a_silent_push_has_nothing_to_show_and_is_in_no_hurry() -> None:
 
 
 def test_a_withdrawal_tells_the_app_which_notification_to_take_away() -> None:
-    note = make_note(kind=WITHDRAW)
-    rendered = apns_payload.render(note)
+    notification = make_notification(kind=WITHDRAW)
+    rendered = apns_payload.render(notification)
     request = rendered.request(make_target(badge=1))
 
     assert (rendered.push_type, rendered.priority) == ("background", "5")
@@ -86,7 +88,7 @@ def test_a_withdrawal_tells_the_app_which_notification_to_take_away() -> None:
 
 
 def test_a_conversation_that_was_read_corrects_the_badge_without_a_sound() -> None:
-    rendered = apns_payload.render(make_note(kind=READ))
+    rendered = apns_payload.render(make_notification(kind=READ))
     request = rendered.request(make_target(badge=0))
 
     assert (rendered.push_type, rendered.priority) == ("alert", "5")
@@ -97,9 +99,9 @@ def test_a_conversation_that_was_read_corrects_the_badge_without_a_sound() -> No
 
 def test_a_message_and_its_withdrawal_are_different_pushes() -> None:
     ids = {
-        fields_of(apns_payload.render(make_note(kind=kind)).request(make_target()))[
-            "apns-id"
-        ]
+        fields_of(
+            apns_payload.render(make_notification(kind=kind)).request(make_target())
+        )["apns-id"]
         for kind in (MESSAGE, WITHDRAW, READ)
     }
 
@@ -107,7 +109,7 @@ def test_a_message_and_its_withdrawal_are_different_pushes() -> None:
 
 
 def test_header_fields_carry_the_job_and_the_push() -> None:
-    fields = fields_of(apns_payload.render(make_note()).request(make_target()))
+    fields = fields_of(apns_payload.render(make_notification()).request(make_target()))
 
     assert fields["apns-collapse-id"] == "message-7"
     assert fields["apns-expiration"] == str(int(EXPIRES_AT.timestamp()))
@@ -115,17 +117,17 @@ def test_header_fields_carry_the_job_and_the_push() -> None:
 
 
 def test_the_id_of_a_push_is_the_same_in_every_try() -> None:
-    first = apns_payload.render(make_note(job_id=1)).request(make_target(9))
-    again = apns_payload.render(make_note(job_id=2)).request(make_target(9))
+    first = apns_payload.render(make_notification(job_id=1)).request(make_target(9))
+    again = apns_payload.render(make_notification(job_id=2)).request(make_target(9))
 
     assert fields_of(first) == fields_of(again)
 
 
 def test_the_id_of_a_push_is_its_own() -> None:
     ids = {
-        fields_of(apns_payload.render(make_note(message_id=m)).request(make_target(d)))[
-            "apns-id"
-        ]
+        fields_of(
+            apns_payload.render(make_notification(message_id=m)).request(make_target(d))
+        )["apns-id"]
         for m in range(1, 30)
         for d in (*range(1, 30), 2**47)
     }
@@ -134,7 +136,7 @@ def test_the_id_of_a_push_is_its_own() -> None:
 
 
 def test_the_id_stays_well_formed_for_the_largest_device() -> None:
-    request = apns_payload.render(make_note()).request(make_target(2**63 - 1))
+    request = apns_payload.render(make_notification()).request(make_target(2**63 - 1))
 
     assert len(fields_of(request)["apns-id"]) == 36
 
@@ -149,13 +151,18 @@ def test_the_id_stays_well_formed_for_the_largest_device() -> None:
     ],
 )
 def test_a_token_cannot_leave_its_place_in_the_path(token: str, path: bytes) -> None:
-    assert apns_payload.render(make_note()).request(make_target(1, token)).path == path
+    assert (
+        apns_payload.render(make_notification()).request(make_target(1, token)).path
+        == path
+    )
 
 
 def test_text_is_cut_so_that_the_payload_fits() -> None:
-    note = make_note(text="🚢" * 4000)
+    notification = make_notification(text="🚢" * 4000)
 
-    request = apns_payload.render(note).request(make_target(badge=9_999_999_999))
+    request = apns_payload.render(notification).request(
+        make_target(badge=9_999_999_999)
+    )
 
     body = payload_of(request)["aps"]["alert"]["body"]
     assert 4090 <= len(request.body) <= 4096
@@ -165,13 +172,15 @@ def test_text_is_cut_so_that_the_payload_fits() -> None:
 def test_data_that_leaves_no_room_is_refused() -> None:
     for silent in (False, True):
         with pytest.raises(ValueError, match="data of the message"):
-            apns_payload.render(make_note(data={"k": "v" * 4096}, silent=silent))
+            apns_payload.render(
+                make_notification(data={"k": "v" * 4096}, silent=silent)
+            )
 
 
 @pytest.mark.parametrize("key", ["aps", "bottlepost"])
 def test_reserved_keys_are_refused(key: str) -> None:
     with pytest.raises(ValueError, match=key):
-        apns_payload.render(make_note(data={key: "x"}))
+        apns_payload.render(make_notification(data={key: "x"}))
 
 
 @settings(max_examples=60)
@@ -179,9 +188,9 @@ def test_reserved_keys_are_refused(key: str) -> None:
 def test_whatever_is_written_arrives_or_is_cut(
     text: str, name: str, data: dict[str, str], badge: int
 ) -> None:
-    note = make_note(text=text, sender_name=name, data=data)
+    notification = make_notification(text=text, sender_name=name, data=data)
 
-    request = apns_payload.render(note).request(make_target(badge=badge))
+    request = apns_payload.render(notification).request(make_target(badge=badge))
 
     payload = payload_of(request)
     shown = payload["aps"]["alert"].get("body", "")
@@ -194,13 +203,13 @@ def test_whatever_is_written_arrives_or_is_cut(
 @settings(max_examples=60)
 @given(anything, anything)
 def test_text_that_is_no_unicode_is_pushed_all_the_same(text: str, name: str) -> None:
-    note = make_note(text=text, sender_name=name)
+    notification = make_notification(text=text, sender_name=name)
 
-    payload_of(apns_payload.render(note).request(make_target()))
+    payload_of(apns_payload.render(notification).request(make_target()))
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=60))
 def test_any_token_makes_a_path_of_plain_characters(token: str) -> None:
-    path = apns_payload.render(make_note()).request(make_target(1, token)).path
+    path = apns_payload.render(make_notification()).request(make_target(1, token)).path
 
     assert re.fullmatch(rb"/3/device/[A-Za-z0-9._~%-]*", path or b"")

@@ -8,50 +8,56 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.pushes import Note
+from models.pushes import Notification
 from notifier.channels.email import digest
 from notifier.channels.email.digest import Digests, Entry
 from notifier.outcome import ACCEPTED, ChannelDown, Outcome
 from tests.support.aio import coroutine_test
-from tests.support.pushes import make_note, make_target
+from tests.support.pushes import make_notification, make_target
 
 START = datetime(2025, 6, 15, 12, 0, tzinfo=UTC)
 WINDOW_S = 60.0
 
 
-def _pause_s(note: Note, *, attempts: int = 0, after_s: float = 0) -> float | None:
-    now = note.created_at + timedelta(seconds=after_s)
-    return digest.pause_s(note, make_target(attempts=attempts), now, WINDOW_S)
+def _pause_s(
+    notification: Notification, *, attempts: int = 0, after_s: float = 0
+) -> float | None:
+    now = notification.created_at + timedelta(seconds=after_s)
+    return digest.pause_s(notification, make_target(attempts=attempts), now, WINDOW_S)
 
 
-def _end(note: Note) -> float:
+def _end(notification: Notification) -> float:
     """When its digest leaves."""
-    pause_s = _pause_s(note)
+    pause_s = _pause_s(notification)
     assert pause_s is not None
-    return note.created_at.timestamp() + pause_s
+    return notification.created_at.timestamp() + pause_s
 
 
 @given(st.integers(0, 10**9), st.integers(1, 2**40))
 def test_a_message_waits_for_a_minute_at_most(second: int, chat_id: int) -> None:
-    note = make_note(created_at=START + timedelta(seconds=second), chat_id=chat_id)
+    notification = make_notification(
+        created_at=START + timedelta(seconds=second), chat_id=chat_id
+    )
 
-    assert 1 <= (_pause_s(note) or 0) <= WINDOW_S
+    assert 1 <= (_pause_s(notification) or 0) <= WINDOW_S
 
 
 def test_most_messages_of_a_minute_leave_together() -> None:
-    notes = [make_note(created_at=START + timedelta(seconds=s)) for s in range(60)]
+    notifications = [
+        make_notification(created_at=START + timedelta(seconds=s)) for s in range(60)
+    ]
 
-    ends = {round(_end(note)) for note in notes}
+    ends = {round(_end(notification)) for notification in notifications}
 
     # Any minute touches two windows, and never three.
     assert len(ends) <= 3
 
 
 def test_whenever_it_is_looked_at_the_end_is_the_same() -> None:
-    note = make_note(created_at=START)
-    end = _end(note)
+    notification = make_notification(created_at=START)
+    end = _end(notification)
 
-    again = [_pause_s(note, after_s=s) for s in (0.5, 1.0)]
+    again = [_pause_s(notification, after_s=s) for s in (0.5, 1.0)]
 
     assert [s + (p or 0) for s, p in zip((0.5, 1.0), again, strict=True)] == (
         pytest.approx([end - START.timestamp()] * 2)
@@ -59,33 +65,42 @@ def test_whenever_it_is_looked_at_the_end_is_the_same() -> None:
 
 
 def test_conversations_do_not_all_leave_in_the_same_second() -> None:
-    ends = {round(_end(make_note(created_at=START, chat_id=n))) for n in range(1, 100)}
+    ends = {
+        round(_end(make_notification(created_at=START, chat_id=n)))
+        for n in range(1, 100)
+    }
 
     assert len(ends) > 40
 
 
 def test_after_its_minute_a_message_waits_no_more() -> None:
-    assert _pause_s(make_note(created_at=START), attempts=1, after_s=60) is None
+    assert _pause_s(make_notification(created_at=START), attempts=1, after_s=60) is None
 
 
 def test_an_old_message_waits_a_moment_at_its_first_try_only() -> None:
-    note = make_note(created_at=START)
+    notification = make_notification(created_at=START)
 
-    assert _pause_s(note, after_s=3600) == 1.0
-    assert _pause_s(note, attempts=1, after_s=3600) is None
+    assert _pause_s(notification, after_s=3600) == 1.0
+    assert _pause_s(notification, attempts=1, after_s=3600) is None
 
 
 def test_a_message_that_would_expire_meanwhile_does_not_wait() -> None:
-    note = make_note(created_at=START, expires_at=START + timedelta(seconds=20))
+    notification = make_notification(
+        created_at=START, expires_at=START + timedelta(seconds=20)
+    )
 
-    assert _pause_s(note) is None
+    assert _pause_s(notification) is None
 
 
 def test_without_digests_only_the_first_try_is_put_off() -> None:
-    note, first, second = make_note(), make_target(), make_target(attempts=1)
+    notification, first, second = (
+        make_notification(),
+        make_target(),
+        make_target(attempts=1),
+    )
 
-    assert digest.pause_s(note, first, note.created_at, 0) == 1.0
-    assert digest.pause_s(note, second, note.created_at, 0) is None
+    assert digest.pause_s(notification, first, notification.created_at, 0) == 1.0
+    assert digest.pause_s(notification, second, notification.created_at, 0) is None
 
 
 class Post:
@@ -96,7 +111,9 @@ class Post:
         self.mails: list[tuple[str, list[int]]] = []
 
     async def deliver(self, address: str, entries: Sequence[Entry]) -> Outcome:
-        self.mails.append((address, [entry.note.message_id for entry in entries]))
+        self.mails.append(
+            (address, [entry.notification.message_id for entry in entries])
+        )
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return self.outcome
@@ -105,8 +122,8 @@ class Post:
 def _join(
     digests: Digests, message_id: int, address: str = "a@x.example", chat_id: int = 3
 ) -> asyncio.Future[Outcome]:
-    note = make_note(message_id=message_id, chat_id=chat_id)
-    return digests.join(note, make_target(), address)
+    notification = make_notification(message_id=message_id, chat_id=chat_id)
+    return digests.join(notification, make_target(), address)
 
 
 @coroutine_test

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.channels.email.payload import Letterhead
-from tests.support.pushes import make_note
+from tests.support.pushes import make_notification
 
 NOW = datetime(2025, 6, 15, 12, 30, tzinfo=UTC)
 SENDER = Address("Harbour Chat", addr_spec="chat@harbour.example")
@@ -31,9 +31,9 @@ HEADERS = {
 }
 
 
-def _write(*notes: dict[str, Any], unsubscribe: str | None = None) -> bytes:
+def _write(*notifications: dict[str, Any], unsubscribe: str | None = None) -> bytes:
     return Letterhead(SENDER, unsubscribe).write(
-        [make_note(**note) for note in notes or ({},)],
+        [make_notification(**notification) for notification in notifications or ({},)],
         to="bob@example.org",
         device_id=42,
         now=NOW,
@@ -71,10 +71,13 @@ def test_mails_of_a_conversation_are_one_thread() -> None:
 
 
 def test_the_same_messages_have_the_same_id() -> None:
-    notes = {"message_id": 7}, {"message_id": 9}
+    notifications = {"message_id": 7}, {"message_id": 9}
 
-    assert _read(_write(*notes))["Message-ID"] == _read(_write(*notes))["Message-ID"]
-    assert _read(_write(*notes))["Message-ID"] != _read(_write())["Message-ID"]
+    assert (
+        _read(_write(*notifications))["Message-ID"]
+        == _read(_write(*notifications))["Message-ID"]
+    )
+    assert _read(_write(*notifications))["Message-ID"] != _read(_write())["Message-ID"]
 
 
 def test_one_can_ask_for_no_more_mails_by_mail() -> None:

@@ -20,7 +20,7 @@ from tests.support.pushes import (
     Reports,
     ToldClient,
     ToldTokens,
-    make_note,
+    make_notification,
     make_target,
 )
 
@@ -56,7 +56,7 @@ class Google:
 
     def push(self, targets: Sequence[Target]) -> Reports:
         reports = Reports()
-        rendered = self.channel.render(make_note())
+        rendered = self.channel.render(make_notification())
         asyncio.run(self.channel.send(rendered, targets, reports))
         return reports
 
@@ -165,7 +165,7 @@ def test_a_part_in_trouble_does_not_keep_the_others_waiting() -> None:
     google.push([make_target(n) for n in range(1000)])
     reports = Reports()
     targets = [make_target(n, f"t{n:03}") for n in range(200)]
-    rendered = google.channel.render(make_note())
+    rendered = google.channel.render(make_notification())
 
     with pytest.raises(ChannelDown):
         asyncio.run(google.channel.send(rendered, targets, reports))

@@ -9,19 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.base import utc_now
-from models.pushes import READ, WITHDRAW, Note, Target
+from models.pushes import READ, WITHDRAW, Notification, Target
 from notifier.channels.fcm.payload import Renderer
-from tests.support.pushes import make_note, make_target
+from tests.support.pushes import make_notification, make_target
 
 anything = st.text(st.characters(codec=None), max_size=80)
 
 
-def render(note: Note) -> Any:
-    return Renderer("service-account.json", "harbour").render(note)
+def render(notification: Notification) -> Any:
+    return Renderer("service-account.json", "harbour").render(notification)
 
 
-def message_of(note: Note, target: Target) -> dict[str, Any]:
-    body = json.loads(render(note).request(target).body)
+def message_of(notification: Notification, target: Target) -> dict[str, Any]:
+    body = json.loads(render(notification).request(target).body)
     assert set(body) == {"message", "validate_only"}
     assert body["validate_only"] is False
     message: dict[str, Any] = body["message"]
@@ -30,9 +30,9 @@ def message_of(note: Note, target: Target) -> dict[str, Any]:
 
 def test_a_notification_says_who_and_what() -> None:
     expires_at = utc_now() + timedelta(hours=1, seconds=0.9)
-    note = make_note(data={"colour": "red"}, expires_at=expires_at)
+    notification = make_notification(data={"colour": "red"}, expires_at=expires_at)
 
-    message = message_of(note, make_target(1, "tok:en", badge=4))
+    message = message_of(notification, make_target(1, "tok:en", badge=4))
 
     assert message == {
         "token": "tok:en",
@@ -60,7 +60,7 @@ def test_a_notification_says_who_and_what() -> None:
 def test_what_is_not_shown_is_data_for_the_app(
     changes: dict[str, Any], told: dict[str, str]
 ) -> None:
-    message = message_of(make_note(**changes), make_target(badge=4))
+    message = message_of(make_notification(**changes), make_target(badge=4))
 
     assert message.keys() == {"token", "data", "android"}
     assert message["android"].keys() == {"priority", "ttl"}
@@ -71,9 +71,9 @@ def test_what_is_not_shown_is_data_for_the_app(
 
 @pytest.mark.parametrize(("days", "ttl"), [(90, "2419200s"), (-1, "0s")])
 def test_the_time_to_live_stays_within_its_bounds(days: int, ttl: str) -> None:
-    note = make_note(expires_at=utc_now() + timedelta(days=days))
+    notification = make_notification(expires_at=utc_now() + timedelta(days=days))
 
-    assert message_of(note, make_target())["android"]["ttl"] == ttl
+    assert message_of(notification, make_target())["android"]["ttl"] == ttl
 
 
 @pytest.mark.parametrize(
@@ -82,13 +82,13 @@ def test_the_time_to_live_stays_within_its_bounds(days: int, ttl: str) -> None:
 )
 def test_reserved_keys_are_refused(key: str) -> None:
     with pytest.raises(ValueError, match=key):
-        render(make_note(data={key: "x"}))
+        render(make_notification(data={key: "x"}))
 
 
 def test_text_is_cut_so_that_the_message_fits_with_a_long_token() -> None:
-    note = make_note(text="🚢" * 4000)
+    notification = make_notification(text="🚢" * 4000)
 
-    request = render(note).request(make_target(1, "t" * 240))
+    request = render(notification).request(make_target(1, "t" * 240))
 
     body = json.loads(request.body)["message"]["notification"]["body"]
     assert 3950 <= len(request.body) <= 4096
@@ -98,11 +98,13 @@ def test_text_is_cut_so_that_the_message_fits_with_a_long_token() -> None:
 def test_data_that_leaves_no_room_is_refused() -> None:
     for silent in (False, True):
         with pytest.raises(ValueError, match="data of the message"):
-            render(make_note(data={"k": "v" * 4096}, silent=silent))
+            render(make_notification(data={"k": "v" * 4096}, silent=silent))
 
 
 def test_nothing_is_shown_of_an_empty_name_and_text() -> None:
-    message = message_of(make_note(sender_name="", text=""), make_target(badge=3))
+    message = message_of(
+        make_notification(sender_name="", text=""), make_target(badge=3)
+    )
 
     assert message["android"]["notification"]["notification_count"] == 3
 
@@ -118,9 +120,9 @@ def test_nothing_is_shown_of_an_empty_name_and_text() -> None:
 def test_any_token_any_text_and_any_data_arrive(
     text: str, token: str, data: dict[str, str], badge: int, silent: bool
 ) -> None:
-    note = make_note(text=text, data=data, silent=silent)
+    notification = make_notification(text=text, data=data, silent=silent)
 
-    message = message_of(note, make_target(1, token, badge=badge))
+    message = message_of(notification, make_target(1, token, badge=badge))
 
     assert message["token"] == token
     assert {key: message["data"][key] for key in data} == data
@@ -135,4 +137,4 @@ def test_any_token_any_text_and_any_data_arrive(
 @settings(max_examples=60)
 @given(anything, anything)
 def test_text_that_is_no_unicode_is_pushed_all_the_same(text: str, name: str) -> None:
-    message_of(make_note(text=text, sender_name=name), make_target())
+    message_of(make_notification(text=text, sender_name=name), make_target())

@@ -16,7 +16,7 @@ from tests.support.pushes import (
     NotedTroubles,
     Reports,
     ToldTokens,
-    make_note,
+    make_notification,
     make_target,
 )
 
@@ -63,7 +63,7 @@ def test_unreadable_credentials_keep_the_devices_and_are_told_once(
 ) -> None:
     troubles, reports = NotedTroubles(), Reports()
     channel = channels.open(broken(tmp_path), ToldTokens(), troubles)[platform]
-    rendered = channel.render(make_note())
+    rendered = channel.render(make_notification())
 
     for device in (1, 2):
         asyncio.run(channel.send(rendered, [make_target(device)], reports))
@@ -72,7 +72,7 @@ def test_unreadable_credentials_keep_the_devices_and_are_told_once(
     assert reports.kinds() == ["credentials", "credentials"]
     reason = reports.by_device[1].reason
     assert "nonsense" in reason
-    assert troubles.notes == [(platform, reason)]
+    assert troubles.notifications == [(platform, reason)]
     assert len(caplog.records) == 1
     asyncio.run(channel.close())
 

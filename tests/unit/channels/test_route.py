@@ -216,7 +216,7 @@ def test_credentials_that_work_end_the_trouble_of_unreadable_ones() -> None:
 
     world.push(1)
 
-    assert ("apns", None) in world.troubles.notes
+    assert ("apns", None) in world.troubles.notifications
 
 
 def test_a_first_wave_without_success_clears_nothing() -> None:

@@ -13,13 +13,13 @@ from models.pushes import READ, WITHDRAW
 from notifier.channels.webpush import payload as webpush_payload
 from notifier.channels.webpush.encryption import MAX_PLAINTEXT
 from tests.support.push_service import Browser
-from tests.support.pushes import make_note, make_target
+from tests.support.pushes import make_notification, make_target
 
 
 def _push(badge: int = 2, **changes: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """The payload as the browser reads it, and the fields of the request."""
     browser = Browser()
-    rendered = webpush_payload.render(make_note(**changes))
+    rendered = webpush_payload.render(make_notification(**changes))
     target = make_target(token=browser.token, badge=badge)
     request = rendered.request(target, subscriptions.parse(browser.token))
     fields = Decoder().decode(request.fields)
@@ -107,7 +107,7 @@ def test_a_long_text_is_cut_where_a_character_ends(letter: str) -> None:
 
 def test_data_that_leaves_no_room_is_refused() -> None:
     with pytest.raises(ValueError, match="too long"):
-        webpush_payload.render(make_note(data={"k": "x" * 4000}))
+        webpush_payload.render(make_notification(data={"k": "x" * 4000}))
 
 
 def test_half_a_surrogate_pair_does_no_harm() -> None:
