@@ -25,8 +25,8 @@ from api.limits import per_minute
 from api.long_poll import LongPoll
 from config import Settings, SettingsError, vapid
 from datastore import OUTAGES, Datastore, migrations
-from host.body import Patience
-from host.rsgi import Door
+from host.body import Timeouts
+from host.rsgi import RsgiApp
 from notifier import dispatchers
 from notifier.process.slots import Slots
 from web import pages
@@ -50,7 +50,7 @@ def create_app(
     `most_waiting` threads of the host may be kept waiting by long-polls at a time.
     """
     settings = settings or config.from_env()
-    dispatcher = dispatchers.open(settings)
+    dispatcher = dispatchers.create(settings)
     app = AppContext(
         store=_open_store(settings),
         dispatcher=dispatcher,
@@ -102,10 +102,10 @@ def _webpush_key(settings: Settings) -> str | None:
         ) from problem
 
 
-def create_own_app(patience: Patience | None = None) -> Door:
+def create_own_app(timeouts: Timeouts | None = None) -> RsgiApp:
     """The application as our own host runs it, which has threads to spare."""
     app = create_app(most_waiting=THREADS - THREADS // 4)
-    return Door(app, threads=THREADS, patience=patience)
+    return RsgiApp(app, threads=THREADS, timeouts=timeouts)
 
 
 def _open_store(settings: Settings) -> Datastore:
@@ -127,7 +127,7 @@ def main(app: str = "server:create_own_app") -> None:
     try:
         settings = config.from_env()
         # A wrong choice is told here and not by every worker.
-        dispatchers.open(settings).close()
+        dispatchers.create(settings).close()
         _webpush_key(settings)
         store = _open_store(settings)
     except SettingsError as problem:

@@ -22,7 +22,7 @@ class Nobody:
         pass
 
 
-def open(settings: Settings) -> Nobody:
+def create(settings: Settings) -> Nobody:
     return Nobody()
 
 

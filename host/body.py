@@ -15,7 +15,7 @@ class Broken(OSError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class Timeouts:
     """How long a client may take, in seconds."""
 
     # Without sending anything.
@@ -30,14 +30,14 @@ class Body:
     """The pieces of a body; belongs to the event loop."""
 
     def __init__(
-        self, pieces: AsyncIterator[bytes], length: int | None, patience: Patience
+        self, pieces: AsyncIterator[bytes], length: int | None, timeouts: Timeouts
     ) -> None:
         self.length = length
         self._pieces = pieces
         self._left = length
-        self._patience = patience
+        self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + patience.short_s
+        self._deadline = self._loop.time() + timeouts.short_s
 
     @property
     def is_whole(self) -> bool:
@@ -52,7 +52,7 @@ class Body:
         while len(ahead) <= AHEAD and not self.is_whole:
             ahead += await self.read()
         if not self.is_whole:
-            self._deadline += self._patience.long_s
+            self._deadline += self._timeouts.long_s
         return ahead
 
     async def read(self) -> bytes:
@@ -61,7 +61,7 @@ class Body:
             return b""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - only tasks await
-        silent_until = self._loop.time() + self._patience.silent_s
+        silent_until = self._loop.time() + self._timeouts.silent_s
         # asyncio.timeout() costs four times as much, and nobody else cancels us.
         timer = self._loop.call_at(min(silent_until, self._deadline), task.cancel)
         try:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import IO, Any
 
 from host import environ
-from host.body import Body, Broken, Patience, Stream
-from host.thread_pool import Threads
+from host.body import Body, Broken, Stream, Timeouts
+from host.thread_pool import ThreadPool
 
 # As many long bodies are read at once, each by a thread of its own beside the others.
 STREAMS = 16
@@ -23,15 +23,15 @@ RETRY_AFTER_S = 2
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class Door:
+class RsgiApp:
     """Receives requests on the event loop, and has threads answer them."""
 
     def __init__(
-        self, app: WsgiApp, *, threads: int, patience: Patience | None = None
+        self, app: WsgiApp, *, threads: int, timeouts: Timeouts | None = None
     ) -> None:
         self._app = app
-        self._patience = patience or Patience()
-        self._threads = Threads(threads + STREAMS)
+        self._timeouts = timeouts or Timeouts()
+        self._threads = ThreadPool(threads + STREAMS)
         self._streams = asyncio.Semaphore(STREAMS)
         self._queued = 0
         # Tasks whose requests are answered; see `_run`.
@@ -60,7 +60,7 @@ class Door:
             _refuse(proto, 400, "bad_request", "The body ended early.")
 
     async def _receive(self, scope: Any, proto: Any, length: int | None) -> None:
-        body = Body(aiter(proto), length, self._patience)
+        body = Body(aiter(proto), length, self._timeouts)
         ahead = await body.read_ahead()
         if body.is_whole:
             await self._run(scope, proto, io.BytesIO(ahead), len(ahead))
@@ -76,7 +76,7 @@ class Door:
     async def _take_stream(self) -> bool:
         self._queued += 1
         try:
-            async with asyncio.timeout(self._patience.silent_s):
+            async with asyncio.timeout(self._timeouts.silent_s):
                 return await self._streams.acquire()
         except TimeoutError:
             return False

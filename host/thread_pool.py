@@ -1,4 +1,4 @@
-"""Threads that are there for whoever has something to be done."""
+"""ThreadPool that are there for whoever has something to be done."""
 
 import logging
 from collections import deque
@@ -9,7 +9,7 @@ from threading import Thread
 log = logging.getLogger(__name__)
 
 
-class Threads:
+class ThreadPool:
     """At most so many, begun when all others are at work; one thread hands out work.
 
     `ThreadPoolExecutor` makes a future for each call, which costs more than all else

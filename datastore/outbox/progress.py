@@ -35,7 +35,7 @@ class Mark:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class Step:
     """One job's state after some more outcomes; counters are totals, not steps."""
 
     job_id: int
@@ -73,7 +73,7 @@ class Progress:
 def record(
     session: Session,
     owner: str,
-    steps: Sequence[Progress],
+    steps: Sequence[Step],
     *,
     now: datetime,
     lease_until: datetime,
@@ -118,13 +118,13 @@ _GO_ON = (
 _END_ORDER = _GO_ON.values(ordering_key=None)
 
 
-def _ends_order(step: Progress) -> bool:
+def _ends_order(step: Step) -> bool:
     """Whether later messages of its chat need not wait for this job any more."""
     return step.fanned_out or step.gives_way or step.end is not None
 
 
 def _job_row(
-    step: Progress, owner: str, now: datetime, lease_until: datetime
+    step: Step, owner: str, now: datetime, lease_until: datetime
 ) -> dict[str, Any]:
     row = {
         "job": step.job_id,
@@ -147,7 +147,7 @@ def _job_row(
     return row
 
 
-def _record_failures(session: Session, step: Progress) -> None:
+def _record_failures(session: Session, step: Step) -> None:
     of_job = PushFailure.job_id == step.job_id
     unsynchronized = {"synchronize_session": False}
     if step.new_failures:

@@ -73,7 +73,7 @@ class Channel(Protocol):
         """End the connections; pushes under way are let go. May be called twice."""
 
 
-class Entry(NamedTuple):
+class ChannelEntry(NamedTuple):
     """A channel that there is."""
 
     # Its `open` makes the channel, or returns None if the settings are not enough.
@@ -83,14 +83,14 @@ class Entry(NamedTuple):
 
 
 REGISTRY = {
-    "apns": Entry("notifier.channels.apns", "apns_topic"),
-    "fcm": Entry("notifier.channels.fcm", "fcm_credentials_file"),
-    "webpush": Entry("notifier.channels.webpush", "vapid_subject"),
-    "email": Entry("notifier.channels.email", "smtp_url"),
+    "apns": ChannelEntry("notifier.channels.apns", "apns_topic"),
+    "fcm": ChannelEntry("notifier.channels.fcm", "fcm_credentials_file"),
+    "webpush": ChannelEntry("notifier.channels.webpush", "vapid_subject"),
+    "email": ChannelEntry("notifier.channels.email", "smtp_url"),
 }
 
 
-def open(
+def create(
     settings: Settings, tokens: ProviderTokens, troubles: Troubles
 ) -> Mapping[str, Channel]:
     """The channels that the settings have credentials for, by platform.
@@ -102,7 +102,7 @@ def open(
     for platform, entry in REGISTRY.items():
         if getattr(settings, entry.setting) is None:
             continue
-        channel = import_module(entry.module).open(settings, tokens, troubles)
+        channel = import_module(entry.module).create(settings, tokens, troubles)
         if channel is not None:
             opened[platform] = channel
     return opened

@@ -12,7 +12,7 @@ LONGEST_PAUSE_S = 60.0
 # Refused credentials are mended by people: look again, but not in a hurry.
 CREDENTIALS_PAUSE_S = 60.0
 # So many errors in a row are the provider's trouble and not one device's.
-STUMBLES = 20
+SERVER_ERRORS_IN_A_ROW = 20
 
 
 class Breaker:
@@ -30,7 +30,7 @@ class Breaker:
         self._probing = False
         self._pause_s = FIRST_PAUSE_S
         # Errors of the provider's own since the last other answer.
-        self.stumbles = 0
+        self.server_errors = 0
 
     @property
     def is_open(self) -> bool:
@@ -63,7 +63,7 @@ class Breaker:
         self._open_until = None
         self._probing = False
         self._pause_s = FIRST_PAUSE_S
-        self.stumbles = 0
+        self.server_errors = 0
 
     def refused(self, reason: str) -> None:
         """Our credentials were refused."""
@@ -81,10 +81,12 @@ class Breaker:
         """
         self._pause(reason, min(retry_after_s or 0.0, RETRY_AFTER_MAX_S))
 
-    def stumble(self, reason: str, retry_after_s: float | None = None) -> None:
+    def count_server_error(
+        self, reason: str, retry_after_s: float | None = None
+    ) -> None:
         """The provider answered with an error of its own."""
-        self.stumbles += 1
-        if self._probing or self.stumbles >= STUMBLES:
+        self.server_errors += 1
+        if self._probing or self.server_errors >= SERVER_ERRORS_IN_A_ROW:
             self.down(reason, retry_after_s)
 
     def _pause(self, reason: str, least_s: float) -> None:
@@ -98,5 +100,5 @@ class Breaker:
         self._open_until = self._clock() + pause_s
         self._probing = False
         self._reason, self._is_refusal = reason, is_refusal
-        self.stumbles = 0
+        self.server_errors = 0
         return True

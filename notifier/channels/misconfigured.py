@@ -11,7 +11,7 @@ from notifier.outcome import Kind, Outcome
 log = logging.getLogger(__name__)
 
 
-class Unreadable:
+class Misconfigured:
     """Pushes nothing and keeps the devices, so that the other providers go on."""
 
     def __init__(self, platform: str, reason: str, troubles: Troubles) -> None:

@@ -40,10 +40,10 @@ class Dialect(NamedTuple):
     # Whether it tells all of the route, and not one device, to wait.
     is_route_wide: Callable[[Response, Outcome], bool] = never
     # Whether it is trouble that concerns all of the route if many have it in a row.
-    is_stumble: Callable[[Response, Outcome], bool] = is_server_error
+    is_server_error: Callable[[Response, Outcome], bool] = is_server_error
 
 
-class Wave:
+class PushBatch:
     """Requests that are sent together, and which of them have come to an end."""
 
     def __init__(
@@ -110,48 +110,48 @@ class Route:
         self._patience_s = patience_s
         self._probing = asyncio.Lock()
 
-    async def push(self, wave: Wave, *, quietly: bool = False) -> None:
+    async def push(self, batch: PushBatch, *, quietly: bool = False) -> None:
         """Report an outcome for every target of the wave.
 
         Raises ChannelDown when the provider cannot be reached; a probe may have been
         reported by then. `quietly` keeps trouble with credentials from the operator.
         """
         try:
-            await self._push(wave)
+            await self._push(batch)
         except CredentialsRefused as refused:
-            wave.end_rest(
+            batch.end_rest(
                 Outcome(Kind.CREDENTIALS, str(refused), refused.retry_after_s)
             )
         trouble = self.breaker.refusal
         # A wave that nobody took says nothing in favour of our credentials.
-        if not quietly and (trouble is not None or wave.accepted):
+        if not quietly and (trouble is not None or batch.accepted):
             await self._alarm.tell(trouble)
 
-    async def _push(self, wave: Wave) -> None:
+    async def _push(self, batch: PushBatch) -> None:
         probes: list[asyncio.Task[None]] = []
         if self.breaker.is_open:
             async with self._probing:
                 # Somebody else's probe may have ended while we waited for ours.
                 self.breaker.check()
                 if self.breaker.is_open:
-                    probes = await self._probe(wave)
-        rest = range(len(probes), len(wave.targets))
-        await all_of([*probes, self._send_rest(wave, rest)])
+                    probes = await self._probe(batch)
+        rest = range(len(probes), len(batch.targets))
+        await all_of([*probes, self._send_rest(batch, rest)])
 
-    async def _probe(self, wave: Wave) -> list[asyncio.Task[None]]:
+    async def _probe(self, batch: PushBatch) -> list[asyncio.Task[None]]:
         """One push goes ahead, and another for each that is silent.
 
         Returns when one of them has ended, or when there is nothing else to send.
         """
         self.breaker.begin_probe()
         probes: list[asyncio.Task[None]] = []
-        most = min(MOST_PROBES, len(wave.targets))
+        most = min(MOST_PROBES, len(batch.targets))
         try:
             for index in range(most):
-                probes.append(asyncio.create_task(self._send_probe(wave, index)))
+                probes.append(asyncio.create_task(self._send_probe(batch, index)))
                 if await self._any_ends(probes, self._patience_s):
                     return probes
-            if most < len(wave.targets):
+            if most < len(batch.targets):
                 await self._any_ends(probes, None)
         except BaseException:
             for probe in probes:
@@ -168,43 +168,43 @@ class Route:
         )
         return bool(done)
 
-    async def _send_probe(self, wave: Wave, index: int) -> None:
-        await self._send(wave, range(index, index + 1))
+    async def _send_probe(self, batch: PushBatch, index: int) -> None:
+        await self._send(batch, range(index, index + 1))
         self.breaker.end_probe()
 
-    async def _send_rest(self, wave: Wave, indexes: Sequence[int]) -> None:
+    async def _send_rest(self, batch: PushBatch, indexes: Sequence[int]) -> None:
         if indexes:
             self.breaker.check()
-            await self._send(wave, indexes)
+            await self._send(batch, indexes)
 
-    async def _send(self, wave: Wave, indexes: Sequence[int]) -> None:
+    async def _send(self, batch: PushBatch, indexes: Sequence[int]) -> None:
         """Send these; with a new provider token once again those it was too old for."""
         answers = self._client.answers
         try:
             token = await self._authorization.token()
-            stale = await self._exchange(wave, indexes, token)
+            stale = await self._exchange(batch, indexes, token)
             if not stale:
                 return
             await self._authorization.refused(token)
             token = await self._authorization.token()
-            await self._exchange(wave, stale, token, is_last=True)
+            await self._exchange(batch, stale, token, is_last=True)
         except CredentialsRefused as refused:
             self.breaker.refused(str(refused))
             raise
         except ChannelDown as down:
             # A pause is what the client names while it cannot reach the provider.
             is_there = down.retry_after_s is None and self._client.answers > answers
-            if is_there or any(wave.ended[index] for index in indexes):
+            if is_there or any(batch.ended[index] for index in indexes):
                 # No outage: others have their answers. These had their try.
                 later = Outcome(Kind.LATER, down.reason, down.retry_after_s)
-                wave.end_rest(later, indexes)
+                batch.end_rest(later, indexes)
                 return
             self.breaker.down(down.reason, down.retry_after_s)
             raise
 
     async def _exchange(
         self,
-        wave: Wave,
+        batch: PushBatch,
         indexes: Sequence[int],
         token: str | None,
         *,
@@ -216,34 +216,34 @@ class Route:
         def on_response(position: int, response: Response) -> None:
             index = indexes[position]
             if response.status == 200:
-                self.breaker.stumbles = 0
-                wave.accepted = True
-                wave.end(index, ACCEPTED)
+                self.breaker.server_errors = 0
+                batch.accepted = True
+                batch.end(index, ACCEPTED)
                 return
-            outcome = self._dialect.read(response, wave.targets[index])
+            outcome = self._dialect.read(response, batch.targets[index])
             if not is_last and self._dialect.is_stale(response, outcome):
                 stale.append(index)
                 return
-            self._learn(wave, response, outcome)
-            wave.end(index, outcome)
+            self._learn(batch, response, outcome)
+            batch.end(index, outcome)
 
-        requests = wave.requests
+        requests = batch.requests
         if len(indexes) < len(requests):
             requests = [requests[index] for index in indexes]
-        await self._client.send(wave.head(token), requests, on_response)
+        await self._client.send(batch.head(token), requests, on_response)
         # Credentials that others of the same wave came through with are not to blame.
-        if wave.refusal is not None and not wave.accepted:
-            self.breaker.refused(wave.refusal)
+        if batch.refusal is not None and not batch.accepted:
+            self.breaker.refused(batch.refusal)
         return stale
 
-    def _learn(self, wave: Wave, response: Response, outcome: Outcome) -> None:
+    def _learn(self, batch: PushBatch, response: Response, outcome: Outcome) -> None:
         if self._dialect.is_route_wide(response, outcome):
             self.breaker.put_off(outcome.reason, outcome.retry_after_s)
             return
-        if self._dialect.is_stumble(response, outcome):
-            self.breaker.stumble(outcome.reason, outcome.retry_after_s)
+        if self._dialect.is_server_error(response, outcome):
+            self.breaker.count_server_error(outcome.reason, outcome.retry_after_s)
             return
-        self.breaker.stumbles = 0
+        self.breaker.server_errors = 0
         is_ours = outcome.reason not in self._dialect.device_only
         if outcome.kind is Kind.CREDENTIALS and is_ours:
-            wave.refusal = outcome.reason
+            batch.refusal = outcome.reason

@@ -14,7 +14,7 @@ FLAG_LETTERS = range(0x1F1E6, 0x1F200)
 json_string = json.JSONEncoder().encode
 
 
-class Hole:
+class Placeholder:
     """A place in a rendered JSON document that is filled later."""
 
     def __init__(self) -> None:

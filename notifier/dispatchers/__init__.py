@@ -44,7 +44,7 @@ class Dispatcher(Protocol):
         """Stop watching; work under way elsewhere goes on."""
 
 
-def open(settings: Settings) -> Dispatcher:
+def create(settings: Settings) -> Dispatcher:
     """The dispatcher of the settings; raises SettingsError if it cannot be had."""
     name = settings.dispatcher
     if name not in DISPATCHERS:
@@ -63,5 +63,5 @@ def open(settings: Settings) -> Dispatcher:
             f"is {name!r}, which needs {missing.name}: "
             f"pip install -e '.[{EXTRAS[name]}]'",
         ) from missing
-    dispatcher: Dispatcher = module.open(settings)
+    dispatcher: Dispatcher = module.create(settings)
     return dispatcher

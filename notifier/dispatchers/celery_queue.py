@@ -8,7 +8,7 @@ from celery import Celery
 
 from config import Settings
 from notifier.process import engine_thread
-from notifier.process.wake_sender import Messenger
+from notifier.process.wake_sender import WakeSender
 
 TASK = "bottlepost.push"
 QUEUE = "bottlepost"
@@ -16,9 +16,9 @@ QUEUE = "bottlepost"
 TIMEOUT_S = 2.0
 
 
-def open(settings: Settings) -> Messenger:
-    return Messenger(
-        settings, partial(BrokerLine, settings), slots=engine_thread.slots(settings)
+def create(settings: Settings) -> WakeSender:
+    return WakeSender(
+        settings, partial(BrokerLink, settings), slots=engine_thread.slots(settings)
     )
 
 
@@ -55,7 +55,7 @@ def application(settings: Settings) -> Celery:
     return celery
 
 
-class BrokerLine:
+class BrokerLink:
     """Publishes ids; the news gets stale, for by then the watchdog has repeated it."""
 
     def __init__(self, settings: Settings) -> None:

@@ -45,7 +45,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     @celery.task(name=TASK)  # type: ignore[untyped-decorator]
     def push(job_id: int) -> None:
         """Done when nothing is to be done for the job now; retries are the outbox's."""
-        engine = engine_thread.here(settings)
+        engine = engine_thread.shared(settings)
         if job_id:
             engine.work(job_id)
         else:
@@ -53,10 +53,10 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
 
     def begin(**_: Any) -> None:
         # In the child: what is opened before prefork's fork would be shared by all.
-        engine_thread.here(settings).wake()
+        engine_thread.shared(settings).wake()
 
     def end(**_: Any) -> None:
-        engine_thread.here(settings).stop(STOP_S)
+        engine_thread.shared(settings).stop(STOP_S)
 
     signals.worker_process_init.connect(begin, weak=False)
     signals.worker_process_shutdown.connect(end, weak=False)

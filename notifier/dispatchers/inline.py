@@ -5,13 +5,13 @@ import logging
 
 from config import Settings
 from notifier.engine import BuildEngine, build_engine, new_owner
-from notifier.process.per_process import Resident
+from notifier.process.per_process import PerProcess
 from notifier.process.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 
-class InlineDispatcher(Resident):
+class InlineDispatcher(PerProcess):
     """The one dispatcher whose `dispatch` returns when the pushes have been made.
 
     Each request builds an engine and its connections. Retries, and what a dead worker
@@ -44,4 +44,4 @@ class InlineDispatcher(Resident):
         await engine.run(linger_s=0.0, wake=asyncio.Event())
 
 
-open = InlineDispatcher
+create = InlineDispatcher

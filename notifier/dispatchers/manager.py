@@ -10,17 +10,17 @@ from typing import Any
 from config import Settings
 from notifier.dispatchers.manager_wire import PushManager, address, authkey
 from notifier.process import engine_thread
-from notifier.process.wake_sender import Messenger
+from notifier.process.wake_sender import WakeSender
 
 
-def open(settings: Settings) -> Messenger:
+def create(settings: Settings) -> WakeSender:
     authkey(settings)
-    return Messenger(
-        settings, partial(Proxy, settings), slots=engine_thread.slots(settings)
+    return WakeSender(
+        settings, partial(ManagerLink, settings), slots=engine_thread.slots(settings)
     )
 
 
-class Proxy:
+class ManagerLink:
     """A connection to the manager, kept until there is trouble."""
 
     def __init__(self, settings: Settings) -> None:
@@ -28,12 +28,12 @@ class Proxy:
             address(settings), authkey(settings), serializer="json"
         )
         manager.connect()
-        self._bell = manager.bell()
+        self._proxy = manager.bell()
 
     def send(self, job_ids: Sequence[int]) -> None:
         for job_id in job_ids:
-            self._bell.ring(job_id)
+            self._proxy.ring(job_id)
 
     def close(self) -> None:
         # The last reference: the proxy then closes its thread's connection.
-        del self._bell
+        del self._proxy

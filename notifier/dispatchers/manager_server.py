@@ -7,7 +7,7 @@ from types import FrameType
 
 from config import Settings
 from notifier.dispatchers.manager_wire import PushServer, address
-from notifier.process.engine_pool import Crew
+from notifier.process.engine_pool import EnginePool
 from notifier.process.engine_thread import WarmEngine
 from notifier.process.watchdog import Watchdog
 
@@ -20,7 +20,9 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
-    engines = _Alone(settings) if settings.pool_size == 1 else Crew(settings)
+    engines = (
+        _SingleEngine(settings) if settings.pool_size == 1 else EnginePool(settings)
+    )
     server = PushServer(settings, lambda job_id: engines.send([job_id]))
     # Works without any web worker, too.
     watchdog = Watchdog(settings, lambda: engines.send([0]))
@@ -36,7 +38,7 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
     sys.exit(0)
 
 
-class _Alone:
+class _SingleEngine:
     """A crew of one: an engine in the manager's own process."""
 
     def __init__(self, settings: Settings) -> None:

@@ -34,7 +34,7 @@ def authkey(settings: Settings) -> bytes:
     return settings.manager_authkey.encode()
 
 
-class BellProxy(BaseProxy):
+class WakeProxy(BaseProxy):
     """The web worker's end of the only thing that the manager offers."""
 
     _exposed_ = ("ring",)
@@ -47,7 +47,7 @@ class PushManager(BaseManager):
     """Knows one thing, a bell to ring with a job's id."""
 
 
-PushManager.register("bell", proxytype=BellProxy)
+PushManager.register("bell", proxytype=WakeProxy)
 
 
 class PushServer(Server):
@@ -58,12 +58,12 @@ class PushServer(Server):
 
     def __init__(self, settings: Settings, ring: Callable[[int], None]) -> None:
         registry: dict[str, Any] = {
-            "bell": (lambda: _Bell(ring), BellProxy._exposed_, None, BellProxy)
+            "bell": (lambda: _WakeHandler(ring), WakeProxy._exposed_, None, WakeProxy)
         }
         super().__init__(registry, address(settings), authkey(settings), "json")
 
 
-class _Bell:
+class _WakeHandler:
     def __init__(self, ring: Callable[[int], None]) -> None:
         self._ring = ring
 

@@ -9,16 +9,16 @@ from functools import partial
 from config import Settings
 from datastore import Datastore, listen
 from notifier.process import engine_thread
-from notifier.process.wake_sender import Messenger
+from notifier.process.wake_sender import WakeSender
 
 
-def open(settings: Settings) -> Messenger:
-    return Messenger(
-        settings, partial(Bell, settings), slots=engine_thread.slots(settings)
+def create(settings: Settings) -> WakeSender:
+    return WakeSender(
+        settings, partial(WorkerLink, settings), slots=engine_thread.slots(settings)
     )
 
 
-class Bell:
+class WorkerLink:
     """Rings for a worker on this host by datagram, and on others by PostgreSQL."""
 
     def __init__(self, settings: Settings) -> None:

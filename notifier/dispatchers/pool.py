@@ -4,12 +4,12 @@ from functools import partial
 
 from config import Settings
 from notifier.process import engine_thread
-from notifier.process.engine_pool import Crew
-from notifier.process.wake_sender import Messenger
+from notifier.process.engine_pool import EnginePool
+from notifier.process.wake_sender import WakeSender
 
 
-def open(settings: Settings) -> Messenger:
+def create(settings: Settings) -> WakeSender:
     """Each web worker has a pool of its own, which begins with its first message."""
-    return Messenger(
-        settings, partial(Crew, settings), slots=engine_thread.slots(settings)
+    return WakeSender(
+        settings, partial(EnginePool, settings), slots=engine_thread.slots(settings)
     )

@@ -5,16 +5,16 @@ from functools import partial
 
 from config import Settings
 from notifier.engine import BuildEngine, build_engine
-from notifier.process.per_process import Resident
+from notifier.process.per_process import PerProcess
 from notifier.process.push_process import PushProcess
-from notifier.process.slots import Answer, Slots
+from notifier.process.slots import Slots, WakeResult
 from notifier.process.starter import Starter
 from notifier.process.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 
-class ProcessDispatcher(Resident):
+class ProcessDispatcher(PerProcess):
     """Wakes the PushProcesses of this host; its threads belong to one web worker.
 
     With `push_slots` of 0 it starts a process per message, in the request: the plain
@@ -56,7 +56,7 @@ class ProcessDispatcher(Resident):
     def _wake(self) -> None:
         if not self._settings.push_slots:
             self._make().start()
-        elif self._slots.wake() is Answer.NOBODY and self._starter is not None:
+        elif self._slots.wake() is WakeResult.NO_LISTENER and self._starter is not None:
             self._starter.ask()
 
     def _wake_another(self) -> None:
@@ -69,4 +69,4 @@ class ProcessDispatcher(Resident):
         self._watchdog.nudge()
 
 
-open = ProcessDispatcher
+create = ProcessDispatcher

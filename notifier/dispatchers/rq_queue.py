@@ -8,7 +8,7 @@ from rq import Queue
 
 from config import Settings
 from notifier.process import engine_thread
-from notifier.process.wake_sender import Messenger
+from notifier.process.wake_sender import WakeSender
 
 QUEUE = "bottlepost"
 TASK = "notifier.dispatchers.rq_worker.push"
@@ -18,13 +18,13 @@ TIMEOUT_S = 2.0
 TASK_TIMEOUT_S = int(engine_thread.LONGEST_WORK_S) + 60
 
 
-def open(settings: Settings) -> Messenger:
-    return Messenger(
-        settings, partial(RedisLine, settings), slots=engine_thread.slots(settings)
+def create(settings: Settings) -> WakeSender:
+    return WakeSender(
+        settings, partial(RedisLink, settings), slots=engine_thread.slots(settings)
     )
 
 
-class RedisLine:
+class RedisLink:
     """Enqueues ids; the news gets stale, for by then the watchdog has repeated it."""
 
     def __init__(self, settings: Settings) -> None:

@@ -32,7 +32,7 @@ def run(settings: Settings) -> None:
     """
     global _warm_here  # noqa: PLW0603 - tells the task below which worker runs it
     _warm_here = True
-    engine = engine_thread.here(settings)
+    engine = engine_thread.shared(settings)
     engine.wake()
     redis = Redis.from_url(settings.redis_url, socket_connect_timeout=CONNECT_S)
     try:
@@ -74,9 +74,9 @@ def push(job_id: int) -> None:
         # `rq worker`: this process ends with the task, so it works and leaves nothing.
         asyncio.run(_work_once())
     elif job_id:
-        engine_thread.here(_settings()).work(job_id)
+        engine_thread.shared(_settings()).work(job_id)
     else:
-        engine_thread.here(_settings()).wake()
+        engine_thread.shared(_settings()).wake()
 
 
 async def _work_once() -> None:

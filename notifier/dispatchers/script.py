@@ -11,7 +11,7 @@ from redis import RedisError
 from config import Settings
 from notifier.dispatchers.script_status import StatusBoard
 from notifier.process import engine_thread, interpreter
-from notifier.process.wake_sender import ANY_JOB, Messenger
+from notifier.process.wake_sender import ANY_JOB, WakeSender
 
 log = logging.getLogger(__name__)
 
@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 MOST_UNTOLD = 1000
 
 
-def open(settings: Settings) -> Messenger:
-    return Messenger(
-        settings, partial(Scripts, settings), slots=engine_thread.slots(settings)
+def create(settings: Settings) -> WakeSender:
+    return WakeSender(
+        settings, partial(ScriptLink, settings), slots=engine_thread.slots(settings)
     )
 
 
-class Scripts:
+class ScriptLink:
     """Starts `python -m notifier script <job id>`, a bounded number at once.
 
     Past the bound nothing is started: a running script looks at the outbox before it
@@ -45,7 +45,7 @@ class Scripts:
         self._tell([job_id for job_id in job_ids if job_id != ANY_JOB])
 
     def close(self) -> None:
-        """Scripts go on by themselves."""
+        """ScriptLink go on by themselves."""
         self._board.close()
 
     def _start(self, job_id: int) -> None:

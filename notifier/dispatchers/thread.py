@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from config import Settings
 from notifier.engine import BuildEngine, Engine, build_engine, new_event_loop, new_owner
-from notifier.process.per_process import Resident
+from notifier.process.per_process import PerProcess
 from notifier.process.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 STOP_S = 5.0
 
 
-class ThreadDispatcher(Resident):
+class ThreadDispatcher(PerProcess):
     """Shares the web worker's interpreter: pushing slows its answers down.
 
     The thread begins with the first job, so that a master process which only forks
@@ -61,13 +61,13 @@ class _EngineThread(threading.Thread):
         self._settings = settings
         self._build = build
         self._loop = new_event_loop()
-        self._news = asyncio.Event()
+        self._wake_event = asyncio.Event()
         self._engine: Engine | None = None
         self._stopping = False
 
     def wake(self) -> bool:
         """Whether the engine is there to be woken."""
-        return self._call(self._news.set)
+        return self._call(self._wake_event.set)
 
     def stop(self) -> None:
         if self._call(self._stop):
@@ -91,7 +91,7 @@ class _EngineThread(threading.Thread):
     async def _work(self) -> None:
         self._engine = self._build(self._settings, owner=new_owner())
         if not self._stopping:
-            await self._engine.run(linger_s=None, wake=self._news)
+            await self._engine.run(linger_s=None, wake=self._wake_event)
 
     def _stop(self) -> None:
         self._stopping = True
@@ -99,4 +99,4 @@ class _EngineThread(threading.Thread):
             self._engine.stop()
 
 
-open = ThreadDispatcher
+create = ThreadDispatcher

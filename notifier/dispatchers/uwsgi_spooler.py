@@ -19,7 +19,7 @@ from notifier.process import (
     engine_thread,
     preload,  # noqa: F401 - once, before uWSGI forks its spoolers
 )
-from notifier.process.per_process import Resident
+from notifier.process.per_process import PerProcess
 from notifier.process.wake_sender import ANY_JOB
 from notifier.process.watchdog import Watchdog
 
@@ -36,7 +36,7 @@ MOST_FILES = 100
 NICE = 5
 
 
-class UwsgiSpoolerDispatcher(Resident):
+class UwsgiSpoolerDispatcher(PerProcess):
     """A file in the spool survives uWSGI's restart, as the outbox does anyway."""
 
     def __init__(self, settings: Settings) -> None:
@@ -75,7 +75,7 @@ def push(arguments: Mapping[str, str]) -> int:
 
 
 def _work(job_id: int) -> int:
-    engine = engine_thread.here(_settings())
+    engine = engine_thread.shared(_settings())
     if job_id == ANY_JOB:
         engine.wake()
         return int(uwsgi.SPOOL_OK)
@@ -112,4 +112,4 @@ def _store() -> Datastore:
     return Datastore(_settings().database_url)
 
 
-open = UwsgiSpoolerDispatcher
+create = UwsgiSpoolerDispatcher

@@ -6,7 +6,7 @@ from config import Settings
 from notifier.dispatchers import uwsgi_host
 from notifier.process import preload  # noqa: F401 - once, before uWSGI forks its workers
 from notifier.process.engine_thread import WarmEngine, Work
-from notifier.process.per_process import Resident
+from notifier.process.per_process import PerProcess
 
 uwsgi_host.check("uwsgi_thread", "enable-threads", "threads")
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 STOP_S = 5.0
 
 
-class UwsgiThreadDispatcher(Resident):
+class UwsgiThreadDispatcher(PerProcess):
     """Shares the worker's interpreter: pushing slows its answers down."""
 
     def __init__(self, settings: Settings) -> None:
@@ -44,4 +44,4 @@ def _start_thread(work: Work) -> None:
     thread(work)()
 
 
-open = UwsgiThreadDispatcher
+create = UwsgiThreadDispatcher

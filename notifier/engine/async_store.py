@@ -21,7 +21,7 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 
 
-class Database:
+class AsyncStore:
     """Runs queries in order on one thread; waits while the database is away.
 
     A query is repeated until it succeeds or the caller is cancelled: what the engine
@@ -29,14 +29,14 @@ class Database:
     server restarts. Writes are fenced by the lease, so a late one does no harm.
     """
 
-    def __init__(self, store: Datastore) -> None:
-        self.store = store
+    def __init__(self, datastore: Datastore) -> None:
+        self.datastore = datastore
         self.executor = ThreadPoolExecutor(1, thread_name_prefix="datastore")
 
     @property
     def is_crowded(self) -> bool:
         """Whether whoever writes here keeps others waiting who want to write, too."""
-        return self.store.is_crowded
+        return self.datastore.is_crowded
 
     async def read(
         self,
@@ -45,7 +45,7 @@ class Database:
         **kwargs: P.kwargs,
     ) -> T:
         def work() -> T:
-            with self.store.read() as session:
+            with self.datastore.read() as session:
                 return query(session, *args, **kwargs)
 
         return await self._run(work)
@@ -57,19 +57,19 @@ class Database:
         **kwargs: P.kwargs,
     ) -> T:
         def work() -> T:
-            with self.store.write() as session:
+            with self.datastore.write() as session:
                 return query(session, *args, **kwargs)
 
         return await self._run(work)
 
-    async def visit(
+    async def call(
         self,
         work: Callable[Concatenate[Datastore, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
         """For several transactions at once; each trip to the thread takes its time."""
-        return await self._run(partial(work, self.store, *args, **kwargs))
+        return await self._run(partial(work, self.datastore, *args, **kwargs))
 
     async def _run(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -86,7 +86,7 @@ class Database:
 
     def close(self) -> None:
         self.executor.shutdown(wait=True)
-        self.store.close()
+        self.datastore.close()
 
 
 def _may_pass(problem: DBAPIError) -> Any:

@@ -19,7 +19,7 @@ class Turn:
         """Whether the job still waits for the one before it."""
         return self._after is not None
 
-    async def come(self) -> bool:
+    async def wait(self) -> bool:
         """Wait for the job before; False when it has not let ours pass."""
         if self._after is None:
             return True

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from datastore import Datastore, imports
 from models.base import utc_now
 from models.imports import ImportJob
-from notifier.engine.async_store import Database
+from notifier.engine.async_store import AsyncStore
 from notifier.outcome import retry_delay_s
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Importer:
         on_idle: Callable[[], None],
     ) -> None:
         # A thread of its own: a chunk takes longer than pushes like to wait.
-        self._database = Database(store)
+        self._store = AsyncStore(store)
         self._owner = owner
         self._lease = lease
         self._on_idle = on_idle
@@ -58,13 +58,13 @@ class Importer:
     def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        self._database.executor.shutdown(wait=True)
+        self._store.executor.shutdown(wait=True)
 
     async def _guard(self) -> None:
         """One import's trouble stays its own."""
         claimed = None
         try:
-            claimed = await self._database.write(_claim, self._owner, self._lease)
+            claimed = await self._store.write(_claim, self._owner, self._lease)
             if claimed is not None:
                 await self._work(claimed.id)
         except Exception:
@@ -83,7 +83,7 @@ class Importer:
         loop = asyncio.get_running_loop()
         while not self._stopping:
             began_at = loop.time()
-            is_going_on = await self._database.write(
+            is_going_on = await self._store.write(
                 _put_next, self._owner, import_id, self._lease
             )
             if not is_going_on:
@@ -94,7 +94,7 @@ class Importer:
 
     async def _put_off(self, import_id: int, attempts: int) -> None:
         now = utc_now()
-        await self._database.write(
+        await self._store.write(
             imports.put_off,
             self._owner,
             import_id,

@@ -14,10 +14,10 @@ from datastore.outbox import Claim, due_work, fanout, retries, shards
 from models.base import utc_now
 from models.pushes import Notification, Target
 from notifier.channels import Channel
-from notifier.engine.async_store import Database
+from notifier.engine.async_store import AsyncStore
 from notifier.engine.chat_order import Turn
 from notifier.engine.recorder import Recorder
-from notifier.engine.tally import Batch, Tally
+from notifier.engine.tally import Tally, TargetBatch
 from notifier.outcome import ChannelDown, Kind, Outcome
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class JobRun:
     # What the devices are told of it.
     notification: Notification
     channels: Mapping[str, Channel]
-    database: Database
+    store: AsyncStore
     recorder: Recorder
     # The engine's name in the lease.
     owner: str
@@ -64,7 +64,7 @@ class JobRun:
     turn: Turn = field(default_factory=Turn)
     _rendered: dict[str, Any] = field(default_factory=dict)
     # Batches that have been begun and not ended, each with its task.
-    _under_way: dict[asyncio.Task[None], Batch] = field(default_factory=dict)
+    _under_way: dict[asyncio.Task[None], TargetBatch] = field(default_factory=dict)
     # Set when another batch may have room.
     _room: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -77,7 +77,7 @@ class JobRun:
         self.recorder.watch(self.tally)
         try:
             self.tally.waiting = await self._count_waiting()
-            if await self.turn.come():
+            if await self.turn.wait():
                 self._forget_what_is_old()
                 await self._fan_out()
                 await self._try_again()
@@ -96,7 +96,7 @@ class JobRun:
     async def _count_waiting(self) -> int:
         if self.claim.attempts == 1:
             return 0
-        count, _ = await self.database.read(retries.waiting, self.claim.job_id)
+        count, _ = await self.store.read(retries.waiting, self.claim.job_id)
         return count
 
     # -- the first try of every device
@@ -148,9 +148,9 @@ class JobRun:
     async def _hear(self) -> None:
         """Wait for the last answers; a silent device must not silence its chat."""
         while self._under_way:
-            known = self.tally.ends_known
+            known = self.tally.answered
             await asyncio.wait(self._under_way, timeout=SILENCE_S)
-            if self._under_way and self.tally.ends_known == known:
+            if self._under_way and self.tally.answered == known:
                 self.tally.give_way()
                 self.turn.let_pass()
                 await self.recorder.settle()
@@ -168,7 +168,7 @@ class JobRun:
         size = due_work.FIRST_TARGETS
         if targets is None:
             size = BATCH_SIZE
-            targets = await self.database.read(
+            targets = await self.store.read(
                 fanout.next_targets,
                 self.claim,
                 after=after,
@@ -188,7 +188,7 @@ class JobRun:
             return
         rest = await self._rest(after)
         if rest > SHARD_SIZE and self.claim.until_user is None:
-            shortened = await self.database.write(
+            shortened = await self.store.write(
                 shards.split,
                 self.owner,
                 self.claim,
@@ -202,7 +202,7 @@ class JobRun:
         self.tally.set_rest(rest)
 
     async def _rest(self, after: tuple[int, int]) -> int:
-        return await self.database.read(
+        return await self.store.read(
             fanout.count_targets, self.claim, after=after, now=utc_now()
         )
 
@@ -215,7 +215,7 @@ class JobRun:
             if now >= self.claim.notification.expires_at:
                 self.tally.drop_all()
                 break
-            due = await self.database.read(
+            due = await self.store.read(
                 retries.due_retries, self.claim, limit=BATCH_SIZE, now=now
             )
             if due is None:
@@ -244,12 +244,12 @@ class JobRun:
         now = utc_now()
         if not self.tally.fanned_out:
             return now
-        _, next_at = await self.database.read(retries.waiting, self.claim.job_id)
+        _, next_at = await self.store.read(retries.waiting, self.claim.job_id)
         return min(next_at or now, self.claim.notification.expires_at)
 
     # -- one batch
 
-    async def _push(self, batch: Batch) -> None:
+    async def _push(self, batch: TargetBatch) -> None:
         """Hand the batch to the channels; afterwards every device has an outcome."""
         by_platform: dict[str, list[Target]] = defaultdict(list)
         for target in batch.targets:
@@ -258,13 +258,15 @@ class JobRun:
         # Tasks of their own are only for several.
         await (sends[0] if len(sends) == 1 else asyncio.gather(*sends))
 
-    async def _send(self, platform: str, targets: list[Target], batch: Batch) -> None:
+    async def _send(
+        self, platform: str, targets: list[Target], batch: TargetBatch
+    ) -> None:
         outcome = await self._send_to(platform, targets, batch)
         for target in batch.missing(targets):
             self._report(batch, target, outcome)
 
     async def _send_to(
-        self, platform: str, targets: list[Target], batch: Batch
+        self, platform: str, targets: list[Target], batch: TargetBatch
     ) -> Outcome:
         """Push; returns the outcome of those devices that got none of their own."""
         channel = self.channels.get(platform)
@@ -289,7 +291,7 @@ class JobRun:
             self._rendered[platform] = channel.render(self.notification)
         return self._rendered[platform]
 
-    def _report(self, batch: Batch, target: Target, outcome: Outcome) -> None:
+    def _report(self, batch: TargetBatch, target: Target, outcome: Outcome) -> None:
         batch.outcomes[target.device_id] = outcome
         if len(batch.outcomes) == batch.most:
             self._room.set()

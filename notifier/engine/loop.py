@@ -16,13 +16,13 @@ from models.base import utc_now
 from notifier import channels
 from notifier.channels import Channel, ProviderTokens, Troubles
 from notifier.engine import redact
-from notifier.engine.async_store import Database
+from notifier.engine.async_store import AsyncStore
 from notifier.engine.importer import Importer
 from notifier.engine.job_run import JobRun
 from notifier.engine.provider_tokens import SharedTokens
 from notifier.engine.provider_troubles import SharedTroubles
 from notifier.engine.recorder import Recorder
-from notifier.engine.running_jobs import Underway
+from notifier.engine.running_jobs import RunningJobs
 from notifier.outcome import retry_delay_s
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def build(settings: Settings, *, owner: str) -> "Engine":
     return Engine(
         # A record that a power cut takes back is pushed again, which does no harm.
         Datastore(settings.database_url, durable=False),
-        partial(channels.open, settings),
+        partial(channels.create, settings),
         owner=owner,
         lease_s=settings.lease_s,
         push_preview=settings.push_preview,
@@ -75,14 +75,14 @@ class Engine:
         lease_s: float,
         push_preview: str = PREVIEW_FULL,
     ) -> None:
-        self._database = Database(store)
+        self._store = AsyncStore(store)
         self._open_channels = open_channels
         self._owner = owner
         self._lease = timedelta(seconds=lease_s)
         self._preview = push_preview
         # Claimed, but not yet begun: see `work.take`.
         self._claimed: list[int] = []
-        self._running = Underway()
+        self._running = RunningJobs()
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._importer: Importer
@@ -104,15 +104,18 @@ class Engine:
         `wake` set by anybody makes it look at the outbox at once.
         """
         self._wake = wake
-        shared = self._database.store, self._database.executor
+        shared = self._store.datastore, self._store.executor
         self._channels = self._open_channels(
             SharedTokens(*shared), SharedTroubles(*shared)
         )
         self._importer = Importer(
-            self._database.store, owner=self._owner, lease=self._lease, on_idle=wake.set
+            self._store.datastore,
+            owner=self._owner,
+            lease=self._lease,
+            on_idle=wake.set,
         )
         self._recorder = Recorder(
-            self._database,
+            self._store,
             owner=self._owner,
             lease_s=self._lease.total_seconds(),
             on_lost=self._drop,
@@ -158,7 +161,7 @@ class Engine:
 
     def _pause_s(self) -> float:
         """Seconds from one claim to the next."""
-        if self._database.is_crowded:
+        if self._store.is_crowded:
             return CROWD_APART_S
         return CLAIMS_APART_S if self._running else 0.0
 
@@ -172,7 +175,7 @@ class Engine:
 
     async def _claim(self) -> datetime | None:
         """Begin what is due; returns when something will be next, if we know."""
-        due, jobs = await self._database.visit(
+        due, jobs = await self._store.call(
             due_work.take,
             self._owner,
             self._claimed,
@@ -201,7 +204,7 @@ class Engine:
             first_targets=job.targets,
             notification=redact.redact(claim.notification, self._preview),
             channels=self._channels,
-            database=self._database,
+            store=self._store,
             recorder=self._recorder,
             owner=self._owner,
             stopping=self._stopping,
@@ -228,7 +231,7 @@ class Engine:
         """Leave a job that fails by itself for later, and one that expired for good."""
         now = utc_now()
         expired = now >= claim.notification.expires_at
-        await self._database.write(
+        await self._store.write(
             leases.put_off,
             self._owner,
             claim.job_id,
@@ -273,12 +276,10 @@ class Engine:
         with suppress(Exception):
             # Without a database the leases run out by themselves.
             # A thread that is late with something else does it before it ends.
-            release = self._database.write(
-                due_work.release_owner, self._owner, utc_now()
-            )
+            release = self._store.write(due_work.release_owner, self._owner, utc_now())
             async with asyncio.timeout(1):
                 await asyncio.shield(release)
-        self._database.close()
+        self._store.close()
 
 
 def _pause(attempts: int) -> timedelta:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from datastore.outbox import leases, progress
 from models.base import utc_now
-from notifier.engine.async_store import Database
+from notifier.engine.async_store import AsyncStore
 from notifier.engine.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -32,14 +32,14 @@ class Recorder:
 
     def __init__(
         self,
-        database: Database,
+        store: AsyncStore,
         *,
         owner: str,
         lease_s: float,
         on_lost: Callable[[set[int]], None],
         on_refused: Callable[[int], Awaitable[None]],
     ) -> None:
-        self._database = database
+        self._store = store
         self._owner = owner
         # Told of jobs that are worked on here but belong to another engine by now.
         self._on_lost = on_lost
@@ -69,11 +69,11 @@ class Recorder:
 
     @property
     def _group_s(self) -> float:
-        return CROWD_GROUP_S if self._database.is_crowded else GROUP_S
+        return CROWD_GROUP_S if self._store.is_crowded else GROUP_S
 
     async def settle(self) -> None:
         """Return when all that every tally knows now is in the database."""
-        is_quiet = len(self._tallies) <= FEW and not self._database.is_crowded
+        is_quiet = len(self._tallies) <= FEW and not self._store.is_crowded
         self._arm(SOON_S if is_quiet else self._group_s)
         # A flush under way has its future already; this one is the next one's.
         await asyncio.shield(self._flushed)
@@ -99,21 +99,21 @@ class Recorder:
     async def _write_steps(self) -> None:
         now = utc_now()
         steps = [tally.take(now) for tally in self._tallies.values()]
-        news = [step for step in steps if step is not None]
-        if not news:
+        changed = [step for step in steps if step is not None]
+        if not changed:
             return
         try:
-            await self._write(news)
+            await self._write(changed)
         except SQLAlchemyError:
-            log.exception("steps of %d jobs cannot be recorded together", len(news))
-            for step in news:
+            log.exception("steps of %d jobs cannot be recorded together", len(changed))
+            for step in changed:
                 await self._write_alone(step)
 
-    async def _write(self, steps: list[progress.Progress]) -> None:
-        lost = await self._database.write(_record, self._owner, steps, self._lease)
+    async def _write(self, steps: list[progress.Step]) -> None:
+        lost = await self._store.write(_record, self._owner, steps, self._lease)
         self._on_lost(lost)
 
-    async def _write_alone(self, step: progress.Progress) -> None:
+    async def _write_alone(self, step: progress.Step) -> None:
         """One job that the database refuses must not keep the others from theirs."""
         try:
             await self._write([step])
@@ -128,7 +128,7 @@ class Recorder:
             watched = dict(self._tallies)
             if not watched:
                 continue
-            kept = await self._database.write(
+            kept = await self._store.write(
                 _renew, self._owner, list(watched), self._lease
             )
             # A job that was given back meanwhile is not lost, even if it is here again.
@@ -159,7 +159,7 @@ class Recorder:
 
 
 def _record(
-    session: Session, owner: str, steps: list[progress.Progress], lease: timedelta
+    session: Session, owner: str, steps: list[progress.Step], lease: timedelta
 ) -> set[int]:
     now = utc_now()
     return progress.record(session, owner, steps, now=now, lease_until=now + lease)

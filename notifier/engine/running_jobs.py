@@ -7,7 +7,7 @@ from notifier.engine.chat_order import Turn
 from notifier.engine.job_run import JobRun
 
 
-class Underway:
+class RunningJobs:
     """Runs with their tasks, by job."""
 
     def __init__(self) -> None:

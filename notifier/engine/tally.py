@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from datastore.outbox import Claim
-from datastore.outbox.progress import Failure, Mark, Progress
+from datastore.outbox.progress import Failure, Mark, Step
 from models.pushes import COMPLETED, FAILED, Target
 from notifier.outcome import Kind, Outcome, outage_delay_s, retry_delay_s
 
@@ -20,7 +20,7 @@ CREDENTIALS_RETRY_S = 60.0
 MOSTLY = 0.9
 
 
-class Batch:
+class TargetBatch:
     """Devices handed to the channels together, and the ends known so far."""
 
     __slots__ = ("again", "most", "outcomes", "passed", "targets")
@@ -60,7 +60,7 @@ class Tally:
         self.end: str | None = None
         self._started_at = claim.started_at
         self._expires_at = claim.notification.expires_at
-        self._batches: deque[Batch] = deque()
+        self._batches: deque[TargetBatch] = deque()
         self._release_until: datetime | None = None
         self._gives_way = False
         self._changed = False
@@ -74,9 +74,11 @@ class Tally:
         self._drop_all = False
         self._marks: list[Mark] = []
 
-    def open_batch(self, targets: Sequence[Target], *, again: bool = False) -> Batch:
+    def open_batch(
+        self, targets: Sequence[Target], *, again: bool = False
+    ) -> TargetBatch:
         """Notification devices, in keyset order, that are about to be pushed."""
-        batch = Batch(targets, again=again)
+        batch = TargetBatch(targets, again=again)
         self._batches.append(batch)
         return batch
 
@@ -92,7 +94,7 @@ class Tally:
         self._changed = True
 
     @property
-    def ends_known(self) -> int:
+    def answered(self) -> int:
         """How many devices have had an answer; grows as long as answers come."""
         open_ones = sum(len(batch.outcomes) - batch.passed for batch in self._batches)
         return self.accepted + self.failed + self.waiting + open_ones
@@ -138,7 +140,7 @@ class Tally:
         self.fanned_out = True
         self.drop_all()
 
-    def take(self, now: datetime) -> Progress | None:
+    def take(self, now: datetime) -> Step | None:
         """What is new since the last call, ready to be recorded; None if nothing is."""
         while self._batches:
             batch = self._batches[0]
@@ -150,7 +152,7 @@ class Tally:
             return None
         return self._step()
 
-    def _pass(self, batch: Batch, now: datetime) -> None:
+    def _pass(self, batch: TargetBatch, now: datetime) -> None:
         """Go over the devices from the front whose ends are known."""
         targets, outcomes = batch.targets, batch.outcomes
         start = position = batch.passed
@@ -171,7 +173,7 @@ class Tally:
         if not batch.again:
             self.cursor = targets[position - 1][:2]
 
-    def _accept(self, batch: Batch, target: Target, outcome: Outcome) -> None:
+    def _accept(self, batch: TargetBatch, target: Target, outcome: Outcome) -> None:
         self.accepted += 1
         if batch.again:
             self.waiting -= 1
@@ -180,7 +182,7 @@ class Tally:
             self._marks.append(Mark(target=target, environment=outcome.environment))
 
     def _fail(
-        self, batch: Batch, target: Target, outcome: Outcome, now: datetime
+        self, batch: TargetBatch, target: Target, outcome: Outcome, now: datetime
     ) -> None:
         outcome = _sober(target, outcome)
         attempts = target.attempts + outcome.tried
@@ -222,12 +224,12 @@ class Tally:
         next_at = now + timedelta(seconds=delay_s)
         return next_at if next_at < self._expires_at else None
 
-    def _step(self) -> Progress:
+    def _step(self) -> Step:
         if self.fanned_out and not self._batches:
             self.total = self.accepted + self.failed + self.waiting
             if self.waiting == 0:
                 self.end = self._verdict()
-        step = Progress(
+        step = Step(
             job_id=self.job_id,
             cursor=self.cursor,
             # The next message of the chat may follow once all of these have an end.

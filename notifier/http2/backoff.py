@@ -14,7 +14,7 @@ _GOOD_LIFE_S = 5.0
 _DIALS_PER_S = 1.0
 
 
-class Pace:
+class DialRate:
     """Spreads dials out, however good the reasons for each of them are.
 
     A peer that ends every connection in good order, after an answer or two, would

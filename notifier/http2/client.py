@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from notifier.http2 import headers
 from notifier.http2.batch import Batch
-from notifier.http2.dial import Resolve, route
+from notifier.http2.dial import Resolve, parse_peer
 from notifier.http2.messages import Head, Request, Response
 from notifier.http2.pool import Pool
 
@@ -31,9 +31,9 @@ class Client:
         proxy_url: str | None = None,
         resolve: Resolve | None = None,
     ) -> None:
-        self._route = route(url, tls, proxy_url, resolve)
+        self._peer = parse_peer(url, tls, proxy_url, resolve)
         self._pool = Pool(
-            self._route,
+            self._peer,
             max_connections=max_connections,
             one_stream_until_answer=one_stream_until_answer,
             request_timeout_s=request_timeout_s,
@@ -58,7 +58,7 @@ class Client:
         be: those had no call, and whether the peer saw them is not known. ValueError
         says that the head or a request is not one.
         """
-        headers.pairs(head, self._route.authority)
+        headers.pairs(head, self._peer.authority)
         if head.path is None and any(request.path is None for request in requests):
             raise ValueError("a request without a path, and its head has none")
         if not requests:

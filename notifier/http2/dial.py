@@ -22,7 +22,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Route:
+class Peer:
     """Where the peer is and how to get there."""
 
     host: str
@@ -38,12 +38,12 @@ class Route:
         return host if self.port == 443 else f"{host}:{self.port}"
 
 
-def route(
+def parse_peer(
     url: str,
     tls: ssl.SSLContext,
     proxy_url: str | None,
     resolve: Resolve | None = None,
-) -> Route:
+) -> Peer:
     """Read the addresses; ValueError says what is wrong with them."""
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/"):
@@ -54,20 +54,20 @@ def route(
         raise ValueError("the proxy's address must be http://[user:password@]host:port")
     tls.set_alpn_protocols(["h2"])
     port = parts.port or 443
-    return Route(host=parts.hostname, port=port, tls=tls, proxy=proxy, resolve=resolve)
+    return Peer(host=parts.hostname, port=port, tls=tls, proxy=proxy, resolve=resolve)
 
 
-async def dial(route: Route, make: Callable[[], Connection]) -> Connection:
+async def dial(peer: Peer, make: Callable[[], Connection]) -> Connection:
     """A connection that speaks HTTP/2 and has the peer's settings.
 
     Raises OSError (which TLS errors are) with the reason when there is none.
     """
     connection = make()
     try:
-        if route.proxy is None:
-            transport = await _directly(route, connection)
+        if peer.proxy is None:
+            transport = await _directly(peer, connection)
         else:
-            transport = await _through_proxy(route, route.proxy, connection)
+            transport = await _through_proxy(peer, peer.proxy, connection)
         tls = transport.get_extra_info("ssl_object")
         if tls.selected_alpn_protocol() != "h2":
             raise ConnectionError("the server does not speak HTTP/2 (ALPN)")
@@ -78,32 +78,32 @@ async def dial(route: Route, make: Callable[[], Connection]) -> Connection:
     return connection
 
 
-async def _directly(route: Route, connection: Connection) -> asyncio.BaseTransport:
-    addresses = await _addresses(route)
+async def _directly(peer: Peer, connection: Connection) -> asyncio.BaseTransport:
+    addresses = await _addresses(peer)
     for address in addresses[:-1]:
         try:
             async with asyncio.timeout(_NEXT_ADDRESS_S):
-                return await _connect(route, connection, address)
+                return await _connect(peer, connection, address)
         except OSError:
             # Silent or refusing: a host's addresses are as good as each other.
             continue
-    return await _connect(route, connection, addresses[-1])
+    return await _connect(peer, connection, addresses[-1])
 
 
-async def _addresses(route: Route) -> Sequence[str]:
-    if route.resolve is not None:
-        return await route.resolve(route.host, route.port)
+async def _addresses(peer: Peer) -> Sequence[str]:
+    if peer.resolve is not None:
+        return await peer.resolve(peer.host, peer.port)
     loop = asyncio.get_running_loop()
     if isinstance(loop, asyncio.BaseEventLoop):
-        return [route.host]
+        return [peer.host]
     # uvloop would wait for a silent address longer than we wait for a connection.
     kind = socket.SOCK_STREAM
-    found = await loop.getaddrinfo(route.host, route.port, type=kind)
+    found = await loop.getaddrinfo(peer.host, peer.port, type=kind)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 async def _connect(
-    route: Route, connection: Connection, host: str
+    peer: Peer, connection: Connection, host: str
 ) -> asyncio.BaseTransport:
     loop = asyncio.get_running_loop()
     pace: dict[str, Any] = {}
@@ -113,26 +113,26 @@ async def _connect(
     transport, _ = await loop.create_connection(
         lambda: connection,
         host,
-        route.port,
-        ssl=route.tls,
-        server_hostname=route.host,
+        peer.port,
+        ssl=peer.tls,
+        server_hostname=peer.host,
         **pace,
     )
     return transport
 
 
 async def _through_proxy(
-    route: Route, proxy: SplitResult, connection: Connection
+    peer: Peer, proxy: SplitResult, connection: Connection
 ) -> asyncio.BaseTransport:
     loop = asyncio.get_running_loop()
     transport, tunnel = await loop.create_connection(
         _Tunnel, str(proxy.hostname), proxy.port or 8080
     )
     try:
-        transport.write(_connect_request(route, proxy))
+        transport.write(_connect_request(peer, proxy))
         await tunnel.open
         secured = await loop.start_tls(
-            transport, connection, route.tls, server_hostname=route.host
+            transport, connection, peer.tls, server_hostname=peer.host
         )
     except BaseException:
         transport.abort()
@@ -144,9 +144,9 @@ async def _through_proxy(
     return secured
 
 
-def _connect_request(route: Route, proxy: SplitResult) -> bytes:
-    host = f"[{route.host}]" if ":" in route.host else route.host
-    target = f"{host}:{route.port}"
+def _connect_request(peer: Peer, proxy: SplitResult) -> bytes:
+    host = f"[{peer.host}]" if ":" in peer.host else peer.host
+    target = f"{host}:{peer.port}"
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if proxy.username is not None:
         user = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"

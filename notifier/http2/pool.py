@@ -5,11 +5,11 @@ import logging
 import time
 from collections.abc import Sequence
 
-from notifier.http2.backoff import Backoff, Pace
+from notifier.http2.backoff import Backoff, DialRate
 from notifier.http2.batch import Queue
 from notifier.http2.connection import FAREWELL_S, Connection
-from notifier.http2.dial import Route, dial
-from notifier.http2.timeouts import Vigil
+from notifier.http2.dial import Peer, dial
+from notifier.http2.timeouts import Timeouts
 from notifier.outcome import ChannelDown
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class Pool:
 
     def __init__(
         self,
-        route: Route,
+        peer: Peer,
         *,
         max_connections: int,
         one_stream_until_answer: bool,
@@ -35,7 +35,7 @@ class Pool:
         idle_ping_s: float,
     ) -> None:
         self.queue = Queue(self._wake)
-        self._route = route
+        self._peer = peer
         self._max_connections = max_connections
         self._one_stream = one_stream_until_answer
         self._request_timeout_s = request_timeout_s
@@ -44,9 +44,9 @@ class Pool:
         # A first request may keep its connection waiting; this is when it is too long.
         self._patience_s = request_timeout_s / 20
         self._backoff = Backoff()
-        self._pace = Pace(2 * max_connections)
+        self._dial_rate = DialRate(2 * max_connections)
         self._answers = 0
-        self._vigils: dict[Connection, Vigil] = {}
+        self._timeouts: dict[Connection, Timeouts] = {}
         self._dials: set[asyncio.Task[None]] = set()
         self._closed = False
         self._woken = False
@@ -60,12 +60,12 @@ class Pool:
     @property
     def connections(self) -> list[Connection]:
         """Those that take requests, or will when they have room again."""
-        return [c for c in self._vigils if not c.draining]
+        return [c for c in self._timeouts if not c.draining]
 
     @property
     def answers(self) -> int:
         """How many requests have been answered, over all connections there were."""
-        return self._answers + sum(connection.answers for connection in self._vigils)
+        return self._answers + sum(connection.answers for connection in self._timeouts)
 
     def down(self) -> ChannelDown | None:
         """Why a request cannot even wait now; None when it can."""
@@ -94,7 +94,7 @@ class Pool:
             self._dial_or_give_up()
 
     def _dial_or_give_up(self) -> None:
-        silent = [c for c in self._vigils if not c.answers]
+        silent = [c for c in self._timeouts if not c.answers]
         if len(silent) > 1:
             # They took requests, said goodbye and owe the answers: no third for now.
             self._backoff.failed(silent[-1].reason, time.monotonic())
@@ -110,11 +110,11 @@ class Pool:
         task.add_done_callback(self._dials.discard)
 
     async def _dial(self) -> None:
-        if pause_s := self._pace.take(time.monotonic()):
+        if pause_s := self._dial_rate.take(time.monotonic()):
             await asyncio.sleep(pause_s)
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                connection = await dial(self._route, self._new_connection)
+                connection = await dial(self._peer, self._new_connection)
         except TimeoutError:
             self._not_reached(f"no connection within {self._connect_timeout_s:g} s")
         # Names, addresses, proxies and TLS fail in more ways than OSError.
@@ -125,7 +125,7 @@ class Pool:
 
     def _new_connection(self) -> Connection:
         return Connection(
-            self._route.authority,
+            self._peer.authority,
             self.queue,
             self._ended,
             one_stream_until_answer=self._one_stream,
@@ -138,7 +138,7 @@ class Pool:
         if connection.ended:
             self._not_reached(connection.reason)
             return
-        self._vigils[connection] = Vigil(
+        self._timeouts[connection] = Timeouts(
             connection,
             timeout_s=self._request_timeout_s,
             idle_ping_s=self._idle_ping_s,
@@ -147,7 +147,7 @@ class Pool:
         self._wake()
 
     def _not_reached(self, reason: str) -> None:
-        reason = f"{self._route.authority}: {reason}"
+        reason = f"{self._peer.authority}: {reason}"
         log.warning("cannot reach %s", reason)
         self._backoff.failed(reason, time.monotonic())
         # At once, not when the task's callback runs: of two dials that fail in the
@@ -167,13 +167,13 @@ class Pool:
             self.queue.lose_all(fault)
 
     def _ended(self, connection: Connection) -> None:
-        vigil = self._vigils.pop(connection, None)
-        if vigil is None:
+        timeouts = self._timeouts.pop(connection, None)
+        if timeouts is None:
             # It was never ready: the dial that made it says why.
             return
         self._answers += connection.answers
         now = time.monotonic()
-        self._backoff.ended(connection, now - vigil.opened_at, now)
+        self._backoff.ended(connection, now - timeouts.opened_at, now)
         known = (connection, *self.connections)
         if self._one_stream and not any(c.answers for c in known):
             # Those that are left have shown nothing either: who waits may know.
@@ -239,13 +239,13 @@ class Pool:
     def _tick(self) -> None:
         self._ticking = None
         now = time.monotonic()
-        for vigil in list(self._vigils.values()):
-            vigil.tick(now)
+        for timeouts in list(self._timeouts.values()):
+            timeouts.tick(now)
         self.queue.tick(
             round(self._request_timeout_s / self._tick_s),
             ChannelDown(f"nothing could be sent for {self._request_timeout_s:g} s"),
         )
-        if self._vigils or self._dials or self.queue.first() is not None:
+        if self._timeouts or self._dials or self.queue.first() is not None:
             self._keep_ticking()
 
     async def close(self) -> None:
@@ -255,7 +255,7 @@ class Pool:
         dials = list(self._dials)
         for task in dials:
             task.cancel()
-        connections = list(self._vigils)
+        connections = list(self._timeouts)
         for connection in connections:
             connection.drain("the client is closed")
             connection.fill()

@@ -11,7 +11,7 @@ from notifier.http2.frames import Code
 PING_TIMEOUT_S = 10.0
 
 
-class Vigil:
+class Timeouts:
     """Looks at one connection at every tick of its client.
 
     Stream ids grow with time, so "older than the deadline" is "below the id that was

@@ -19,7 +19,7 @@ from notifier.process import engine_thread, fork_server
 STOP_S = 2.0
 
 
-class Crew:
+class EnginePool:
     """A pool of `pool_size` processes; each makes its engine at its first news."""
 
     def __init__(self, settings: Settings) -> None:
@@ -51,11 +51,11 @@ def _begin(settings: Settings) -> None:
 
 
 def _wake(_job_id: int) -> None:
-    engine_thread.here(_settings).wake()
+    engine_thread.shared(_settings).wake()
 
 
 def _stop() -> None:
-    engine_thread.here(_settings).stop(STOP_S)
+    engine_thread.shared(_settings).stop(STOP_S)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

@@ -16,7 +16,7 @@ from datastore.outbox import job_status
 from notifier.engine import BuildEngine, Engine, build_engine, new_event_loop, new_owner
 from notifier.process import lookout
 from notifier.process.slots import Slot, Slots
-from notifier.process.wake_socket import Bell
+from notifier.process.wake_socket import WakeSocket
 from notifier.process.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class WarmEngine:
                 self._ended.clear()
                 self._not_before = time.monotonic() + RESTART_S
                 self._loop = new_event_loop()
-                self._news = asyncio.Event()
+                self._wake_event = asyncio.Event()
                 self._start_thread(self._run)
 
     def wake(self) -> None:
@@ -93,7 +93,7 @@ class WarmEngine:
         self.start()
         with suppress(RuntimeError):
             # The loop has just been closed: the engine ended, and the next one looks.
-            self._loop.call_soon_threadsafe(self._news.set)
+            self._loop.call_soon_threadsafe(self._wake_event.set)
 
     def work(self, job_id: int) -> bool:
         """Wait until nothing is to be done for a job now; False when that takes long.
@@ -139,7 +139,7 @@ class WarmEngine:
             log.exception("the engine ended; the next news starts another")
         finally:
             if slot is not None:
-                slot.hang_up()
+                slot.stop_listening()
                 slot.clear()
                 slot.release()
             self._ended.set()
@@ -147,13 +147,17 @@ class WarmEngine:
     async def _work(self, owner: str, slot: Slot | None) -> None:
         engine = self._build(self._settings, owner=owner)
         self._engine = engine
-        bell = None if slot is None else Bell(slot.listen(), engine, self._news)
+        wake_socket = (
+            None
+            if slot is None
+            else WakeSocket(slot.listen(), engine, self._wake_event)
+        )
         try:
             if not self._closing.is_set():
-                await engine.run(linger_s=None, wake=self._news)
+                await engine.run(linger_s=None, wake=self._wake_event)
         finally:
-            if bell is not None:
-                bell.close()
+            if wake_socket is not None:
+                wake_socket.close()
 
     def _sign(self, slot: Slot, owner: str) -> None:
         try:
@@ -175,16 +179,16 @@ class WarmEngine:
             return False
 
 
-_here: WarmEngine | None = None
+_shared: WarmEngine | None = None
 _pid = 0
 _making = threading.Lock()
 
 
-def here(settings: Settings) -> WarmEngine:
+def shared(settings: Settings) -> WarmEngine:
     """The engine of this process, made at the first call; never that of a parent."""
-    global _here, _pid  # noqa: PLW0603 - one per process is what it is for
+    global _shared, _pid  # noqa: PLW0603 - one per process is what it is for
     with _making:
-        if _here is None or _pid != os.getpid():
-            _here = WarmEngine(settings)
+        if _shared is None or _pid != os.getpid():
+            _shared = WarmEngine(settings)
             _pid = os.getpid()
-    return _here
+    return _shared

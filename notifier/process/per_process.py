@@ -8,7 +8,7 @@ import weakref
 from notifier.process import fork_safety
 
 
-class Resident:
+class PerProcess:
     """Begins once in each process that has it, again in a forked one, ends at exit.
 
     Subclasses say in `_begin` and `_end` what that means. gunicorn (--preload) and
@@ -46,6 +46,6 @@ class Resident:
             self.start()
 
 
-def _close(reference: "weakref.ref[Resident]") -> None:
-    if resident := reference():
-        resident.close()
+def _close(reference: "weakref.ref[PerProcess]") -> None:
+    if per_process := reference():
+        per_process.close()

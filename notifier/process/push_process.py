@@ -20,7 +20,7 @@ from notifier.engine import BuildEngine, Engine, build_engine, new_event_loop, n
 from notifier.process import fork_server, lookout
 from notifier.process.logfile import LogFile
 from notifier.process.slots import Slot, Slots
-from notifier.process.wake_socket import Bell
+from notifier.process.wake_socket import WakeSocket
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class PushProcess(ForkServerProcess):
         if self._settings.push_slots:
             self._work_in_slots()
         else:
-            _run(self._work(new_owner(), linger_s=0.0, news=None))
+            _run(self._work(new_owner(), linger_s=0.0, listener=None))
 
     def _work_in_slots(self) -> None:
         slots = Slots(self._settings.run_dir, self._settings.push_slots)
@@ -79,26 +79,26 @@ class PushProcess(ForkServerProcess):
         owner = new_owner()
         slot.sign(owner)
         try:
-            news = self._listen(slot)
+            listener = self._listen(slot)
             linger_s = self._settings.push_linger_s
-            _run(self._work(owner, linger_s=linger_s, news=news))
+            _run(self._work(owner, linger_s=linger_s, listener=listener))
         finally:
-            self._hang_up(slot)
+            self._stop_listening(slot)
             self._give_up(slot)
 
     async def _work(
-        self, owner: str, *, linger_s: float, news: socket.socket | None
+        self, owner: str, *, linger_s: float, listener: socket.socket | None
     ) -> None:
         wake = asyncio.Event()
         engine = self._build(self._settings, owner=owner)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop, engine)
-        bell = None if news is None else Bell(news, engine, wake)
+        wake_socket = None if listener is None else WakeSocket(listener, engine, wake)
         try:
             await engine.run(linger_s=linger_s, wake=wake)
         finally:
-            if bell is not None:
-                bell.close()
+            if wake_socket is not None:
+                wake_socket.close()
 
     def _stop(self, engine: Engine) -> None:
         self._stopping = True
@@ -107,8 +107,8 @@ class PushProcess(ForkServerProcess):
     def _listen(self, slot: Slot) -> socket.socket:
         return slot.listen()
 
-    def _hang_up(self, slot: Slot) -> None:
-        slot.hang_up()
+    def _stop_listening(self, slot: Slot) -> None:
+        slot.stop_listening()
 
     def _give_up(self, slot: Slot) -> None:
         slot.clear()

@@ -16,10 +16,10 @@ from config import SettingsError
 
 # sockaddr_un has room for 107 bytes and a zero.
 LONGEST_SOCKET_PATH = 107
-NEWS = b"!"
+WAKE_UP = b"!"
 
 
-class Answer(Enum):
+class WakeResult(Enum):
     """What became of the news."""
 
     # A process has it and looks at the outbox.
@@ -27,7 +27,7 @@ class Answer(Enum):
     # Every slot has a process, and none of them has room: they look when they have.
     BUSY = "busy"
     # Nobody took it, and at least one slot is free.
-    NOBODY = "nobody"
+    NO_LISTENER = "nobody"
 
 
 class Slot:
@@ -55,7 +55,7 @@ class Slot:
         self._socket.bind(str(self._socket_path))
         return self._socket
 
-    def hang_up(self) -> None:
+    def stop_listening(self) -> None:
         """From now on news finds nobody here."""
         if self._socket is not None:
             self._socket_path.unlink(missing_ok=True)
@@ -87,29 +87,29 @@ class Slots:
         self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sender.setblocking(False)
 
-    def wake(self) -> Answer:
+    def wake(self) -> WakeResult:
         """Tell one process that there is work; a few microseconds, never waits.
 
         Always the first one with room, so that the others can linger out.
         """
-        answer = Answer.BUSY
+        result = WakeResult.BUSY
         for address in self._addresses:
             try:
-                self._sender.sendto(NEWS, address)
+                self._sender.sendto(WAKE_UP, address)
             except BlockingIOError:
                 # A full queue: that process is at capacity and leaves its news unread.
                 continue
             except (FileNotFoundError, ConnectionRefusedError):
-                answer = Answer.NOBODY
+                result = WakeResult.NO_LISTENER
                 continue
-            return Answer.TAKEN
-        return answer
+            return WakeResult.TAKEN
+        return result
 
     def wake_all(self) -> None:
         """Tell every process, for the first one with room may hang."""
         for address in self._addresses:
             with suppress(OSError):
-                self._sender.sendto(NEWS, address)
+                self._sender.sendto(WAKE_UP, address)
 
     def count_listeners(self) -> int:
         """How many processes are up; nobody is woken."""

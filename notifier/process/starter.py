@@ -10,7 +10,7 @@ from multiprocessing import connection
 
 from notifier.process import fork_server
 from notifier.process.push_process import PushProcess
-from notifier.process.slots import Answer, Slots
+from notifier.process.slots import Slots, WakeResult
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +43,9 @@ class Starter:
         self._slots = slots
         self._make = make
         self._on_end = on_end
-        self._bell, self._rope = os.pipe()
-        os.set_blocking(self._bell, False)
-        os.set_blocking(self._rope, False)
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
         self._children: dict[int, tuple[PushProcess, float]] = {}
         self._asked = False
         self._wants_another = False
@@ -58,19 +58,19 @@ class Starter:
     def ask(self) -> None:
         """Start a process if none takes the news now; many calls become one."""
         if not self._closing.is_set():
-            self._pull(ASK)
+            self._send(ASK)
 
     def ask_for_another(self) -> None:
         """Start a process in a free slot, whoever takes the news."""
         if not self._closing.is_set():
-            self._pull(ANOTHER)
+            self._send(ANOTHER)
 
     def close(self) -> None:
         """Finish what has been asked, shortly; processes go on, they are not ours."""
         if self._closing.is_set():
             return
         self._closing.set()
-        self._pull(b".")
+        self._send(b".")
         self._thread.join(CLOSE_S)
         if not self._thread.is_alive():
             self._children.clear()
@@ -78,13 +78,13 @@ class Starter:
 
     def forget(self) -> None:
         """Close what is open; after a fork, our copies of it."""
-        for fd in (self._bell, self._rope, *self._children):
+        for fd in (self._wake_read, self._wake_write, *self._children):
             os.close(fd)
 
-    def _pull(self, what: bytes) -> None:
+    def _send(self, what: bytes) -> None:
         # A full pipe has been pulled often enough.
         with suppress(BlockingIOError):
-            os.write(self._rope, what)
+            os.write(self._wake_write, what)
 
     def _run(self) -> None:
         if not self._slots.count_listeners():
@@ -105,11 +105,11 @@ class Starter:
         pause_s = None
         if self._asked or self._wants_another:
             pause_s = max(self._not_before - time.monotonic(), 0.0)
-        for ready in connection.wait([self._bell, *self._children], pause_s):
-            if ready == self._bell:
-                pulled = os.read(self._bell, 65536)
-                self._asked |= ASK in pulled
-                self._wants_another |= ANOTHER in pulled
+        for ready in connection.wait([self._wake_read, *self._children], pause_s):
+            if ready == self._wake_read:
+                received = os.read(self._wake_read, 65536)
+                self._asked |= ASK in received
+                self._wants_another |= ANOTHER in received
             elif isinstance(ready, int):
                 self._see_end(ready)
 
@@ -133,11 +133,11 @@ class Starter:
         if self._slots.count_listeners():
             # Its queue is full: perhaps it only waits for the CPU.
             self._closing.wait(SETTLE_S)
-        while self._slots.wake() is Answer.NOBODY:
+        while self._slots.wake() is WakeResult.NO_LISTENER:
             with self._slots.start_turn() as is_ours:
                 if is_ours:
                     # One may have come up while we were waiting for our turn.
-                    if self._slots.wake() is Answer.NOBODY:
+                    if self._slots.wake() is WakeResult.NO_LISTENER:
                         self._start(deadline)
                     return
             if self._closing.wait(LOOK_S) or time.monotonic() > deadline:
@@ -159,7 +159,7 @@ class Starter:
         while time.monotonic() < deadline and not self._closing.is_set():
             if connection.wait([process.sentinel], LOOK_S):
                 return
-            if self._slots.wake() is not Answer.NOBODY:
+            if self._slots.wake() is not WakeResult.NO_LISTENER:
                 return
 
     def _see_end(self, sentinel: int) -> None:

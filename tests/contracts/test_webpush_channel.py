@@ -221,4 +221,4 @@ async def test_a_key_that_cannot_be_read_keeps_the_devices(
 def test_without_a_contact_there_is_no_web_push(settings: Settings) -> None:
     silent = replace(settings, vapid_subject=None)
 
-    assert "webpush" not in channels.open(silent, ToldTokens(), NotedTroubles())
+    assert "webpush" not in channels.create(silent, ToldTokens(), NotedTroubles())

@@ -9,7 +9,7 @@ import pytest
 from config import Settings
 from notifier.channels import breaker
 from notifier.channels.webpush import origins
-from notifier.channels.webpush.resolver import Names
+from notifier.channels.webpush.resolver import Resolver
 from notifier.outcome import ChannelDown, Kind
 from tests.support import aio, push_service, tls, webpush_channel
 from tests.support.aio import coroutine_test
@@ -125,10 +125,10 @@ async def test_a_name_that_turns_private_after_the_check_is_not_connected_to(
 ) -> None:
     answers = iter([["1.1.1.1"], ["127.0.0.1"], ["127.0.0.1"]])
 
-    async def rebound(self: Names, host: str, port: int) -> list[str]:
+    async def rebound(self: Resolver, host: str, port: int) -> list[str]:
         return next(answers)
 
-    monkeypatch.setattr(Names, "_look_up", rebound)
+    monkeypatch.setattr(Resolver, "_look_up", rebound)
     strict = replace(settings, webpush_allow=())
     async with push_service.run() as service, webpush_channel.opened(strict) as channel:
         reports = await webpush_channel.send(
@@ -243,11 +243,11 @@ async def test_a_name_that_leads_nowhere_is_not_looked_up_for_each_message(
 ) -> None:
     looked_up: list[str] = []
 
-    async def nowhere(self: Names, host: str, port: int) -> list[str]:
+    async def nowhere(self: Resolver, host: str, port: int) -> list[str]:
         looked_up.append(host)
         raise ChannelDown(f"{host}: no such name")
 
-    monkeypatch.setattr(Names, "_look_up", nowhere)
+    monkeypatch.setattr(Resolver, "_look_up", nowhere)
     monkeypatch.setattr(breaker, "FIRST_PAUSE_S", 60.0)
     async with webpush_channel.opened(settings) as channel:
         targets = webpush_channel.targets(Browser("https://nowhere.example/b"))

@@ -83,7 +83,7 @@ def _document(
     except ValueError:
         return None
     target = make_target(7, "a" * 160, badge=badge)
-    if isinstance(rendered, webpush_payload.Rendered):
+    if isinstance(rendered, webpush_payload.WebpushPayload):
         return rendered.before + str(badge).encode() + rendered.after
     body: bytes = rendered.request(target).body
     return body

@@ -1,15 +1,15 @@
 """`python server.py`, but that it soon loses patience with slow clients."""
 
 import server
-from host.body import Patience
-from host.rsgi import Door
+from host.body import Timeouts
+from host.rsgi import RsgiApp
 
 SILENT_S = 2.0
 
 
-def create_app() -> Door:
+def create_app() -> RsgiApp:
     return server.create_own_app(
-        Patience(silent_s=SILENT_S, short_s=3 * SILENT_S, long_s=3 * SILENT_S)
+        Timeouts(silent_s=SILENT_S, short_s=3 * SILENT_S, long_s=3 * SILENT_S)
     )
 
 

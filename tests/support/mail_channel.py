@@ -40,7 +40,7 @@ def opener(directory: Path) -> Open:
         }
         named = {f"BOTTLEPOST_{k}": v for k, v in (settings | variables).items()}
         board = troubles or NotedTroubles()
-        opened = channels.open(config.from_env(named), ToldTokens(), board)
+        opened = channels.create(config.from_env(named), ToldTokens(), board)
         try:
             yield opened["email"]
         finally:

@@ -50,7 +50,7 @@ class Provider:
         settings = config.from_env(
             {name: value for name, value in (environ | changes).items() if value}
         )
-        return channels.open(settings, self.tokens, self.troubles)[self.platform]
+        return channels.create(settings, self.tokens, self.troubles)[self.platform]
 
     def push(
         self,

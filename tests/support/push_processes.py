@@ -96,9 +96,9 @@ class PausingProcess(PushProcess):
         self._pause("listen")
         return super()._listen(slot)
 
-    def _hang_up(self, slot: Slot) -> None:
+    def _stop_listening(self, slot: Slot) -> None:
         self._pause("hang_up")
-        super()._hang_up(slot)
+        super()._stop_listening(slot)
 
     def _give_up(self, slot: Slot) -> None:
         self._pause("give_up")

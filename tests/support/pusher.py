@@ -23,7 +23,7 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as executor:
         tokens = SharedTokens(store, executor)
-        opened = channels.open(settings, tokens, SharedTroubles(store, executor))
+        opened = channels.create(settings, tokens, SharedTroubles(store, executor))
         providers = [opened["apns"], opened["fcm"]]
         print("ready", flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):

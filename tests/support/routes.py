@@ -6,7 +6,7 @@ from models.base import utc_now
 from notifier.channels import responses
 from notifier.channels.authorization import ByToken
 from notifier.channels.breaker import Breaker
-from notifier.channels.route import Dialect, Route, Wave
+from notifier.channels.route import Dialect, PushBatch, Route
 from notifier.http2 import Head, Request, Response
 from notifier.outcome import Kind, Outcome
 from tests.support.pushes import (
@@ -87,12 +87,14 @@ class World:
         return [request.body for _, request in self.client.sent]
 
 
-def wave_of(devices: int, reports: Reports, first: int = 0) -> Wave:
+def wave_of(devices: int, reports: Reports, first: int = 0) -> PushBatch:
     """To devices whose requests have their numbers as bodies, from the first on."""
     numbers = range(first, first + devices)
     targets = [make_target(n) for n in numbers]
     requests = [Request(b"%d" % n) for n in numbers]
-    return Wave(lambda token: Head((("t", str(token)),)), requests, targets, reports)
+    return PushBatch(
+        lambda token: Head((("t", str(token)),)), requests, targets, reports
+    )
 
 
 def always(response: Told) -> Answer:

@@ -40,7 +40,7 @@ def settings_in(directory: Path) -> Settings:
 async def opened(
     settings: Settings, troubles: NotedTroubles | None = None
 ) -> AsyncIterator[Channel]:
-    channel = channels.open(settings, ToldTokens(), troubles or NotedTroubles())[
+    channel = channels.create(settings, ToldTokens(), troubles or NotedTroubles())[
         "webpush"
     ]
     try:

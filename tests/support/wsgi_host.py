@@ -10,7 +10,7 @@ import bottle
 
 from config import Settings
 from datastore import Datastore
-from host.rsgi import Door
+from host.rsgi import RsgiApp
 from notifier.dispatchers.process import ProcessDispatcher
 from tests.support.chats import post
 from tests.support.fake_engine import FakeEngines
@@ -41,9 +41,9 @@ def create_app() -> bottle.Bottle:
     return app
 
 
-def create_door() -> Door:
+def create_door() -> RsgiApp:
     """The same, for our own host."""
-    return Door(create_app(), threads=4)
+    return RsgiApp(create_app(), threads=4)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 
 from datastore.outbox import Claim
 from models.pushes import COMPLETED, FAILED, Notification, Target
-from notifier.engine.tally import Batch, Tally
+from notifier.engine.tally import Tally, TargetBatch
 from notifier.outcome import ACCEPTED, Kind, Outcome
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -47,7 +47,7 @@ def make_claim(ttl_s: int = 3600, **changes: object) -> Claim:
         "error": None,
         "attempts": 1,
         "started_at": NOW,
-        "note": notification,
+        "notification": notification,
     }
     return Claim(**(values | changes))  # type: ignore[arg-type]
 
@@ -59,7 +59,7 @@ def make_targets(count: int, first: int = 1, attempts: int = 0) -> list[Target]:
     ]
 
 
-def answer(batch: Batch, *outcomes: Outcome | None) -> None:
+def answer(batch: TargetBatch, *outcomes: Outcome | None) -> None:
     for target, outcome in zip(batch.targets, outcomes, strict=True):
         if outcome is not None:
             batch.outcomes[target.device_id] = outcome

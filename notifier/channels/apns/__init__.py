@@ -11,10 +11,10 @@ from notifier.channels import Channel, ProviderTokens, Report, Troubles
 from notifier.channels.apns import outcomes, payload
 from notifier.channels.apns.credentials import SigningKey
 from notifier.channels.apns.library import explain
-from notifier.channels.apns.payload import Rendered
+from notifier.channels.apns.payload import ApnsPayload
 from notifier.channels.authorization import Authorization, ByCertificate, ByToken
-from notifier.channels.misconfigured import Unreadable
-from notifier.channels.route import Dialect, Route, Wave, all_of
+from notifier.channels.misconfigured import Misconfigured
+from notifier.channels.route import Dialect, PushBatch, Route, all_of
 from notifier.channels.tls import client_context
 from notifier.http2 import Client, Head, Response
 from notifier.outcome import ChannelDown, Kind, Outcome
@@ -52,11 +52,11 @@ class Apns:
         )
         self._routes: dict[tuple[str, str], Route] = {}
 
-    def render(self, notification: Notification) -> Rendered:
+    def render(self, notification: Notification) -> ApnsPayload:
         return payload.render(notification)
 
     async def send(
-        self, rendered: Rendered, targets: Sequence[Target], report: Report
+        self, rendered: ApnsPayload, targets: Sequence[Target], report: Report
     ) -> None:
         groups: dict[tuple[str, str | None], list[Target]] = defaultdict(list)
         for target in targets:
@@ -69,7 +69,7 @@ class Apns:
 
     async def _push(
         self,
-        rendered: Rendered,
+        rendered: ApnsPayload,
         environment: str,
         topic: str,
         targets: Sequence[Target],
@@ -89,14 +89,14 @@ class Apns:
                 report(target, outcome)
 
         route = self._route(environment, topic)
-        await route.push(_wave(rendered, topic, targets, end))
+        await route.push(_batch(rendered, topic, targets, end))
         if strays:
             other = OTHER[environment]
             await self._try_elsewhere(rendered, other, topic, dict(strays), report)
 
     async def _try_elsewhere(
         self,
-        rendered: Rendered,
+        rendered: ApnsPayload,
         environment: str,
         topic: str,
         strays: Mapping[Target, Outcome],
@@ -112,12 +112,12 @@ class Apns:
             else:
                 report(target, strays[target])
 
-        wave = _wave(rendered, topic, list(strays), end)
+        batch = _batch(rendered, topic, list(strays), end)
         try:
             # A key for one environment only is no trouble of the operator's here.
-            await self._route(environment, topic).push(wave, quietly=True)
+            await self._route(environment, topic).push(batch, quietly=True)
         except ChannelDown as down:
-            wave.end_rest(Outcome(Kind.LATER, down.reason, down.retry_after_s))
+            batch.end_rest(Outcome(Kind.LATER, down.reason, down.retry_after_s))
 
     def _route(self, environment: str, topic: str) -> Route:
         route = self._routes.get((environment, topic))
@@ -149,11 +149,11 @@ class Apns:
             await client.close()
 
 
-def _wave(
-    rendered: Rendered, topic: str, targets: Sequence[Target], report: Report
-) -> Wave:
+def _batch(
+    rendered: ApnsPayload, topic: str, targets: Sequence[Target], report: Report
+) -> PushBatch:
     head = partial(_head, topic, rendered.push_type, rendered.priority)
-    return Wave(head, [rendered.request(t) for t in targets], targets, report)
+    return PushBatch(head, [rendered.request(t) for t in targets], targets, report)
 
 
 @lru_cache(maxsize=64)
@@ -173,7 +173,7 @@ def _is_stale(response: Response, outcome: Outcome) -> bool:
     return outcome.reason == outcomes.EXPIRED_PROVIDER_TOKEN
 
 
-def open(
+def create(
     settings: Settings, tokens: ProviderTokens, troubles: Troubles
 ) -> Channel | None:
     """The channel of the settings; None when they have nothing about APNs."""
@@ -187,7 +187,7 @@ def open(
         tls = client_context(settings.ca_file, cert_file=settings.apns_cert_file)
         authorization = _authorization(settings, tokens)
     except (ValueError, OSError) as problem:
-        return Unreadable("apns", str(problem), troubles)
+        return Misconfigured("apns", str(problem), troubles)
     urls = {PRODUCTION: settings.apns_url, SANDBOX: settings.apns_sandbox_url}
     clients = {
         environment: Client(

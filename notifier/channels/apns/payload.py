@@ -14,7 +14,7 @@ from notifier.channels.apns.library import (
     Payload,
     PayloadAlert,
 )
-from notifier.channels.template import Hole, clean, fit
+from notifier.channels.template import Placeholder, clean, fit
 from notifier.http2 import Request, literal
 
 RESERVED_KEYS = frozenset({"aps", push_ids.KEY})
@@ -24,7 +24,7 @@ BADGE_DIGITS = 10
 Custom = Mapping[str, object]
 
 
-class Rendered(NamedTuple):
+class ApnsPayload(NamedTuple):
     """What all pushes of a job have in common."""
 
     # The payload around the badge.
@@ -48,14 +48,14 @@ class Rendered(NamedTuple):
         )
 
 
-def render(notification: Notification) -> Rendered:
+def render(notification: Notification) -> ApnsPayload:
     """Raises ValueError when no push can be made of this note."""
     if reserved := RESERVED_KEYS & notification.data.keys():
         raise ValueError(f"the data key {min(reserved)!r} is reserved with APNs")
     custom: dict[str, object] = {
         clean(k): clean(v) for k, v in notification.data.items()
     }
-    badge = Hole()
+    badge = Placeholder()
     kind, priority = NotificationType.Alert, NotificationPriority.Immediate
     if notification.kind == READ:
         # To Apple a badge is an alert, though one that can wait.
@@ -68,10 +68,10 @@ def render(notification: Notification) -> Rendered:
     else:
         document = _alert(notification, custom, badge)
     before, after = badge.split(document)
-    return Rendered(before, after, _fields(notification), kind.value, priority.value)
+    return ApnsPayload(before, after, _fields(notification), kind.value, priority.value)
 
 
-def _alert(notification: Notification, custom: Custom, badge: Hole) -> bytes:
+def _alert(notification: Notification, custom: Custom, badge: Placeholder) -> bytes:
     def with_text(text: str) -> bytes:
         alert = PayloadAlert(
             title=clean(notification.sender_name),
@@ -90,20 +90,22 @@ def _alert(notification: Notification, custom: Custom, badge: Hole) -> bytes:
     return _fit(with_text, clean(notification.text), badge)
 
 
-def _background(notification: Notification, custom: Custom, badge: Hole) -> bytes:
+def _background(
+    notification: Notification, custom: Custom, badge: Placeholder
+) -> bytes:
     """Apple allows nothing to be shown here: the app is told the badge as data."""
     told = {**push_ids.reference(notification), "badge": badge.mark}
     payload = Payload(content_available=True, custom={**custom, push_ids.KEY: told})
     return _fit(lambda text: _json(payload.dict()), "", badge)
 
 
-def _read(notification: Notification, custom: Custom, badge: Hole) -> bytes:
+def _read(notification: Notification, custom: Custom, badge: Placeholder) -> bytes:
     told = {**custom, push_ids.KEY: push_ids.reference(notification)}
     payload = Payload(badge=badge.mark, custom=told)
     return _fit(lambda text: _json(payload.dict()), "", badge)
 
 
-def _fit(render: Callable[[str], bytes], text: str, badge: Hole) -> bytes:
+def _fit(render: Callable[[str], bytes], text: str, badge: Placeholder) -> bytes:
     # The mark and its quotes stand where the digits will.
     return fit(render, text, MAX_PAYLOAD_SIZE + len(badge.mark) + 2 - BADGE_DIGITS)
 

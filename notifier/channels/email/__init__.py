@@ -11,10 +11,10 @@ from models.base import utc_now
 from models.pushes import MESSAGE, Notification, Target
 from notifier.channels import Channel, ProviderTokens, Report, Troubles
 from notifier.channels.email import digest
-from notifier.channels.email.digest import Digests, Entry
-from notifier.channels.email.payload import Letterhead
+from notifier.channels.email.digest import DigestEntry, Digests
+from notifier.channels.email.payload import MailTemplate
 from notifier.channels.email.relay import Relay
-from notifier.channels.misconfigured import Unreadable
+from notifier.channels.misconfigured import Misconfigured
 from notifier.outcome import ACCEPTED, Kind, Outcome
 
 
@@ -24,13 +24,13 @@ class Email:
     def __init__(
         self,
         relay: Relay,
-        letterhead: Letterhead,
+        template: MailTemplate,
         *,
         window_s: float,
         gather_s: float = digest.GATHER_S,
     ) -> None:
         self._relay = relay
-        self._letterhead = letterhead
+        self._template = template
         self._window_s = window_s
         self._digests = Digests(self._deliver, gather_s=gather_s if window_s else 0)
 
@@ -67,25 +67,25 @@ class Email:
             return
         report(target, await self._digests.join(notification, target, address))
 
-    async def _deliver(self, address: str, entries: Sequence[Entry]) -> Outcome:
+    async def _deliver(self, address: str, entries: Sequence[DigestEntry]) -> Outcome:
         # An address may be two devices, written with different capitals.
         notifications = {
             entry.notification.message_id: entry.notification for entry in entries
         }
-        mail = self._letterhead.write(
+        mail = self._template.write(
             sorted(notifications.values(), key=lambda notification: notification.seq),
             to=address,
             device_id=min(entry.target.device_id for entry in entries),
             now=utc_now(),
         )
-        return await self._relay.hand_in(self._letterhead.address, address, mail)
+        return await self._relay.hand_in(self._template.address, address, mail)
 
     async def close(self) -> None:
         await self._digests.close()
         await self._relay.close()
 
 
-def open(
+def create(
     settings: Settings, tokens: ProviderTokens, troubles: Troubles
 ) -> Channel | None:
     """The channel of the settings; None when they have no SMTP server."""
@@ -95,10 +95,10 @@ def open(
         tls = ssl.create_default_context(cafile=settings.ca_file)
     except (ssl.SSLError, OSError):
         reason = f"{settings.ca_file} holds no usable certificates"
-        return Unreadable("email", reason, troubles)
+        return Misconfigured("email", reason, troubles)
     sender: Address = smtp.sender(settings.smtp_from)
     return Email(
         Relay(smtp.server(settings.smtp_url), troubles, tls=tls),
-        Letterhead(sender, settings.smtp_unsubscribe),
+        MailTemplate(sender, settings.smtp_unsubscribe),
         window_s=settings.smtp_digest_s,
     )

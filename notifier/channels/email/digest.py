@@ -49,7 +49,7 @@ def pause_s(
     return wait_s if 0 < wait_s < left_s - MARGIN_S else None
 
 
-class Entry(NamedTuple):
+class DigestEntry(NamedTuple):
     """One push that waits to be part of a mail."""
 
     notification: Notification
@@ -58,7 +58,7 @@ class Entry(NamedTuple):
 
 
 # Sends one mail with these entries to an address; may raise ChannelDown.
-Deliver = Callable[[str, Sequence[Entry]], Awaitable[Outcome]]
+Deliver = Callable[[str, Sequence[DigestEntry]], Awaitable[Outcome]]
 
 
 class Digests:
@@ -67,7 +67,7 @@ class Digests:
     def __init__(self, deliver: Deliver, *, gather_s: float = GATHER_S) -> None:
         self._deliver = deliver
         self._gather_s = gather_s
-        self._open: dict[tuple[int, str], list[Entry]] = {}
+        self._open: dict[tuple[int, str], list[DigestEntry]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -82,7 +82,7 @@ class Digests:
         if self._closed:
             raise ChannelDown(CLOSED)
         loop = asyncio.get_running_loop()
-        entry = Entry(notification, target, loop.create_future())
+        entry = DigestEntry(notification, target, loop.create_future())
         key = notification.chat_id, address
         entries = self._open.get(key)
         if entries is None or len(entries) >= MOST_MESSAGES:
@@ -93,7 +93,7 @@ class Digests:
         entries.append(entry)
         return entry.outcome
 
-    async def _gather(self, key: tuple[int, str], entries: list[Entry]) -> None:
+    async def _gather(self, key: tuple[int, str], entries: list[DigestEntry]) -> None:
         await asyncio.sleep(self._gather_s)
         if self._open.get(key) is entries:
             del self._open[key]
@@ -105,7 +105,7 @@ class Digests:
             if not entry.outcome.done():
                 entry.outcome.set_result(outcome)
 
-    def _part(self, entries: list[Entry], task: asyncio.Task[None]) -> None:
+    def _part(self, entries: list[DigestEntry], task: asyncio.Task[None]) -> None:
         """Tell those who have no outcome why; the task may not even have begun."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()

@@ -21,7 +21,7 @@ POLICY = SMTP.clone(cte_type="7bit")
 _control_characters = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]").sub
 
 
-class Letterhead:
+class MailTemplate:
     """How all our mails look: from whom, and how to get no more of them."""
 
     def __init__(self, sender: Address, unsubscribe: str | None) -> None:

@@ -12,10 +12,10 @@ from notifier.channels import Channel, ProviderTokens, Report, Troubles
 from notifier.channels.authorization import Authorization, ByToken
 from notifier.channels.fcm import credentials, outcomes
 from notifier.channels.fcm.credentials import TokenEndpoint
-from notifier.channels.fcm.payload import Rendered, Renderer
-from notifier.channels.fcm.quota import Pace
-from notifier.channels.misconfigured import Unreadable
-from notifier.channels.route import Dialect, Route, Wave, all_of
+from notifier.channels.fcm.payload import FcmPayload, Renderer
+from notifier.channels.fcm.quota import Quota
+from notifier.channels.misconfigured import Misconfigured
+from notifier.channels.route import Dialect, PushBatch, Route, all_of
 from notifier.channels.tls import client_context
 from notifier.http2 import Client, Head, Response
 from notifier.outcome import Outcome
@@ -39,11 +39,11 @@ class Fcm:
         *,
         project_id: str,
         troubles: Troubles,
-        pace: Pace,
+        quota: Quota,
         token_endpoint: TokenEndpoint | None = None,
     ) -> None:
         self._client = client
-        self._pace = pace
+        self._quota = quota
         self._token_endpoint = token_endpoint
         self._renderer = renderer
         path = f"{PROJECTS_PATH}/{quote(project_id, '')}/messages:send"
@@ -56,13 +56,13 @@ class Fcm:
             troubles,
         )
 
-    def render(self, notification: Notification) -> Rendered:
+    def render(self, notification: Notification) -> FcmPayload:
         return self._renderer.render(notification)
 
     async def send(
-        self, rendered: Rendered, targets: Sequence[Target], report: Report
+        self, rendered: FcmPayload, targets: Sequence[Target], report: Report
     ) -> None:
-        if not self._pace.try_take(len(targets)):
+        if not self._quota.try_take(len(targets)):
             await self._push(rendered, targets, report)
             return
         # In small parts, so that a small conversation gets its turn among them.
@@ -70,16 +70,16 @@ class Fcm:
         await all_of(self._push_in_turn(rendered, part, report) for part in parts)
 
     async def _push_in_turn(
-        self, rendered: Rendered, targets: Sequence[Target], report: Report
+        self, rendered: FcmPayload, targets: Sequence[Target], report: Report
     ) -> None:
-        await self._pace.take(len(targets))
+        await self._quota.take(len(targets))
         await self._push(rendered, targets, report)
 
     async def _push(
-        self, rendered: Rendered, targets: Sequence[Target], report: Report
+        self, rendered: FcmPayload, targets: Sequence[Target], report: Report
     ) -> None:
         requests = [rendered.request(target) for target in targets]
-        await self._route.push(Wave(self._head, requests, targets, report))
+        await self._route.push(PushBatch(self._head, requests, targets, report))
 
     async def close(self) -> None:
         await self._client.close()
@@ -110,11 +110,11 @@ DIALECT = Dialect(
     is_stale=_is_stale,
     device_only=frozenset({outcomes.THIRD_PARTY_AUTH_ERROR}),
     is_route_wide=outcomes.is_route_wide,
-    is_stumble=outcomes.is_stumble,
+    is_server_error=outcomes.is_server_error,
 )
 
 
-def open(
+def create(
     settings: Settings, tokens: ProviderTokens, troubles: Troubles
 ) -> Channel | None:
     """The channel of the settings; None when they have nothing about FCM."""
@@ -125,7 +125,7 @@ def open(
         account = credentials.read(path)
         tls = client_context(settings.ca_file)
     except (ValueError, OSError) as problem:
-        return Unreadable("fcm", str(problem), troubles)
+        return Misconfigured("fcm", str(problem), troubles)
     connect = partial(Client, tls=tls, proxy_url=settings.push_proxy)
     google = TokenEndpoint(connect(account.token_origin), account)
     return Fcm(
@@ -135,6 +135,6 @@ def open(
         project_id=account.project_id,
         troubles=troubles,
         # Processes don't know of each other's pushes: each has its part of the quota.
-        pace=Pace(QUOTA_PER_S / max(settings.push_slots, 1)),
+        quota=Quota(QUOTA_PER_S / max(settings.push_slots, 1)),
         token_endpoint=google,
     )

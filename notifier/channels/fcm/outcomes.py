@@ -47,7 +47,7 @@ BAD_TOKEN_WORDS = "registration token"  # noqa: S105 - words of an error message
 _is_of_target = re.compile(r"device|topic|registration|instance", re.IGNORECASE).search
 
 
-class Quota(Enum):
+class QuotaScope(Enum):
     """Of what too much was sent."""
 
     # To this device; others are none the worse.
@@ -78,21 +78,21 @@ def read(response: Response, *, attempts: int = 0) -> Outcome:
 
 def is_route_wide(response: Response, outcome: Outcome) -> bool:
     """Whether the project's quota is used up, and says so by its name."""
-    return response.status == 429 and _quota(response) is Quota.PROJECT
+    return response.status == 429 and _quota(response) is QuotaScope.PROJECT
 
 
-def is_stumble(response: Response, outcome: Outcome) -> bool:
+def is_server_error(response: Response, outcome: Outcome) -> bool:
     """Server errors, and a quota of which nothing is said.
 
     One device that gets too much must not hold up the others; so only many of these
     in a row are taken for the project's.
     """
     if response.status == 429:
-        return _quota(response) is Quota.UNSAID
+        return _quota(response) is QuotaScope.UNSAID
     return response.status >= 500
 
 
-def _quota(response: Response) -> Quota:
+def _quota(response: Response) -> QuotaScope:
     """Whose quota a 429 is about.
 
     QuotaFailure should tell. Where Google's front counts for the project there is an
@@ -107,10 +107,10 @@ def _quota(response: Response) -> Quota:
     said += [responses.word(violation, "description") for violation in violations]
     said.append(responses.word(error, "message"))
     if any(_is_of_target(words) for words in said):
-        return Quota.TARGET
+        return QuotaScope.TARGET
     if projects or any(_is_per_project(info) for info in _details(error, ERROR_INFO)):
-        return Quota.PROJECT
-    return Quota.UNSAID
+        return QuotaScope.PROJECT
+    return QuotaScope.UNSAID
 
 
 def _is_per_project(info: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from pyfcm import FCMNotification
 from models.base import utc_now
 from models.pushes import MESSAGE, Notification, Target
 from notifier.channels import push_ids
-from notifier.channels.template import Hole, clean, fit, json_string
+from notifier.channels.template import Placeholder, clean, fit, json_string
 from notifier.http2 import Request
 
 MAX_PAYLOAD_SIZE = 4096
@@ -22,7 +22,7 @@ RESERVED_BEGINNINGS = ("google", "gcm")
 Content = dict[str, Any]
 
 
-class Rendered(NamedTuple):
+class FcmPayload(NamedTuple):
     """The message around the badge and the token of a device."""
 
     before: bytes
@@ -46,12 +46,12 @@ class Renderer:
             service_account_file=credentials_file, project_id=project_id
         )
 
-    def render(self, notification: Notification) -> Rendered:
+    def render(self, notification: Notification) -> FcmPayload:
         """Raises ValueError when no push can be made of this note."""
         _check_keys(notification)
         is_shown = notification.kind == MESSAGE and not notification.silent
         # pyfcm sorts the keys, so the badge is always found before the token.
-        badge, token = Hole(), Hole()
+        badge, token = Placeholder(), Placeholder()
         content = (
             _notification(notification, badge)
             if is_shown
@@ -75,7 +75,7 @@ class Renderer:
         document = fit(with_text, clean(notification.text) if is_shown else "", limit)
         start, after = token.split(document)
         before, between = badge.split(start)
-        return Rendered(before, between, after)
+        return FcmPayload(before, between, after)
 
 
 def _check_keys(notification: Notification) -> None:
@@ -84,7 +84,7 @@ def _check_keys(notification: Notification) -> None:
             raise ValueError(f"the data key {key!r} is reserved with FCM")
 
 
-def _notification(notification: Notification, badge: Hole) -> Content:
+def _notification(notification: Notification, badge: Placeholder) -> Content:
     """What Android shows by itself.
 
     No collapse_key: notifications ignore it. What replaces an earlier try is the tag.
@@ -100,7 +100,7 @@ def _notification(notification: Notification, badge: Hole) -> Content:
     }
 
 
-def _data_only(notification: Notification, badge: Hole) -> Content:
+def _data_only(notification: Notification, badge: Placeholder) -> Content:
     """What is for the app alone; it is told the badge, and the tag it may cancel.
 
     No collapse_key: a phone that is away would get no more than four of them.

@@ -15,7 +15,7 @@ SHORTEST_PAUSE_S = 0.001
 FORGET_S = 300.0
 
 
-class Pace:
+class Quota:
     """A bucket of permits that fills at a rate rising to `per_s` over a minute.
 
     One per quota and process; used on one event loop. Waiters are served in order.

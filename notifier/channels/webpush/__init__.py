@@ -16,14 +16,14 @@ from notifier.channels import (
     Report,
     Troubles,
 )
-from notifier.channels.misconfigured import Unreadable
-from notifier.channels.route import Dialect, Wave
+from notifier.channels.misconfigured import Misconfigured
+from notifier.channels.route import Dialect, PushBatch
 from notifier.channels.tls import client_context
 from notifier.channels.webpush import outcomes, payload
 from notifier.channels.webpush.credentials import Signer
 from notifier.channels.webpush.origins import Origins
-from notifier.channels.webpush.payload import Rendered
-from notifier.channels.webpush.resolver import Names, PrivateAddress
+from notifier.channels.webpush.payload import WebpushPayload
+from notifier.channels.webpush.resolver import PrivateAddress, Resolver
 from notifier.http2 import Head, Request, Response
 from notifier.outcome import ChannelDown, Kind, Outcome
 
@@ -39,11 +39,11 @@ class Webpush:
     def __init__(self, origins: Origins) -> None:
         self._origins = origins
 
-    def render(self, notification: Notification) -> Rendered:
+    def render(self, notification: Notification) -> WebpushPayload:
         return payload.render(notification)
 
     async def send(
-        self, rendered: Rendered, targets: Sequence[Target], report: Report
+        self, rendered: WebpushPayload, targets: Sequence[Target], report: Report
     ) -> None:
         groups: dict[str, list[Addressee]] = defaultdict(list)
         for number, target in enumerate(targets):
@@ -62,14 +62,14 @@ class Webpush:
     async def _push(
         self,
         origin: str,
-        rendered: Rendered,
+        rendered: WebpushPayload,
         addressees: Sequence[Addressee],
         report: Report,
     ) -> None:
         """Push to the devices of one service; its outage ends here, as LATER."""
         requests: list[Request] = []
         targets = [target for target, _ in addressees]
-        wave = _Wave(requests, targets, report)
+        batch = _WebpushBatch(requests, targets, report)
         first = addressees[0][1]
         try:
             async with self._origins.use(origin, first.host, first.port) as service:
@@ -79,20 +79,20 @@ class Webpush:
                     await asyncio.sleep(0)
                 # Operators are told of the browsers' services only: an alarm from a
                 # server that any user can name would be a toy.
-                await service.route.push(wave, quietly=not service.is_known)
+                await service.route.push(batch, quietly=not service.is_known)
         except PrivateAddress as refused:
-            wave.end_rest(Outcome(Kind.SUSPECT, str(refused)))
+            batch.end_rest(Outcome(Kind.SUSPECT, str(refused)))
         except CredentialsRefused as refused:
             reason, pause_s = str(refused), refused.retry_after_s
-            wave.end_rest(Outcome(Kind.CREDENTIALS, reason, pause_s))
+            batch.end_rest(Outcome(Kind.CREDENTIALS, reason, pause_s))
         except ChannelDown as down:
-            wave.end_rest(Outcome(Kind.LATER, down.reason, down.retry_after_s))
+            batch.end_rest(Outcome(Kind.LATER, down.reason, down.retry_after_s))
 
     async def close(self) -> None:
         await self._origins.close()
 
 
-class _Wave(Wave):
+class _WebpushBatch(PushBatch):
     """Push services accept with 201, which the route leaves to the dialect."""
 
     def __init__(
@@ -124,7 +124,7 @@ def _is_stale(response: Response, outcome: Outcome) -> bool:
 DIALECT = Dialect(outcomes.read, _is_stale)
 
 
-def open(
+def create(
     settings: Settings, tokens: ProviderTokens, troubles: Troubles
 ) -> Channel | None:
     """The channel of the settings; None when they say nobody to be contacted."""
@@ -135,6 +135,6 @@ def open(
         tls = client_context(settings.ca_file, is_alone=False)
         signer = Signer(vapid.private_key(settings), settings.vapid_subject)
     except (ValueError, OSError) as problem:
-        return Unreadable("webpush", str(problem), troubles)
-    names = Names(settings.webpush_allow)
-    return Webpush(Origins(signer, DIALECT, names, tls=tls, troubles=troubles))
+        return Misconfigured("webpush", str(problem), troubles)
+    resolver = Resolver(settings.webpush_allow)
+    return Webpush(Origins(signer, DIALECT, resolver, tls=tls, troubles=troubles))

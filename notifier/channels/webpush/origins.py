@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from notifier.channels import Troubles
 from notifier.channels.route import Dialect, Route
 from notifier.channels.webpush.credentials import ByVapid, Signer
-from notifier.channels.webpush.resolver import Names
+from notifier.channels.webpush.resolver import Resolver
 from notifier.http2 import Client
 from notifier.outcome import ChannelDown
 
@@ -50,14 +50,14 @@ class Origins:
         self,
         signer: Signer,
         dialect: Dialect,
-        names: Names,
+        resolver: Resolver,
         *,
         tls: ssl.SSLContext,
         troubles: Troubles,
     ) -> None:
         self._signer = signer
         self._dialect = dialect
-        self._names = names
+        self._resolver = resolver
         self._tls = tls
         self._troubles = troubles
         self._services: OrderedDict[str, Service] = OrderedDict()
@@ -93,7 +93,7 @@ class Origins:
         if breaker.is_open:
             breaker.begin_probe()
         try:
-            await self._names.addresses(service.host, service.port)
+            await self._resolver.addresses(service.host, service.port)
         except ChannelDown as down:
             breaker.down(down.reason)
             raise
@@ -106,7 +106,7 @@ class Origins:
             max_connections=4 if is_browsers(host) else 1,
             request_timeout_s=REQUEST_TIMEOUT_S,
             connect_timeout_s=CONNECT_TIMEOUT_S,
-            resolve=self._names.addresses,
+            resolve=self._resolver.addresses,
         )
         route = Route(
             f"webpush {origin}"[:200],
@@ -129,7 +129,7 @@ class Origins:
 
     async def close(self) -> None:
         services, self._services = self._services, OrderedDict()
-        self._names.close()
+        self._resolver.close()
         closing = [service.client.close() for service in services.values()]
         await asyncio.gather(*closing, *self._closing, return_exceptions=True)
 

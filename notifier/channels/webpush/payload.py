@@ -7,7 +7,7 @@ from models.base import utc_now
 from models.pushes import MESSAGE, Notification, Target
 from models.subscriptions import Subscription
 from notifier.channels import push_ids
-from notifier.channels.template import Hole, clean, fit
+from notifier.channels.template import Placeholder, clean, fit
 from notifier.channels.webpush.encryption import MAX_PLAINTEXT, encrypt
 from notifier.http2 import Request, literal
 
@@ -17,7 +17,7 @@ BADGE_DIGITS = 10
 MAX_TTL_S = 2_419_200
 
 
-class Rendered(NamedTuple):
+class WebpushPayload(NamedTuple):
     """What all pushes of a job have in common."""
 
     # The payload around the badge.
@@ -34,10 +34,10 @@ class Rendered(NamedTuple):
         )
 
 
-def render(notification: Notification) -> Rendered:
+def render(notification: Notification) -> WebpushPayload:
     """Raises ValueError when no push can be made of this note."""
     is_shown = notification.kind == MESSAGE and not notification.silent
-    badge = Hole()
+    badge = Placeholder()
 
     def with_text(text: str) -> bytes:
         shown = {
@@ -60,7 +60,7 @@ def render(notification: Notification) -> Rendered:
     limit = MAX_PLAINTEXT + len(badge.mark) + 2 - BADGE_DIGITS
     document = fit(with_text, clean(notification.text) if is_shown else "", limit)
     before, after = badge.split(document)
-    return Rendered(before, after, _fields(notification, is_shown=is_shown))
+    return WebpushPayload(before, after, _fields(notification, is_shown=is_shown))
 
 
 def _json(payload: dict[str, object]) -> bytes:

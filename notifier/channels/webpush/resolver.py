@@ -34,7 +34,7 @@ class PrivateAddress(Exception):
         super().__init__(f"{host} is no address on the Internet")
 
 
-class Names:
+class Resolver:
     """Looks up the hosts of endpoints; those of `allow` may be anywhere.
 
     An entry of `allow` is host or host:port.

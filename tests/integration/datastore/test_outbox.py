@@ -31,7 +31,7 @@ def claim(
         return outbox.load(session, owner, ids)
 
 
-def step(of: Claim, **changes: object) -> progress.Progress:
+def step(of: Claim, **changes: object) -> progress.Step:
     known = {
         "job_id": of.job_id,
         "cursor": of.cursor,
@@ -41,10 +41,10 @@ def step(of: Claim, **changes: object) -> progress.Progress:
         "failed": of.failed,
         "error": of.error,
     }
-    return progress.Progress(**(known | changes))  # type: ignore[arg-type]
+    return progress.Step(**(known | changes))  # type: ignore[arg-type]
 
 
-def record(store: Datastore, owner: str, *steps: progress.Progress) -> set[int]:
+def record(store: Datastore, owner: str, *steps: progress.Step) -> set[int]:
     now = utc_now()
     with store.write() as session:
         return progress.record(session, owner, steps, now=now, lease_until=now + LEASE)

@@ -1,4 +1,4 @@
-"""Progress is written for all jobs at once, and devices are marked with care."""
+"""Step is written for all jobs at once, and devices are marked with care."""
 
 from datetime import timedelta
 
@@ -36,7 +36,7 @@ def record(store: Datastore, claim: Claim, **changes: object) -> set[int]:
         "failed": 0,
         "error": None,
     }
-    step = progress.Progress(**(values | changes))  # type: ignore[arg-type]
+    step = progress.Step(**(values | changes))  # type: ignore[arg-type]
     with store.write() as session:
         return progress.record(session, "a", [step], now=now, lease_until=now + LEASE)
 

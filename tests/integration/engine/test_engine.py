@@ -223,7 +223,7 @@ def test_a_large_job_is_split_and_its_status_adds_up(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notifier.engine.job_run, "BATCH_SIZE", 10)
-    monkeypatch.setattr(notifier.engine.job_run.work, "FIRST_TARGETS", 10)
+    monkeypatch.setattr(notifier.engine.job_run.due_work, "FIRST_TARGETS", 10)
     monkeypatch.setattr(notifier.engine.job_run, "SHARD_SIZE", 25)
     job = chats.post(store, chats.make_chat(store, 120, devices_each=2))
     channel = ToldChannel()

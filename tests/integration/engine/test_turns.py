@@ -15,7 +15,7 @@ import notifier.engine.loop
 import notifier.engine.recorder
 from datastore import Datastore
 from datastore.outbox import job_status
-from datastore.outbox.progress import Progress
+from datastore.outbox.progress import Step
 from models.base import utc_now
 from models.chats import Message
 from models.pushes import Notification, PushJob, Target
@@ -134,7 +134,7 @@ async def test_a_job_whose_progress_is_refused_is_put_off_and_holds_up_nobody(
     record = notifier.engine.recorder._record
 
     def refuse(
-        session: Session, owner: str, steps: list[Progress], lease: timedelta
+        session: Session, owner: str, steps: list[Step], lease: timedelta
     ) -> set[int]:
         if any(step.job_id == posted[0] for step in steps):
             raise IntegrityError("INSERT", {}, Exception("a row that is none"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from notifier.process.wake_socket import Bell
+from notifier.process.wake_socket import WakeSocket
 
 
 @dataclass
@@ -41,7 +41,7 @@ def test_a_datagram_wakes_the_engine(ends) -> None:
 
     async def scene() -> None:
         wake = asyncio.Event()
-        bell = Bell(ours, Room(), wake)
+        bell = WakeSocket(ours, Room(), wake)
         theirs.send(b"!")
         await asyncio.wait_for(wake.wait(), 5)
         bell.close()
@@ -54,7 +54,7 @@ def test_news_stays_in_the_queue_while_there_is_no_room(ends) -> None:
 
     async def scene() -> None:
         wake = asyncio.Event()
-        bell = Bell(ours, Room(has_room=False), wake)
+        bell = WakeSocket(ours, Room(has_room=False), wake)
         _send_until_full(theirs)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(wake.wait(), 0.1)
@@ -72,7 +72,7 @@ def test_the_queue_is_read_when_there_is_room_again(ends) -> None:
     async def scene() -> None:
         wake = asyncio.Event()
         room = Room(has_room=False)
-        bell = Bell(ours, room, wake)
+        bell = WakeSocket(ours, room, wake)
         _send_until_full(theirs)
         asyncio.get_running_loop().call_later(0.05, setattr, room, "has_room", True)
         await asyncio.wait_for(wake.wait(), 5)

@@ -22,7 +22,7 @@ EMBEDDED = """
 import os, sys
 sys.executable = "/usr/sbin/uwsgi"
 from multiprocessing import spawn
-from notifier import fork_server
+from notifier.process import fork_server
 fork_server.warm_up()
 print(os.fsdecode(spawn.get_executable()))
 """

@@ -6,10 +6,10 @@ import threading
 import pytest
 
 from notifier.process import fork_safety
-from notifier.process.per_process import Resident
+from notifier.process.per_process import PerProcess
 
 
-class Counting(Resident):
+class Counting(PerProcess):
     """Remembers in which processes it began and ended."""
 
     def __init__(self) -> None:
@@ -87,32 +87,32 @@ def test_many_may_be_under_way_at_once() -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_began_begins_again_in_a_forked_child() -> None:
-    resident = Counting()
-    resident.start()
-    resident.start()
+    per_process = Counting()
+    per_process.start()
+    per_process.start()
     ours = os.getpid()
 
-    begins_anew = _in_a_fork(lambda pid: resident.began == [ours, pid])
+    begins_anew = _in_a_fork(lambda pid: per_process.began == [ours, pid])
 
     assert begins_anew
-    assert resident.began == [ours]
+    assert per_process.began == [ours]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_did_not_begin_does_not_begin_in_a_forked_child() -> None:
-    resident = Counting()
+    per_process = Counting()
 
-    assert _in_a_fork(lambda _: resident.began == [])
+    assert _in_a_fork(lambda _: per_process.began == [])
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_child_ends_only_what_it_began() -> None:
-    resident = Counting()
-    resident.start()
+    per_process = Counting()
+    per_process.start()
 
     def ends_its_own(pid: int) -> bool:
-        resident.close()
-        return resident.ended == [pid]
+        per_process.close()
+        return per_process.ended == [pid]
 
     assert _in_a_fork(ends_its_own)
-    assert resident.ended == []
+    assert per_process.ended == []

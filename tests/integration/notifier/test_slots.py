@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from config import SettingsError
-from notifier.process.slots import Answer, Slots
+from notifier.process.slots import Slots, WakeResult
 
 
 @pytest.fixture
@@ -19,11 +19,11 @@ def _fill(slots: Slots, live: int) -> None:
     """Send until every live slot's queue is full."""
     qlen = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
     for _ in range((qlen + 1) * live):
-        assert slots.wake() is Answer.TAKEN
+        assert slots.wake() is WakeResult.TAKEN
 
 
 def test_nobody_takes_the_news_when_no_process_is_up(slots: Slots) -> None:
-    assert slots.wake() is Answer.NOBODY
+    assert slots.wake() is WakeResult.NO_LISTENER
     assert slots.count_listeners() == 0
 
 
@@ -33,12 +33,12 @@ def test_the_first_process_takes_all_news(slots: Slots) -> None:
 
     answers = [slots.wake() for _ in range(3)]
 
-    assert answers == [Answer.TAKEN] * 3
+    assert answers == [WakeResult.TAKEN] * 3
     assert [first_news.recv(16) for _ in range(3)] == [b"!"] * 3
     with pytest.raises(BlockingIOError):
         second_news.recv(16)
-    first.hang_up()
-    second.hang_up()
+    first.stop_listening()
+    second.stop_listening()
 
 
 def test_news_goes_past_a_process_that_leaves_its_news_unread(slots: Slots) -> None:
@@ -50,11 +50,11 @@ def test_news_goes_past_a_process_that_leaves_its_news_unread(slots: Slots) -> N
 
     answer = slots.wake()
 
-    assert asked_for_another is Answer.NOBODY
-    assert answer is Answer.TAKEN
+    assert asked_for_another is WakeResult.NO_LISTENER
+    assert answer is WakeResult.TAKEN
     assert second_news.recv(16) == b"!"
-    first.hang_up()
-    second.hang_up()
+    first.stop_listening()
+    second.stop_listening()
 
 
 def test_all_slots_full_means_nothing_to_do(slots: Slots) -> None:
@@ -65,9 +65,9 @@ def test_all_slots_full_means_nothing_to_do(slots: Slots) -> None:
 
     answers = {slots.wake() for _ in range(1000)}
 
-    assert answers == {Answer.BUSY}
+    assert answers == {WakeResult.BUSY}
     for slot in owned:
-        slot.hang_up()
+        slot.stop_listening()
 
 
 def test_a_slot_has_one_owner(slots: Slots, tmp_path: Path) -> None:
@@ -91,10 +91,10 @@ def test_the_socket_of_a_killed_process_is_nobody_and_is_replaced(slots: Slots) 
     successor = slots.take()
     news = successor.listen()
 
-    assert answer is Answer.NOBODY
-    assert slots.wake() is Answer.TAKEN
+    assert answer is WakeResult.NO_LISTENER
+    assert slots.wake() is WakeResult.TAKEN
     assert news.recv(16) == b"!"
-    successor.hang_up()
+    successor.stop_listening()
 
 
 def test_a_signature_without_an_owner_is_abandoned(slots: Slots) -> None:

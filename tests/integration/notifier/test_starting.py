@@ -10,7 +10,7 @@ from config import Settings
 from datastore import Datastore
 from notifier.dispatchers.process import ProcessDispatcher
 from notifier.process.push_process import PushProcess
-from notifier.process.slots import Answer, Slots
+from notifier.process.slots import Slots, WakeResult
 from notifier.process.starter import Starter
 from tests.support import host
 from tests.support.chats import make_chat, post
@@ -48,7 +48,7 @@ def test_a_storm_of_news_starts_no_more_processes_than_slots(
 
     def send() -> None:
         for _ in range(100):
-            if slots.wake() is Answer.NOBODY:
+            if slots.wake() is WakeResult.NO_LISTENER:
                 starter.ask()
 
     threads = [threading.Thread(target=send) for _ in range(8)]

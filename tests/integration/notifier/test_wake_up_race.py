@@ -13,7 +13,7 @@ import pytest
 from config import Settings
 from datastore import Datastore
 from notifier.process.push_process import PushProcess
-from notifier.process.slots import Answer, Slots
+from notifier.process.slots import Slots, WakeResult
 from notifier.process.starter import Starter
 from tests.support.chats import make_chat, post
 from tests.support.fake_engine import FakeEngines, pushed
@@ -49,7 +49,7 @@ def test_news_during_the_exit_is_seen_by_the_last_look(
     leaving.wait_until_there()
 
     job_id = post(store, make_chat(store, 1))
-    taken = slots.wake() is Answer.TAKEN
+    taken = slots.wake() is WakeResult.TAKEN
     leaving.go()
 
     pid = until(lambda: _pid_that_pushed(settings, job_id))
@@ -96,7 +96,7 @@ def test_a_slot_given_up_serves_the_next_process(
     leaving.go()
     leaving.join(60)
 
-    assert answer is Answer.NOBODY
+    assert answer is WakeResult.NO_LISTENER
     assert pid != leaving.pid
     assert leaving.exitcode == 0
 
@@ -112,7 +112,7 @@ def test_no_news_is_lost_in_many_comings_and_goings(
     with _starting(settings) as (slots, starter):
         for number in range(30):
             job_id = post(store, chat_id)
-            if slots.wake() is Answer.NOBODY:
+            if slots.wake() is WakeResult.NO_LISTENER:
                 starter.ask()
             pid = until(lambda job=job_id: _pid_that_pushed(settings, job))
             if number % 4 == 3:

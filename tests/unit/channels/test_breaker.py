@@ -3,7 +3,7 @@
 import pytest
 
 from notifier.channels import CredentialsRefused
-from notifier.channels.breaker import STUMBLES, Breaker
+from notifier.channels.breaker import SERVER_ERRORS_IN_A_ROW, Breaker
 from notifier.outcome import ChannelDown
 
 
@@ -154,18 +154,18 @@ def test_news_from_before_it_opened_changes_nothing(
 
 
 def test_single_server_errors_do_not_open_it(breaker: Breaker) -> None:
-    for _ in range(STUMBLES - 1):
-        breaker.stumble("InternalServerError")
-    breaker.stumbles = 0
-    for _ in range(STUMBLES - 1):
-        breaker.stumble("InternalServerError")
+    for _ in range(SERVER_ERRORS_IN_A_ROW - 1):
+        breaker.count_server_error("InternalServerError")
+    breaker.server_errors = 0
+    for _ in range(SERVER_ERRORS_IN_A_ROW - 1):
+        breaker.count_server_error("InternalServerError")
 
     assert not breaker.is_open
 
 
 def test_many_server_errors_in_a_row_open_it(breaker: Breaker) -> None:
-    for _ in range(STUMBLES):
-        breaker.stumble("InternalServerError", 9)
+    for _ in range(SERVER_ERRORS_IN_A_ROW):
+        breaker.count_server_error("InternalServerError", 9)
 
     assert left_s(breaker) == 9
 
@@ -175,7 +175,7 @@ def test_one_server_error_fails_a_probe(breaker: Breaker, clock: Clock) -> None:
     clock.now += 1
 
     breaker.begin_probe()
-    breaker.stumble("ServiceUnavailable")
+    breaker.count_server_error("ServiceUnavailable")
     breaker.end_probe()
 
     assert breaker.is_open

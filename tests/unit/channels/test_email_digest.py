@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.pushes import Notification
 from notifier.channels.email import digest
-from notifier.channels.email.digest import Digests, Entry
+from notifier.channels.email.digest import DigestEntry, Digests
 from notifier.outcome import ACCEPTED, ChannelDown, Outcome
 from tests.support.aio import coroutine_test
 from tests.support.pushes import make_notification, make_target
@@ -110,7 +110,7 @@ class Post:
         self.outcome = outcome
         self.mails: list[tuple[str, list[int]]] = []
 
-    async def deliver(self, address: str, entries: Sequence[Entry]) -> Outcome:
+    async def deliver(self, address: str, entries: Sequence[DigestEntry]) -> Outcome:
         self.mails.append(
             (address, [entry.notification.message_id for entry in entries])
         )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifier.channels.email.payload import Letterhead
+from notifier.channels.email.payload import MailTemplate
 from tests.support.pushes import make_notification
 
 NOW = datetime(2025, 6, 15, 12, 30, tzinfo=UTC)
@@ -32,7 +32,7 @@ HEADERS = {
 
 
 def _write(*notifications: dict[str, Any], unsubscribe: str | None = None) -> bytes:
-    return Letterhead(SENDER, unsubscribe).write(
+    return MailTemplate(SENDER, unsubscribe).write(
         [make_notification(**notification) for notification in notifications or ({},)],
         to="bob@example.org",
         device_id=42,

@@ -10,7 +10,7 @@ from models.pushes import Target
 from notifier.channels.authorization import ByToken
 from notifier.channels.fcm import Fcm
 from notifier.channels.fcm.payload import Renderer
-from notifier.channels.fcm.quota import Pace
+from notifier.channels.fcm.quota import Quota
 from notifier.http2 import Head, Request, Response
 from notifier.outcome import ChannelDown
 from tests.support.pushes import (
@@ -51,7 +51,7 @@ class Google:
             Renderer("service-account.json", "harbour"),
             project_id="harbour",
             troubles=self.troubles,
-            pace=Pace(per_s),
+            quota=Quota(per_s),
         )
 
     def push(self, targets: Sequence[Target]) -> Reports:

@@ -17,7 +17,7 @@ EXCEEDED = {"@type": FCM_ERROR, "errorCode": "QUOTA_EXCEEDED"}
 
 
 def too_much(
-    *details: dict[str, Any], message: str = "Quota exceeded.", status: int = 429
+    *details: dict[str, Any], message: str = "QuotaScope exceeded.", status: int = 429
 ) -> Response:
     error = {
         "code": status,
@@ -29,7 +29,7 @@ def too_much(
     return Response(status, (("retry-after", "90"),), body)
 
 
-def failure(subject: str, description: str = "Quota exceeded.") -> dict[str, Any]:
+def failure(subject: str, description: str = "QuotaScope exceeded.") -> dict[str, Any]:
     violation = {"subject": subject, "description": description}
     return {"@type": QUOTA_FAILURE, "violations": [violation]}
 
@@ -53,7 +53,7 @@ OF_ONE = [
     too_much(EXCEEDED, failure("abc", "Device message rate exceeded.")),
     too_much(failure("project:harbour", "Too many messages to one device.")),
     too_much(EXCEEDED, message="Topic quota exceeded."),
-    too_much(EXCEEDED, message="Quota exceeded for this device."),
+    too_much(EXCEEDED, message="QuotaScope exceeded for this device."),
 ]
 UNSAID = [
     too_much(),
@@ -72,7 +72,7 @@ def judged(response: Response) -> tuple[bool, bool]:
     outcome = outcomes.read(response)
     return (
         outcomes.is_route_wide(response, outcome),
-        outcomes.is_stumble(response, outcome),
+        outcomes.is_server_error(response, outcome),
     )
 
 

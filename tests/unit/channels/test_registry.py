@@ -11,7 +11,7 @@ import pytest
 from config import Settings
 from notifier import channels
 from notifier.channels import Channel
-from notifier.channels.misconfigured import Unreadable
+from notifier.channels.misconfigured import Misconfigured
 from tests.support.pushes import (
     NotedTroubles,
     Reports,
@@ -54,7 +54,7 @@ def refusal(channel: Channel) -> str:
 
 
 def test_without_credentials_there_are_no_channels(tmp_path: Path) -> None:
-    assert channels.open(settings(tmp_path), ToldTokens(), NotedTroubles()) == {}
+    assert channels.create(settings(tmp_path), ToldTokens(), NotedTroubles()) == {}
 
 
 @pytest.mark.parametrize("platform", ["apns", "fcm"])
@@ -62,13 +62,13 @@ def test_unreadable_credentials_keep_the_devices_and_are_told_once(
     tmp_path: Path, platform: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     troubles, reports = NotedTroubles(), Reports()
-    channel = channels.open(broken(tmp_path), ToldTokens(), troubles)[platform]
+    channel = channels.create(broken(tmp_path), ToldTokens(), troubles)[platform]
     rendered = channel.render(make_notification())
 
     for device in (1, 2):
         asyncio.run(channel.send(rendered, [make_target(device)], reports))
 
-    assert isinstance(channel, Unreadable)
+    assert isinstance(channel, Misconfigured)
     assert reports.kinds() == ["credentials", "credentials"]
     reason = reports.by_device[1].reason
     assert "nonsense" in reason
@@ -82,7 +82,7 @@ def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:
     path.write_text("nonsense")
     by_certificate = settings(tmp_path, apns_cert_file=path, apns_topic="org.example")
 
-    channel = channels.open(by_certificate, ToldTokens(), NotedTroubles())["apns"]
+    channel = channels.create(by_certificate, ToldTokens(), NotedTroubles())["apns"]
 
     assert "cert.pem" in refusal(channel)
 
@@ -94,7 +94,7 @@ def test_a_private_authority_that_is_none_is_named(tmp_path: Path) -> None:
         tmp_path, apns_cert_file=ca_file, apns_topic="org.example", ca_file=ca_file
     )
 
-    channel = channels.open(by_certificate, ToldTokens(), NotedTroubles())["apns"]
+    channel = channels.create(by_certificate, ToldTokens(), NotedTroubles())["apns"]
 
     assert "ca.pem" in refusal(channel)
 
@@ -102,7 +102,7 @@ def test_a_private_authority_that_is_none_is_named(tmp_path: Path) -> None:
 def test_a_topic_that_fits_no_header_is_named(tmp_path: Path) -> None:
     by_certificate = settings(tmp_path, apns_cert_file=tmp_path, apns_topic="a b")
 
-    channel = channels.open(by_certificate, ToldTokens(), NotedTroubles())["apns"]
+    channel = channels.create(by_certificate, ToldTokens(), NotedTroubles())["apns"]
 
     assert "'a b'" in refusal(channel)
 
@@ -111,7 +111,7 @@ def test_a_channel_that_is_not_set_up_is_not_even_imported(tmp_path: Path) -> No
     code = (
         "import sys; from pathlib import Path; from config import Settings;"
         "from notifier import channels;"
-        "channels.open(Settings(database_url='sqlite://', run_dir=Path(), "
+        "channels.create(Settings(database_url='sqlite://', run_dir=Path(), "
         "service_key='k' * 16, push_slots=1), None, None);"
         "print([m for m in ('apns2', 'pyfcm', 'requests') if m in sys.modules])"
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.channels.template import Hole, clean, fit
+from notifier.channels.template import Placeholder, clean, fit
 
 FAMILY = "👨\u200d👩\u200d👧"
 THUMB = "👍🏽"
@@ -82,7 +82,7 @@ def test_clean_text_stays_what_it_is() -> None:
 
 @given(st.text(max_size=50))
 def test_a_hole_splits_where_its_mark_was_put(text: str) -> None:
-    hole = Hole()
+    hole = Placeholder()
     document = render(text).replace(b"}", b"") + b', "hole": "%b"}' % hole.mark.encode()
 
     before, after = hole.split(document)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifier.channels.webpush.resolver import Names, PrivateAddress, is_public
+from notifier.channels.webpush.resolver import PrivateAddress, Resolver, is_public
 from notifier.outcome import ChannelDown
 from tests.support.aio import coroutine_test
 
@@ -60,20 +60,20 @@ def test_an_address_of_the_internet_is_public(address: str) -> None:
 @coroutine_test
 async def test_a_name_of_this_host_is_refused() -> None:
     with pytest.raises(PrivateAddress, match="localhost"):
-        await Names().addresses("localhost", 443)
+        await Resolver().addresses("localhost", 443)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "2130706433", "0x7f000001"])
 @coroutine_test
 async def test_no_way_to_write_an_address_helps(host: str) -> None:
     with pytest.raises(PrivateAddress):
-        await Names().addresses(host, 443)
+        await Resolver().addresses(host, 443)
 
 
 @pytest.mark.parametrize("allowed", ["localhost", "localhost:8443"])
 @coroutine_test
 async def test_a_host_that_is_allowed_may_be_anywhere(allowed: str) -> None:
-    found = await Names([allowed]).addresses("localhost", 8443)
+    found = await Resolver([allowed]).addresses("localhost", 8443)
 
     assert "127.0.0.1" in found
 
@@ -81,24 +81,24 @@ async def test_a_host_that_is_allowed_may_be_anywhere(allowed: str) -> None:
 @coroutine_test
 async def test_another_port_of_an_allowed_host_is_not_allowed() -> None:
     with pytest.raises(PrivateAddress):
-        await Names(["localhost:8443"]).addresses("localhost", 22)
+        await Resolver(["localhost:8443"]).addresses("localhost", 22)
 
 
 @coroutine_test
 async def test_an_allowed_ip6_address_is_written_in_brackets() -> None:
-    assert await Names(["[::1]:8443"]).addresses("::1", 8443) == ["::1"]
+    assert await Resolver(["[::1]:8443"]).addresses("::1", 8443) == ["::1"]
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..b"])
 @coroutine_test
 async def test_a_name_that_cannot_be_looked_up_is_tried_later(host: str) -> None:
     with pytest.raises(ChannelDown):
-        await Names().addresses(host, 443)
+        await Resolver().addresses(host, 443)
 
 
 @coroutine_test
 async def test_only_the_public_ones_of_a_name_are_connected_to() -> None:
-    names = Names()
+    names = Resolver()
     mixed = ["10.0.0.1", "1.1.1.1", "::1", "2606:4700::1111"]
 
     names._look_up = lambda host, port: _given(mixed)  # type: ignore[method-assign]

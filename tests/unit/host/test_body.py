@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from host.body import AHEAD, Body, Broken, Patience, Stream
+from host.body import AHEAD, Body, Broken, Stream, Timeouts
 
 LONG = b"0123456789abcdef" * (AHEAD // 8)
 
@@ -37,10 +37,10 @@ class Silence(Pieces):
 
 
 def run(
-    pieces: Pieces, length: int | None, then: Callable[[Body], Any], **patience: float
+    pieces: Pieces, length: int | None, then: Callable[[Body], Any], **timeouts: float
 ) -> Any:
     async def act() -> Any:
-        return await then(Body(pieces, length, Patience(**patience)))
+        return await then(Body(pieces, length, Timeouts(**timeouts)))
 
     return asyncio.run(act())
 
@@ -87,14 +87,14 @@ def test_a_body_that_breaks_off_is_broken(pieces: Pieces, length: int | None) ->
 
 
 @pytest.mark.parametrize(
-    "patience", [{"silent_s": 0.01}, {"short_s": 0.01}, {"short_s": -1.0}]
+    "timeouts", [{"silent_s": 0.01}, {"short_s": 0.01}, {"short_s": -1.0}]
 )
-def test_a_body_that_stops_is_not_waited_for(patience: dict[str, float]) -> None:
+def test_a_body_that_stops_is_not_waited_for(timeouts: dict[str, float]) -> None:
     with pytest.raises(TimeoutError):
-        run(Silence(b"abc"), 5, Body.read_ahead, **patience)
+        run(Silence(b"abc"), 5, Body.read_ahead, **timeouts)
 
 
-def read_in_a_thread(pieces: Pieces, length: int | None, **patience: float) -> bytes:
+def read_in_a_thread(pieces: Pieces, length: int | None, **timeouts: float) -> bytes:
     """As the application would."""
 
     async def read(body: Body) -> bytes:
@@ -102,7 +102,7 @@ def read_in_a_thread(pieces: Pieces, length: int | None, **patience: float) -> b
         stream = io.BufferedReader(Stream(ahead, body, asyncio.get_running_loop()))
         return await asyncio.to_thread(stream.read)
 
-    read_all: bytes = run(pieces, length, read, **patience)
+    read_all: bytes = run(pieces, length, read, **timeouts)
     return read_all
 
 

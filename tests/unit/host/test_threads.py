@@ -1,13 +1,13 @@
-"""Threads are begun as they are needed, and outlive what they are given."""
+"""ThreadPool are begun as they are needed, and outlive what they are given."""
 
 import threading
 
-from host.thread_pool import Threads
+from host.thread_pool import ThreadPool
 from tests.support.wait import until
 
 
 def test_a_failure_costs_no_thread() -> None:
-    threads, done = Threads(1), threading.Event()
+    threads, done = ThreadPool(1), threading.Event()
 
     def fail() -> None:
         raise SystemExit
@@ -19,7 +19,7 @@ def test_a_failure_costs_no_thread() -> None:
 
 
 def test_there_are_never_more_than_there_may_be() -> None:
-    threads, go, at_work = Threads(3), threading.Event(), []
+    threads, go, at_work = ThreadPool(3), threading.Event(), []
 
     def work() -> None:
         at_work.append(threading.get_ident())

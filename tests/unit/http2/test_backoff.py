@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from notifier.http2.backoff import Backoff, Pace
+from notifier.http2.backoff import Backoff, DialRate
 
 
 def _ended(answers: int = 0, *, orderly: bool = False, opened: int = 1) -> object:
@@ -96,7 +96,7 @@ def test_a_good_connection_makes_up_for_earlier_failures():
 
 
 def test_the_first_dials_do_not_wait_and_then_it_is_one_a_second():
-    pace = Pace(3)
+    pace = DialRate(3)
 
     pauses = [pace.take(now=100) for _ in range(5)]
 
@@ -104,7 +104,7 @@ def test_the_first_dials_do_not_wait_and_then_it_is_one_a_second():
 
 
 def test_a_quiet_time_makes_up_for_a_burst_and_for_no_more():
-    pace = Pace(3)
+    pace = DialRate(3)
     for _ in range(3):
         pace.take(now=100)
 

@@ -23,7 +23,7 @@ def test_an_unknown_dispatcher_is_refused_with_the_names_there_are(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(SettingsError) as refusal:
-        dispatchers.open(_settings(tmp_path, "carrier pigeon"))
+        dispatchers.create(_settings(tmp_path, "carrier pigeon"))
 
     assert refusal.value.variable == "BOTTLEPOST_DISPATCHER"
     assert "carrier pigeon" in str(refusal.value)
@@ -37,14 +37,14 @@ def test_a_missing_extra_says_which_installation_helps(
     monkeypatch.setitem(dispatchers.EXTRAS, "pigeon", "birds")
 
     with pytest.raises(SettingsError, match=r"pip install -e '.\[birds\]'"):
-        dispatchers.open(_settings(tmp_path, "pigeon"))
+        dispatchers.create(_settings(tmp_path, "pigeon"))
 
 
 @pytest.mark.parametrize("name", ["inline", "thread", "process"])
 def test_every_dispatcher_has_the_methods_of_the_protocol(
     name: str, tmp_path: Path
 ) -> None:
-    dispatcher = dispatchers.open(_settings(tmp_path, name))
+    dispatcher = dispatchers.create(_settings(tmp_path, name))
 
     for method in ("start", "dispatch", "close"):
         wanted = inspect.signature(getattr(dispatchers.Dispatcher, method))
@@ -54,4 +54,4 @@ def test_every_dispatcher_has_the_methods_of_the_protocol(
 
 @pytest.mark.parametrize("name", ["inline", "thread", "process"])
 def test_closing_what_was_never_started_does_no_harm(name: str, tmp_path: Path) -> None:
-    dispatchers.open(_settings(tmp_path, name)).close()
+    dispatchers.create(_settings(tmp_path, name)).close()

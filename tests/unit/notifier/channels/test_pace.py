@@ -2,7 +2,7 @@
 
 import asyncio
 
-from notifier.channels.fcm.quota import BURST, FORGET_S, RAMP_S, Pace
+from notifier.channels.fcm.quota import BURST, FORGET_S, RAMP_S, Quota
 
 
 class Clock:
@@ -13,11 +13,11 @@ class Clock:
         return self.now
 
 
-def sent_within(pace: Pace, clock: Clock, seconds: float, batch: int = 100) -> int:
+def sent_within(quota: Quota, clock: Clock, seconds: float, batch: int = 100) -> int:
     """How many pushes leave in that time when as many as may are sent."""
     end, sent = clock.now + seconds, 0
     while clock.now < end:
-        pause_s = pace.try_take(batch)
+        pause_s = quota.try_take(batch)
         clock.now += pause_s
         if not pause_s:
             sent += batch
@@ -27,16 +27,16 @@ def sent_within(pace: Pace, clock: Clock, seconds: float, batch: int = 100) -> i
 
 
 def test_a_small_conversation_does_not_wait() -> None:
-    assert Pace(10_000, clock=Clock()).try_take(500) == 0
+    assert Quota(10_000, clock=Clock()).try_take(500) == 0
 
 
 def test_the_first_minute_rises_to_the_full_rate() -> None:
     clock = Clock()
-    pace = Pace(10_000, clock=clock)
+    quota = Quota(10_000, clock=clock)
 
-    first = sent_within(pace, clock, 10)
-    sent_within(pace, clock, RAMP_S - 10)
-    later = sent_within(pace, clock, 10)
+    first = sent_within(quota, clock, 10)
+    sent_within(quota, clock, RAMP_S - 10)
+    later = sent_within(quota, clock, 10)
 
     assert first < 10 * 10_000 * 0.3
     assert 10 * 10_000 * 0.95 < later <= 10 * 10_000 * 1.01 + BURST
@@ -44,28 +44,28 @@ def test_the_first_minute_rises_to_the_full_rate() -> None:
 
 def test_no_minute_exceeds_the_quota() -> None:
     clock = Clock()
-    pace = Pace(10_000, clock=clock)
+    quota = Quota(10_000, clock=clock)
 
-    minutes = [sent_within(pace, clock, 60) for _ in range(4)]
+    minutes = [sent_within(quota, clock, 60) for _ in range(4)]
 
     assert max(minutes) <= 600_000 + BURST
 
 
 def test_after_a_long_rest_it_begins_anew() -> None:
     clock = Clock()
-    pace = Pace(10_000, clock=clock)
-    sent_within(pace, clock, 2 * RAMP_S)
+    quota = Quota(10_000, clock=clock)
+    sent_within(quota, clock, 2 * RAMP_S)
     clock.now += FORGET_S + 1
 
-    assert sent_within(pace, clock, 5) < 5 * 10_000 * 0.3
+    assert sent_within(quota, clock, 5) < 5 * 10_000 * 0.3
 
 
 def test_more_than_the_bucket_holds_is_paid_for_afterwards() -> None:
     clock = Clock()
-    pace = Pace(1_000, clock=clock)
+    quota = Quota(1_000, clock=clock)
 
-    at_once = pace.try_take(5_000)
-    pause_s = pace.try_take(1)
+    at_once = quota.try_take(5_000)
+    pause_s = quota.try_take(1)
 
     assert at_once == 0
     assert pause_s > 4_000 / 1_000
@@ -73,10 +73,10 @@ def test_more_than_the_bucket_holds_is_paid_for_afterwards() -> None:
 
 def test_waiters_are_let_through_in_order() -> None:
     async def play() -> list[int]:
-        pace, order = Pace(100_000), []
+        quota, order = Quota(100_000), []
 
         async def send(number: int) -> None:
-            await pace.take(900)
+            await quota.take(900)
             order.append(number)
 
         await asyncio.gather(*(send(number) for number in range(5)))
