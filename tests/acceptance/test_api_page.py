@@ -2,14 +2,14 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 from tests.support import curl
+from tests.support.paths import ROOT
 from tests.support.scene import Scene
 from tests.support.wait import until
 
-PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+PAGE = (ROOT / "docs" / "api.md").read_text()
 COMMANDS = re.findall(r"^\$ (curl .*)$", PAGE, re.MULTILINE)
 
 

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support import tls, wait
+from tests.support.paths import ROOT
 from tests.support.server import free_port
-
-_ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
@@ -39,7 +38,7 @@ def nghttpd(directory: Path, *options: str) -> Iterator[str]:
 
 @contextmanager
 def _running(command: list[str], port: int) -> Iterator[None]:
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -17,8 +17,7 @@ from typing import Any
 from config import Settings
 from notifier.dispatchers.process import ProcessDispatcher
 from tests.support.fake_engine import FakeEngines
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 class Host:

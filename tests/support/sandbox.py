@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.support.paths import ROOT
 from tests.support.server import free_port
 
 START_TIMEOUT_S = 60.0
@@ -48,7 +49,7 @@ class Sandbox:
             text=True,
             # Ctrl-C in the terminal is the test run's, not ours.
             start_new_session=True,
-            cwd=Path(__file__).parents[2],
+            cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         self._await_ready(self._process)

@@ -14,10 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.support.client import Client
+from tests.support.paths import ROOT
 from tests.support.push_processes import is_alive
 from tests.support.wait import until
 
-ROOT = Path(__file__).parents[2]
 # What a server needs of our own environment to start at all.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 

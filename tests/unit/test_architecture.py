@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pytest
 
 from notifier import channels, dispatchers
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 60
 

@@ -11,8 +11,8 @@ import yaml
 
 import config
 from notifier.dispatchers import DISPATCHERS
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "BOTTLEPOST_HOST" in str(service)]

@@ -14,8 +14,8 @@ from models.base import utc_now
 from models.pushes import COMPLETED, PushJob
 from notifier import prune
 from tests.support.chats import make_chat, post
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 KEY = "a key nobody needs here"
 
 

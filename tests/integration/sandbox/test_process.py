@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.support import sandbox as sandboxes
+from tests.support.paths import ROOT
 from tests.support.provider_tokens import ApnsSender, FcmSender
 from tests.support.sandbox import Sandbox
-
-ROOT = Path(__file__).parents[3]
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

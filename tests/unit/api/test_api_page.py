@@ -1,11 +1,11 @@
 """docs/api.md."""
 
 import re
-from pathlib import Path
 
 import api
+from tests.support.paths import ROOT
 
-PAGE = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+PAGE = (ROOT / "docs" / "api.md").read_text()
 
 
 def shape(path: str) -> str:

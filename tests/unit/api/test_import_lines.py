@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,6 +14,7 @@ from api.import_lines import LONGEST_LINE
 from api.uploads import CSV, JSON_LINES
 from models.errors import Invalid
 from models.imports import Problem, Row
+from tests.support.paths import ROOT
 
 USER = b'{"type": "user", "external_id": "u-1", "name": "Ann"}'
 
@@ -67,7 +67,7 @@ def test_csv_says_the_same_in_columns():
 
 
 def test_rows_of_the_documentation_are_read():
-    page = (Path(__file__).parents[3] / "docs" / "import.md").read_text()
+    page = (ROOT / "docs" / "import.md").read_text()
     blocks = re.findall(r"^```(json|csv)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
 
     for language, text in blocks:

@@ -12,10 +12,9 @@ from datastore import Datastore
 from notifier.process.push_process import PushProcess
 from tests.support.chats import make_chat, post
 from tests.support.fake_engine import FakeEngines, pushed
+from tests.support.paths import ROOT
 from tests.support.push_processes import PausingProcess, parent
 from tests.support.wait import until
-
-ROOT = Path(__file__).parents[3]
 
 # As in uWSGI, where Python is a library and `sys.executable` is uwsgi.
 EMBEDDED = """

@@ -19,11 +19,11 @@ from models.pushes import PROCESSING, PushJob
 from tests.support import databases, push_processes, wsgi_host
 from tests.support.chats import make_chat
 from tests.support.fake_engine import pushed
+from tests.support.paths import ROOT
 from tests.support.push_processes import is_alive, is_gone, owners
 from tests.support.server import free_port
 from tests.support.wait import until
 
-ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 
 GUNICORN = "-m gunicorn -w 1 -b 127.0.0.1:{port} tests.support.wsgi_host:create_app()"

@@ -8,8 +8,9 @@ import pytest
 
 import config
 from config import Settings
+from tests.support.paths import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+PAGE = ROOT / "docs" / "configuration.md"
 ROW = re.compile(r"^\| `(BOTTLEPOST_\w+)` \| ([^|]+) \| .+\|$", re.M)
 # Documented in words: they depend on the machine, or have no default of the server's.
 IN_WORDS = {
