@@ -8,7 +8,6 @@ import pytest
 from models.pushes import READ, WITHDRAW
 from notifier.outcome import ChannelDown
 from tests.support import mail_channel, smtp_server, tls
-from tests.support.aio import coroutine_test
 from tests.support.mail_channel import SENDER, Open
 from tests.support.pushes import NotedTroubles, make_notification
 from tests.support.smtp_server import MailServer
@@ -22,7 +21,6 @@ def opened(tmp_path: Path) -> Open:
 # -- what arrives
 
 
-@coroutine_test
 async def test_a_message_arrives_as_text_and_html(opened: Open) -> None:
     async with smtp_server.run() as server, opened(server.url()) as channel:
         reports = await mail_channel.send(
@@ -41,7 +39,6 @@ async def test_a_message_arrives_as_text_and_html(opened: Open) -> None:
     assert "Ahoy &lt;b&gt;&amp; grüße&lt;/b&gt; 🚢<br>" in received.html
 
 
-@coroutine_test
 async def test_many_recipients_share_one_connection(opened: Open) -> None:
     async with smtp_server.run() as server, opened(server.url()) as channel:
         addresses = [f"user{number}@example.org" for number in range(50)]
@@ -53,7 +50,6 @@ async def test_many_recipients_share_one_connection(opened: Open) -> None:
     assert len(server.connections) == 1
 
 
-@coroutine_test
 async def test_a_repeated_mail_has_the_same_id(opened: Open) -> None:
     async with smtp_server.run() as server, opened(server.url()) as channel:
         targets = mail_channel.targets("bob@example.org", "eve@example.org")
@@ -70,7 +66,6 @@ async def test_a_repeated_mail_has_the_same_id(opened: Open) -> None:
     assert by_recipient["bob@example.org"] != by_recipient["eve@example.org"]
 
 
-@coroutine_test
 async def test_a_line_that_is_only_a_dot_does_not_end_the_mail(opened: Open) -> None:
     async with smtp_server.run() as server, opened(server.url()) as channel:
         text = "one\n.\n..\nMAIL FROM:<eve@example.org>"
@@ -86,7 +81,6 @@ async def test_a_line_that_is_only_a_dot_does_not_end_the_mail(opened: Open) -> 
 # -- the way in
 
 
-@coroutine_test
 async def test_a_password_is_told_in_tls_only(opened: Open) -> None:
     server = MailServer("me", "pässwört", tls=tls.server_context(alpn=()))
     async with (
@@ -102,7 +96,6 @@ async def test_a_password_is_told_in_tls_only(opened: Open) -> None:
     assert server.inbox[0].user == "me"
 
 
-@coroutine_test
 async def test_a_server_may_speak_tls_from_the_start(opened: Open) -> None:
     context = tls.server_context(alpn=())
     server = MailServer("me", "secret")
@@ -118,7 +111,6 @@ async def test_a_server_may_speak_tls_from_the_start(opened: Open) -> None:
     assert server.inbox[0].secured
 
 
-@coroutine_test
 async def test_a_server_without_the_demanded_tls_gets_nothing(opened: Open) -> None:
     async with (
         smtp_server.run() as server,
@@ -130,7 +122,6 @@ async def test_a_server_without_the_demanded_tls_gets_nothing(opened: Open) -> N
     assert server.offered == 0
 
 
-@coroutine_test
 async def test_a_server_whose_certificate_nobody_trusts_gets_nothing(
     opened: Open,
 ) -> None:
@@ -148,7 +139,6 @@ async def test_a_server_whose_certificate_nobody_trusts_gets_nothing(
     assert server.logins == 0
 
 
-@coroutine_test
 async def test_a_refused_password_is_an_alarm_and_keeps_the_devices(
     opened: Open,
 ) -> None:
@@ -173,7 +163,6 @@ async def test_a_refused_password_is_an_alarm_and_keeps_the_devices(
 
 
 @pytest.mark.parametrize("kind", [READ, WITHDRAW])
-@coroutine_test
 async def test_what_is_no_message_needs_no_mail(opened: Open, kind: str) -> None:
     async with smtp_server.run() as server, opened(server.url()) as channel:
         reports = await mail_channel.send(
@@ -184,7 +173,6 @@ async def test_what_is_no_message_needs_no_mail(opened: Open, kind: str) -> None
     assert server.connections == []
 
 
-@coroutine_test
 async def test_a_silent_message_is_refused(opened: Open) -> None:
     async with opened("smtp://localhost:1") as channel:
         with pytest.raises(ValueError, match="silent"):

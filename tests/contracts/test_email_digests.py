@@ -8,10 +8,10 @@ import pytest
 
 from models.base import utc_now
 from notifier.outcome import ChannelDown, Kind
-from tests.support import aio, mail_channel, smtp_server
-from tests.support.aio import coroutine_test
+from tests.support import mail_channel, smtp_server
 from tests.support.mail_channel import Open
 from tests.support.pushes import Reports, make_notification
+from tests.support.wait import eventually
 
 
 @pytest.fixture
@@ -19,7 +19,6 @@ def opened(tmp_path: Path) -> Open:
     return mail_channel.opener(tmp_path)
 
 
-@coroutine_test
 async def test_messages_of_a_conversation_come_in_one_mail(opened: Open) -> None:
     async with (
         smtp_server.run() as server,
@@ -52,7 +51,6 @@ async def test_messages_of_a_conversation_come_in_one_mail(opened: Open) -> None
     assert places == sorted(places)
 
 
-@coroutine_test
 async def test_a_new_message_waits_in_the_database_for_its_digest(
     opened: Open,
 ) -> None:
@@ -70,7 +68,6 @@ async def test_a_new_message_waits_in_the_database_for_its_digest(
     assert server.connections == []
 
 
-@coroutine_test
 async def test_a_message_that_would_expire_does_not_wait(opened: Open) -> None:
     async with (
         smtp_server.run() as server,
@@ -87,7 +84,6 @@ async def test_a_message_that_would_expire_does_not_wait(opened: Open) -> None:
     assert len(server.inbox) == 1
 
 
-@coroutine_test
 async def test_nothing_is_reported_before_the_server_has_taken_it(
     opened: Open,
 ) -> None:
@@ -99,7 +95,7 @@ async def test_nothing_is_reported_before_the_server_has_taken_it(
             channel.send(notification, mail_channel.targets("bob@example.org"), reports)
         )
 
-        await aio.until(lambda: server.offered)
+        await eventually(lambda: server.offered)
 
         assert reports.by_device == {}
         send.cancel()
@@ -107,7 +103,6 @@ async def test_nothing_is_reported_before_the_server_has_taken_it(
         assert reports.by_device == {}
 
 
-@coroutine_test
 async def test_a_channel_that_is_closed_lets_go_of_what_it_gathers(
     opened: Open,
 ) -> None:

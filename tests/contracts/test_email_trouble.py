@@ -7,10 +7,10 @@ import pytest
 
 from notifier.channels.email import relay
 from notifier.outcome import ChannelDown, Kind
-from tests.support import aio, mail_channel, smtp_server
-from tests.support.aio import coroutine_test
+from tests.support import mail_channel, smtp_server
 from tests.support.mail_channel import Open
 from tests.support.pushes import Reports, make_notification
+from tests.support.wait import eventually
 
 
 @pytest.fixture
@@ -32,7 +32,6 @@ def opened(tmp_path: Path) -> Open:
         ("450 4.2.0 greylisted", Kind.LATER),
     ],
 )
-@coroutine_test
 async def test_a_refused_recipient_harms_no_other(
     opened: Open, reply: str, kind: Kind
 ) -> None:
@@ -52,7 +51,6 @@ async def test_a_refused_recipient_harms_no_other(
 @pytest.mark.parametrize(
     ("reply", "kind"), [("554 5.6.0 no", Kind.REFUSED), ("451 4.3.0 hm", Kind.LATER)]
 )
-@coroutine_test
 async def test_a_refused_mail_is_not_taken_for_a_dead_address(
     opened: Open, reply: str, kind: Kind
 ) -> None:
@@ -66,7 +64,6 @@ async def test_a_refused_mail_is_not_taken_for_a_dead_address(
     assert reports.by_device[1].kind is kind
 
 
-@coroutine_test
 async def test_a_refused_sender_is_the_operators_trouble(opened: Open) -> None:
     async with smtp_server.run() as server, opened(server.url()) as channel:
         server.to_sender = "553 5.7.1 not your address"
@@ -78,7 +75,6 @@ async def test_a_refused_sender_is_the_operators_trouble(opened: Open) -> None:
     assert reports.kinds() == ["credentials"]
 
 
-@coroutine_test
 async def test_an_address_that_is_none_is_not_told_to_the_server(opened: Open) -> None:
     async with smtp_server.run() as server, opened(server.url()) as channel:
         reports = await mail_channel.send(
@@ -92,7 +88,6 @@ async def test_an_address_that_is_none_is_not_told_to_the_server(opened: Open) -
 # -- outages
 
 
-@coroutine_test
 async def test_a_server_that_is_not_there_is_an_outage(opened: Open) -> None:
     async with smtp_server.run() as server:
         url = server.url()
@@ -109,7 +104,6 @@ async def test_a_server_that_is_not_there_is_an_outage(opened: Open) -> None:
     assert reports.by_device == {}
 
 
-@coroutine_test
 async def test_a_server_in_trouble_is_asked_once_and_left_alone(opened: Open) -> None:
     async with smtp_server.run() as server, opened(server.url()) as channel:
         server.to_sender = "421 4.3.2 going down"
@@ -122,7 +116,6 @@ async def test_a_server_in_trouble_is_asked_once_and_left_alone(opened: Open) ->
     assert len(server.connections) == 1
 
 
-@coroutine_test
 async def test_a_connection_that_was_cut_between_mails_is_replaced(
     opened: Open,
 ) -> None:
@@ -136,7 +129,6 @@ async def test_a_connection_that_was_cut_between_mails_is_replaced(
     assert len(server.connections) == 2
 
 
-@coroutine_test
 async def test_a_connection_that_the_server_has_tired_of_is_replaced(
     opened: Open,
 ) -> None:
@@ -150,7 +142,6 @@ async def test_a_connection_that_the_server_has_tired_of_is_replaced(
     assert len(server.connections) == 2
 
 
-@coroutine_test
 async def test_a_server_that_does_not_answer_is_given_up(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +153,6 @@ async def test_a_server_that_does_not_answer_is_given_up(
             await mail_channel.send(channel, mail_channel.targets("a@x.example"))
 
 
-@coroutine_test
 async def test_a_mail_is_not_offered_twice_when_its_answer_is_lost(
     opened: Open,
 ) -> None:
@@ -172,7 +162,7 @@ async def test_a_mail_is_not_offered_twice_when_its_answer_is_lost(
         send = asyncio.create_task(
             mail_channel.send(channel, mail_channel.targets("b@x.example"))
         )
-        await aio.until(lambda: server.offered == 2)
+        await eventually(lambda: server.offered == 2)
 
         server.connections[0].transport.abort()
 
@@ -181,7 +171,6 @@ async def test_a_mail_is_not_offered_twice_when_its_answer_is_lost(
         assert server.offered == 2
 
 
-@coroutine_test
 async def test_a_connection_nobody_uses_is_given_back(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +178,7 @@ async def test_a_connection_nobody_uses_is_given_back(
     async with smtp_server.run() as server, opened(server.url()) as channel:
         await mail_channel.send(channel, mail_channel.targets("a@x.example"))
 
-        await aio.until(lambda: server.connections[0].transport is None)
+        await eventually(lambda: server.connections[0].transport is None)
 
         assert (
             await mail_channel.send(channel, mail_channel.targets("a@x.example"))

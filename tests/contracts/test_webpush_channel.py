@@ -11,7 +11,6 @@ from models.base import utc_now
 from notifier import channels
 from notifier.outcome import Kind
 from tests.support import push_service, webpush_channel
-from tests.support.aio import coroutine_test
 from tests.support.push_service import Browser
 from tests.support.pushes import (
     NotedTroubles,
@@ -27,7 +26,6 @@ def settings(tmp_path: Path) -> Settings:
     return webpush_channel.settings_in(tmp_path)
 
 
-@coroutine_test
 async def test_a_push_arrives_and_only_the_browser_can_read_it(
     settings: Settings,
 ) -> None:
@@ -50,7 +48,6 @@ async def test_a_push_arrives_and_only_the_browser_can_read_it(
     assert delivered.headers["topic"] == "message-7"
 
 
-@coroutine_test
 async def test_a_batch_shares_one_connection_and_one_signature(
     settings: Settings,
 ) -> None:
@@ -72,7 +69,6 @@ async def test_a_batch_shares_one_connection_and_one_signature(
     assert len({d.headers["authorization"] for d in service.inbox}) == 1
 
 
-@coroutine_test
 async def test_every_try_of_a_message_has_the_same_topic(settings: Settings) -> None:
     async with (
         push_service.run() as service,
@@ -102,7 +98,6 @@ async def test_every_try_of_a_message_has_the_same_topic(settings: Settings) -> 
         (503, Kind.LATER),
     ],
 )
-@coroutine_test
 async def test_a_services_answer_is_the_devices_outcome(
     settings: Settings, status: int, kind: Kind
 ) -> None:
@@ -123,7 +118,6 @@ async def test_a_services_answer_is_the_devices_outcome(
     assert reports.by_device[2].kind is Kind.ACCEPTED
 
 
-@coroutine_test
 async def test_a_browser_that_knows_another_key_is_its_own_trouble(
     settings: Settings,
 ) -> None:
@@ -145,7 +139,6 @@ async def test_a_browser_that_knows_another_key_is_its_own_trouble(
     assert first.kinds() == second.kinds() == ["suspect", "accepted"]
 
 
-@coroutine_test
 async def test_a_subscription_that_is_none_harms_no_other(settings: Settings) -> None:
     async with (
         push_service.run() as service,
@@ -171,7 +164,6 @@ def test_a_note_that_cannot_be_told_is_refused(settings: Settings) -> None:
         asyncio.run(render())
 
 
-@coroutine_test
 async def test_closing_twice_does_no_harm(settings: Settings) -> None:
     async with (
         push_service.run() as service,
@@ -184,7 +176,6 @@ async def test_closing_twice_does_no_harm(settings: Settings) -> None:
         await channel.close()
 
 
-@coroutine_test
 async def test_an_expired_message_is_delivered_now_or_never(
     settings: Settings,
 ) -> None:
@@ -201,7 +192,6 @@ async def test_an_expired_message_is_delivered_now_or_never(
     assert service.inbox[0].headers["ttl"] == "0"
 
 
-@coroutine_test
 async def test_a_key_that_cannot_be_read_keeps_the_devices(
     settings: Settings, tmp_path: Path
 ) -> None:

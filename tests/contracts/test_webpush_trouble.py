@@ -11,14 +11,14 @@ from notifier.channels import breaker
 from notifier.channels.webpush import origins
 from notifier.channels.webpush.resolver import Resolver
 from notifier.outcome import ChannelDown, Kind
-from tests.support import aio, push_service, tls, webpush_channel
-from tests.support.aio import coroutine_test
+from tests.support import push_service, tls, webpush_channel
 from tests.support.push_service import Browser
 from tests.support.pushes import (
     NotedTroubles,
     Reports,
     make_notification,
 )
+from tests.support.wait import eventually
 
 
 @pytest.fixture
@@ -26,7 +26,6 @@ def settings(tmp_path: Path) -> Settings:
     return webpush_channel.settings_in(tmp_path)
 
 
-@coroutine_test
 async def test_a_service_that_cannot_be_reached_harms_no_other(
     settings: Settings,
 ) -> None:
@@ -44,7 +43,6 @@ async def test_a_service_that_cannot_be_reached_harms_no_other(
     assert str(closed.peer.port) in reports.by_device[1].reason
 
 
-@coroutine_test
 async def test_a_service_that_is_down_is_left_alone_for_a_while(
     settings: Settings,
 ) -> None:
@@ -64,7 +62,6 @@ async def test_a_service_that_is_down_is_left_alone_for_a_while(
     assert all(outcome.retry_after_s for outcome in second.by_device.values())
 
 
-@coroutine_test
 async def test_a_service_that_does_not_answer_keeps_no_other_waiting(
     settings: Settings,
 ) -> None:
@@ -81,7 +78,7 @@ async def test_a_service_that_does_not_answer_keeps_no_other_waiting(
         send = asyncio.create_task(
             channel.send(channel.render(make_notification()), targets, reports)
         )
-        await aio.until(lambda: silent.seen and 2 in reports.by_device)
+        await eventually(lambda: silent.seen and 2 in reports.by_device)
 
         assert reports.by_device[2].kind is Kind.ACCEPTED
         assert 1 not in reports.by_device
@@ -89,7 +86,6 @@ async def test_a_service_that_does_not_answer_keeps_no_other_waiting(
         await asyncio.wait([send])
 
 
-@coroutine_test
 async def test_a_service_without_an_answer_is_tried_later(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,7 +102,6 @@ async def test_a_service_without_an_answer_is_tried_later(
     assert reports.kinds() == ["later"]
 
 
-@coroutine_test
 async def test_a_private_address_is_never_connected_to(settings: Settings) -> None:
     strict = replace(settings, webpush_allow=())
     async with push_service.run() as service, webpush_channel.opened(strict) as channel:
@@ -119,7 +114,6 @@ async def test_a_private_address_is_never_connected_to(settings: Settings) -> No
     assert service.peer.visits == []
 
 
-@coroutine_test
 async def test_a_name_that_turns_private_after_the_check_is_not_connected_to(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +134,6 @@ async def test_a_name_that_turns_private_after_the_check_is_not_connected_to(
     assert service.peer.visits == []
 
 
-@coroutine_test
 async def test_a_strangers_word_on_our_key_alarms_nobody(settings: Settings) -> None:
     troubles = NotedTroubles()
     async with (
@@ -155,7 +148,6 @@ async def test_a_strangers_word_on_our_key_alarms_nobody(settings: Settings) -> 
     assert troubles.notifications == []
 
 
-@coroutine_test
 async def test_a_browsers_service_that_refuses_our_key_is_an_alarm(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +164,6 @@ async def test_a_browsers_service_that_refuses_our_key_is_an_alarm(
     assert troubles.notifications[0] == (f"webpush {service.origin}", "403 BadJwtToken")
 
 
-@coroutine_test
 async def test_services_not_used_for_longest_are_closed(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,11 +179,10 @@ async def test_services_not_used_for_longest_are_closed(
             )
             assert reports.kinds() == ["accepted"]
 
-        await aio.until(lambda: first.peer.visits[0].lost)
+        await eventually(lambda: first.peer.visits[0].lost)
         assert [len(s.peer.visits) for s in (first, second)] == [2, 1]
 
 
-@coroutine_test
 async def test_a_service_in_use_is_not_closed(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,7 +197,7 @@ async def test_a_service_in_use_is_not_closed(
         waiting = asyncio.create_task(
             webpush_channel.send(channel, webpush_channel.targets(browser))
         )
-        await aio.until(lambda: busy.held)
+        await eventually(lambda: busy.held)
         for service in (other, busy):
             targets = webpush_channel.targets(service.subscribe())
             await webpush_channel.send(channel, targets)
@@ -218,7 +208,6 @@ async def test_a_service_in_use_is_not_closed(
         assert len(busy.peer.visits) == 1
 
 
-@coroutine_test
 async def test_more_strangers_than_places_are_served_in_turn(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,7 +226,6 @@ async def test_more_strangers_than_places_are_served_in_turn(
     assert reports.kinds() == ["accepted"] * 4
 
 
-@coroutine_test
 async def test_a_name_that_leads_nowhere_is_not_looked_up_for_each_message(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,7 +248,6 @@ async def test_a_name_that_leads_nowhere_is_not_looked_up_for_each_message(
     assert looked_up == ["nowhere.example"]
 
 
-@coroutine_test
 async def test_a_private_authority_leaves_the_public_ones_believed(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,10 @@
 """Waiting for something to become true, with an end."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -18,4 +19,12 @@ def until(look: Callable[[], T], timeout_s: float = 60.0, what: str = "") -> T:
                 f"waited {timeout_s:g} s in vain {what}: last {seen!r}"
             )
         pause.wait(0.01)
+    return seen
+
+
+async def eventually(look: Callable[[], Any], timeout_s: float = 30.0) -> Any:
+    """The same in a coroutine, while the event loop goes on."""
+    async with asyncio.timeout(timeout_s):
+        while not (seen := look()):
+            await asyncio.sleep(0.005)
     return seen

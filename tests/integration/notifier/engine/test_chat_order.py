@@ -21,8 +21,9 @@ from models.chats import Message
 from models.pushes import Notification, PushJob, Target
 from notifier.channels import Report
 from notifier.engine.loop import Engine
-from tests.support import aio, chats
+from tests.support import chats
 from tests.support.channel import ToldChannel
+from tests.support.wait import eventually
 
 
 class Scene:
@@ -59,7 +60,6 @@ def have_ended(store: Datastore) -> bool:
         ).all()
 
 
-@aio.coroutine_test
 async def test_a_busy_chat_needs_no_claim_for_each_message(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,12 +71,11 @@ async def test_a_busy_chat_needs_no_claim_for_each_message(
     channel = ToldChannel()
 
     async with Scene(store, channel):
-        await aio.until(lambda: have_ended(store))
+        await eventually(lambda: have_ended(store))
 
     assert channel.texts() == [text for text in texts for _ in range(2)]
 
 
-@aio.coroutine_test
 async def test_what_waits_for_its_turn_may_still_be_taken_back(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +95,7 @@ async def test_what_waits_for_its_turn_may_still_be_taken_back(
                 .values(deleted_at=utc_now())
             )
         channel.gate.set()
-        await aio.until(lambda: have_ended(store))
+        await eventually(lambda: have_ended(store))
 
     assert channel.texts() == ["first"] * 2 + ["third"] * 2
 
@@ -110,7 +109,6 @@ class BrokenOnce(ToldChannel):
         return notification
 
 
-@aio.coroutine_test
 async def test_a_job_that_breaks_does_not_take_the_next_ones_with_it(
     store: Datastore,
 ) -> None:
@@ -119,13 +117,12 @@ async def test_a_job_that_breaks_does_not_take_the_next_ones_with_it(
     channel = BrokenOnce()
 
     async with Scene(store, channel):
-        await aio.until(lambda: state(store, posted[1]) == "completed")
+        await eventually(lambda: state(store, posted[1]) == "completed")
 
     assert channel.texts() == ["second"] * 2
     assert state(store, posted[0]) == "processing"
 
 
-@aio.coroutine_test
 async def test_a_job_whose_progress_is_refused_is_put_off_and_holds_up_nobody(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +140,7 @@ async def test_a_job_whose_progress_is_refused_is_put_off_and_holds_up_nobody(
     monkeypatch.setattr(notifier.engine.recorder, "_record", refuse)
 
     async with Scene(store, ToldChannel()):
-        await aio.until(lambda: state(store, posted[1]) == "completed")
+        await eventually(lambda: state(store, posted[1]) == "completed")
 
     with store.read() as session:
         job = session.get_one(PushJob, posted[0])
@@ -166,7 +163,6 @@ class Slow(ToldChannel):
         await super().send(rendered, targets, report)
 
 
-@aio.coroutine_test
 async def test_a_lease_of_ours_that_ran_out_is_no_second_job(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 5))
     other = chats.make_chat(store, 1)
@@ -181,9 +177,9 @@ async def test_a_lease_of_ours_that_ran_out_is_no_second_job(store: Datastore) -
             session.execute(update(PushJob).values(due_at=past))
         later = chats.post(store, other)
         scene.wake.set()
-        await aio.until(lambda: channel.sends == 2)
+        await eventually(lambda: channel.sends == 2)
         channel.gate.set()
-        await aio.until(lambda: have_ended(store))
+        await eventually(lambda: have_ended(store))
 
     assert set(Counter(channel.devices()).values()) == {1}
     assert [state(store, each) for each in (job, later)] == ["completed"] * 2

@@ -14,8 +14,8 @@ from config import Settings
 from datastore import Datastore
 from datastore.outbox import job_status
 from notifier.engine import loop
-from tests.support import aio, chats, databases, push_service, smtp_server, tls
-from tests.support.aio import coroutine_test
+from tests.support import chats, databases, push_service, smtp_server, tls
+from tests.support.wait import eventually
 
 TIMEOUT_S = 50.0
 ADDRESSES = ("bob@example.org", "eve@example.org")
@@ -72,7 +72,6 @@ def _accepted(store: Datastore, job_ids: Sequence[int]) -> list[int]:
     return [job.accepted for job in done] if len(done) == len(job_ids) else []
 
 
-@coroutine_test
 async def test_messages_of_a_moment_come_in_one_mail(
     settings: Settings, store: Datastore
 ) -> None:
@@ -83,7 +82,7 @@ async def test_messages_of_a_moment_come_in_one_mail(
         smtp_server.run() as server,
         _working(replace(settings, smtp_url=server.url())),
     ):
-        await aio.until(lambda: _accepted(store, posted) == [2, 2, 2], TIMEOUT_S)
+        await eventually(lambda: _accepted(store, posted) == [2, 2, 2], TIMEOUT_S)
 
     mails = {received.recipient: received for received in server.inbox}
     assert mails.keys() == set(ADDRESSES)
@@ -93,7 +92,6 @@ async def test_messages_of_a_moment_come_in_one_mail(
     assert [texts.count(f"no. {n}") for n in (1, 2, 3)] == [2, 2, 2]
 
 
-@coroutine_test
 async def test_a_waiting_mail_holds_up_no_push(
     settings: Settings, store: Datastore
 ) -> None:
@@ -105,14 +103,13 @@ async def test_a_waiting_mail_holds_up_no_push(
             for text in ("one", "two"):
                 chats.post(store, chat, text=text, ttl_s=9000)
 
-            await aio.until(lambda: len(service.inbox) == 2, TIMEOUT_S)
+            await eventually(lambda: len(service.inbox) == 2, TIMEOUT_S)
 
     assert [payload["body"] for payload in service.payloads()] == ["one", "two"]
     assert service.payloads()[1]["badge"] == 2
     assert server.connections == []
 
 
-@coroutine_test
 async def test_a_killed_process_loses_no_mail(
     settings: Settings, store: Datastore
 ) -> None:
@@ -125,14 +122,14 @@ async def test_a_killed_process_loses_no_mail(
             target=_work, args=(settings,)
         )
         process.start()
-        await aio.until(lambda: server.offered == 1, TIMEOUT_S)
+        await eventually(lambda: server.offered == 1, TIMEOUT_S)
 
         process.kill()
         await asyncio.to_thread(process.join)
         server.gate.set()
 
         async with _working(settings):
-            await aio.until(lambda: _accepted(store, posted) == [2], TIMEOUT_S)
+            await eventually(lambda: _accepted(store, posted) == [2], TIMEOUT_S)
 
     assert {received.recipient for received in server.inbox} == set(ADDRESSES)
     # The one that was in flight may have come twice, and says so by its id.

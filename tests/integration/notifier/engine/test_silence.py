@@ -12,7 +12,8 @@ from models.pushes import Notification, Target
 from notifier.channels import Report
 from notifier.engine.loop import Engine
 from notifier.outcome import ACCEPTED
-from tests.support import aio, chats
+from tests.support import chats
+from tests.support.wait import eventually
 
 SILENT = "silent"
 
@@ -52,7 +53,7 @@ def play(store: Datastore, told: int) -> list[tuple[str, str]]:
         channel = HalfDeafChannel()
         engine = Engine(own, lambda *_: {"apns": channel}, owner="a", lease_s=30)
         running = asyncio.create_task(engine.run(linger_s=0, wake=asyncio.Event()))
-        await aio.until(lambda: len(channel.heard) == told)
+        await eventually(lambda: len(channel.heard) == told)
         channel.speak.set()
         await running
         return channel.heard

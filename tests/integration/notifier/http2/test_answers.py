@@ -7,9 +7,9 @@ from jh2.hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame
 from jh2.settings import SettingCodes
 
 from tests.support import h2_client
-from tests.support.aio import coroutine_test, until
 from tests.support.h2_client import talking_to
 from tests.support.h2_peer import Asked, Peer
+from tests.support.wait import eventually
 
 
 def _block(asked: Asked, *fields: tuple[str, str]) -> bytes:
@@ -27,7 +27,6 @@ def _data(asked: Asked, data: bytes, *flags: str, pad_length: int = 0) -> bytes:
     return frame.serialize()
 
 
-@coroutine_test
 async def test_status_fields_and_body_arrive():
     fields = [("apns-id", "8f1c"), ("content-type", "application/json")]
     peer = Peer(on_request=lambda asked: asked.answer(410, fields, b'{"reason":"x"}'))
@@ -38,7 +37,6 @@ async def test_status_fields_and_body_arrive():
     assert sent.answers[0] == (410, tuple(fields), b'{"reason":"x"}')
 
 
-@coroutine_test
 async def test_the_request_arrives_as_it_was_given():
     peer = Peer()
 
@@ -56,7 +54,6 @@ async def test_the_request_arrives_as_it_was_given():
     ]
 
 
-@coroutine_test
 async def test_a_hundred_answers_in_any_order_find_their_requests():
     held: list[Asked] = []
 
@@ -74,7 +71,6 @@ async def test_a_hundred_answers_in_any_order_find_their_requests():
     }
 
 
-@coroutine_test
 async def test_an_empty_body_ends_the_request_with_its_headers():
     peer = Peer()
 
@@ -85,7 +81,6 @@ async def test_an_empty_body_ends_the_request_with_its_headers():
     assert peer.asked[0].body == b""
 
 
-@coroutine_test
 async def test_interim_answers_are_passed_over():
     def hesitate(asked: Asked) -> None:
         for status in ("100", "103"):
@@ -98,7 +93,6 @@ async def test_interim_answers_are_passed_over():
     assert sent.answers[0].body == b"done"
 
 
-@coroutine_test
 async def test_trailers_end_an_answer():
     def with_trailers(asked: Asked) -> None:
         h2 = asked.visit.h2
@@ -112,7 +106,6 @@ async def test_trailers_end_an_answer():
     assert sent.answers[0].body == b"body"
 
 
-@coroutine_test
 async def test_padded_answers_are_read_without_the_padding():
     def padded(asked: Asked) -> None:
         asked.visit.h2.send_headers(asked.stream_id, [(":status", "400")])
@@ -124,7 +117,6 @@ async def test_padded_answers_are_read_without_the_padding():
     assert [r.body for r in sent.answers.values()] == [b"padded"] * 3
 
 
-@coroutine_test
 async def test_headers_may_come_in_many_frames():
     def in_pieces(asked: Asked) -> None:
         block = _block(asked, (":status", "429"), ("retry-after", "7"))
@@ -140,7 +132,6 @@ async def test_headers_may_come_in_many_frames():
     assert sent.answers[1] == (429, (("retry-after", "7"),), b"")
 
 
-@coroutine_test
 async def test_a_body_in_crumbs_is_put_together():
     def crumble(asked: Asked) -> None:
         asked.visit.h2.send_headers(asked.stream_id, [(":status", "200")])
@@ -154,14 +145,13 @@ async def test_a_body_in_crumbs_is_put_together():
     assert sent.answers[0].body == b"crumbs"
 
 
-@coroutine_test
 async def test_an_answer_before_the_end_of_the_request_counts():
     # The window of 65,535 bytes lets only a part of the body pass.
     peer = Peer(widens=False)
 
     async with talking_to(peer) as client:
         sending = asyncio.create_task(h2_client.send(client, 1, b"x" * 200_000))
-        await until(lambda: peer.visits and peer.visits[0].open)
+        await eventually(lambda: peer.visits and peer.visits[0].open)
         asked = next(iter(peer.visits[0].open.values()))
         asked.answer(413, body=b"too large")
         sent = await sending
@@ -198,7 +188,6 @@ async def test_an_answer_before_the_end_of_the_request_counts():
         "wrong content-length",
     ],
 )
-@coroutine_test
 async def test_a_malformed_answer_loses_its_request_and_no_other(malformed):
     def react(asked: Asked) -> None:
         if asked.path == "/1":
@@ -215,7 +204,6 @@ async def test_a_malformed_answer_loses_its_request_and_no_other(malformed):
     assert len(peer.visits) == 1
 
 
-@coroutine_test
 async def test_an_endless_answer_is_cut_off():
     def flood(asked: Asked) -> None:
         if asked.path == "/0":
@@ -233,7 +221,6 @@ async def test_an_endless_answer_is_cut_off():
     assert "larger than any" in str(sent.fault)
 
 
-@coroutine_test
 async def test_the_window_is_widened_however_much_is_answered():
     # Together 24 MB, more than a connection's window of 16 MiB.
     peer = Peer(

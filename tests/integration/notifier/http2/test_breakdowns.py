@@ -8,12 +8,11 @@ from jh2.hyperframe.frame import GoAwayFrame, HeadersFrame
 from jh2.settings import SettingCodes
 
 from tests.support import h2_client
-from tests.support.aio import coroutine_test, until
 from tests.support.h2_client import talking_to
 from tests.support.h2_peer import Asked, Peer
+from tests.support.wait import eventually
 
 
-@coroutine_test
 async def test_a_reset_stream_loses_its_request_only():
     def react(asked: Asked) -> None:
         asked.reset() if asked.path == "/3" else asked.answer(200)
@@ -25,7 +24,6 @@ async def test_a_reset_stream_loses_its_request_only():
     assert "INTERNAL_ERROR" in sent.fault.reason
 
 
-@coroutine_test
 async def test_a_refused_stream_is_sent_again():
     refused: set[str] = set()
 
@@ -43,7 +41,6 @@ async def test_a_refused_stream_is_sent_again():
     assert len(sent.answers) == 50
 
 
-@coroutine_test
 async def test_a_stream_that_is_refused_again_and_again_is_lost():
     def react(asked: Asked) -> None:
         if asked.path == "/1":
@@ -60,7 +57,6 @@ async def test_a_stream_that_is_refused_again_and_again_is_lost():
     assert peer.paths.count("/1") == 6
 
 
-@coroutine_test
 async def test_requests_above_goaways_last_stream_are_sent_again():
     def leave_once(asked: Asked) -> None:
         visit = asked.visit
@@ -81,7 +77,6 @@ async def test_requests_above_goaways_last_stream_are_sent_again():
     assert sorted(peer.paths[10:]) == [f"/{i}" for i in range(3, 10)]
 
 
-@coroutine_test
 async def test_requests_up_to_goaways_last_stream_may_finish():
     held: list[Asked] = []
 
@@ -99,13 +94,12 @@ async def test_requests_up_to_goaways_last_stream_may_finish():
     peer = Peer(on_request=hold)
     async with talking_to(peer) as client:
         sent = await h2_client.send(client, 4)
-        await until(lambda: peer.visits[0].lost)
+        await eventually(lambda: peer.visits[0].lost)
 
     assert sent.fault is None
     assert len(sent.answers) == 4
 
 
-@coroutine_test
 async def test_what_waits_behind_a_leaving_connection_takes_another():
     held: list[Asked] = []
 
@@ -122,7 +116,7 @@ async def test_what_waits_behind_a_leaving_connection_takes_another():
     )
     async with talking_to(peer, max_connections=1) as client:
         sending = asyncio.create_task(h2_client.send(client, 5))
-        await until(lambda: len(peer.asked) == 5)
+        await eventually(lambda: len(peer.asked) == 5)
         held[0].answer(200)
         sent = await sending
 
@@ -130,7 +124,6 @@ async def test_what_waits_behind_a_leaving_connection_takes_another():
     assert sent.fault is None
 
 
-@coroutine_test
 async def test_the_reason_of_a_goaway_reaches_the_caller():
     def leave(asked: Asked) -> None:
         asked.visit.goaway(last=1, code=2, debug=b'{"reason":"BadCertificate"}')
@@ -143,7 +136,6 @@ async def test_the_reason_of_a_goaway_reaches_the_caller():
     assert "BadCertificate" in sent.fault.reason
 
 
-@coroutine_test
 async def test_a_peer_that_always_leaves_at_once_is_not_pestered():
     peer = Peer(on_request=lambda asked: asked.visit.goaway(last=0))
 
@@ -155,7 +147,6 @@ async def test_a_peer_that_always_leaves_at_once_is_not_pestered():
     assert len(peer.visits) == 1
 
 
-@coroutine_test
 async def test_a_peer_that_wants_calm_gets_it():
     def answer_and_leave(asked: Asked) -> None:
         asked.answer(200)
@@ -176,7 +167,6 @@ async def test_a_peer_that_wants_calm_gets_it():
 
 
 @pytest.mark.parametrize("after", ["nothing", "headers", "half a frame"])
-@coroutine_test
 async def test_a_cut_connection_loses_what_was_open(after):
     def react(asked: Asked) -> None:
         if len(asked.visit.peer.visits) > 1 or asked.path == "/0":

@@ -7,14 +7,13 @@ from jh2.hyperframe.frame import GoAwayFrame
 from jh2.settings import SettingCodes
 
 from tests.support import h2_client
-from tests.support.aio import coroutine_test, until
 from tests.support.h2_client import talking_to
 from tests.support.h2_peer import Asked, Peer
+from tests.support.wait import eventually
 
 ONE = {SettingCodes.MAX_CONCURRENT_STREAMS: 1}
 
 
-@coroutine_test
 async def test_a_peer_that_takes_requests_and_says_goodbye_is_left_alone():
     def leave(asked: Asked) -> None:
         asked.visit.raw(GoAwayFrame(0, last_stream_id=2**31 - 1).serialize())
@@ -27,7 +26,6 @@ async def test_a_peer_that_takes_requests_and_says_goodbye_is_left_alone():
     assert len(peer.visits) <= 3
 
 
-@coroutine_test
 async def test_a_peer_that_serves_one_request_a_connection_sees_no_storm():
     def answer_and_leave(asked: Asked) -> None:
         asked.answer(200)
@@ -37,7 +35,7 @@ async def test_a_peer_that_serves_one_request_a_connection_sees_no_storm():
     async with talking_to(peer, max_connections=2) as client:
         began = time.monotonic()
         sending = asyncio.create_task(h2_client.send(client, 200))
-        await until(lambda: len(peer.visits) >= 5)
+        await eventually(lambda: len(peer.visits) >= 5)
 
         # After the first few it is one a second.
         assert len(peer.asked) <= 5 + (time.monotonic() - began)

@@ -7,12 +7,11 @@ from jh2 import events
 from jh2.errors import ErrorCodes
 
 from tests.support import h2_client
-from tests.support.aio import coroutine_test, until
 from tests.support.h2_client import talking_to
 from tests.support.h2_peer import Asked, Peer
+from tests.support.wait import eventually
 
 
-@coroutine_test
 async def test_a_request_without_an_answer_is_let_go_at_its_deadline():
     def react(asked: Asked) -> None:
         if asked.path != "/1":
@@ -23,7 +22,7 @@ async def test_a_request_without_an_answer_is_let_go_at_its_deadline():
         began = time.monotonic()
         sent = await h2_client.send(client, 3)
         took_s = time.monotonic() - began
-        await until(lambda: peer.visits[0].seen(events.StreamReset))
+        await eventually(lambda: peer.visits[0].seen(events.StreamReset))
 
     assert sent.statuses == {0: 200, 2: 200}
     assert "no answer within 2 s" in sent.fault.reason
@@ -32,7 +31,6 @@ async def test_a_request_without_an_answer_is_let_go_at_its_deadline():
     assert (reset.stream_id, reset.error_code) == (3, ErrorCodes.CANCEL)
 
 
-@coroutine_test
 async def test_an_answer_after_its_deadline_is_ignored():
     late: list[Asked] = []
     peer = Peer(on_request=late.append)
@@ -51,7 +49,6 @@ async def test_an_answer_after_its_deadline_is_ignored():
     assert len(peer.visits) == 1
 
 
-@coroutine_test
 async def test_a_slow_answer_in_time_is_an_answer():
     def slowly(asked: Asked) -> None:
         asyncio.get_running_loop().call_later(0.3, asked.answer, 200)
@@ -62,27 +59,25 @@ async def test_a_slow_answer_in_time_is_an_answer():
     assert sent.statuses == {0: 200, 1: 200, 2: 200}
 
 
-@coroutine_test
 async def test_an_idle_connection_is_kept_alive_with_pings():
     peer = Peer()
 
     async with talking_to(peer, idle_ping_s=0.5, request_timeout_s=10) as client:
         await h2_client.send(client, 1)
-        await until(lambda: len(peer.visits[0].seen(events.PingReceived)) >= 3)
+        await eventually(lambda: len(peer.visits[0].seen(events.PingReceived)) >= 3)
         sent = await h2_client.send(client, 1)
 
     assert sent.statuses == {0: 200}
     assert len(peer.visits) == 1
 
 
-@coroutine_test
 async def test_a_peer_that_does_not_answer_pings_is_replaced():
     peer = Peer()
 
     async with talking_to(peer, idle_ping_s=0.5, request_timeout_s=10) as client:
         await h2_client.send(client, 1)
         peer.deaf = True
-        await until(lambda: peer.visits[0].lost)
+        await eventually(lambda: peer.visits[0].lost)
         peer.deaf = False
         sent = await h2_client.send(client, 1)
 
@@ -90,7 +85,6 @@ async def test_a_peer_that_does_not_answer_pings_is_replaced():
     assert len(peer.visits) == 2
 
 
-@coroutine_test
 async def test_a_peer_that_died_with_requests_open_is_found_out_by_a_ping():
     def die(asked: Asked) -> None:
         asked.visit.peer.deaf = True
@@ -102,7 +96,6 @@ async def test_a_peer_that_died_with_requests_open_is_found_out_by_a_ping():
     assert "does not answer PING" in sent.fault.reason
 
 
-@coroutine_test
 async def test_a_peer_that_does_not_read_is_left_at_the_deadline():
     peer = Peer(settings={4: 2**31 - 1})
 

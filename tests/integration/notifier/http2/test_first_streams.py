@@ -6,12 +6,11 @@ from jh2 import events
 from jh2.settings import SettingCodes
 
 from tests.support import h2_client
-from tests.support.aio import coroutine_test, until
 from tests.support.h2_client import talking_to
 from tests.support.h2_peer import Asked, Peer
+from tests.support.wait import eventually
 
 
-@coroutine_test
 async def test_a_first_request_that_hangs_keeps_nobody_else_waiting():
     held: list[Asked] = []
 
@@ -23,7 +22,7 @@ async def test_a_first_request_that_hangs_keeps_nobody_else_waiting():
         peer, one_stream_until_answer=True, request_timeout_s=20
     ) as client:
         sending = asyncio.create_task(h2_client.send(client, 300))
-        await until(lambda: len(peer.asked) == 300)
+        await eventually(lambda: len(peer.asked) == 300)
         # It was given the time it needs.
         held[0].answer(410)
         sent = await sending
@@ -34,7 +33,6 @@ async def test_a_first_request_that_hangs_keeps_nobody_else_waiting():
     assert peer.paths.count("/0") == 1
 
 
-@coroutine_test
 async def test_a_connection_that_waits_for_its_first_answer_is_of_use_after_it():
     held: list[Asked] = []
     peer = Peer(on_request=held.append, settings={3: 2})
@@ -43,7 +41,7 @@ async def test_a_connection_that_waits_for_its_first_answer_is_of_use_after_it()
         peer, one_stream_until_answer=True, request_timeout_s=4, max_connections=2
     ) as client:
         sending = asyncio.create_task(h2_client.send(client, 60))
-        await until(lambda: len(peer.visits) == 2 and len(held) == 2)
+        await eventually(lambda: len(peer.visits) == 2 and len(held) == 2)
         peer.on_request = Asked.answer
         for asked in held:
             asked.answer(200)
@@ -54,7 +52,6 @@ async def test_a_connection_that_waits_for_its_first_answer_is_of_use_after_it()
     assert min(asked) > 1
 
 
-@coroutine_test
 async def test_several_that_hang_are_several_connections_and_no_storm():
     def react(asked: Asked) -> None:
         if int(asked.path[1:]) > 2:
@@ -71,7 +68,6 @@ async def test_several_that_hang_are_several_connections_and_no_storm():
     assert len(peer.visits) == 4
 
 
-@coroutine_test
 async def test_a_peer_that_is_silent_altogether_is_not_pestered():
     peer = Peer(on_request=lambda asked: None)
 
@@ -84,7 +80,6 @@ async def test_a_peer_that_is_silent_altogether_is_not_pestered():
     assert len(peer.visits) <= 6
 
 
-@coroutine_test
 async def test_a_peer_that_allows_no_stream_yet_is_waited_for_on_one_connection():
     peer = Peer(settings={SettingCodes.MAX_CONCURRENT_STREAMS: 0})
 

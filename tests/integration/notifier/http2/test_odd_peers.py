@@ -9,9 +9,9 @@ from jh2.settings import SettingCodes
 
 from notifier.http2 import Client
 from tests.support import h2_client, h2_peer, tls
-from tests.support.aio import coroutine_test, until
 from tests.support.h2_client import talking_to
 from tests.support.h2_peer import Asked, Peer
+from tests.support.wait import eventually
 
 
 def _raw(asked: Asked, block: bytes) -> None:
@@ -19,7 +19,6 @@ def _raw(asked: Asked, block: bytes) -> None:
     asked.visit.raw(HeadersFrame(asked.stream_id, block, flags=flags).serialize())
 
 
-@coroutine_test
 async def test_before_it_has_acknowledged_our_settings_a_peer_may_keep_a_table():
     # 200 that puts a field into the table, 429 that is put there, then both by index.
     blocks = [b"\x88\x40\x01a\x01b", b"\x48\x03429", b"\xbe\xbf", b"\x88\xbf"]
@@ -34,7 +33,6 @@ async def test_before_it_has_acknowledged_our_settings_a_peer_may_keep_a_table()
     assert sent.answers[3].headers == (("a", "b"),)
 
 
-@coroutine_test
 async def test_after_the_acknowledgement_there_is_no_table():
     blocks = [b"\x48\x03429", b"\xbe"]
     peer = Peer(on_request=lambda asked: _raw(asked, blocks.pop(0)))
@@ -46,7 +44,6 @@ async def test_after_the_acknowledgement_there_is_no_table():
     assert "header block" in sent.fault.reason
 
 
-@coroutine_test
 async def test_a_graceful_shutdown_in_two_steps_loses_nobody():
     """RFC 9113 §6.8: first a GOAWAY with the highest id, then the true one."""
     held: list[Asked] = []
@@ -73,7 +70,6 @@ async def test_a_graceful_shutdown_in_two_steps_loses_nobody():
     assert [len(visit.open) for visit in peer.visits] == [0, 0]
 
 
-@coroutine_test
 async def test_a_200_that_never_ends_is_no_yes():
     def begin(asked: Asked) -> None:
         asked.visit.h2.send_headers(asked.stream_id, [(":status", "200")])
@@ -95,7 +91,6 @@ def _priorities(asked: Asked) -> bytes:
 
 
 @pytest.mark.parametrize("flood", [_empty_data, _priorities])
-@coroutine_test
 async def test_a_flood_of_frames_that_say_nothing_ends_the_connection(flood):
     peer = Peer(on_request=lambda asked: asked.visit.raw(flood(asked)))
 
@@ -106,7 +101,6 @@ async def test_a_flood_of_frames_that_say_nothing_ends_the_connection(flood):
     assert "flood" in sent.fault.reason
 
 
-@coroutine_test
 async def test_a_peer_that_resets_every_stream_loses_each_request_once():
     peer = Peer(on_request=Asked.reset)
 
@@ -118,7 +112,6 @@ async def test_a_peer_that_resets_every_stream_loses_each_request_once():
     assert len(peer.visits) == 1
 
 
-@coroutine_test
 async def test_a_window_that_is_shut_midway_holds_bodies_back_and_no_heads():
     shut = {SettingCodes.INITIAL_WINDOW_SIZE: 0}
 
@@ -139,7 +132,6 @@ async def test_a_window_that_is_shut_midway_holds_bodies_back_and_no_heads():
     assert len(sent.answers) == 40
 
 
-@coroutine_test
 async def test_a_farewell_of_tls_alone_is_the_end_of_a_connection():
     peer = Peer()
 
@@ -147,14 +139,13 @@ async def test_a_farewell_of_tls_alone_is_the_end_of_a_connection():
         await h2_client.send(client, 1)
         # close_notify, and no GOAWAY before it.
         peer.visits[0].transport.close()
-        await until(lambda: peer.visits[0].lost)
+        await eventually(lambda: peer.visits[0].lost)
         sent = await h2_client.send(client, 3)
 
     assert len(sent.answers) == 3
     assert len(peer.visits) == 2
 
 
-@coroutine_test
 async def test_a_farewell_of_tls_loses_what_was_open_and_sends_the_rest_elsewhere():
     def leave_once(asked: Asked) -> None:
         if len(asked.visit.peer.visits) > 1 or asked.path == "/0":
@@ -172,7 +163,6 @@ async def test_a_farewell_of_tls_loses_what_was_open_and_sends_the_rest_elsewher
     assert "closed by the peer" in sent.fault.reason
 
 
-@coroutine_test
 async def test_a_peer_of_tls_1_2_is_spoken_to():
     context = tls.server_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -185,7 +175,6 @@ async def test_a_peer_of_tls_1_2_is_spoken_to():
     assert len(sent.answers) == 2
 
 
-@coroutine_test
 async def test_a_peer_at_an_ipv6_address_is_spoken_to():
     async with h2_peer.serve(Peer(), host="::1") as peer:
         client = Client(f"https://[::1]:{peer.port}", tls=tls.client_context())
@@ -196,7 +185,6 @@ async def test_a_peer_at_an_ipv6_address_is_spoken_to():
     assert dict(peer.asked[0].headers)[":authority"] == f"[::1]:{peer.port}"
 
 
-@coroutine_test
 async def test_a_certificate_that_expires_ends_no_connection_and_begins_none():
     context = tls.server_context()
     expired = tls.authority().issue("expired.test", days=-1)
@@ -207,7 +195,7 @@ async def test_a_certificate_that_expires_ends_no_connection_and_begins_none():
         context.load_cert_chain(expired.certificate, expired.key)
         kept = await h2_client.send(client, 1)
         peer.visits[0].transport.close()
-        await until(lambda: peer.visits[0].lost)
+        await eventually(lambda: peer.visits[0].lost)
         refused = await h2_client.send(client, 1)
         await client.close()
 

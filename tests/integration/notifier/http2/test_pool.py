@@ -11,9 +11,9 @@ from jh2.settings import SettingCodes
 from notifier.http2 import Head, Request
 from notifier.outcome import ChannelDown
 from tests.support import h2_client
-from tests.support.aio import coroutine_test, until
 from tests.support.h2_client import Sent, requests, talking_to
 from tests.support.h2_peer import Asked, Peer
+from tests.support.wait import eventually
 
 STREAMS = SettingCodes.MAX_CONCURRENT_STREAMS
 
@@ -25,7 +25,6 @@ def _after(delay_s: float):
     return react
 
 
-@coroutine_test
 async def test_one_connection_serves_many_sends():
     peer = Peer()
 
@@ -37,7 +36,6 @@ async def test_one_connection_serves_many_sends():
     assert len(peer.visits) == 1
 
 
-@coroutine_test
 async def test_more_connections_are_opened_when_streams_are_the_limit():
     peer = Peer(on_request=_after(0.08), settings={STREAMS: 10})
 
@@ -51,7 +49,6 @@ async def test_more_connections_are_opened_when_streams_are_the_limit():
     assert min(parts.values()) >= 40
 
 
-@coroutine_test
 async def test_more_connections_are_opened_when_the_window_is_the_limit():
     # A window of 65,535 bytes that is given back only with the answer.
     def release(asked: Asked) -> None:
@@ -70,7 +67,6 @@ async def test_more_connections_are_opened_when_the_window_is_the_limit():
     assert len(peer.visits) == 3
 
 
-@coroutine_test
 async def test_a_small_batch_does_not_wait_behind_a_large_one():
     peer = Peer(settings={STREAMS: 8})
     order: list[str] = []
@@ -86,7 +82,6 @@ async def test_a_small_batch_does_not_wait_behind_a_large_one():
     assert len(peer.asked) == 3005
 
 
-@coroutine_test
 async def test_a_token_connection_has_one_stream_until_the_first_answer():
     open_at_once: list[int] = []
     held: list[Asked] = []
@@ -110,7 +105,6 @@ async def test_a_token_connection_has_one_stream_until_the_first_answer():
     assert open_at_once == [1]
 
 
-@coroutine_test
 async def test_a_new_connection_is_opened_when_stream_ids_run_out():
     peer = Peer()
 
@@ -118,28 +112,26 @@ async def test_a_new_connection_is_opened_when_stream_ids_run_out():
         await h2_client.send(client, 1)
         client._pool.connections[0].sender.next_id = 2**31 - 21
         sent = await h2_client.send(client, 50)
-        await until(lambda: peer.visits[0].lost)
+        await eventually(lambda: peer.visits[0].lost)
 
     assert len(sent.answers) == 50
     assert sent.fault is None
     assert [len(v.seen(events.RequestReceived)) for v in peer.visits] == [12, 39]
 
 
-@coroutine_test
 async def test_an_idle_connection_the_peer_has_closed_is_replaced():
     peer = Peer()
 
     async with talking_to(peer) as client:
         await h2_client.send(client, 1)
         peer.visits[0].goaway(last=1)
-        await until(lambda: peer.visits[0].lost)
+        await eventually(lambda: peer.visits[0].lost)
         sent = await h2_client.send(client, 1)
 
     assert sent.statuses == {0: 200}
     assert len(peer.visits) == 2
 
 
-@coroutine_test
 async def test_a_cancelled_send_takes_no_more_streams():
     peer = Peer(on_request=_after(0.02), settings={STREAMS: 1})
     sent = Sent()
@@ -148,7 +140,7 @@ async def test_a_cancelled_send_takes_no_more_streams():
         sending = asyncio.create_task(
             client.send(h2_client.HEAD, requests(100), sent.take)
         )
-        await until(lambda: len(sent.answers) == 3)
+        await eventually(lambda: len(sent.answers) == 3)
         sending.cancel()
         await asyncio.wait([sending])
         answered = len(sent.answers)
@@ -160,7 +152,6 @@ async def test_a_cancelled_send_takes_no_more_streams():
     assert len(peer.asked) <= answered + 3
 
 
-@coroutine_test
 async def test_a_mistake_in_the_callers_callback_is_raised_to_the_caller_alone():
     async def mistaken() -> None:
         await client.send(h2_client.HEAD, requests(20), lambda _, __: 1 / 0)
@@ -182,7 +173,6 @@ async def test_a_mistake_in_the_callers_callback_is_raised_to_the_caller_alone()
         (Head(headers=(("topic", "a\r\nb"),)), Request(b"", b"/")),
     ],
 )
-@coroutine_test
 async def test_a_request_that_is_none_is_refused_before_it_is_sent(head, request_):
     peer = Peer()
 
@@ -193,31 +183,29 @@ async def test_a_request_that_is_none_is_refused_before_it_is_sent(head, request
     assert peer.visits == []
 
 
-@coroutine_test
 async def test_closing_lets_open_requests_end_and_says_goodbye():
     peer = Peer(on_request=_after(0.1), settings={STREAMS: 2})
 
     async with talking_to(peer, max_connections=1) as client:
         sending = asyncio.create_task(h2_client.send(client, 10))
-        await until(lambda: len(peer.asked) == 2)
+        await eventually(lambda: len(peer.asked) == 2)
         await client.close()
         sent = await sending
         with pytest.raises(ChannelDown, match="closed"):
             await client.fetch(h2_client.HEAD, Request(b"", b"/"))
-        await until(lambda: peer.visits[0].lost)
+        await eventually(lambda: peer.visits[0].lost)
 
     assert sorted(sent.answers) == [0, 1]
     assert "closed" in sent.fault.reason
     assert peer.visits[0].seen(events.ConnectionTerminated)[0].error_code == 0
 
 
-@coroutine_test
 async def test_closing_does_not_wait_for_a_peer_that_hangs():
     peer = Peer(on_request=lambda asked: None)
 
     async with talking_to(peer) as client:
         sending = asyncio.create_task(h2_client.send(client, 1))
-        await until(lambda: peer.asked)
+        await eventually(lambda: peer.asked)
         began = time.monotonic()
         await client.close()
         took_s = time.monotonic() - began

@@ -12,7 +12,6 @@ import uvloop
 from notifier.http2 import Client, backoff
 from notifier.outcome import ChannelDown
 from tests.support import connect_proxy, h2_client, h2_peer, tls
-from tests.support.aio import coroutine_test
 from tests.support.connect_proxy import Proxy
 from tests.support.h2_client import talking_to
 from tests.support.h2_peer import Peer
@@ -30,7 +29,6 @@ async def _refusal(url: str, context: ssl.SSLContext, **options: object) -> Chan
     return sent.fault
 
 
-@coroutine_test
 async def test_a_certificate_of_an_unknown_authority_is_refused():
     async with h2_peer.serve(Peer()) as peer:
         fault = await _refusal(peer.url, ssl.create_default_context())
@@ -39,7 +37,6 @@ async def test_a_certificate_of_an_unknown_authority_is_refused():
     assert peer.asked == []
 
 
-@coroutine_test
 async def test_a_certificate_of_another_host_is_refused():
     async with h2_peer.serve(Peer()) as peer:
         url = f"https://127.0.0.2:{peer.port}"
@@ -54,7 +51,6 @@ async def test_a_certificate_of_another_host_is_refused():
 
 
 @pytest.mark.parametrize("alpn", [(), ("http/1.1",)])
-@coroutine_test
 async def test_a_server_without_http2_is_refused(alpn):
     async with h2_peer.serve(Peer(), tls.server_context(alpn=alpn)) as peer:
         fault = await _refusal(peer.url, tls.client_context())
@@ -63,7 +59,6 @@ async def test_a_server_without_http2_is_refused(alpn):
     assert peer.asked == []
 
 
-@coroutine_test
 async def test_a_server_without_tls_is_refused():
     async with _tcp_server(b"220 hello\r\n") as port:
         fault = await _refusal(f"https://localhost:{port}", tls.client_context())
@@ -89,7 +84,6 @@ async def _tcp_server(greeting: bytes) -> AsyncIterator[int]:
     await asyncio.sleep(0)
 
 
-@coroutine_test
 async def test_a_client_certificate_is_shown():
     server = tls.server_context()
     server.verify_mode = ssl.CERT_REQUIRED
@@ -108,7 +102,6 @@ async def test_a_client_certificate_is_shown():
     assert shown["subject"][0][0] == ("commonName", "push-certificate")
 
 
-@coroutine_test
 async def test_a_missing_client_certificate_is_told():
     server = tls.server_context()
     server.verify_mode = ssl.CERT_REQUIRED
@@ -137,7 +130,6 @@ def _shake_hands(listener: socket.socket, context: ssl.SSLContext) -> bool:
     return False
 
 
-@coroutine_test
 async def test_after_a_failure_sends_fail_at_once_until_the_pause_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -160,7 +152,6 @@ async def test_after_a_failure_sends_fail_at_once_until_the_pause_is_over(
     assert len(peer.visits) == 1
 
 
-@coroutine_test
 async def test_a_peer_that_accepts_and_is_silent_is_given_up():
     async with _tcp_server(b"") as port:
         fault = await _refusal(
@@ -201,7 +192,6 @@ async def _push_through_a_proxy() -> None:
     assert proxy.targets == [f"localhost:{peer.port}"]
 
 
-@coroutine_test
 async def test_a_proxy_is_told_the_password():
     async with connect_proxy.serve(Proxy(credentials="push:p@ss:word")) as proxy:
         route = f"http://push:p%40ss%3Aword@127.0.0.1:{proxy.port}"
@@ -222,7 +212,6 @@ async def test_a_proxy_is_told_the_password():
         (b"HTTP/1.1 200 OK\r\n\r\nmore", "not one to CONNECT"),
     ],
 )
-@coroutine_test
 async def test_a_proxy_that_does_not_connect_is_told(answer, reason):
     proxy = Proxy(credentials="push:secret", answer=answer)
     async with connect_proxy.serve(proxy), h2_peer.serve(Peer()) as peer:

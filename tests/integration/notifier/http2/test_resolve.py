@@ -11,7 +11,6 @@ import uvloop
 from notifier.http2 import Client, Head, Request
 from notifier.outcome import ChannelDown
 from tests.support import h2_peer, tls
-from tests.support.aio import coroutine_test
 from tests.support.h2_peer import Peer
 
 HEAD = Head((("x-test", "1"),), "/")
@@ -26,7 +25,6 @@ def _client(peer: Peer, host: str, *addresses: str) -> Client:
     return Client(url, tls=tls.client_context(), resolve=resolve)
 
 
-@coroutine_test
 async def test_the_connection_goes_to_the_address_and_not_to_the_name() -> None:
     async with h2_peer.serve(Peer()) as peer:
         client = _client(peer, "server.test", "127.0.0.1")
@@ -39,7 +37,6 @@ async def test_the_connection_goes_to_the_address_and_not_to_the_name() -> None:
         await client.close()
 
 
-@coroutine_test
 async def test_an_address_that_refuses_is_passed_over() -> None:
     async with h2_peer.serve(Peer()) as peer:
         client = _client(peer, "server.test", "127.0.0.2", "::1", "127.0.0.1")
@@ -76,7 +73,6 @@ def test_a_silent_address_is_passed_over_on_uvloop_too() -> None:
         assert runner.run(talk()) == 200
 
 
-@coroutine_test
 async def test_the_certificate_must_be_the_names() -> None:
     async with h2_peer.serve(Peer()) as peer:
         client = _client(peer, "somebody.else", "127.0.0.1")
@@ -88,7 +84,6 @@ async def test_the_certificate_must_be_the_names() -> None:
         await client.close()
 
 
-@coroutine_test
 async def test_a_name_that_may_not_be_connected_to_is_an_outage() -> None:
     async def refuse(name: str, port: int) -> Sequence[str]:
         raise ConnectionRefusedError("not there, thank you")

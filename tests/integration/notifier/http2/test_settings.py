@@ -8,9 +8,9 @@ from jh2.hyperframe.frame import SettingsFrame, WindowUpdateFrame
 from jh2.settings import SettingCodes
 
 from tests.support import h2_client
-from tests.support.aio import coroutine_test, until
 from tests.support.h2_client import talking_to
 from tests.support.h2_peer import Asked, Peer
+from tests.support.wait import eventually
 
 STREAMS = SettingCodes.MAX_CONCURRENT_STREAMS
 WINDOW = SettingCodes.INITIAL_WINDOW_SIZE
@@ -39,7 +39,6 @@ class Hold:
 
 
 @pytest.mark.parametrize("limit", [1, 7])
-@coroutine_test
 async def test_no_more_streams_are_open_than_the_peer_allows(limit):
     hold = Hold()
     peer = Peer(on_request=hold, settings={STREAMS: limit})
@@ -52,13 +51,12 @@ async def test_no_more_streams_are_open_than_the_peer_allows(limit):
     assert hold.most == limit
 
 
-@coroutine_test
 async def test_a_peer_that_allows_no_stream_is_waited_for():
     peer = Peer(settings={STREAMS: 0})
 
     async with talking_to(peer) as client:
         sending = asyncio.create_task(h2_client.send(client, 20))
-        await until(
+        await eventually(
             lambda: peer.visits and peer.visits[0].seen(events.RemoteSettingsChanged)
         )
         asked_before = list(peer.asked)
@@ -70,7 +68,6 @@ async def test_a_peer_that_allows_no_stream_is_waited_for():
     assert len(peer.visits) == 1
 
 
-@coroutine_test
 async def test_requests_for_a_peer_that_never_allows_a_stream_come_back():
     peer = Peer(settings={STREAMS: 0})
 
@@ -81,16 +78,15 @@ async def test_requests_for_a_peer_that_never_allows_a_stream_come_back():
     assert "nothing could be sent" in str(sent.fault)
 
 
-@coroutine_test
 async def test_a_lower_limit_holds_for_what_is_opened_after_it():
     hold = Hold()
     peer = Peer(on_request=hold, settings={STREAMS: 50})
 
     async with talking_to(peer, max_connections=1) as client:
         sending = asyncio.create_task(h2_client.send(client, 100))
-        await until(lambda: len(hold.asked) == 50)
+        await eventually(lambda: len(hold.asked) == 50)
         peer.visits[0].change({STREAMS: 2})
-        await until(lambda: peer.visits[0].seen(events.SettingsAcknowledged))
+        await eventually(lambda: peer.visits[0].seen(events.SettingsAcknowledged))
         hold.answer_all()
         hold.most = 0
         await hold.answer_until(sending)
@@ -100,7 +96,6 @@ async def test_a_lower_limit_holds_for_what_is_opened_after_it():
 
 
 @pytest.mark.parametrize("window", [1, 100, 65_535])
-@coroutine_test
 async def test_bodies_pass_through_windows_of_any_size(window):
     peer = Peer(settings={WINDOW: window})
     body = bytes(range(256)) * 2
@@ -112,7 +107,6 @@ async def test_bodies_pass_through_windows_of_any_size(window):
     assert all(asked.body == body for asked in peer.asked)
 
 
-@coroutine_test
 async def test_bodies_together_larger_than_the_connections_window_wait_for_it():
     peer = Peer()
 
@@ -123,7 +117,6 @@ async def test_bodies_together_larger_than_the_connections_window_wait_for_it():
     assert {len(asked.body) for asked in peer.asked} == {4096}
 
 
-@coroutine_test
 async def test_a_body_larger_than_window_and_frame_arrives_whole():
     peer = Peer()
     body = bytes(range(256)) * 1000
@@ -135,20 +128,21 @@ async def test_a_body_larger_than_window_and_frame_arrives_whole():
     assert all(asked.body == body for asked in peer.asked)
 
 
-@coroutine_test
 async def test_a_window_that_shrinks_below_zero_is_waited_out():
     peer = Peer(widens=False, settings={WINDOW: 1000})
 
     async with talking_to(peer) as client:
         sending = asyncio.create_task(h2_client.send(client, 1, b"x" * 3000))
-        await until(lambda: peer.visits and peer.visits[0].seen(events.DataReceived))
+        await eventually(
+            lambda: peer.visits and peer.visits[0].seen(events.DataReceived)
+        )
         visit = peer.visits[0]
         # 1,000 bytes are on their way: the window is now 500 below zero.
         visit.change({WINDOW: 500})
-        await until(lambda: visit.seen(events.SettingsAcknowledged))
+        await eventually(lambda: visit.seen(events.SettingsAcknowledged))
         visit.h2.increment_flow_control_window(500, 1)
         visit.change({})
-        await until(lambda: len(visit.seen(events.SettingsAcknowledged)) >= 2)
+        await eventually(lambda: len(visit.seen(events.SettingsAcknowledged)) >= 2)
         received_at_zero = len(visit.open[1].body)
         visit.change({WINDOW: 4000})
         sent = await sending
@@ -158,13 +152,12 @@ async def test_a_window_that_shrinks_below_zero_is_waited_out():
     assert peer.asked[0].body == b"x" * 3000
 
 
-@coroutine_test
 async def test_a_window_opened_in_mid_flight_releases_all_bodies():
     peer = Peer(settings={WINDOW: 0})
 
     async with talking_to(peer) as client:
         sending = asyncio.create_task(h2_client.send(client, 30, b"body"))
-        await until(lambda: peer.visits and len(peer.visits[0].open) == 30)
+        await eventually(lambda: peer.visits and len(peer.visits[0].open) == 30)
         asked_before = list(peer.asked)
         peer.visits[0].change({WINDOW: 1000})
         sent = await sending
@@ -173,7 +166,6 @@ async def test_a_window_opened_in_mid_flight_releases_all_bodies():
     assert len(sent.answers) == 30
 
 
-@coroutine_test
 async def test_the_header_table_can_shrink_to_nothing_and_grow_again():
     peer = Peer(settings={STREAMS: 1})
 
@@ -187,7 +179,6 @@ async def test_the_header_table_can_shrink_to_nothing_and_grow_again():
     assert {tuple(a.headers[4:]) for a in peer.asked} == {h2_client.HEAD.headers}
 
 
-@coroutine_test
 async def test_larger_frames_are_used_when_they_are_allowed():
     size = 100_000
     peer = Peer(settings={SettingCodes.MAX_FRAME_SIZE: size, WINDOW: size})
@@ -199,7 +190,6 @@ async def test_larger_frames_are_used_when_they_are_allowed():
     assert len(peer.visits[0].seen(events.DataReceived)[0].data) == 60_000
 
 
-@coroutine_test
 async def test_headers_longer_than_a_frame_are_continued():
     peer = Peer(settings={SettingCodes.MAX_HEADER_LIST_SIZE: 100_000})
     long = h2_client.Head(headers=(("long", "v" * 40_000),), path="/")
@@ -211,18 +201,17 @@ async def test_headers_longer_than_a_frame_are_continued():
     assert dict(peer.asked[0].headers)["long"] == "v" * 40_000
 
 
-@coroutine_test
 async def test_settings_and_pings_are_answered_in_mid_flight():
     hold = Hold()
     peer = Peer(on_request=hold)
 
     async with talking_to(peer) as client:
         sending = asyncio.create_task(h2_client.send(client, 1))
-        await until(lambda: hold.asked)
+        await eventually(lambda: hold.asked)
         visit = peer.visits[0]
         visit.h2.ping(b"12345678")
         visit.change({STREAMS: 5})
-        await until(lambda: len(visit.seen(events.SettingsAcknowledged)) == 2)
+        await eventually(lambda: len(visit.seen(events.SettingsAcknowledged)) == 2)
         hold.answer_all()
         await sending
 
@@ -239,13 +228,12 @@ async def test_settings_and_pings_are_answered_in_mid_flight():
     ],
     ids=["window", "frame size", "push", "window update"],
 )
-@coroutine_test
 async def test_settings_out_of_range_end_the_connection(frame):
     peer = Peer(on_request=lambda asked: asked.visit.raw(frame.serialize()))
 
     async with talking_to(peer) as client:
         sent = await h2_client.send(client, 1)
-        await until(lambda: peer.visits[0].seen(events.ConnectionTerminated))
+        await eventually(lambda: peer.visits[0].seen(events.ConnectionTerminated))
 
     assert sent.answers == {}
     assert "protocol broken" in str(sent.fault)

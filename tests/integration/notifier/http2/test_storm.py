@@ -10,7 +10,6 @@ from jh2.hyperframe.frame import GoAwayFrame
 from jh2.settings import SettingCodes
 
 from tests.support import h2_client
-from tests.support.aio import coroutine_test
 from tests.support.h2_client import Sent, talking_to
 from tests.support.h2_peer import Asked, Peer, Visit
 
@@ -94,7 +93,6 @@ async def _send(client: h2_client.Client, number: int) -> Sent:
 
 
 @pytest.mark.parametrize("seed", range(12))
-@coroutine_test
 async def test_every_request_is_acted_upon_once_at_most_and_ends(seed):
     weather = Weather(seed)
     peer = Peer(on_request=weather)

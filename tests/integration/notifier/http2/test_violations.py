@@ -15,9 +15,9 @@ from jh2.hyperframe.frame import (
 )
 
 from tests.support import h2_client
-from tests.support.aio import coroutine_test, until
 from tests.support.h2_client import talking_to
 from tests.support.h2_peer import Asked, Peer
+from tests.support.wait import eventually
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,12 @@ from tests.support.h2_peer import Asked, Peer
         b"\0\0\x01\x00\x00\0\0\0\x00" + bytes(1),
     ],
 )
-@coroutine_test
 async def test_a_peer_that_breaks_the_protocol_is_told_and_left(frame):
     peer = Peer(on_request=lambda asked: asked.visit.raw(frame))
 
     async with talking_to(peer) as client:
         sent = await h2_client.send(client, 1)
-        await until(lambda: peer.visits[0].lost)
+        await eventually(lambda: peer.visits[0].lost)
 
     assert sent.answers == {}
     assert "protocol broken" in sent.fault.reason
@@ -67,7 +66,6 @@ async def test_a_peer_that_breaks_the_protocol_is_told_and_left(frame):
         b"\0" * 200,
     ],
 )
-@coroutine_test
 async def test_a_peer_that_does_not_begin_with_settings_gets_no_request(greeting):
     peer = Peer(greeting=greeting, deaf=True)
 
@@ -94,20 +92,18 @@ async def test_a_peer_that_does_not_begin_with_settings_gets_no_request(greeting
     ],
     ids=["ping", "settings", "empty continuations", "long continuations"],
 )
-@coroutine_test
 async def test_a_flood_is_answered_with_enhance_your_calm(flood):
     peer = Peer(on_request=lambda asked: asked.visit.raw(flood()))
 
     async with talking_to(peer) as client:
         sent = await h2_client.send(client, 1)
-        await until(lambda: peer.visits[0].lost)
+        await eventually(lambda: peer.visits[0].lost)
 
     end = peer.visits[0].seen(events.ConnectionTerminated)[0]
     assert end.error_code == ErrorCodes.ENHANCE_YOUR_CALM
     assert sent.answers == {}
 
 
-@coroutine_test
 async def test_unknown_frames_and_priorities_are_ignored():
     def react(asked: Asked) -> None:
         altsvc = b"\0\0\x03\x0a\0\0\0\0\0abc"

@@ -7,7 +7,6 @@ import pytest
 from notifier.http2 import Head, Request, Response
 from notifier.http2.batch import RESENDS, Batch, Queue
 from notifier.outcome import ChannelDown
-from tests.support.aio import coroutine_test
 
 OK = Response(200, (), b"")
 
@@ -20,7 +19,6 @@ def _batch(queue: Queue, count: int, answered: list[int] | None = None) -> Batch
     return batch
 
 
-@coroutine_test
 async def test_batches_take_turns():
     queue = Queue(lambda: None)
     large, small = _batch(queue, 5), _batch(queue, 2)
@@ -34,7 +32,6 @@ async def test_batches_take_turns():
     assert turns == [large, small, large, large]
 
 
-@coroutine_test
 async def test_a_batch_is_done_when_its_last_request_is_answered():
     answered: list[int] = []
     batch = _batch(Queue(lambda: None), 3, answered)
@@ -47,7 +44,6 @@ async def test_a_batch_is_done_when_its_last_request_is_answered():
     assert answered == [2, 1, 0]
 
 
-@coroutine_test
 async def test_the_first_loss_is_what_the_caller_hears():
     batch = _batch(Queue(lambda: None), 3)
     batch.take(3)
@@ -60,7 +56,6 @@ async def test_the_first_loss_is_what_the_caller_hears():
         await batch.done
 
 
-@coroutine_test
 async def test_what_was_given_back_is_taken_again_first():
     woken: list[bool] = []
     queue = Queue(lambda: woken.append(True))
@@ -75,7 +70,6 @@ async def test_what_was_given_back_is_taken_again_first():
     assert [list(batch.take(1)), list(batch.take(9))] == [[1], [3]]
 
 
-@coroutine_test
 async def test_a_request_that_always_comes_back_is_lost():
     batch = _batch(Queue(lambda: None), 1)
 
@@ -87,7 +81,6 @@ async def test_a_request_that_always_comes_back_is_lost():
         await batch.done
 
 
-@coroutine_test
 async def test_losing_what_waits_leaves_what_is_open():
     answered: list[int] = []
     batch = _batch(Queue(lambda: None), 5, answered)
@@ -102,7 +95,6 @@ async def test_losing_what_waits_leaves_what_is_open():
     assert answered == [0, 1]
 
 
-@coroutine_test
 async def test_a_cancelled_batch_has_nothing_waiting_and_takes_no_answers():
     answered: list[int] = []
     queue = Queue(lambda: None)
@@ -116,7 +108,6 @@ async def test_a_cancelled_batch_has_nothing_waiting_and_takes_no_answers():
     assert queue.first() is None
 
 
-@coroutine_test
 async def test_a_batch_of_which_nothing_is_taken_is_let_go():
     queue = Queue(lambda: None)
     stuck, moving = _batch(queue, 1), _batch(queue, 100)

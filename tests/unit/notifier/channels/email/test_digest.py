@@ -12,7 +12,6 @@ from models.pushes import Notification
 from notifier.channels.email import digest
 from notifier.channels.email.digest import DigestEntry, Digests
 from notifier.outcome import ACCEPTED, ChannelDown, Outcome
-from tests.support.aio import coroutine_test
 from tests.support.pushes import make_notification, make_target
 
 START = datetime(2025, 6, 15, 12, 0, tzinfo=UTC)
@@ -126,7 +125,6 @@ def _join(
     return digests.join(notification, make_target(), address)
 
 
-@coroutine_test
 async def test_a_conversations_messages_for_an_address_travel_together() -> None:
     post = Post()
     digests = Digests(post.deliver, gather_s=0)
@@ -146,7 +144,6 @@ async def test_a_conversations_messages_for_an_address_travel_together() -> None
     ]
 
 
-@coroutine_test
 async def test_what_was_taken_back_does_not_travel() -> None:
     post = Post()
     digests = Digests(post.deliver, gather_s=0)
@@ -158,7 +155,6 @@ async def test_what_was_taken_back_does_not_travel() -> None:
     assert post.mails == [("a@x.example", [2])]
 
 
-@coroutine_test
 async def test_a_mail_from_which_all_was_taken_back_does_not_leave() -> None:
     post = Post()
     digests = Digests(post.deliver, gather_s=0)
@@ -169,7 +165,6 @@ async def test_a_mail_from_which_all_was_taken_back_does_not_leave() -> None:
     assert post.mails == []
 
 
-@coroutine_test
 async def test_a_mail_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digest, "MOST_MESSAGES", 2)
     post = Post()
@@ -181,7 +176,6 @@ async def test_a_mail_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("trouble", [ChannelDown("no server"), RuntimeError("a bug")])
-@coroutine_test
 async def test_trouble_reaches_all_who_travelled(trouble: Exception) -> None:
     digests = Digests(Post(trouble).deliver, gather_s=0)
 
@@ -191,7 +185,6 @@ async def test_trouble_reaches_all_who_travelled(trouble: Exception) -> None:
     assert [type(end) for end in ends] == [ChannelDown] * 2
 
 
-@coroutine_test
 async def test_nobody_can_join_what_is_closed() -> None:
     digests = Digests(Post().deliver, gather_s=60)
     waiting = _join(digests, 1)

@@ -4,7 +4,6 @@ import pytest
 
 from notifier.channels.webpush.resolver import PrivateAddress, Resolver, is_public
 from notifier.outcome import ChannelDown
-from tests.support.aio import coroutine_test
 
 
 @pytest.mark.parametrize(
@@ -57,46 +56,39 @@ def test_an_address_of_the_internet_is_public(address: str) -> None:
     assert is_public(address)
 
 
-@coroutine_test
 async def test_a_name_of_this_host_is_refused() -> None:
     with pytest.raises(PrivateAddress, match="localhost"):
         await Resolver().addresses("localhost", 443)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "2130706433", "0x7f000001"])
-@coroutine_test
 async def test_no_way_to_write_an_address_helps(host: str) -> None:
     with pytest.raises(PrivateAddress):
         await Resolver().addresses(host, 443)
 
 
 @pytest.mark.parametrize("allowed", ["localhost", "localhost:8443"])
-@coroutine_test
 async def test_a_host_that_is_allowed_may_be_anywhere(allowed: str) -> None:
     found = await Resolver([allowed]).addresses("localhost", 8443)
 
     assert "127.0.0.1" in found
 
 
-@coroutine_test
 async def test_another_port_of_an_allowed_host_is_not_allowed() -> None:
     with pytest.raises(PrivateAddress):
         await Resolver(["localhost:8443"]).addresses("localhost", 22)
 
 
-@coroutine_test
 async def test_an_allowed_ip6_address_is_written_in_brackets() -> None:
     assert await Resolver(["[::1]:8443"]).addresses("::1", 8443) == ["::1"]
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..b"])
-@coroutine_test
 async def test_a_name_that_cannot_be_looked_up_is_tried_later(host: str) -> None:
     with pytest.raises(ChannelDown):
         await Resolver().addresses(host, 443)
 
 
-@coroutine_test
 async def test_only_the_public_ones_of_a_name_are_connected_to() -> None:
     names = Resolver()
     mixed = ["10.0.0.1", "1.1.1.1", "::1", "2606:4700::1111"]
