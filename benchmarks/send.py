@@ -72,14 +72,14 @@ def _servers() -> Iterator[tuple[dict[str, Host], dict[str, list[Sender]]]]:
             run_dir.mkdir()
             sandbox = Sandbox(run_dir / "sandbox")
             running.callback(sandbox.stop)
-            senders[name] = _fill(run_dir, [MEMBERS] * CONVERSATIONS)
+            senders[name] = fill(run_dir, [MEMBERS] * CONVERSATIONS)
             host = Host(run_dir, {**sandbox.environment, **settings}, *command)
             running.callback(host.stop)
             hosts[name] = host
         yield hosts, senders
 
 
-def _fill(run_dir: Path, sizes: list[int]) -> list[Sender]:
+def fill(run_dir: Path, sizes: list[int]) -> list[Sender]:
     """Conversations of those sizes; the first member of each has a token."""
     store = Datastore(f"sqlite:///{run_dir}/bottlepost.db")
     migrations.upgrade(store)
@@ -148,7 +148,7 @@ def _ratio(ours: list[Figures], theirs: list[Figures], column: str) -> float:
 
 def _grow(report: Report, host: Host, posts: int) -> None:
     """The answer's time over the size of the conversation."""
-    senders = _fill(host.database.parent, list(SIZES))
+    senders = fill(host.database.parent, list(SIZES))
     connection = Connection(host.port)
     took_s: dict[int, list[float]] = {size: [] for size in SIZES}
     pairs = list(zip(SIZES, senders, strict=True))
