@@ -10,12 +10,13 @@ from pathlib import Path
 
 import click
 
-from sandbox import keys, serving
-from sandbox.journal import Journal, JournalUnreadable
+from sandbox import keys
+from sandbox.control.journal import Journal, JournalUnreadable
+from sandbox.control.rules import Rules
 from sandbox.keys import Keys, KeysUnreadable
-from sandbox.rules import Rules
-from sandbox.serving import PortTaken
-from sandbox.site import Site
+from sandbox.state import Site
+from sandbox.wire import serving
+from sandbox.wire.serving import PortTaken
 
 # How often we look whether the farewells have left, every 10 ms.
 GOODBYE_TURNS = 30

@@ -6,7 +6,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from sandbox.exchange import Answer, Headers, Trick
+from sandbox.wire.exchange import Answer, Headers, Trick
 
 
 class Fault(NamedTuple):

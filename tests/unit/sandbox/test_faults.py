@@ -2,8 +2,10 @@
 
 import pytest
 
-from sandbox import apns, faults, fcm_errors
+from sandbox import faults
+from sandbox.apple import apns
 from sandbox.faults import Attempts, Fault
+from sandbox.google import fcm_errors
 
 
 @pytest.mark.parametrize("name", faults.NAMES)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TypeVar, cast
 
-from sandbox.journal import Journal
-from sandbox.push import Push
+from sandbox.control.journal import Journal
+from sandbox.control.push import Push
 
 # What is kept in full; older pushes are only counted.
 KEPT = 200_000

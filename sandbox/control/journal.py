@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox.push import Push
+from sandbox.control.push import Push
 
 
 class JournalUnreadable(Exception):

@@ -4,11 +4,11 @@ import asyncio
 from http.client import responses
 from typing import TYPE_CHECKING, Any, cast
 
-from sandbox.exchange import Answer, Fields, Request, Trick
-from sandbox.outlet import Outlet
+from sandbox.wire.delayed_writer import Outlet
+from sandbox.wire.exchange import Answer, Fields, Request, Trick
 
 if TYPE_CHECKING:
-    from sandbox.site import Site
+    from sandbox.state import Site
 
 LARGEST_HEAD = 32 * 1024
 LARGEST_BODY = 1024 * 1024

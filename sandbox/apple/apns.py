@@ -5,13 +5,14 @@ import re
 import time
 from uuid import uuid4
 
-from sandbox import apns_rules, faults
-from sandbox.exchange import Answer, Headers, Request
+from sandbox import faults
+from sandbox.apple import apns_rules
+from sandbox.apple.jwts import ProviderTokens, Refused
+from sandbox.control.inbox import Inbox
+from sandbox.control.push import APNS_HEADERS, Push
+from sandbox.control.rules import Counters, Rules
 from sandbox.faults import Attempts, Fault
-from sandbox.inbox import Inbox
-from sandbox.jwts import ProviderTokens, Refused
-from sandbox.push import APNS_HEADERS, Push
-from sandbox.rules import Counters, Rules
+from sandbox.wire.exchange import Answer, Headers, Request
 
 PREFIX = "/3/device"
 YEAR_S = 365 * 24 * 3600

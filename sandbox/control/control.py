@@ -4,11 +4,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sandbox import faults
-from sandbox.exchange import Request
-from sandbox.rules import PROVIDERS, Rules
+from sandbox.control.rules import PROVIDERS, Rules
+from sandbox.wire.exchange import Request
 
 if TYPE_CHECKING:
-    from sandbox.site import Site
+    from sandbox.state import Site
 
 ROUTES = (*PROVIDERS, "all")
 # Rules that are one number each: the kind, the least and the most.

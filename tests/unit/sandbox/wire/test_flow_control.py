@@ -2,9 +2,9 @@
 
 import pytest
 
-from sandbox import frames
-from sandbox.bodies import Bodies
-from sandbox.frames import Broken
+from sandbox.wire import frames
+from sandbox.wire.flow_control import Bodies
+from sandbox.wire.frames import Broken
 
 
 def read(written: bytes) -> list[tuple[int, bool, bytes]]:

@@ -7,7 +7,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sandbox import keys
-from sandbox.rules import Counters, Rules
+from sandbox.control.rules import Counters, Rules
 
 # Clocks may differ by so much before a token counts as not yet valid.
 LEEWAY_S = 60

@@ -5,14 +5,15 @@ import secrets
 import time
 from typing import Any
 
-from sandbox import faults, fcm_errors, fcm_schema, keys
-from sandbox.exchange import JSON, Answer, Headers, Request
+from sandbox import faults, keys
+from sandbox.control.inbox import Inbox
+from sandbox.control.push import FCM_HEADERS, Push
+from sandbox.control.rules import Counters, Rules
 from sandbox.faults import Attempts, Fault
-from sandbox.fcm_errors import Refusal
-from sandbox.inbox import Inbox
-from sandbox.oauth import AccessTokens
-from sandbox.push import FCM_HEADERS, Push
-from sandbox.rules import Counters, Rules
+from sandbox.google import fcm_errors, fcm_schema
+from sandbox.google.fcm_errors import Refusal
+from sandbox.google.oauth import AccessTokens
+from sandbox.wire.exchange import JSON, Answer, Headers, Request
 
 _PATH = re.compile(r"/v1/projects/([^/:]+)/messages:send")
 

@@ -3,8 +3,8 @@
 import pytest
 from jh2._hazmat import Decoder
 
-from sandbox import frames
-from sandbox.frames import Broken
+from sandbox.wire import frames
+from sandbox.wire.frames import Broken
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 410, 413, 429, 503])

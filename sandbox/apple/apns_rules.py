@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any
 
-from sandbox.exchange import Fields
-from sandbox.jwts import Refused
+from sandbox.apple.jwts import Refused
+from sandbox.wire.exchange import Fields
 
 LARGEST = 4096
 LARGEST_VOIP = 5120

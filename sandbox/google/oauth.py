@@ -10,10 +10,10 @@ from urllib.parse import parse_qs
 
 import jwt
 
-from sandbox.exchange import JSON, Answer, Request
-from sandbox.fcm_errors import unauthenticated
+from sandbox.control.rules import Counters, Rules
+from sandbox.google.fcm_errors import unauthenticated
 from sandbox.keys import Keys
-from sandbox.rules import Counters, Rules
+from sandbox.wire.exchange import JSON, Answer, Request
 
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 SCOPES = frozenset(

@@ -2,8 +2,8 @@
 
 from collections import deque
 
-from sandbox import frames
-from sandbox.frames import Broken
+from sandbox.wire import frames
+from sandbox.wire.frames import Broken
 
 
 class Bodies:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.fcm_errors import bad_field, bad_token
+from sandbox.google.fcm_errors import bad_field, bad_token
 
 LARGEST = 4096
 LARGEST_FOR_TOPIC = 2048

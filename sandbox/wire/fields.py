@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sandbox.exchange import Fields
+from sandbox.wire.exchange import Fields
 
 _CONNECTION = frozenset(
     ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")

@@ -8,10 +8,10 @@ from typing import Any, cast
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from sandbox.http1 import Http1
-from sandbox.http2 import Http2
 from sandbox.keys import Keys
-from sandbox.site import Site
+from sandbox.state import Site
+from sandbox.wire.http1 import Http1
+from sandbox.wire.http2 import Http2
 
 # A connection cut at the handshake cannot tell its provider, so all are cut.
 REFUSE = "refuse"

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from sandbox import control
-from sandbox.exchange import JSON, Answer, Headers, Reply, Request
-from sandbox.inbox import Inbox
-from sandbox.push import Push
+from sandbox.control import control
+from sandbox.control.inbox import Inbox
+from sandbox.control.push import Push
+from sandbox.wire.exchange import JSON, Answer, Headers, Reply, Request
 
 if TYPE_CHECKING:
-    from sandbox.site import Site
+    from sandbox.state import Site
 
 LONGEST_WAIT_S = 60.0
 # Pushes go on while a long list is written.
 ROWS_PER_TURN = 500
-PHONES = Path(__file__).with_name("phones")
+PHONES = Path(__file__).parents[1] / "phones"
 PAGES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/phones.css": ("phones.css", "text/css; charset=utf-8"),

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from jh2._hazmat import Decoder  # HPACK in Rust: Python's own costs too much here
 
-from sandbox import fields, frames
-from sandbox.bodies import Bodies
-from sandbox.exchange import Fields
-from sandbox.frames import Broken
-from sandbox.outlet import Outlet
+from sandbox.wire import fields, frames
+from sandbox.wire.delayed_writer import Outlet
+from sandbox.wire.exchange import Fields
+from sandbox.wire.flow_control import Bodies
+from sandbox.wire.frames import Broken
 
 if TYPE_CHECKING:
-    from sandbox.site import Site
+    from sandbox.state import Site
 
 # How much a client may send before we have read it: several large pushes' worth.
 CONNECTION_WINDOW = 2**20

@@ -3,16 +3,17 @@
 import asyncio
 from typing import Any
 
-from sandbox import apns, desk
-from sandbox.apns import Apns
-from sandbox.exchange import Answer, Reply, Request
-from sandbox.fcm import Fcm
-from sandbox.inbox import Inbox
-from sandbox.journal import Journal
-from sandbox.jwts import ProviderTokens
+from sandbox.apple import apns
+from sandbox.apple.apns import Apns
+from sandbox.apple.jwts import ProviderTokens
+from sandbox.control import console
+from sandbox.control.inbox import Inbox
+from sandbox.control.journal import Journal
+from sandbox.control.rules import Counters, Rules
+from sandbox.google.fcm import Fcm
+from sandbox.google.oauth import AccessTokens
 from sandbox.keys import Keys
-from sandbox.oauth import AccessTokens
-from sandbox.rules import Counters, Rules
+from sandbox.wire.exchange import Answer, Reply, Request
 
 
 class Site:
@@ -68,4 +69,4 @@ class Site:
             return self.fcm.push(request)
         if path == "/token":
             return self.access_tokens.grant(request)
-        return desk.answer(self, request)
+        return console.answer(self, request)

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from sandbox import frames
-from sandbox.exchange import Answer, Request, Trick
-from sandbox.reader import Reader, Stream
+from sandbox.wire import frames
+from sandbox.wire.exchange import Answer, Request, Trick
+from sandbox.wire.reader import Reader, Stream
 
 
 class Http2(Reader):

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from sandbox.exchange import Headers
 from sandbox.faults import Fault
+from sandbox.wire.exchange import Headers
 
 RPC = "type.googleapis.com/google.rpc"
 FCM = "type.googleapis.com/google.firebase.fcm.v1"
