@@ -14,7 +14,7 @@ from sandbox import keys
 from sandbox.control.journal import Journal, JournalUnreadable
 from sandbox.control.rules import Rules
 from sandbox.keys import Keys, KeysUnreadable
-from sandbox.state import Site
+from sandbox.state import Sandbox
 from sandbox.wire import serving
 from sandbox.wire.serving import PortTaken
 
@@ -70,7 +70,7 @@ def main(
         run_dir.mkdir(parents=True, exist_ok=True)
         sockets = (serving.bind(host, port), serving.bind(host, development_port))
         provided = keys.provide(run_dir.resolve(), host)
-        site = Site(
+        sandbox = Sandbox(
             provided,
             {"apns_token_update_s": token_update_s},
             Journal(journal) if journal else None,
@@ -78,11 +78,11 @@ def main(
     except (PortTaken, KeysUnreadable, JournalUnreadable, OSError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         sys.exit(1)
-    asyncio.run(_serve(site, provided, host, sockets))
+    asyncio.run(_serve(sandbox, provided, host, sockets))
 
 
 async def _serve(
-    site: Site, provided: Keys, host: str, sockets: tuple[socket.socket, ...]
+    sandbox: Sandbox, provided: Keys, host: str, sockets: tuple[socket.socket, ...]
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -90,28 +90,28 @@ async def _serve(
     tls = serving.tls_context(provided)
     environments = ("production", "development")
     servers = [
-        await serving.listen(site, environment, listening, tls)
+        await serving.listen(sandbox, environment, listening, tls)
         for environment, listening in zip(environments, sockets, strict=True)
     ]
     ports = [listening.getsockname()[1] for listening in sockets]
-    _announce(site, provided, host, ports)
+    _announce(sandbox, provided, host, ports)
     await stop.wait()
     for server in servers:
         server.close()
-    for connection in tuple(site.counters.open):
+    for connection in tuple(sandbox.counters.open):
         connection.leave()
     for _ in range(GOODBYE_TURNS):
-        if not site.counters.open:
+        if not sandbox.counters.open:
             break
         await asyncio.sleep(0.01)
 
 
-def _announce(site: Site, provided: Keys, host: str, ports: list[int]) -> None:
+def _announce(sandbox: Sandbox, provided: Keys, host: str, ports: list[int]) -> None:
     """Tell where we are: sandbox.json for programs, sandbox.env for shells."""
     name = f"[{host}]" if ":" in host else host
     url, development_url = (f"https://{name}:{port}" for port in ports)
     keys.point_account_at(provided, f"{url}/token")
-    site.access_tokens.endpoint = f"{url}/token"
+    sandbox.access_tokens.endpoint = f"{url}/token"
     environment = {
         "BOTTLEPOST_APNS_URL": url,
         "BOTTLEPOST_APNS_SANDBOX_URL": development_url,

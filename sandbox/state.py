@@ -1,30 +1,26 @@
-"""Who answers what: Apple, Google, or the desk where one looks at them."""
+"""Everything that lives as long as the sandbox: providers, rules, counts, inbox."""
 
 import asyncio
 from typing import Any
 
-from sandbox.apple import apns
 from sandbox.apple.apns import Apns
 from sandbox.apple.jwts import ProviderTokens
-from sandbox.control import console
 from sandbox.control.inbox import Inbox
 from sandbox.control.journal import Journal
 from sandbox.control.rules import Counters, Rules
 from sandbox.google.fcm import Fcm
 from sandbox.google.oauth import AccessTokens
 from sandbox.keys import Keys
-from sandbox.wire.exchange import Answer, Reply, Request
 
 
-class Site:
-    """Everything that lives as long as the sandbox."""
+class Sandbox:
+    """The providers and what they share; it knows neither HTTP nor the console."""
 
     def __init__(
-        self, keys: Keys, first_rules: dict[str, Any], journal: Journal | None
+        self, keys: Keys, initial_rules: dict[str, Any], journal: Journal | None
     ) -> None:
-        # What a reset goes back to.
-        self.first_rules = first_rules
-        self.rules = rules = Rules(**first_rules)
+        self._initial_rules = initial_rules
+        self.rules = rules = Rules(**initial_rules)
         self.counters = Counters()
         self.inbox = Inbox(journal)
         self.provider_tokens = ProviderTokens(keys.apns_public, rules, self.counters)
@@ -38,35 +34,19 @@ class Site:
         }
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def keep(self, task: "asyncio.Task[Any]") -> None:
-        """The loop alone does not hold a task."""
+    def track(self, task: "asyncio.Task[Any]") -> None:
+        """Hold a task until it is done, because the loop has only a weak reference."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def is_for_apple(self, target: str) -> bool:
-        return target.startswith(apns.PREFIX)
-
-    def forget(self) -> None:
-        """Attempts, tokens and counts as at the start; rules are the desk's."""
+    def reset(self) -> None:
+        """Make rules, counts, tokens seen and the inbox as they were at the start."""
+        # The providers share the object, so its fields change, not the object.
+        for name, value in vars(Rules(**self._initial_rules)).items():
+            setattr(self.rules, name, value)
         self.counters.clear()
-        self.provider_tokens.forget()
-        for attempts in (
-            self.fcm.attempts,
-            *(one.attempts for one in self.apns.values()),
-        ):
-            attempts.clear()
-
-    def answer(self, request: Request) -> Reply:
-        """The answer to a request; one that must wait is a coroutine."""
-        path = request.path
-        environment = request.memory["environment"]
-        if path.startswith(apns.PREFIX) or environment == "development":
-            if request.version != "2":
-                return Answer(505, (), b'{"reason": "HTTP/2 is needed"}')
-            return self.apns[environment].push(request)
-        request.memory["trusted"] = True
-        if path.startswith("/v1/"):
-            return self.fcm.push(request)
-        if path == "/token":
-            return self.access_tokens.grant(request)
-        return console.answer(self, request)
+        self.provider_tokens.clear()
+        self.fcm.attempts.clear()
+        for environment in self.apns.values():
+            environment.attempts.clear()
+        self.inbox.clear()

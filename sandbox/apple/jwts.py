@@ -62,7 +62,7 @@ class ProviderTokens:
         self._expired.update(self._known)
         self._renewed_at = None
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Start over, as if no token had been seen."""
         self._known.clear()
         self._expired.clear()

@@ -8,16 +8,14 @@ from collections.abc import Callable
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 from sandbox.control import control
 from sandbox.control.inbox import Inbox
 from sandbox.control.push import Push
+from sandbox.state import Sandbox
 from sandbox.wire.exchange import JSON, Answer, Headers, Reply, Request
-
-if TYPE_CHECKING:
-    from sandbox.state import Site
 
 LONGEST_WAIT_S = 60.0
 # Pushes go on while a long list is written.
@@ -49,19 +47,19 @@ class BadQuery(Exception):
     """The caller asked for something that cannot be."""
 
 
-def answer(site: "Site", request: Request) -> Reply:
+def answer(sandbox: Sandbox, request: Request) -> Reply:
     """The answer of the desk; the caller's mistakes become 4xx."""
     try:
-        return _route(site, request)
+        return _route(sandbox, request)
     except (BadQuery, control.BadControl) as bad:
         return _json({"error": str(bad)}, 400)
 
 
-def _route(site: "Site", request: Request) -> Reply:
+def _route(sandbox: Sandbox, request: Request) -> Reply:
     method = "GET" if request.method == "HEAD" else request.method
     act = ROUTES.get((method, request.path))
     if act is not None:
-        return act(site, request)
+        return act(sandbox, request)
     known = any(path == request.path for _, path in ROUTES)
     text = "method not allowed" if known else "no such address"
     return _json({"error": text}, 405 if known else 404)
@@ -118,8 +116,8 @@ class Query:
         self.since = moment.timestamp() - 1e-6
 
 
-def _list(site: "Site", request: Request) -> Reply:
-    return _write_list(site.inbox, Query(request.query))
+def _list(sandbox: Sandbox, request: Request) -> Reply:
+    return _write_list(sandbox.inbox, Query(request.query))
 
 
 async def _write_list(inbox: Inbox, query: Query) -> Answer:
@@ -154,26 +152,26 @@ async def _found(inbox: Inbox, query: Query) -> list[Push]:
         await inbox.wait_past(after, left_s)
 
 
-def _clear(site: "Site", request: Request) -> Answer:
-    site.inbox.clear()
+def _clear(sandbox: Sandbox, request: Request) -> Answer:
+    sandbox.inbox.clear()
     return Answer(204)
 
 
-def _stats(site: "Site", request: Request) -> Answer:
-    return _json(site.counters.report())
+def _stats(sandbox: Sandbox, request: Request) -> Answer:
+    return _json(sandbox.counters.report())
 
 
-def _rules(site: "Site", request: Request) -> Answer:
-    return _json(control.show(site))
+def _rules(sandbox: Sandbox, request: Request) -> Answer:
+    return _json(control.show(sandbox))
 
 
-def _control(site: "Site", request: Request) -> Answer:
-    control.apply(site, request)
-    return _json(control.show(site))
+def _control(sandbox: Sandbox, request: Request) -> Answer:
+    control.apply(sandbox, request)
+    return _json(control.show(sandbox))
 
 
-def _summary(site: "Site", request: Request) -> Answer:
-    inbox, query = site.inbox, Query(request.query)
+def _summary(sandbox: Sandbox, request: Request) -> Answer:
+    inbox, query = sandbox.inbox, Query(request.query)
     summary: dict[str, Any] = {
         "accepted": inbox.accepted,
         "refused": inbox.refused,
@@ -191,7 +189,7 @@ def _summary(site: "Site", request: Request) -> Answer:
     return _json(summary)
 
 
-def _page(site: "Site", request: Request) -> Answer:
+def _page(sandbox: Sandbox, request: Request) -> Answer:
     name, kind = PAGES[request.path]
     content = (PHONES / name).read_bytes()
     return Answer(200, (("content-type", kind), *PAGE_HEADERS), content)
@@ -202,7 +200,7 @@ def _json(value: Any, status: int = 200) -> Answer:
     return Answer(status, PLAIN, body.encode())
 
 
-ROUTES: dict[tuple[str, str], Callable[["Site", Request], Reply]] = {
+ROUTES: dict[tuple[str, str], Callable[[Sandbox, Request], Reply]] = {
     ("GET", "/inbox"): _list,
     ("DELETE", "/inbox"): _clear,
     ("GET", "/inbox/summary"): _summary,

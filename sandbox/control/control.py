@@ -1,14 +1,12 @@
 """The control endpoint: what the providers do from now on."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox import faults
-from sandbox.control.rules import PROVIDERS, Rules
+from sandbox.control.rules import PROVIDERS
+from sandbox.state import Sandbox
 from sandbox.wire.exchange import Request
-
-if TYPE_CHECKING:
-    from sandbox.state import Site
 
 ROUTES = (*PROVIDERS, "all")
 # Rules that are one number each: the kind, the least and the most.
@@ -27,9 +25,9 @@ class BadControl(Exception):
     """Something that cannot be controlled like that."""
 
 
-def show(site: "Site") -> dict[str, Any]:
+def show(sandbox: Sandbox) -> dict[str, Any]:
     """The rules in force."""
-    rules = site.rules
+    rules = sandbox.rules
     return {
         **{name: getattr(rules, name) for name in NUMBERS},
         "topics": list(rules.topics),
@@ -42,7 +40,7 @@ def show(site: "Site") -> dict[str, Any]:
     }
 
 
-def apply(site: "Site", request: Request) -> None:
+def apply(sandbox: Sandbox, request: Request) -> None:
     """Take all changes of a request, or none; raises BadControl."""
     kind = request.fields.get("content-type", "").partition(";")[0].strip()
     # Browsers send this type across origins only after asking us, and we never allow.
@@ -54,21 +52,21 @@ def apply(site: "Site", request: Request) -> None:
         raise BadControl("the body is not JSON") from None
     if not isinstance(wanted, dict):
         raise BadControl("the body must be an object")
-    steps = [_step(site, name, value) for name, value in wanted.items()]
+    steps = [_step(sandbox, name, value) for name, value in wanted.items()]
     if wanted.get("reset") is True:
-        _reset(site)
+        sandbox.reset()
     for name, value in steps:
         if name is not None:
-            setattr(site.rules, name, value)
+            setattr(sandbox.rules, name, value)
     if wanted.get("expire_provider_tokens") is True:
-        site.provider_tokens.expire()
-        site.access_tokens.expire()
+        sandbox.provider_tokens.expire()
+        sandbox.access_tokens.expire()
     if {"max_concurrent_streams", "reset"} & wanted.keys():
-        for connection in tuple(site.counters.open):
+        for connection in tuple(sandbox.counters.open):
             connection.limit_changed()
 
 
-def _step(site: "Site", name: str, value: Any) -> tuple[str | None, Any]:
+def _step(sandbox: Sandbox, name: str, value: Any) -> tuple[str | None, Any]:
     """One change, checked: the rule and its new value."""
     if name in ("reset", "expire_provider_tokens"):
         if not isinstance(value, bool):
@@ -81,11 +79,11 @@ def _step(site: "Site", name: str, value: Any) -> tuple[str | None, Any]:
             raise BadControl("topics must be a list of bundle ids")
         return name, tuple(value)
     if name == "outage":
-        return name, _changed(site.rules.outage, name, value, routes=True)
+        return name, _changed(sandbox.rules.outage, name, value, routes=True)
     if name == "answers":
-        return name, _changed(site.rules.answers, name, value, routes=False)
+        return name, _changed(sandbox.rules.answers, name, value, routes=False)
     if name == "next":
-        return name, {**site.rules.next, **_next(value)}
+        return name, {**sandbox.rules.next, **_next(value)}
     raise BadControl(f"there is no {name!r} to control")
 
 
@@ -128,12 +126,3 @@ def _answer(name: Any) -> str:
     if not isinstance(name, str) or faults.named(name) is None:
         raise BadControl(f"there is no answer {name!r}; the magic tokens name them")
     return name
-
-
-def _reset(site: "Site") -> None:
-    """Rules as at the start, inbox empty, counts at zero."""
-    fresh = vars(Rules(**site.first_rules))
-    for name, value in fresh.items():
-        setattr(site.rules, name, value)
-    site.forget()
-    site.inbox.clear()

@@ -2,13 +2,12 @@
 
 import asyncio
 from http.client import responses
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
+from sandbox import routes
+from sandbox.state import Sandbox
 from sandbox.wire.delayed_writer import Outlet
 from sandbox.wire.exchange import Answer, Fields, Request, Trick
-
-if TYPE_CHECKING:
-    from sandbox.state import Site
 
 LARGEST_HEAD = 32 * 1024
 LARGEST_BODY = 1024 * 1024
@@ -25,8 +24,8 @@ class Malformed(Exception):
 class Http1(asyncio.Protocol):
     """One connection, kept alive; requests are answered one after another."""
 
-    def __init__(self, site: "Site", memory: dict[str, Any]) -> None:
-        self.site = site
+    def __init__(self, sandbox: Sandbox, memory: dict[str, Any]) -> None:
+        self.sandbox = sandbox
         self.memory = memory
         self._buffer = b""
         self._busy = False
@@ -34,11 +33,13 @@ class Http1(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self.outlet = Outlet(self.transport, lambda: self.site.rules.latency_ms / 1000)
-        self.site.counters.connection_opened(self)
+        self.outlet = Outlet(
+            self.transport, lambda: self.sandbox.rules.latency_ms / 1000
+        )
+        self.sandbox.counters.connection_opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.site.counters.connection_closed(self)
+        self.sandbox.counters.connection_closed(self)
 
     def limit_changed(self) -> None:
         """Streams are a matter of HTTP/2."""
@@ -62,12 +63,12 @@ class Http1(asyncio.Protocol):
             if request is None:
                 return
             self._busy = True
-            reply = self.site.answer(request)
+            reply = routes.answer(self.sandbox, request)
             if isinstance(reply, Answer):
                 self._finish(reply, head_only=request.method == "HEAD")
             else:
                 task = asyncio.ensure_future(reply)
-                self.site.keep(task)
+                self.sandbox.track(task)
                 task.add_done_callback(self._finish_task)
 
     def _finish_task(self, task: "asyncio.Future[Answer]") -> None:
@@ -124,7 +125,7 @@ class Http1(asyncio.Protocol):
         """There are no streams: whatever would end one ends the connection."""
         if trick.kind == "lose":
             trick.then()
-        self.site.inbox.settle()
+        self.sandbox.inbox.settle()
         self.transport.abort()
 
     def _write(self, answer: Answer, *, head_only: bool) -> None:
@@ -135,7 +136,7 @@ class Http1(asyncio.Protocol):
         if self._last:
             lines.append("connection: close")
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        self.site.inbox.settle()
+        self.sandbox.inbox.settle()
         self.outlet.write(head if head_only else head + answer.body)
         if self._last:
             self.outlet.close()

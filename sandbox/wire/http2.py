@@ -2,13 +2,14 @@
 
 import asyncio
 
+from sandbox import routes
 from sandbox.wire import frames
 from sandbox.wire.exchange import Answer, Request, Trick
 from sandbox.wire.reader import Reader, Stream
 
 
 class Http2(Reader):
-    """One connection; the site answers its requests."""
+    """One connection; the sandbox answers its requests."""
 
     def dispatch(self, stream: int, opened: Stream) -> None:
         found = opened.fields
@@ -19,16 +20,16 @@ class Http2(Reader):
         request = Request("2", found[":method"], found[":path"], found, body)
         request.repeated = opened.repeated
         request.memory = self.memory
-        reply = self.site.answer(request)
+        reply = routes.answer(self.sandbox, request)
         if isinstance(reply, Answer):
             self._perform(stream, reply)
         else:
             task = asyncio.ensure_future(reply)
-            self.site.keep(task)
+            self.sandbox.track(task)
             task.add_done_callback(lambda done: self._finish(stream, done))
         if not self.trusted and "trusted" in self.memory:
             self.trusted = True
-            self.announce_limit(self.site.rules.max_concurrent_streams)
+            self.announce_limit(self.sandbox.rules.max_concurrent_streams)
 
     def _finish(self, stream: int, task: "asyncio.Future[Answer]") -> None:
         """An answer that took its time."""
@@ -113,7 +114,7 @@ class Http2(Reader):
             self.flush()
         if trick.kind == "lose":
             trick.then()
-            self.site.inbox.settle()
+            self.sandbox.inbox.settle()
         else:
             self.flush()
         self.out.clear()

@@ -6,18 +6,17 @@ import struct
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 from jh2._hazmat import Decoder  # HPACK in Rust: Python's own costs too much here
 
+from sandbox.apple import apns
+from sandbox.state import Sandbox
 from sandbox.wire import fields, frames
 from sandbox.wire.delayed_writer import Outlet
 from sandbox.wire.exchange import Fields
 from sandbox.wire.flow_control import Bodies
 from sandbox.wire.frames import Broken
-
-if TYPE_CHECKING:
-    from sandbox.state import Site
 
 # How much a client may send before we have read it: several large pushes' worth.
 CONNECTION_WINDOW = 2**20
@@ -42,8 +41,8 @@ class Stream:
 class Reader(asyncio.Protocol):
     """Reads strictly: whoever breaks the protocol gets GOAWAY and is let go."""
 
-    def __init__(self, site: "Site", memory: dict[str, object]) -> None:
-        self.site = site
+    def __init__(self, sandbox: Sandbox, memory: dict[str, object]) -> None:
+        self.sandbox = sandbox
         self.memory = memory
         self.streams: dict[int, Stream] = {}
         self.bodies = Bodies()
@@ -62,14 +61,16 @@ class Reader(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self.outlet = Outlet(self.transport, lambda: self.site.rules.latency_ms / 1000)
-        self.site.counters.connection_opened(self)
+        self.outlet = Outlet(
+            self.transport, lambda: self.sandbox.rules.latency_ms / 1000
+        )
+        self.sandbox.counters.connection_opened(self)
         self.announce_limit(1)
         self.out.append(frames.window_update(0, CONNECTION_WINDOW))
         self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.site.counters.connection_closed(self)
+        self.sandbox.counters.connection_closed(self)
         self.streams.clear()
 
     @abstractmethod
@@ -84,12 +85,12 @@ class Reader(asyncio.Protocol):
     def limit_changed(self) -> None:
         """The rule has changed while we were connected."""
         if self.trusted:
-            self.announce_limit(self.site.rules.max_concurrent_streams)
+            self.announce_limit(self.sandbox.rules.max_concurrent_streams)
             self.flush()
 
     def flush(self) -> None:
         """Send what has been gathered; accepted pushes are safe before that."""
-        self.site.inbox.settle()
+        self.sandbox.inbox.settle()
         if self.out:
             self.outlet.write(b"".join(self.out))
             self.out.clear()
@@ -123,7 +124,7 @@ class Reader(asyncio.Protocol):
         try:
             self._buffer = buffer[self._read(buffer) :]
         except Broken as broken:
-            self.site.counters.count("protocol_errors")
+            self.sandbox.counters.count("protocol_errors")
             self.say_goodbye(self.highest, broken.code, str(broken))
             self.streams.clear()
             self.bodies = Bodies()
@@ -213,7 +214,7 @@ class Reader(asyncio.Protocol):
             return frames.PROTOCOL_ERROR
         others = len(self.streams)
         # Apple allows one stream until it has accepted a token, told or not.
-        if not self.trusted and others and self.site.is_for_apple(found[":path"]):
+        if not self.trusted and others and found[":path"].startswith(apns.PREFIX):
             return frames.REFUSED_STREAM
         return frames.REFUSED_STREAM if others >= max(self._limits) else None
 

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from sandbox.keys import Keys
-from sandbox.state import Site
+from sandbox.state import Sandbox
 from sandbox.wire.http1 import Http1
 from sandbox.wire.http2 import Http2
 
@@ -24,8 +24,8 @@ class PortTaken(Exception):
 class Door(asyncio.Protocol):
     """Stands at a port until the handshake is over, then hands over."""
 
-    def __init__(self, site: Site, environment: str) -> None:
-        self._site = site
+    def __init__(self, sandbox: Sandbox, environment: str) -> None:
+        self._sandbox = sandbox
         self._environment = environment
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -37,10 +37,10 @@ class Door(asyncio.Protocol):
             memory["topic"] = topic
         agreed = tls.selected_alpn_protocol()
         # The desk stays open over HTTP/1.1: somebody must end the outage.
-        if agreed == "h2" and self._site.rules.outage.get("all") == REFUSE:
+        if agreed == "h2" and self._sandbox.rules.outage.get("all") == REFUSE:
             transport.abort()
             return
-        protocol = (Http2 if agreed == "h2" else Http1)(self._site, memory)
+        protocol = (Http2 if agreed == "h2" else Http1)(self._sandbox, memory)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
 
@@ -71,12 +71,12 @@ def tls_context(keys: Keys) -> ssl.SSLContext:
 
 
 async def listen(
-    site: Site, environment: str, listening: socket.socket, tls: ssl.SSLContext
+    sandbox: Sandbox, environment: str, listening: socket.socket, tls: ssl.SSLContext
 ) -> asyncio.Server:
     """Serve one environment of the providers on a bound socket."""
     loop = asyncio.get_running_loop()
     return await loop.create_server(
-        lambda: Door(site, environment), sock=listening, ssl=tls, backlog=1024
+        lambda: Door(sandbox, environment), sock=listening, ssl=tls, backlog=1024
     )
 
 
