@@ -5,9 +5,10 @@ from typing import Any
 
 from sandbox.apple.apns import Apns
 from sandbox.apple.jwts import ProviderTokens
+from sandbox.control.counters import Counters
 from sandbox.control.inbox import Inbox
 from sandbox.control.journal import Journal
-from sandbox.control.rules import Counters, Rules
+from sandbox.control.rules import Rules
 from sandbox.google.fcm import Fcm
 from sandbox.google.oauth import AccessTokens
 from sandbox.keys import Keys

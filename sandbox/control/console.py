@@ -1,4 +1,4 @@
-"""The desk: inbox, statistics, controls, and the page with the phones."""
+"""The console: inbox, statistics, controls, and the page of phones."""
 
 import asyncio
 import json
@@ -15,21 +15,24 @@ from sandbox.control import control
 from sandbox.control.inbox import Inbox
 from sandbox.control.push import Push
 from sandbox.state import Sandbox
-from sandbox.wire.exchange import JSON, Answer, Headers, Reply, Request
+from sandbox.wire.exchange import JSON, EventualResponse, Headers, Request, Response
 
 LONGEST_WAIT_S = 60.0
-# Pushes go on while a long list is written.
-ROWS_PER_TURN = 500
+# A long list is written in parts, so that pushes are handled in between.
+ROWS_PER_PART = 500
 PHONES = Path(__file__).parents[1] / "phones"
 PAGES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/phones.css": ("phones.css", "text/css; charset=utf-8"),
     "/phones.js": ("phones.js", "text/javascript; charset=utf-8"),
 }
-_SAFE: Headers = (("cache-control", "no-store"), ("x-content-type-options", "nosniff"))
-PLAIN: Headers = (*JSON, *_SAFE)
+_COMMON: Headers = (
+    ("cache-control", "no-store"),
+    ("x-content-type-options", "nosniff"),
+)
+JSON_HEADERS: Headers = (*JSON, *_COMMON)
 PAGE_HEADERS: Headers = (
-    *_SAFE,
+    *_COMMON,
     ("referrer-policy", "no-referrer"),
     (
         "content-security-policy",
@@ -38,35 +41,34 @@ PAGE_HEADERS: Headers = (
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
 )
-
-
+# A plus sign that the caller has not escaped arrives as a space.
 _ZONE = re.compile(r" (\d\d:?\d\d)$")
 
 
 class BadQuery(Exception):
-    """The caller asked for something that cannot be."""
+    """A query with an invalid value."""
 
 
-def answer(sandbox: Sandbox, request: Request) -> Reply:
-    """The answer of the desk; the caller's mistakes become 4xx."""
+def respond(sandbox: Sandbox, request: Request) -> EventualResponse:
+    """Respond to a request for the console; the caller's errors become 4xx."""
     try:
         return _route(sandbox, request)
-    except (BadQuery, control.BadControl) as bad:
-        return _json({"error": str(bad)}, 400)
+    except (BadQuery, control.BadControl) as error:
+        return _json({"error": str(error)}, 400)
 
 
-def _route(sandbox: Sandbox, request: Request) -> Reply:
+def _route(sandbox: Sandbox, request: Request) -> EventualResponse:
     method = "GET" if request.method == "HEAD" else request.method
-    act = ROUTES.get((method, request.path))
-    if act is not None:
-        return act(sandbox, request)
+    handle = ROUTES.get((method, request.path))
+    if handle is not None:
+        return handle(sandbox, request)
     known = any(path == request.path for _, path in ROUTES)
     text = "method not allowed" if known else "no such address"
     return _json({"error": text}, 405 if known else 404)
 
 
-class Query:
-    """The query of an inbox address; raises BadQuery for what it cannot read."""
+class InboxQuery:
+    """The query parameters of the inbox; raises BadQuery."""
 
     def __init__(self, text: str) -> None:
         self._values = {
@@ -82,7 +84,7 @@ class Query:
         self.since = 0.0
         self._read_since(self._values.get("since", ""))
 
-    def wants(self, push: Push) -> bool:
+    def matches(self, push: Push) -> bool:
         return (
             (self.all or push.reason is None)
             and (self.token is None or push.token == self.token)
@@ -104,7 +106,6 @@ class Query:
             self.after = int(text)
             return
         try:
-            # A plus sign that nobody has escaped arrives as a space.
             moment = datetime.fromisoformat(_ZONE.sub(r"+\1", text))
         except ValueError:
             raise BadQuery(
@@ -112,39 +113,39 @@ class Query:
             ) from None
         if moment.tzinfo is None:
             raise BadQuery("since must say its time zone, as in 2030-01-31T12:00:00Z")
-        # Times are written to the microsecond, and kept finer than that.
+        # Arrival times are finer than the microseconds that the inbox shows.
         self.since = moment.timestamp() - 1e-6
 
 
-def _list(sandbox: Sandbox, request: Request) -> Reply:
-    return _write_list(sandbox.inbox, Query(request.query))
+def _list(sandbox: Sandbox, request: Request) -> EventualResponse:
+    return _list_pushes(sandbox.inbox, InboxQuery(request.query))
 
 
-async def _write_list(inbox: Inbox, query: Query) -> Answer:
-    pushes = await _found(inbox, query)
+async def _list_pushes(inbox: Inbox, query: InboxQuery) -> Response:
+    pushes = await _wait_for_pushes(inbox, query)
     rows = []
     for number, push in enumerate(pushes):
         rows.append(json.dumps(_row(push, query), ensure_ascii=False))
-        if number % ROWS_PER_TURN == 0:
+        if number % ROWS_PER_PART == 0:
             await asyncio.sleep(0)
     text = "[" + ",\n ".join(rows) + "]\n"
     last = ("x-inbox-last", str(inbox.last_seq))
-    return Answer(200, (*PLAIN, last), text.encode("utf-8", "replace"))
+    return Response(200, (*JSON_HEADERS, last), text.encode("utf-8", "replace"))
 
 
-def _row(push: Push, query: Query) -> dict[str, Any]:
+def _row(push: Push, query: InboxQuery) -> dict[str, Any]:
     row = push.as_json()
     if query.all:
         row |= {"status": push.status, "reason": push.reason}
     return row
 
 
-async def _found(inbox: Inbox, query: Query) -> list[Push]:
-    """The pushes asked for, as soon as there is one or the time to wait is over."""
+async def _wait_for_pushes(inbox: Inbox, query: InboxQuery) -> list[Push]:
+    """The matching pushes, as soon as there is one or the wait is over."""
     deadline = time.monotonic() + query.wait_s
     after = query.after
     while True:
-        pushes = list(islice(inbox.pushes(query.wants, after), query.limit))
+        pushes = list(islice(inbox.pushes(query.matches, after), query.limit))
         left_s = deadline - time.monotonic()
         if pushes or left_s <= 0:
             return pushes
@@ -152,26 +153,26 @@ async def _found(inbox: Inbox, query: Query) -> list[Push]:
         await inbox.wait_past(after, left_s)
 
 
-def _clear(sandbox: Sandbox, request: Request) -> Answer:
+def _clear(sandbox: Sandbox, request: Request) -> Response:
     sandbox.inbox.clear()
-    return Answer(204)
+    return Response(204)
 
 
-def _stats(sandbox: Sandbox, request: Request) -> Answer:
+def _stats(sandbox: Sandbox, request: Request) -> Response:
     return _json(sandbox.counters.report())
 
 
-def _rules(sandbox: Sandbox, request: Request) -> Answer:
+def _rules(sandbox: Sandbox, request: Request) -> Response:
     return _json(control.show(sandbox))
 
 
-def _control(sandbox: Sandbox, request: Request) -> Answer:
+def _control(sandbox: Sandbox, request: Request) -> Response:
     control.apply(sandbox, request)
     return _json(control.show(sandbox))
 
 
-def _summary(sandbox: Sandbox, request: Request) -> Answer:
-    inbox, query = sandbox.inbox, Query(request.query)
+def _summary(sandbox: Sandbox, request: Request) -> Response:
+    inbox, query = sandbox.inbox, InboxQuery(request.query)
     summary: dict[str, Any] = {
         "accepted": inbox.accepted,
         "refused": inbox.refused,
@@ -189,18 +190,18 @@ def _summary(sandbox: Sandbox, request: Request) -> Answer:
     return _json(summary)
 
 
-def _page(sandbox: Sandbox, request: Request) -> Answer:
+def _page(sandbox: Sandbox, request: Request) -> Response:
     name, kind = PAGES[request.path]
     content = (PHONES / name).read_bytes()
-    return Answer(200, (("content-type", kind), *PAGE_HEADERS), content)
+    return Response(200, (("content-type", kind), *PAGE_HEADERS), content)
 
 
-def _json(value: Any, status: int = 200) -> Answer:
+def _json(value: Any, status: int = 200) -> Response:
     body = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
-    return Answer(status, PLAIN, body.encode())
+    return Response(status, JSON_HEADERS, body.encode())
 
 
-ROUTES: dict[tuple[str, str], Callable[[Sandbox, Request], Reply]] = {
+ROUTES: dict[tuple[str, str], Callable[[Sandbox, Request], EventualResponse]] = {
     ("GET", "/inbox"): _list,
     ("DELETE", "/inbox"): _clear,
     ("GET", "/inbox/summary"): _summary,

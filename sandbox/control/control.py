@@ -1,4 +1,4 @@
-"""The control endpoint: what the providers do from now on."""
+"""The control endpoint: it shows and changes the rules."""
 
 import json
 from typing import Any
@@ -8,8 +8,8 @@ from sandbox.control.rules import PROVIDERS
 from sandbox.state import Sandbox
 from sandbox.wire.exchange import Request
 
-ROUTES = (*PROVIDERS, "all")
-# Rules that are one number each: the kind, the least and the most.
+TARGETS = (*PROVIDERS, "all")
+# Rules that are numbers: type, minimum and maximum.
 NUMBERS: dict[str, tuple[type, float, float]] = {
     "latency_ms": (float, 0, 60_000),
     "max_concurrent_streams": (int, 0, 2**31 - 1),
@@ -22,7 +22,7 @@ NUMBERS: dict[str, tuple[type, float, float]] = {
 
 
 class BadControl(Exception):
-    """Something that cannot be controlled like that."""
+    """An invalid change; nothing of the request is applied."""
 
 
 def show(sandbox: Sandbox) -> dict[str, Any]:
@@ -41,33 +41,33 @@ def show(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def apply(sandbox: Sandbox, request: Request) -> None:
-    """Take all changes of a request, or none; raises BadControl."""
+    """Apply all changes of a request, or none; raises BadControl."""
     kind = request.fields.get("content-type", "").partition(";")[0].strip()
-    # Browsers send this type across origins only after asking us, and we never allow.
+    # Browsers send this type across origins only after a preflight, which we refuse.
     if kind != "application/json":
         raise BadControl("content-type must be application/json")
     try:
-        wanted = json.loads(request.body)
+        changes = json.loads(request.body)
     except ValueError:
         raise BadControl("the body is not JSON") from None
-    if not isinstance(wanted, dict):
+    if not isinstance(changes, dict):
         raise BadControl("the body must be an object")
-    steps = [_step(sandbox, name, value) for name, value in wanted.items()]
-    if wanted.get("reset") is True:
+    settings = [_check(sandbox, name, value) for name, value in changes.items()]
+    if changes.get("reset") is True:
         sandbox.reset()
-    for name, value in steps:
+    for name, value in settings:
         if name is not None:
             setattr(sandbox.rules, name, value)
-    if wanted.get("expire_provider_tokens") is True:
+    if changes.get("expire_provider_tokens") is True:
         sandbox.provider_tokens.expire()
         sandbox.access_tokens.expire()
-    if {"max_concurrent_streams", "reset"} & wanted.keys():
+    if {"max_concurrent_streams", "reset"} & changes.keys():
         for connection in tuple(sandbox.counters.open):
-            connection.limit_changed()
+            connection.stream_limit_changed()
 
 
-def _step(sandbox: Sandbox, name: str, value: Any) -> tuple[str | None, Any]:
-    """One change, checked: the rule and its new value."""
+def _check(sandbox: Sandbox, name: str, value: Any) -> tuple[str | None, Any]:
+    """Check one change; returns the rule to set, if any, and its value."""
     if name in ("reset", "expire_provider_tokens"):
         if not isinstance(value, bool):
             raise BadControl(f"{name} must be true or false")
@@ -79,9 +79,9 @@ def _step(sandbox: Sandbox, name: str, value: Any) -> tuple[str | None, Any]:
             raise BadControl("topics must be a list of bundle ids")
         return name, tuple(value)
     if name == "outage":
-        return name, _changed(sandbox.rules.outage, name, value, routes=True)
+        return name, _merge(sandbox.rules.outage, name, value, by_provider=True)
     if name == "answers":
-        return name, _changed(sandbox.rules.answers, name, value, routes=False)
+        return name, _merge(sandbox.rules.answers, name, value, by_provider=False)
     if name == "next":
         return name, {**sandbox.rules.next, **_next(value)}
     raise BadControl(f"there is no {name!r} to control")
@@ -95,18 +95,18 @@ def _number(name: str, value: Any) -> Any:
     return value
 
 
-def _changed(
-    rules: dict[str, str], name: str, changes: Any, *, routes: bool
+def _merge(
+    rules: dict[str, str], name: str, changes: Any, *, by_provider: bool
 ) -> dict[str, str]:
     if not isinstance(changes, dict):
         raise BadControl(f"{name} must be an object")
     changed = {**rules}
     for key, answer in changes.items():
-        if routes and key not in ROUTES:
-            raise BadControl(f"{name} is for {', '.join(ROUTES)}, not {key!r}")
+        if by_provider and key not in TARGETS:
+            raise BadControl(f"{name} is for {', '.join(TARGETS)}, not {key!r}")
         if answer is None:
             changed.pop(key, None)
-        elif routes and key == "all" and answer == "refuse":
+        elif by_provider and key == "all" and answer == "refuse":
             changed[key] = answer
         else:
             changed[key] = _answer(answer)
@@ -117,12 +117,12 @@ def _next(value: Any) -> dict[str, tuple[int, str]]:
     if not isinstance(value, dict) or not {"count", "answer"} <= value.keys():
         raise BadControl("next needs a count and an answer, and may name a provider")
     count, provider = value["count"], value.get("provider", "all")
-    if type(count) is not int or not 0 < count <= 10**9 or provider not in ROUTES:
-        raise BadControl(f"next needs a count from 1, and one of {', '.join(ROUTES)}")
+    if type(count) is not int or not 0 < count <= 10**9 or provider not in TARGETS:
+        raise BadControl(f"next needs a count from 1, and one of {', '.join(TARGETS)}")
     return {provider: (count, _answer(value["answer"]))}
 
 
 def _answer(name: Any) -> str:
-    if not isinstance(name, str) or faults.named(name) is None:
-        raise BadControl(f"there is no answer {name!r}; the magic tokens name them")
+    if not isinstance(name, str) or faults.parse(name) is None:
+        raise BadControl(f"there is no answer {name!r}; the fault tokens name them")
     return name

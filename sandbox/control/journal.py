@@ -1,4 +1,4 @@
-"""Accepted pushes on disk, for runs in which the sandbox is killed."""
+"""Accepted pushes on disk, so that they survive a killed sandbox."""
 
 import json
 import os
@@ -8,15 +8,16 @@ from pathlib import Path
 from sandbox.control.push import Push
 
 
-class JournalUnreadable(Exception):
-    """The journal holds something else than pushes."""
+class InvalidJournal(Exception):
+    """The file is not a journal."""
 
 
 class Journal:
     """An append-only file of one JSON line per accepted push.
 
-    Written before the answers leave, by one system call for many: the page cache keeps
-    it when the process is killed. Only a machine that dies can lose its end.
+    It is written before the responses are sent, many pushes in one system call. The
+    page cache keeps it when the process is killed; only a crash of the machine can
+    lose its end.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,33 +26,33 @@ class Journal:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def earlier(self) -> Iterator[Push]:
-        """What earlier runs have accepted; to be read once, at the start."""
-        whole = 0
+        """The pushes of earlier runs; to be called once, at the start."""
+        valid_size = 0
         with self._path.open("rb") as file:
             for line in file:
-                # A line cut short by a kill was never answered: it did not happen.
+                # A kill cut this line short, so its push never got a response.
                 if not line.endswith(b"\n"):
                     break
-                whole += len(line)
+                valid_size += len(line)
                 yield self._read(line)
-        os.ftruncate(self._file, whole)
+        os.ftruncate(self._file, valid_size)
 
     def _read(self, line: bytes) -> Push:
         try:
-            seq, at, provider, environment, token, name, mark, headers, body = (
+            seq, at, provider, environment, token, name, collapse, headers, body = (
                 json.loads(line)
             )
-            first = (int(seq), float(at), provider, environment, token, name, mark)
+            first = (int(seq), float(at), provider, environment, token, name, collapse)
             return Push(*first, tuple(headers), body.encode())
         except (ValueError, TypeError, AttributeError) as error:
-            raise JournalUnreadable(f"{self._path} is no journal: {error}") from error
+            raise InvalidJournal(f"{self._path} is not a journal: {error}") from error
 
     def add(self, push: Push) -> None:
         body = push.body.decode("utf-8", "replace")
         self._lines.append(json.dumps([*push[:7], push.headers, body]))
 
     def write(self) -> None:
-        """Everything added so far, before its answers leave."""
+        """Write the pushes added so far."""
         if self._lines:
             self._lines.append("")
             content = "\n".join(self._lines).encode()

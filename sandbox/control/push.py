@@ -1,4 +1,4 @@
-"""One push that has arrived, and its form in JSON."""
+"""One push that has arrived, and its JSON."""
 
 import json
 from datetime import UTC, datetime
@@ -16,17 +16,17 @@ FCM_HEADERS = ("content-type", "user-agent")
 
 
 class Push(NamedTuple):
-    """One push, in few bytes: equal headers and bodies are the same objects."""
+    """One push; equal headers and bodies are shared objects, to save memory."""
 
     seq: int
     arrived_at: float
     provider: str
     environment: str
     token: str
-    # apns-id, or the name that FCM has given the message.
+    # The apns-id, or FCM's name of the message.
     message_id: str
-    # What replaces an earlier notification: collapse id, or Android's tag.
-    mark: str | None
+    # The notification replaces an earlier one with this id, or this tag on Android.
+    collapse_id: str | None
     headers: tuple[str | None, ...]
     body: bytes
     status: int | None = 200
@@ -36,11 +36,11 @@ class Push(NamedTuple):
         names = APNS_HEADERS if self.provider == "apns" else FCM_HEADERS
         pairs = zip(names, self.headers, strict=False)
         headers = {name: value for name, value in pairs if value is not None}
-        payload = readable(self.body)
+        payload = decoded(self.body)
         if self.provider == "apns":
             headers["apns-id"] = self.message_id
-            if self.mark is not None:
-                headers["apns-collapse-id"] = self.mark
+            if self.collapse_id is not None:
+                headers["apns-collapse-id"] = self.collapse_id
         elif isinstance(payload, dict):
             payload = payload.get("message", payload)
         return {
@@ -55,8 +55,8 @@ class Push(NamedTuple):
         }
 
 
-def readable(body: bytes) -> Any:
-    """The JSON of a body, or the body as text where it is none."""
+def decoded(body: bytes) -> Any:
+    """The JSON of a body, or its text if it is not JSON."""
     try:
         return json.loads(body)
     except ValueError:
@@ -64,6 +64,6 @@ def readable(body: bytes) -> Any:
 
 
 def rfc3339(moment: float) -> str:
-    """A time as people and programs read it, in UTC."""
+    """A time in UTC, as RFC 3339 writes it."""
     text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
     return text.replace("+00:00", "Z")

@@ -20,8 +20,8 @@ CODES = {
 }
 
 
-class Refusal(Exception):
-    """A message that Google does not take."""
+class FcmRefusal(Exception):
+    """Google refuses the message, with this error."""
 
     def __init__(
         self,
@@ -50,34 +50,34 @@ class Refusal(Exception):
 
 
 def fcm_error(code: str) -> dict[str, Any]:
-    """The detail that carries FCM's own code."""
+    """The error detail with FCM's own code."""
     return {"@type": f"{FCM}.FcmError", "errorCode": code}
 
 
-def bad_field(field: str, problem: str) -> Refusal:
-    """The message is wrong, not the token: which field, and why."""
+def bad_field(field: str, problem: str) -> FcmRefusal:
+    """An error about a field of the message, not about its token."""
     violation = {"field": field, "description": problem}
     details = ({"@type": f"{RPC}.BadRequest", "fieldViolations": [violation]},)
     text = f"Invalid value at '{field}': {problem}"
-    return Refusal(400, "INVALID_ARGUMENT", text, details)
+    return FcmRefusal(400, "INVALID_ARGUMENT", text, details)
 
 
-def bad_token() -> Refusal:
-    """The token is no registration token at all."""
+def bad_token() -> FcmRefusal:
+    """The token is not a registration token."""
     violation = {"field": "message.token", "description": UNKNOWN_TO_FCM}
     details = (
         fcm_error("INVALID_ARGUMENT"),
         {"@type": f"{RPC}.BadRequest", "fieldViolations": [violation]},
     )
-    return Refusal(400, "INVALID_ARGUMENT", UNKNOWN_TO_FCM, details)
+    return FcmRefusal(400, "INVALID_ARGUMENT", UNKNOWN_TO_FCM, details)
 
 
-def not_found(text: str) -> Refusal:
-    """No such address."""
-    return Refusal(404, "NOT_FOUND", text)
+def not_found(text: str) -> FcmRefusal:
+    """The path does not exist."""
+    return FcmRefusal(404, "NOT_FOUND", text)
 
 
-def unauthenticated(reason: str) -> Refusal:
+def unauthenticated(reason: str) -> FcmRefusal:
     """The access token is missing, wrong or no longer valid."""
     detail = {
         "@type": f"{RPC}.ErrorInfo",
@@ -90,20 +90,20 @@ def unauthenticated(reason: str) -> Refusal:
         "Expected OAuth 2 access token, login cookie or other valid credential."
     )
     challenge = (("www-authenticate", 'Bearer realm="https://accounts.google.com/"'),)
-    return Refusal(401, "UNAUTHENTICATED", text, (detail,), challenge)
+    return FcmRefusal(401, "UNAUTHENTICATED", text, (detail,), challenge)
 
 
-def foreign_project(project: str) -> Refusal:
-    """The service account has no right on that project."""
+def foreign_project(project: str) -> FcmRefusal:
+    """The service account may not send for that project."""
     text = f"Permission 'cloudmessaging.messages.create' denied on '{project}'"
-    return Refusal(403, "PERMISSION_DENIED", text)
+    return FcmRefusal(403, "PERMISSION_DENIED", text)
 
 
-def of(fault: Fault, more: Headers) -> Refusal:
-    """The error that a magic token asks for."""
+def for_fault(fault: Fault, more: Headers) -> FcmRefusal:
+    """The error that a fault causes."""
     if fault.name == "answer":
         code = fault.reason or CODES.get(fault.status, "UNSPECIFIED_ERROR")
-        return Refusal(fault.status, code, "As asked for.", (fcm_error(code),))
+        return FcmRefusal(fault.status, code, "As asked for.", (fcm_error(code),))
     if fault.name == "invalid-payload":
         return bad_field("message.data[0].value", "As asked for.")
     if fault.name in ("bad-token", "wrong-environment"):
@@ -114,8 +114,8 @@ def of(fault: Fault, more: Headers) -> Refusal:
     if fault.name == "quota-bare":
         violation = {"subject": "device", "description": text}
         quota = {"@type": f"{RPC}.QuotaFailure", "violations": [violation]}
-        return Refusal(status, code, text, (quota,))
-    return Refusal(status, code, text, (fcm_error(code),), more)
+        return FcmRefusal(status, code, text, (quota,))
+    return FcmRefusal(status, code, text, (fcm_error(code),), more)
 
 
 _GONE = (404, "UNREGISTERED", "Requested entity was not found.")

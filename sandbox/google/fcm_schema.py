@@ -1,4 +1,4 @@
-"""The message of FCM's HTTP v1, field by field; unknown fields are refused."""
+"""The schema of FCM's HTTP v1 message; unknown fields are refused."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def _flag(value: Any, where: str) -> None:
 
 
 def _count(value: Any, where: str) -> None:
-    # Protocol Buffers in JSON may write numbers as text.
+    # Protocol Buffers in JSON may write numbers as strings.
     number = int(value) if isinstance(value, str) and value.isdecimal() else value
     if type(number) is not int or not 0 <= number < 2**31:
         raise bad_field(where, "not a number of 32 bits")
@@ -156,7 +156,7 @@ BODY: dict[str, Any] = {"message": MESSAGE, "validate_only": _flag}
 
 
 def read(body: bytes) -> tuple[dict[str, Any], bool]:
-    """The message, and whether it is only to be checked; raises Refusal."""
+    """Return the message, and whether it is a dry run; raises FcmRefusal."""
     try:
         parsed = json.loads(body)
     except ValueError:
@@ -172,15 +172,15 @@ def read(body: bytes) -> tuple[dict[str, Any], bool]:
 
 
 def address(message: dict[str, Any]) -> str:
-    """Whom the message is for."""
+    """The token, topic, condition or fid of the message."""
     for name in ADDRESSES:
         if name in message:
             return str(message[name])
     return ""
 
 
-def mark(message: dict[str, Any]) -> str | None:
-    """What replaces an earlier notification of the same mark on the phone."""
+def collapse_id(message: dict[str, Any]) -> str | None:
+    """The id by which a notification replaces an earlier one on the phone."""
     android = message.get("android")
     if android is None:
         return None
@@ -189,10 +189,10 @@ def mark(message: dict[str, Any]) -> str | None:
 
 
 def _walk(value: Any, shape: dict[str, Any], where: str) -> dict[str, Any]:
-    """The object with its names as the reference spells them, all checked."""
+    """Check an object; returns it with its names in snake case."""
     if not isinstance(value, dict):
         raise bad_field(where or "body", "not an object")
-    read_as: dict[str, Any] = {}
+    checked: dict[str, Any] = {}
     for given, one in value.items():
         name = given if given in shape else _CAMEL.sub(r"\1_\2", given).lower()
         rule = shape.get(name)
@@ -201,11 +201,11 @@ def _walk(value: Any, shape: dict[str, Any], where: str) -> dict[str, Any]:
             place = where or "the body"
             raise bad_field(place, f'Unknown name "{given}": Cannot find field.')
         if isinstance(rule, dict) and one is not None:
-            read_as[name] = _walk(one, rule, path)
+            checked[name] = _walk(one, rule, path)
         elif one is not None:
             rule(one, path)
-            read_as[name] = one
-    return read_as
+            checked[name] = one
+    return checked
 
 
 def _check_address(message: dict[str, Any]) -> None:
@@ -221,7 +221,7 @@ def _check_address(message: dict[str, Any]) -> None:
 
 
 def _check_size(message: dict[str, Any]) -> None:
-    """Only what travels to the phone counts, not the address."""
+    """Check the size of what is sent to the phone, without the address."""
     carried = {name: one for name, one in message.items() if name not in ADDRESSES}
     text = json.dumps(carried, ensure_ascii=False, separators=(",", ":"))
     limit = LARGEST if "token" in message or "fid" in message else LARGEST_FOR_TOPIC

@@ -1,4 +1,4 @@
-"""Google's token endpoint: a signed assertion in, an access token out."""
+"""Google's token endpoint: it exchanges a signed assertion for an access token."""
 
 import base64
 import hashlib
@@ -10,10 +10,11 @@ from urllib.parse import parse_qs
 
 import jwt
 
-from sandbox.control.rules import Counters, Rules
+from sandbox.control.counters import Counters
+from sandbox.control.rules import Rules
 from sandbox.google.fcm_errors import unauthenticated
 from sandbox.keys import Keys
-from sandbox.wire.exchange import JSON, Answer, Request
+from sandbox.wire.exchange import JSON, Request, Response
 
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 SCOPES = frozenset(
@@ -22,14 +23,14 @@ SCOPES = frozenset(
         "https://www.googleapis.com/auth/cloud-platform",
     )
 )
-# google-auth names Google's own endpoint whatever the token_uri is.
+# google-auth uses Google's own endpoint as audience, whatever the token_uri is.
 GOOGLE = "https://oauth2.googleapis.com/token"
 LONGEST_S = 3600
 LEEWAY_S = 60
 
 
 class BadGrant(Exception):
-    """The assertion is not taken: Google's error code and description."""
+    """Google refuses the assertion, with this error code and description."""
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(description)
@@ -38,18 +39,18 @@ class BadGrant(Exception):
 
 
 class AccessTokens:
-    """Issues tokens and knows them again, also those of an earlier run."""
+    """Issues and checks access tokens, those of an earlier run included."""
 
     def __init__(self, keys: Keys, rules: Rules, counters: Counters) -> None:
         self.endpoint = GOOGLE
         self._keys = keys
         self._rules = rules
         self._counters = counters
-        self._good: dict[str, tuple[float, float]] = {}
+        self._known: dict[str, tuple[float, float]] = {}
         self._expired_before = 0.0
 
-    def grant(self, request: Request) -> Answer:
-        """The answer of the token endpoint."""
+    def grant(self, request: Request) -> Response:
+        """Respond to a request for an access token."""
         try:
             if request.method != "POST":
                 raise BadGrant("invalid_request", "Only POST is allowed.")
@@ -57,7 +58,7 @@ class AccessTokens:
         except BadGrant as bad:
             self._counters.count("oauth_refused")
             body = {"error": bad.code, "error_description": bad.description}
-            return Answer(400, JSON, json.dumps(body).encode())
+            return Response(400, JSON, json.dumps(body).encode())
         self._counters.count("oauth_tokens_issued")
         lifetime_s = self._rules.fcm_token_lifetime_s
         granted = {
@@ -65,21 +66,21 @@ class AccessTokens:
             "expires_in": int(lifetime_s),
             "token_type": "Bearer",
         }
-        return Answer(200, JSON, json.dumps(granted).encode())
+        return Response(200, JSON, json.dumps(granted).encode())
 
     def check(self, authorization: str | None) -> None:
-        """Raises Refusal unless this is a token of ours that is still valid."""
+        """Raise FcmRefusal unless this is a valid token of this sandbox."""
         if not authorization:
             raise unauthenticated("CREDENTIALS_MISSING")
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise unauthenticated("ACCESS_TOKEN_TYPE_UNSUPPORTED")
-        issued_at, expires_at = self._good.get(token) or self._recognise(token)
+        issued_at, expires_at = self._known.get(token) or self._read_token(token)
         if issued_at <= self._expired_before or time.time() > expires_at:
             raise unauthenticated("ACCESS_TOKEN_EXPIRED")
 
     def expire(self) -> None:
-        """Every token issued so far has expired."""
+        """Let every token issued so far expire."""
         self._expired_before = time.time()
 
     def _check(self, form: dict[str, list[str]]) -> None:
@@ -108,7 +109,7 @@ class AccessTokens:
 
     def _issue(self, lifetime_s: float) -> str:
         now = time.time()
-        # The random part keeps two tokens of the same moment apart.
+        # The random part distinguishes two tokens of the same moment.
         content = f"{now!r} {now + lifetime_s!r} {secrets.token_hex(16)}"
         text = base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
         return f"ya29.{text}.{self._sign(text)}"
@@ -117,7 +118,7 @@ class AccessTokens:
         signed = hmac.new(self._keys.token_secret, text.encode(), hashlib.sha256)
         return signed.hexdigest()
 
-    def _recognise(self, token: str) -> tuple[float, float]:
+    def _read_token(self, token: str) -> tuple[float, float]:
         prefix, _, rest = token.partition(".")
         text, _, signature = rest.partition(".")
         genuine = hmac.compare_digest(signature.encode(), self._sign(text).encode())
@@ -125,5 +126,5 @@ class AccessTokens:
             raise unauthenticated("ACCESS_TOKEN_INVALID")
         padded = text + "=" * (-len(text) % 4)
         issued_at, expires_at, _ = base64.urlsafe_b64decode(padded).split()
-        self._good[token] = found = (float(issued_at), float(expires_at))
+        self._known[token] = found = (float(issued_at), float(expires_at))
         return found

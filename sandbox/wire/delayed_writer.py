@@ -1,15 +1,15 @@
-"""The way out of a connection, which may be as long as a real one."""
+"""Writing to a connection with the latency of a distant server."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 
 
-class Outlet:
-    """Writes in order, each piece later by the latency in force when it came.
+class DelayedWriter:
+    """Writes pieces in order, each after the latency that was in force when it came.
 
-    Pieces overtake nobody when the latency falls, and none holds the others up: the
-    time on the way grows, the throughput stays.
+    A piece never overtakes an earlier one when the latency falls. Pieces wait side by
+    side, so latency does not lower the throughput.
     """
 
     def __init__(
@@ -18,38 +18,38 @@ class Outlet:
         self._transport = transport
         self._latency_s = latency_s
         self._loop = asyncio.get_running_loop()
-        # Pieces under way with their time of arrival; an empty piece is the end.
-        self._under_way: deque[tuple[float, bytes]] = deque()
+        # Delayed pieces with the time they are due; an empty piece closes.
+        self._delayed: deque[tuple[float, bytes]] = deque()
 
     def write(self, piece: bytes) -> None:
         latency_s = self._latency_s()
-        if not latency_s and not self._under_way:
+        if not latency_s and not self._delayed:
             self._transport.write(piece)
             return
-        self._send_off(piece, latency_s)
+        self._delay(piece, latency_s)
 
     def close(self) -> None:
-        """End the connection behind everything that is under way."""
-        if self._under_way:
-            self._send_off(b"", self._latency_s())
+        """Close the connection after all delayed pieces."""
+        if self._delayed:
+            self._delay(b"", self._latency_s())
         else:
             self._transport.close()
 
-    def _send_off(self, piece: bytes, latency_s: float) -> None:
-        arrival = self._loop.time() + latency_s
-        if self._under_way:
-            arrival = max(arrival, self._under_way[-1][0])
+    def _delay(self, piece: bytes, latency_s: float) -> None:
+        due_at = self._loop.time() + latency_s
+        if self._delayed:
+            due_at = max(due_at, self._delayed[-1][0])
         else:
-            self._loop.call_at(arrival, self._arrive)
-        self._under_way.append((arrival, piece))
+            self._loop.call_at(due_at, self._write_due)
+        self._delayed.append((due_at, piece))
 
-    def _arrive(self) -> None:
+    def _write_due(self) -> None:
         now = self._loop.time()
-        while self._under_way and self._under_way[0][0] <= now:
-            piece = self._under_way.popleft()[1]
+        while self._delayed and self._delayed[0][0] <= now:
+            piece = self._delayed.popleft()[1]
             if piece:
                 self._transport.write(piece)
             else:
                 self._transport.close()
-        if self._under_way:
-            self._loop.call_at(self._under_way[0][0], self._arrive)
+        if self._delayed:
+            self._loop.call_at(self._delayed[0][0], self._write_due)

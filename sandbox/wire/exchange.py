@@ -1,4 +1,4 @@
-"""What the protocols hand to the providers, and what they get back."""
+"""Requests and responses, the same for HTTP/1.1 and HTTP/2."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -8,12 +8,12 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class Request:
-    """One request, complete; made by HTTP/2 and HTTP/1.1 alike."""
+    """One complete request."""
 
     __slots__ = (
         "body",
+        "connection_state",
         "fields",
-        "memory",
         "method",
         "path",
         "query",
@@ -28,35 +28,38 @@ class Request:
         self.method = method
         self.path, _, self.query = target.partition("?")
         self.fields = fields
-        # Names that came more than once; the last value is the one in `fields`.
+        # Names that came more than once; `fields` has the last value.
         self.repeated: frozenset[str] = frozenset()
         self.body = body
-        # Lives as long as the connection: its certificate, its team, its key.
-        self.memory: dict[str, Any] = {}
+        # Shared by all requests of a connection: `environment`; `topic`, from the
+        # client certificate; `trusted`, once more than one stream is allowed.
+        self.connection_state: dict[str, Any] = {}
 
 
-class Trick(NamedTuple):
-    """Something other than a plain answer, done by the connection.
+class WireFault(NamedTuple):
+    """A fault that the connection causes instead of, or around, a response.
 
-    `delay`: the answer of `then` after `delay_s`; `drip`: head now, body after it;
-    `lose`: the answer of `then` is made, and lost with the connection;
-    `farewell`: the answer of `then`, then GOAWAY; `hang`, `reset`, `refuse`, `goaway`,
-    `cut`, `cut_body`: no answer at all.
+    `delay`: the response of `respond`, after `delay_s`;
+    `slow_body`: the head now, the body of `respond` after `delay_s`;
+    `lose_response`: `respond` is called, then the connection ends without a response;
+    `goaway_after`: the response of `respond`, then GOAWAY;
+    `hang`, `reset`, `refuse_stream`, `goaway`, `cut`, `cut_after_headers`: no response.
     """
 
     kind: str
-    then: Callable[[], "Answer"] = lambda: Answer(500)
+    respond: Callable[[], "Response"] = lambda: Response(500)
     delay_s: float = 0.0
 
 
-class Answer(NamedTuple):
-    """One response, or a trick instead of it."""
+class Response(NamedTuple):
+    """One response, or the fault that replaces it."""
 
     status: int
     headers: Headers = ()
     body: bytes = b""
-    trick: Trick | None = None
+    fault: WireFault | None = None
 
 
-Reply = Answer | Awaitable[Answer]
+# A response that takes time is awaited.
+EventualResponse = Response | Awaitable[Response]
 JSON: Headers = (("content-type", "application/json; charset=UTF-8"),)

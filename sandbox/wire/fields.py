@@ -10,11 +10,11 @@ _CONNECTION = frozenset(
 _PSEUDO = frozenset((":method", ":scheme", ":authority", ":path"))
 _NEEDED = (":method", ":scheme", ":path")
 _NONE: frozenset[str] = frozenset()
-# Combinations of names seen to be right: a client uses few, again and again.
-_known_good: set[tuple[str, ...]] = set()
+# Valid combinations of names; a client uses few of them, again and again.
+_known_valid: set[tuple[str, ...]] = set()
 
 
-def gather(pairs: Iterable[tuple[str, str, bool]]) -> tuple[Fields, frozenset[str]]:
+def collect(pairs: Iterable[tuple[str, str, bool]]) -> tuple[Fields, frozenset[str]]:
     """Fields by name, and the names that came more than once."""
     pairs = list(pairs)
     found = {name: value for name, value, _ in pairs}
@@ -25,24 +25,24 @@ def gather(pairs: Iterable[tuple[str, str, bool]]) -> tuple[Fields, frozenset[st
 
 
 def is_well_formed(found: Fields, repeated: frozenset[str]) -> bool:
-    """Whether the names are those of a request, in the right order."""
+    """Whether a request may have these names, in this order."""
     names = tuple(found)
-    if names not in _known_good:
-        if not _has_good_names(found):
+    if names not in _known_valid:
+        if not _has_valid_names(found):
             return False
-        if len(_known_good) < 1000:
-            _known_good.add(names)
+        if len(_known_valid) < 1000:
+            _known_valid.add(names)
     return found[":path"][:1] == "/" and not repeated & _PSEUDO
 
 
-def _has_good_names(found: Fields) -> bool:
-    pseudo_over = False
+def _has_valid_names(found: Fields) -> bool:
+    pseudo_ended = False
     for name in found:
         if name.startswith(":"):
-            if pseudo_over or name not in _PSEUDO:
+            if pseudo_ended or name not in _PSEUDO:
                 return False
             continue
-        pseudo_over = True
+        pseudo_ended = True
         if not name or name != name.lower() or name in _CONNECTION:
             return False
     return all(name in found for name in _NEEDED)

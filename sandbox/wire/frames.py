@@ -13,7 +13,7 @@ HAS_PRIORITY = 0x20
 
 HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS = 1, 2, 3
 INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 4, 5
-# What holds until a SETTINGS frame says otherwise, and the most a window can be.
+# Defaults until a SETTINGS frame changes them, and the limits of RFC 9113 §6.5.2.
 DEFAULT_WINDOW = 65_535
 DEFAULT_FRAME = 16_384
 LARGEST_FRAME = 2**24 - 1
@@ -24,15 +24,15 @@ STREAM_CLOSED, FRAME_SIZE_ERROR, REFUSED_STREAM = 5, 6, 7
 CANCEL, COMPRESSION_ERROR, ENHANCE_YOUR_CALM = 8, 9, 11
 
 _pack = struct.Struct(">HBBBI").pack
-# Statuses that have an index of their own in the static table.
+# Statuses with an index in the static table of HPACK.
 _INDEXED = {200: 8, 204: 9, 206: 10, 304: 11, 400: 12, 404: 13, 500: 14}
 
 
-class Broken(Exception):
-    """The peer broke the protocol; the connection ends with this error code."""
+class ProtocolError(Exception):
+    """The peer violated the protocol; the connection ends with this error code."""
 
-    def __init__(self, code: int, why: str) -> None:
-        super().__init__(why)
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
         self.code = code
 
 
@@ -42,7 +42,7 @@ def head(kind: int, flags: int, stream: int, length: int) -> bytes:
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes | memoryview) -> bytes:
-    """A whole frame."""
+    """A complete frame."""
     return head(kind, flags, stream, len(payload)) + payload
 
 
@@ -53,22 +53,22 @@ def settings(values: dict[int, int]) -> bytes:
 
 
 def rst_stream(stream: int, code: int) -> bytes:
-    """One stream ends without an answer."""
+    """A RST_STREAM frame: the stream ends without a response."""
     return frame(RST_STREAM, 0, stream, struct.pack(">I", code))
 
 
 def goaway(last_stream: int, code: int, debug: bytes = b"") -> bytes:
-    """The connection ends; streams above the last one were not processed."""
+    """A GOAWAY frame; streams above the last one were not processed."""
     return frame(GOAWAY, 0, 0, struct.pack(">II", last_stream, code) + debug)
 
 
 def window_update(stream: int, credit: int) -> bytes:
-    """The peer may send so many more bytes."""
+    """A WINDOW_UPDATE frame: the peer may send `credit` more bytes."""
     return frame(WINDOW_UPDATE, 0, stream, struct.pack(">I", credit))
 
 
-def head_block(status: int, headers: tuple[tuple[str, str], ...]) -> bytes:
-    """A response's header fields, without state: they may be spliced anywhere."""
+def header_block(status: int, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """A response's header fields in HPACK; independent of the dynamic table."""
     block = _status(status)
     for name, value in headers:
         block += _name(name) + _text(value.encode("latin-1"))
@@ -76,22 +76,22 @@ def head_block(status: int, headers: tuple[tuple[str, str], ...]) -> bytes:
 
 
 def unpadded(flags: int, payload: bytes) -> bytes:
-    """The payload without its padding; raises Broken when the padding is too long."""
+    """The payload without padding; raises ProtocolError if the padding is too long."""
     if not flags & PADDED:
         return payload
     if not payload or payload[0] >= len(payload):
-        raise Broken(PROTOCOL_ERROR, "padding longer than the frame")
+        raise ProtocolError(PROTOCOL_ERROR, "padding longer than the frame")
     return payload[1 : len(payload) - payload[0]]
 
 
 def without_priority(flags: int, stream: int, payload: bytes) -> bytes:
-    """The header block behind the priority fields, which have no meaning any more."""
+    """The header block without the priority fields, which RFC 9113 deprecates."""
     if not flags & HAS_PRIORITY:
         return payload
     if len(payload) < 5:
-        raise Broken(FRAME_SIZE_ERROR, "priority fields cut short")
+        raise ProtocolError(FRAME_SIZE_ERROR, "priority fields cut short")
     if int.from_bytes(payload[:4]) & LARGEST_WINDOW == stream:
-        raise Broken(PROTOCOL_ERROR, "a stream depends on itself")
+        raise ProtocolError(PROTOCOL_ERROR, "a stream depends on itself")
     return payload[5:]
 
 
@@ -99,7 +99,7 @@ def without_priority(flags: int, stream: int, payload: bytes) -> bytes:
 def _status(status: int) -> bytes:
     if status in _INDEXED:
         return bytes((0x80 | _INDEXED[status],))
-    # The name by its index, the value as text, not indexed.
+    # The name by its index, the value as a literal without indexing.
     return b"\x08" + _text(str(status).encode())
 
 

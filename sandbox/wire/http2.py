@@ -1,15 +1,16 @@
-"""The answering half of an HTTP/2 connection: plain answers and the tricks."""
+"""The sending half of an HTTP/2 connection: responses and faults."""
 
 import asyncio
 
 from sandbox import routes
 from sandbox.wire import frames
-from sandbox.wire.exchange import Answer, Request, Trick
-from sandbox.wire.reader import Reader, Stream
+from sandbox.wire.exchange import Request, Response, WireFault
+from sandbox.wire.reader import FrameReader
+from sandbox.wire.stream import Stream
 
 
-class Http2(Reader):
-    """One connection; the sandbox answers its requests."""
+class Http2(FrameReader):
+    """One HTTP/2 connection of the sandbox."""
 
     def dispatch(self, stream: int, opened: Stream) -> None:
         found = opened.fields
@@ -19,105 +20,104 @@ class Http2(Reader):
             return
         request = Request("2", found[":method"], found[":path"], found, body)
         request.repeated = opened.repeated
-        request.memory = self.memory
-        reply = routes.answer(self.sandbox, request)
-        if isinstance(reply, Answer):
-            self._perform(stream, reply)
+        request.connection_state = self.connection_state
+        response = routes.respond(self.sandbox, request)
+        if isinstance(response, Response):
+            self._respond(stream, response)
         else:
-            task = asyncio.ensure_future(reply)
+            task = asyncio.ensure_future(response)
             self.sandbox.track(task)
-            task.add_done_callback(lambda done: self._finish(stream, done))
-        if not self.trusted and "trusted" in self.memory:
+            task.add_done_callback(lambda done: self._finish_task(stream, done))
+        if not self.trusted and "trusted" in self.connection_state:
             self.trusted = True
             self.announce_limit(self.sandbox.rules.max_concurrent_streams)
 
-    def _finish(self, stream: int, task: "asyncio.Future[Answer]") -> None:
-        """An answer that took its time."""
+    def _finish_task(self, stream: int, task: "asyncio.Future[Response]") -> None:
         if stream in self.streams and not task.cancelled():
-            self._perform(stream, task.result())
+            self._respond(stream, task.result())
             self.flush()
             self.close_when_done()
 
-    def _perform(self, stream: int, answer: Answer) -> None:
-        if answer.trick is None:
-            self._send(stream, answer)
+    def _respond(self, stream: int, response: Response) -> None:
+        if response.fault is None:
+            self._send(stream, response)
         else:
-            self._play(stream, answer, answer.trick)
+            self._inject(stream, response, response.fault)
 
-    def _send(self, stream: int, answer: Answer) -> None:
-        asked = self.streams.pop(stream).fields
-        block = frames.head_block(answer.status, answer.headers)
-        if answer.body and asked[":method"] != "HEAD":
+    def _send(self, stream: int, response: Response) -> None:
+        method = self.streams.pop(stream).fields[":method"]
+        block = frames.header_block(response.status, response.headers)
+        if response.body and method != "HEAD":
             self.out.append(frames.frame(frames.HEADERS, 4, stream, block))
-            self.out.append(self.bodies.frames_of(stream, answer.body))
+            self.out.append(self.flow_control.send(stream, response.body))
         else:
-            self.bodies.forget(stream)
+            self.flow_control.drop(stream)
             self.out.append(frames.frame(frames.HEADERS, 5, stream, block))
 
-    def _play(self, stream: int, answer: Answer, trick: Trick) -> None:
-        kind = trick.kind
+    def _inject(self, stream: int, response: Response, fault: WireFault) -> None:
+        kind = fault.kind
         if kind == "delay":
-            self._later(trick.delay_s, stream, trick)
-        elif kind == "drip":
-            self._send_head(stream, answer)
-            self._later(trick.delay_s, stream, trick)
+            self._respond_later(stream, fault)
+        elif kind == "slow_body":
+            self._send_head(stream, response)
+            self._respond_later(stream, fault)
         elif kind == "reset":
             self.reset(stream, frames.INTERNAL_ERROR)
-        elif kind == "refuse":
+        elif kind == "refuse_stream":
             self.reset(stream, frames.REFUSED_STREAM)
         elif kind == "goaway":
-            self._turn_away(stream)
-        elif kind == "farewell":
-            self.say_goodbye(stream, frames.NO_ERROR, "Shutdown")
+            self._go_away_before(stream)
+        elif kind == "goaway_after":
+            self.send_goaway(stream, frames.NO_ERROR, "Shutdown")
             self._drop_from(stream + 2)
-            self._made(stream, trick)
+            self._respond_after(stream, fault)
         elif kind != "hang":
-            self._cut(stream, answer, trick)
+            self._cut(stream, response, fault)
 
-    def _later(self, delay_s: float, stream: int, trick: Trick) -> None:
+    def _respond_later(self, stream: int, fault: WireFault) -> None:
         loop = asyncio.get_running_loop()
-        loop.call_later(delay_s, self._wake, stream, trick)
+        loop.call_later(fault.delay_s, self._respond_if_open, stream, fault)
 
-    def _wake(self, stream: int, trick: Trick) -> None:
+    def _respond_if_open(self, stream: int, fault: WireFault) -> None:
         if stream in self.streams:
-            self._made(stream, trick)
+            self._respond_after(stream, fault)
             self.flush()
             self.close_when_done()
 
-    def _made(self, stream: int, trick: Trick) -> None:
-        """The trick's own answer, made only now."""
-        answer = trick.then()
-        if self.streams[stream].dripping:
+    def _respond_after(self, stream: int, fault: WireFault) -> None:
+        """Send the fault's own response, or the body that its head announced."""
+        response = fault.respond()
+        if self.streams[stream].head_sent:
             del self.streams[stream]
-            self.out.append(self.bodies.frames_of(stream, answer.body))
+            self.out.append(self.flow_control.send(stream, response.body))
         else:
-            self._perform(stream, answer)
+            self._respond(stream, response)
 
-    def _send_head(self, stream: int, answer: Answer) -> None:
-        self.streams[stream].dripping = True
-        block = frames.head_block(answer.status, answer.headers)
+    def _send_head(self, stream: int, response: Response) -> None:
+        self.streams[stream].head_sent = True
+        block = frames.header_block(response.status, response.headers)
         self.out.append(frames.frame(frames.HEADERS, frames.END_HEADERS, stream, block))
 
-    def _turn_away(self, stream: int) -> None:
-        """GOAWAY below this stream: it and all above it were never processed."""
-        self.say_goodbye(stream - 2 if stream > 2 else 0, frames.NO_ERROR, "Shutdown")
+    def _go_away_before(self, stream: int) -> None:
+        """Send a GOAWAY that calls this stream and all later ones unprocessed."""
+        self.send_goaway(stream - 2 if stream > 2 else 0, frames.NO_ERROR, "Shutdown")
         self._drop_from(stream)
 
     def _drop_from(self, first: int) -> None:
         for stream in [opened for opened in self.streams if opened >= first]:
             del self.streams[stream]
 
-    def _cut(self, stream: int, answer: Answer, trick: Trick) -> None:
-        """End the connection under the request, at one of three moments."""
-        if trick.kind == "cut_body":
-            self._send_head(stream, answer)
+    def _cut(self, stream: int, response: Response, fault: WireFault) -> None:
+        """Abort the connection: before, in the middle of, or instead of a response."""
+        if fault.kind == "cut_after_headers":
+            self._send_head(stream, response)
             self.flush()
-        if trick.kind == "lose":
-            trick.then()
-            self.sandbox.inbox.settle()
+        if fault.kind == "lose_response":
+            fault.respond()
+            self.sandbox.inbox.flush()
         else:
             self.flush()
         self.out.clear()
         self.streams.clear()
-        self.leaving = True
+        self.closing = True
         self.transport.abort()

@@ -1,4 +1,4 @@
-"""Listening, and which protocol a connection has agreed on."""
+"""Listening sockets, TLS, and the choice between HTTP/1.1 and HTTP/2."""
 
 import asyncio
 import socket
@@ -13,16 +13,16 @@ from sandbox.state import Sandbox
 from sandbox.wire.http1 import Http1
 from sandbox.wire.http2 import Http2
 
-# A connection cut at the handshake cannot tell its provider, so all are cut.
+# An outage of "all" only: a handshake does not show which provider is meant.
 REFUSE = "refuse"
 
 
 class PortTaken(Exception):
-    """Somebody else listens there."""
+    """Another process listens on that port."""
 
 
-class Door(asyncio.Protocol):
-    """Stands at a port until the handshake is over, then hands over."""
+class AlpnSwitch(asyncio.Protocol):
+    """Waits for the TLS handshake, then switches to the protocol of ALPN."""
 
     def __init__(self, sandbox: Sandbox, environment: str) -> None:
         self._sandbox = sandbox
@@ -31,22 +31,22 @@ class Door(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)
         tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
-        memory: dict[str, Any] = {"environment": self._environment}
+        connection_state: dict[str, Any] = {"environment": self._environment}
         topic = _certified_topic(tls.getpeercert(binary_form=True))
         if topic is not None:
-            memory["topic"] = topic
+            connection_state["topic"] = topic
         agreed = tls.selected_alpn_protocol()
-        # The desk stays open over HTTP/1.1: somebody must end the outage.
+        # The console stays reachable over HTTP/1.1, because it ends the outage.
         if agreed == "h2" and self._sandbox.rules.outage.get("all") == REFUSE:
             transport.abort()
             return
-        protocol = (Http2 if agreed == "h2" else Http1)(self._sandbox, memory)
+        protocol = (Http2 if agreed == "h2" else Http1)(self._sandbox, connection_state)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; raises PortTaken with a message for people."""
+    """Return a listening socket; raises PortTaken with a message for the user."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server(
@@ -60,7 +60,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def tls_context(keys: Keys) -> ssl.SSLContext:
-    """TLS as the providers speak it: 1.2 or later, certificates if one has them."""
+    """TLS as the providers use it: 1.2 or later, client certificates optional."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(keys.server_file)
@@ -76,7 +76,7 @@ async def listen(
     """Serve one environment of the providers on a bound socket."""
     loop = asyncio.get_running_loop()
     return await loop.create_server(
-        lambda: Door(sandbox, environment), sock=listening, ssl=tls, backlog=1024
+        lambda: AlpnSwitch(sandbox, environment), sock=listening, ssl=tls, backlog=1024
     )
 
 
