@@ -11,7 +11,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from sandbox import certificates
 from sandbox.certificates import Authority, pem
 
 TEAM_ID = "BOTTLEPOST"
@@ -54,11 +53,11 @@ def provide(directory: Path, host: str) -> Keys:
 def _provide(directory: Path, host: str) -> Keys:
     authority = _authority(directory)
     server_file = directory / "server.pem"
-    if not authority.still_good(server_file, host):
-        write_private(server_file, authority.server(host))
+    if not authority.is_current(server_file, host):
+        write_private(server_file, authority.issue_server(host))
     apns_cert_file = directory / "apns-cert.pem"
-    if not authority.still_good(apns_cert_file):
-        write_private(apns_cert_file, authority.client(TOPIC))
+    if not authority.is_current(apns_cert_file):
+        write_private(apns_cert_file, authority.issue_client(TOPIC))
     apns_key_file = directory / "apns-key.p8"
     _make_missing(apns_key_file, lambda: pem(ec.generate_private_key(ec.SECP256R1())))
     account_file = directory / "fcm-service-account.json"
@@ -100,11 +99,9 @@ def write_private(path: Path, content: bytes) -> None:
 def _authority(directory: Path) -> Authority:
     ca_file, key_file = directory / "ca.pem", directory / "ca-key.pem"
     if not (ca_file.exists() and key_file.exists()):
-        made = certificates.make_authority()
+        made = Authority.create()
         write_private(key_file, pem(made.key))
-        write_private(
-            ca_file, made.certificate.public_bytes(serialization.Encoding.PEM)
-        )
+        write_private(ca_file, made.ca_pem())
     certificate = x509.load_pem_x509_certificate(ca_file.read_bytes())
     return Authority(certificate, _elliptic(key_file.read_bytes()))
 
