@@ -15,7 +15,7 @@ from sandbox.keys import Keys
 
 
 class Sandbox:
-    """The providers and what they share; it knows neither HTTP nor the console."""
+    """The providers and what they share; it knows neither connections nor console."""
 
     def __init__(
         self, keys: Keys, initial_rules: dict[str, Any], journal: Journal | None

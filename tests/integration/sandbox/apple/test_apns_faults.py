@@ -1,4 +1,4 @@
-"""Magic tokens: how Apple fails on request."""
+"""Fault tokens with APNs."""
 
 import json
 import time
@@ -45,13 +45,13 @@ def test_token_is_refused_as_it_says(
 
 
 @pytest.mark.parametrize("device", ["unregistered-1", "unregistered-new-1"])
-def test_dead_token_has_died_just_now(apns: ApnsSender, device: str) -> None:
+def test_unregistered_token_has_the_time_of_now(apns: ApnsSender, device: str) -> None:
     died_at_ms = json.loads(apns.push(device).body)["timestamp"]
 
     assert abs(died_at_ms / 1000 - time.time()) < 60
 
 
-def test_old_death_lies_a_year_back(apns: ApnsSender) -> None:
+def test_old_unregistration_is_a_year_ago(apns: ApnsSender) -> None:
     died_at_ms = json.loads(apns.push("unregistered-old-1").body)["timestamp"]
 
     assert time.time() - died_at_ms / 1000 > 300 * 24 * 3600
@@ -81,7 +81,7 @@ def test_retry_after_can_be_a_date(sandbox: Sandbox, apns: ApnsSender) -> None:
     assert 590 <= (date - datetime.now(UTC)).total_seconds() <= 600
 
 
-def test_plain_503_says_nothing_of_when(apns: ApnsSender) -> None:
+def test_plain_503_has_no_retry_after(apns: ApnsSender) -> None:
     assert "retry-after" not in apns.push("503-1").headers
 
 
@@ -126,7 +126,7 @@ def test_goaway_after_an_answer_keeps_the_answer(apns: ApnsSender) -> None:
     assert apns.client.goaway.last_stream == stream
 
 
-def test_cut_closes_the_connection_without_a_word(
+def test_cut_closes_the_connection_without_a_response(
     sandbox: Sandbox, apns: ApnsSender
 ) -> None:
     with pytest.raises(ConnectionOver):
@@ -180,7 +180,7 @@ def test_slow_body_comes_after_its_head(sandbox: Sandbox, apns: ApnsSender) -> N
     assert json.loads(reply.body)["reason"] == "Unregistered"
 
 
-def test_hanging_push_disturbs_nobody(sandbox: Sandbox, apns: ApnsSender) -> None:
+def test_hanging_push_does_not_delay_others(sandbox: Sandbox, apns: ApnsSender) -> None:
     apns.push()
     hanging = apns.send("hang-1")
 
@@ -210,12 +210,12 @@ def test_once_means_the_first_time_only(apns: ApnsSender) -> None:
     assert (first.reset, second.status) == (INTERNAL_ERROR, 200)
 
 
-def test_magic_does_not_help_a_wrong_request(apns: ApnsSender) -> None:
+def test_fault_token_does_not_help_a_wrong_request(apns: ApnsSender) -> None:
     assert apns.refused("503-1", apns_topic=None) == (400, "MissingTopic")
 
 
 @pytest.mark.parametrize("name", faults.NAMES)
-def test_every_magic_name_does_something_else_than_accept(
+def test_every_fault_differs_from_a_plain_accept(
     sandbox: Sandbox, apns: ApnsSender, name: str
 ) -> None:
     sandbox.control(slow_s=0.05)
@@ -230,5 +230,5 @@ def test_every_magic_name_does_something_else_than_accept(
     assert row["reason"] is not None or name in faults.ACCEPTING
 
 
-def test_device_of_real_hex_is_never_magic(apns: ApnsSender) -> None:
+def test_hexadecimal_token_is_never_a_fault_token(apns: ApnsSender) -> None:
     assert apns.push("503" + DEVICE).status == 200

@@ -200,7 +200,7 @@ def test_each_type_has_its_topic(
 
 
 def padded(size: int) -> bytes:
-    """A payload of exactly that many bytes."""
+    """A payload of exactly `size` bytes."""
     frame = b'{"aps":{"alert":"%s"}}'
     return frame % (b"x" * (size - len(frame) + 2))
 

@@ -1,4 +1,4 @@
-"""Apple's provider tokens, certificates, and the one stream before the first."""
+"""Apple's provider tokens, client certificates, and the stream limit before both."""
 
 import json
 import time
@@ -102,7 +102,7 @@ def test_shared_token_is_counted_once(
     assert sandbox.stats()["apns_jwts_seen"] == 1
 
 
-def test_expired_by_control_a_new_token_is_welcome_at_once(
+def test_expired_by_control_a_new_token_is_accepted_at_once(
     sandbox: Sandbox, apns: ApnsSender
 ) -> None:
     sandbox.control(apns_token_update_s=1200)

@@ -41,7 +41,7 @@ def test_outage_can_cut_connections(sandbox: Sandbox, apns: ApnsSender) -> None:
         apns.push()
 
 
-def test_refusal_of_connections_leaves_the_desk_open(sandbox: Sandbox) -> None:
+def test_refusal_of_connections_leaves_the_console_open(sandbox: Sandbox) -> None:
     sandbox.control(outage={"all": "refuse"})
 
     with pytest.raises(ConnectionOver):
@@ -104,7 +104,7 @@ def test_lower_limit_is_announced_and_kept(sandbox: Sandbox, apns: ApnsSender) -
     assert apns.push().status == 200
     for _ in range(2):
         apns.send("hang-1")
-    # Our client would keep the limit: it has to believe in the old one.
+    # Our client would keep the new limit, so it is given the old one.
     apns.client.h2.remote_settings.max_concurrent_streams = 1000
     apns.client.h2.remote_settings.acknowledge()
     one_too_many = apns.push()
@@ -119,7 +119,7 @@ def test_statistics_count_both_sides(
     apns.push("bad-token")
     fcm.send()
 
-    # Two senders and the one who asks; who was here before may take a moment to go.
+    # Two senders and this request; earlier connections may take a moment to close.
     until(lambda: sandbox.stats()["connections_open"] == 3)
     stats = sandbox.stats()
     assert (stats["apns_accepted"], stats["apns_refused"]) == (1, 1)

@@ -1,4 +1,4 @@
-"""The inbox: what arrived, in order, and the counts of all of it."""
+"""The inbox: the pushes that arrived, in order, and their counts."""
 
 import json
 import threading
@@ -150,8 +150,8 @@ def test_emptied_inbox_goes_on_counting(sandbox: Sandbox, apns: ApnsSender) -> N
 def test_summary_counts_what_a_phone_shows_once(
     sandbox: Sandbox, apns: ApnsSender, fcm: FcmSender
 ) -> None:
-    for mark in ("m1", "m1", "m2"):
-        apns.push(apns_collapse_id=mark)
+    for collapse_id in ("m1", "m1", "m2"):
+        apns.push(apns_collapse_id=collapse_id)
     tagged = {"token": "phone", "android": {"notification": {"tag": "m1"}}}
     fcm.send(tagged)
     fcm.send(tagged)

@@ -205,7 +205,7 @@ def test_retry_after_comes_with_quota_and_503(sandbox: Sandbox, fcm: FcmSender) 
 
 
 @pytest.mark.parametrize("name", faults.NAMES)
-def test_every_magic_name_does_something_else_than_accept(
+def test_every_fault_differs_from_a_plain_accept(
     sandbox: Sandbox, fcm: FcmSender, name: str
 ) -> None:
     sandbox.control(slow_s=0.05)

@@ -1,4 +1,4 @@
-"""Google's token endpoint, and what its access tokens open."""
+"""Google's token endpoint and its access tokens."""
 
 import json
 import time
@@ -88,7 +88,7 @@ def test_missing_token_is_named(fcm: FcmSender) -> None:
 
 
 @pytest.mark.parametrize("token", ["rubbish", "ya29.YQ.00", "ya29.", "\u00fc"])
-def test_token_of_somebody_else_is_invalid(fcm: FcmSender, token: str) -> None:
+def test_foreign_token_is_invalid(fcm: FcmSender, token: str) -> None:
     fcm.token = token
 
     reply = fcm.send()

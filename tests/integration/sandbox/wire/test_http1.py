@@ -1,4 +1,4 @@
-"""HTTP/1.1, as curl, browsers and Google's own libraries speak it."""
+"""HTTP/1.1, as curl, browsers and Google's own libraries use it."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ def plain(sandbox: Sandbox) -> HTTPSConnection:
 
 
 def send(plain: HTTPSConnection, fcm: FcmSender, token: str) -> int:
-    """A message over HTTP/1.1; the status."""
+    """Send a message over HTTP/1.1; returns the status."""
     body = json.dumps({"message": {"token": token}})
     plain.request("POST", SEND, body, {"authorization": f"Bearer {fcm.token}"})
     answer = plain.getresponse()

@@ -1,4 +1,4 @@
-"""HTTP/2 as strict as RFC 9113: who breaks it is told, and let go."""
+"""HTTP/2 as strict as RFC 9113: violations end in GOAWAY or RST_STREAM."""
 
 import struct
 

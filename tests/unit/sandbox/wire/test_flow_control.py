@@ -8,7 +8,7 @@ from sandbox.wire.frames import ProtocolError
 
 
 def read(written: bytes) -> list[tuple[int, bool, bytes]]:
-    """The DATA frames in it: stream, whether it ends, content."""
+    """DATA frames as stream, whether it ends, and content."""
     found = []
     while written:
         size, flags = int.from_bytes(written[:3]), written[4]
@@ -83,7 +83,7 @@ def test_credit_given_before_the_answer_counts(flow: FlowControl) -> None:
     assert read(flow.send(1, b"12345")) == [(1, True, b"12345")]
 
 
-def test_forgotten_stream_sends_no_more(flow: FlowControl) -> None:
+def test_dropped_stream_sends_no_more(flow: FlowControl) -> None:
     flow.apply_settings({frames.INITIAL_WINDOW_SIZE: 1})
     flow.send(1, b"12")
 
