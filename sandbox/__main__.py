@@ -1,4 +1,4 @@
-"""python -m sandbox: Apple and Google on this computer."""
+"""`python -m sandbox`: Apple's and Google's push services on this computer."""
 
 import asyncio
 import json
@@ -10,15 +10,17 @@ from pathlib import Path
 
 import click
 
-from sandbox import keys, serving
-from sandbox.journal import Journal, JournalUnreadable
-from sandbox.keys import Keys, KeysUnreadable
-from sandbox.rules import Rules
-from sandbox.serving import PortTaken
-from sandbox.site import Site
+from sandbox import keys
+from sandbox.control.journal import InvalidJournal, Journal
+from sandbox.control.rules import Rules
+from sandbox.keys import InvalidKeys, Keys
+from sandbox.state import Sandbox
+from sandbox.wire import serving
+from sandbox.wire.serving import PortTaken
 
-# How often we look whether the farewells have left, every 10 ms.
-GOODBYE_TURNS = 30
+# At shutdown we wait up to 300 ms for the GOAWAY frames to be sent.
+SHUTDOWN_POLLS = 30
+SHUTDOWN_POLL_S = 0.01
 PORT = click.IntRange(0, 65535)
 
 
@@ -28,7 +30,7 @@ PORT = click.IntRange(0, 65535)
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("var/sandbox"),
     show_default=True,
-    help="Keys, certificates and sandbox.json are kept here.",
+    help="The directory of keys, certificates and sandbox.json.",
 )
 @click.option(
     "--port",
@@ -37,21 +39,30 @@ PORT = click.IntRange(0, 65535)
     show_default=True,
     envvar="BOTTLEPOST_SANDBOX_PORT",
     show_envvar=True,
-    help="Production; development listens on the next one. 0 takes free ones.",
+    help="The port of the production gateways; 0 takes a free one.",
 )
-@click.option("--development-port", type=PORT, help="Instead of the next one.")
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "--development-port",
+    type=PORT,
+    help="The port of Apple's development environment; by default the next one.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen on.",
+)
 @click.option(
     "--journal",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Keep accepted pushes in this file, whatever happens to the sandbox.",
+    help="A file of accepted pushes that survives a killed sandbox.",
 )
 @click.option(
     "--token-update-s",
     type=click.FloatRange(min=0),
     default=Rules.apns_token_update_s,
     show_default=True,
-    help="How soon a second APNs provider token is too many; 0 takes them all.",
+    help="The shortest time between two APNs provider tokens; 0 accepts all.",
 )
 def main(
     *,
@@ -62,26 +73,26 @@ def main(
     journal: Path | None,
     token_update_s: float,
 ) -> None:
-    """Apple's and Google's push services on this computer, for tests and demos."""
+    """Run Apple's and Google's push services on this computer, for tests and demos."""
     if development_port is None:
         development_port = port + 1 if 0 < port < 65535 else 0
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         sockets = (serving.bind(host, port), serving.bind(host, development_port))
         provided = keys.provide(run_dir.resolve(), host)
-        site = Site(
+        sandbox = Sandbox(
             provided,
             {"apns_token_update_s": token_update_s},
             Journal(journal) if journal else None,
         )
-    except (PortTaken, KeysUnreadable, JournalUnreadable, OSError) as error:
+    except (PortTaken, InvalidKeys, InvalidJournal, OSError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         sys.exit(1)
-    asyncio.run(_serve(site, provided, host, sockets))
+    asyncio.run(_serve(sandbox, provided, host, sockets))
 
 
 async def _serve(
-    site: Site, provided: Keys, host: str, sockets: tuple[socket.socket, ...]
+    sandbox: Sandbox, provided: Keys, host: str, sockets: tuple[socket.socket, ...]
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -89,28 +100,28 @@ async def _serve(
     tls = serving.tls_context(provided)
     environments = ("production", "development")
     servers = [
-        await serving.listen(site, environment, listening, tls)
+        await serving.listen(sandbox, environment, listening, tls)
         for environment, listening in zip(environments, sockets, strict=True)
     ]
     ports = [listening.getsockname()[1] for listening in sockets]
-    _announce(site, provided, host, ports)
+    _announce(sandbox, provided, host, ports)
     await stop.wait()
     for server in servers:
         server.close()
-    for connection in tuple(site.counters.open):
-        connection.leave()
-    for _ in range(GOODBYE_TURNS):
-        if not site.counters.open:
+    for connection in tuple(sandbox.counters.open):
+        connection.shut_down()
+    for _ in range(SHUTDOWN_POLLS):
+        if not sandbox.counters.open:
             break
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(SHUTDOWN_POLL_S)
 
 
-def _announce(site: Site, provided: Keys, host: str, ports: list[int]) -> None:
-    """Tell where we are: sandbox.json for programs, sandbox.env for shells."""
+def _announce(sandbox: Sandbox, provided: Keys, host: str, ports: list[int]) -> None:
+    """Write the addresses: sandbox.json for programs, sandbox.env for shells."""
     name = f"[{host}]" if ":" in host else host
     url, development_url = (f"https://{name}:{port}" for port in ports)
     keys.point_account_at(provided, f"{url}/token")
-    site.access_tokens.endpoint = f"{url}/token"
+    sandbox.access_tokens.endpoint = f"{url}/token"
     environment = {
         "BOTTLEPOST_APNS_URL": url,
         "BOTTLEPOST_APNS_SANDBOX_URL": development_url,
@@ -135,8 +146,10 @@ def _announce(site: Site, provided: Keys, host: str, ports: list[int]) -> None:
     exports = "".join(
         f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()
     )
-    keys.keep(directory / "sandbox.env", exports.encode())
-    keys.keep(directory / "sandbox.json", json.dumps(description, indent=2).encode())
+    keys.write_private(directory / "sandbox.env", exports.encode())
+    keys.write_private(
+        directory / "sandbox.json", json.dumps(description, indent=2).encode()
+    )
     print(f"sandbox: {url} (development {development_url}), inbox {url}/inbox")
     sys.stdout.flush()
 

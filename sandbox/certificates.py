@@ -1,4 +1,4 @@
-"""The sandbox's own certificate authority and what it signs."""
+"""The sandbox's own certificate authority."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
@@ -9,15 +9,28 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-AUTHORITY_LIFE = timedelta(days=3650)
-CERTIFICATE_LIFE = timedelta(days=397)
-# A certificate this close to its end is made anew at the start.
+AUTHORITY_LIFETIME = timedelta(days=3650)
+CERTIFICATE_LIFETIME = timedelta(days=397)
+# A start replaces a certificate that expires within this time.
 RENEW_BEFORE = timedelta(days=30)
+# Certificates are valid from an hour ago on, because clocks differ.
+BACKDATED = timedelta(hours=1)
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=True,
+    key_cert_sign=True,
+    crl_sign=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 class Authority:
-    """Signs the sandbox's certificates; clients trust it through its file alone."""
+    """Issues certificates; a client trusts them if it has `ca_pem()`."""
 
     def __init__(
         self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
@@ -25,44 +38,70 @@ class Authority:
         self.certificate = certificate
         self.key = key
 
-    def server(self, host: str) -> bytes:
-        """Certificate and key, in PEM, for this computer and `host`."""
-        names = x509.SubjectAlternativeName(_alternatives(host))
-        subject = _name("Bottlepost sandbox")
-        return self._sign(subject, ExtendedKeyUsageOID.SERVER_AUTH, names)
+    @classmethod
+    def create(cls, name: str = "Bottlepost sandbox authority") -> "Authority":
+        """Make a new authority with a key of its own."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = _common_name(name)
+        certificate = (
+            _builder(subject, subject, key, AUTHORITY_LIFETIME)
+            .add_extension(x509.BasicConstraints(True, 0), critical=True)
+            .add_extension(_SIGNS_CERTIFICATES, critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        return cls(certificate, key)
 
-    def client(self, topic: str) -> bytes:
-        """A provider's certificate, as Apple gives one for a topic, with its key."""
-        # Apple carries the topic in the subject's user id.
+    def ca_pem(self) -> bytes:
+        """The authority's own certificate."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    def issue_server(
+        self, *names: str, lifetime: timedelta = CERTIFICATE_LIFETIME
+    ) -> bytes:
+        """A certificate and key for localhost and these names or IP addresses.
+
+        The lifetime starts an hour ago, so a shorter one makes an expired certificate.
+        """
+        alternatives = x509.SubjectAlternativeName(_alternative_names(names))
+        subject = _common_name("Bottlepost sandbox")
+        usage = ExtendedKeyUsageOID.SERVER_AUTH
+        return self._issue(subject, usage, alternatives, lifetime)
+
+    def issue_client(self, topic: str) -> bytes:
+        """A certificate and key of a provider for a topic, as Apple issues it."""
+        # Apple's certificates have the topic in the subject's user id.
         subject = x509.Name(
             [
                 x509.NameAttribute(NameOID.USER_ID, topic),
                 x509.NameAttribute(NameOID.COMMON_NAME, f"Push: {topic}"),
             ]
         )
-        return self._sign(subject, ExtendedKeyUsageOID.CLIENT_AUTH, None)
+        usage = ExtendedKeyUsageOID.CLIENT_AUTH
+        return self._issue(subject, usage, None, CERTIFICATE_LIFETIME)
 
-    def _sign(
+    def _issue(
         self,
         subject: x509.Name,
-        use: x509.ObjectIdentifier,
-        names: x509.SubjectAlternativeName | None,
+        usage: x509.ObjectIdentifier,
+        alternatives: x509.SubjectAlternativeName | None,
+        lifetime: timedelta,
     ) -> bytes:
         key = ec.generate_private_key(ec.SECP256R1())
-        issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key
+        # From Python 3.13 on, a chain without key identifiers is refused.
+        issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key
         builder = (
-            _started(subject, self.certificate.subject, key, CERTIFICATE_LIFE)
+            _builder(subject, self.certificate.subject, key, lifetime)
             .add_extension(x509.BasicConstraints(False, None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
-            .add_extension(issuer_key(self.key.public_key()), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(issuer_id(self.key.public_key()), critical=False)
         )
-        if names is not None:
-            builder = builder.add_extension(names, critical=False)
+        if alternatives is not None:
+            builder = builder.add_extension(alternatives, critical=False)
         signed = builder.sign(self.key, hashes.SHA256())
         return signed.public_bytes(serialization.Encoding.PEM) + pem(key)
 
-    def still_good(self, path: Path, host: str | None = None) -> bool:
-        """Whether a file made earlier is of this authority, valid, and names `host`."""
+    def is_current(self, path: Path, host: str | None = None) -> bool:
+        """Whether a file has a valid certificate of this authority, for `host`."""
         if not path.exists():
             return False
         found = x509.load_pem_x509_certificate(path.read_bytes())
@@ -75,35 +114,11 @@ class Authority:
         if host is None:
             return True
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        return set(_alternatives(host)) <= set(names.value)
-
-
-def make_authority() -> Authority:
-    """A new authority, for this run directory only."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = _name("Bottlepost sandbox authority")
-    use = x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=True,
-        crl_sign=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    certificate = (
-        _started(name, name, key, AUTHORITY_LIFE)
-        .add_extension(x509.BasicConstraints(True, 0), critical=True)
-        .add_extension(use, critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return Authority(certificate, key)
+        return set(_alternative_names((host,))) <= set(names.value)
 
 
 def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """A private key as PKCS #8, the form of Apple's .p8 files."""
+    """A private key in PKCS #8, the format of Apple's .p8 files."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -111,14 +126,13 @@ def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _started(
+def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
-    life: timedelta,
+    lifetime: timedelta,
 ) -> x509.CertificateBuilder:
-    # An hour back: clocks of containers and their hosts differ.
-    begin = datetime.now(UTC) - timedelta(hours=1)
+    begin = datetime.now(UTC) - BACKDATED
     public = key.public_key()
     return (
         x509.CertificateBuilder()
@@ -127,19 +141,19 @@ def _started(
         .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(begin)
-        .not_valid_after(begin + life)
+        .not_valid_after(begin + lifetime)
         .add_extension(
             x509.SubjectKeyIdentifier.from_public_key(public), critical=False
         )
     )
 
 
-def _name(text: str) -> x509.Name:
+def _common_name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _alternatives(host: str) -> list[x509.GeneralName]:
-    return [_general_name(name) for name in dict.fromkeys((*LOCAL_NAMES, host))]
+def _alternative_names(names: tuple[str, ...]) -> list[x509.GeneralName]:
+    return [_general_name(name) for name in dict.fromkeys((*LOCAL_NAMES, *names))]
 
 
 def _general_name(name: str) -> x509.GeneralName:

@@ -1,4 +1,7 @@
-"""Magic tokens: device tokens, and answers by name, that make a provider fail."""
+"""Fault injection: the names that make a provider fail, and what they cause.
+
+A fault token is a device token that begins with such a name.
+"""
 
 import re
 import time
@@ -6,22 +9,22 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from sandbox.exchange import Answer, Headers, Trick
+from sandbox.wire.exchange import Headers, Response, WireFault
 
 
 class Fault(NamedTuple):
-    """What a provider does instead of accepting; both providers know most of them."""
+    """A failure that a name asks for; most names work with both providers."""
 
     name: str
-    # Of `flaky-3` and `answer-400-BadTopic`.
+    # The number in `flaky-3`, and the parts of `answer-400-BadTopic`.
     times: int = 0
     status: int = 0
     reason: str = ""
-    # Only the first time that the token is pushed to.
+    # Fail the first push to the token only.
     once: bool = False
 
 
-# A new name needs its errors in apns.py and fcm_errors.py, or a line in a table below.
+# A new name needs errors in apns_errors.py and fcm_errors.py, or a line below.
 NAMES = (
     "429",
     "500",
@@ -60,18 +63,22 @@ NAMES = (
     "unregistered-old",
     "wrong-environment",
 )
-# Instead of any answer; the connection does it.
-TRICKS = {
+# Faults of the connection in place of a response.
+WIRE_FAULTS = {
     "cut": "cut",
-    "cut-after-headers": "cut_body",
+    "cut-after-headers": "cut_after_headers",
     "goaway": "goaway",
     "hang": "hang",
-    "refused-stream": "refuse",
+    "refused-stream": "refuse_stream",
     "reset": "reset",
 }
-# The push is accepted, but not just so.
-ACCEPTING = {"goaway-after": "farewell", "lost-answer": "lose", "slow": "delay"}
-# The body is no JSON; whoever gets 200 with it cannot tell.
+# Faults of the connection around an accepted push.
+ACCEPTING = {
+    "goaway-after": "goaway_after",
+    "lost-answer": "lose_response",
+    "slow": "delay",
+}
+# The body is not JSON, so a client cannot tell whether 200 means accepted.
 GARBAGE = {"garbage": 200, "garbage-400": 400}
 
 _PLAIN = re.compile(
@@ -84,8 +91,8 @@ _PLAIN = re.compile(
 
 
 @lru_cache(maxsize=10_000)
-def named(text: str) -> Fault | None:
-    """The fault that a token or an answer's name asks for, if it is magic."""
+def parse(text: str) -> Fault | None:
+    """The fault that a device token or a name asks for; None for other tokens."""
     found = _PLAIN.fullmatch(text)
     if found is None:
         return None
@@ -98,60 +105,60 @@ def named(text: str) -> Fault | None:
     return Fault(found["name"], once=once)
 
 
-class Attempts:
-    """How often a token that fails only at first has been pushed to."""
+class AttemptCounter:
+    """Counts pushes to the tokens that fail only a number of times."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
 
     def fails(self, token: str, fault: Fault) -> bool:
-        """Whether the fault still strikes; counts this attempt."""
+        """Count an attempt; returns whether the fault still applies."""
         limit = 1 if fault.once else fault.times
         if not limit:
             return True
-        made = self._counts.get(token, 0)
-        self._counts[token] = made + 1
-        return made < limit
+        earlier = self._counts.get(token, 0)
+        self._counts[token] = earlier + 1
+        return earlier < limit
 
     def clear(self) -> None:
         self._counts.clear()
 
 
 class Delivery(Protocol):
-    """A push on its way to its answer, as each provider has its own."""
+    """A push that is being handled; each provider has a class for it."""
 
-    def accept(self) -> Answer:
-        """Record it as accepted, and say so."""
+    def accept(self) -> Response:
+        """Record the push as accepted, and return that response."""
 
-    def note(self, status: int | None, reason: str) -> None:
-        """Record it as not accepted."""
+    def record_refusal(self, status: int | None, reason: str) -> None:
+        """Record the push as refused."""
 
-    def fail(self, fault: Fault) -> Answer:
-        """Record it, and answer the error that the fault names."""
+    def fail(self, fault: Fault) -> Response:
+        """Record the push as refused, and return the error of the fault."""
 
     def headers(self) -> Headers:
-        """What every answer of this provider carries."""
+        """The headers of every response of this provider."""
 
 
-def commit(fault: Fault, delivery: Delivery, slow_s: float) -> Answer:
-    """Do to a push what the fault says."""
+def inject(fault: Fault, delivery: Delivery, slow_s: float) -> Response:
+    """Handle a push as the fault says."""
     name = fault.name
-    if name in TRICKS:
-        delivery.note(None, name)
-        return Answer(200, delivery.headers(), trick=Trick(TRICKS[name]))
+    if name in WIRE_FAULTS:
+        delivery.record_refusal(None, name)
+        return Response(200, delivery.headers(), fault=WireFault(WIRE_FAULTS[name]))
     if name in ACCEPTING:
-        return Answer(200, trick=Trick(ACCEPTING[name], delivery.accept, slow_s))
+        return Response(200, fault=WireFault(ACCEPTING[name], delivery.accept, slow_s))
     if name in GARBAGE:
-        delivery.note(GARBAGE[name], "garbage")
-        return Answer(GARBAGE[name], delivery.headers(), b'{"reason": "Bad\xff')
-    answer = delivery.fail(fault)
+        delivery.record_refusal(GARBAGE[name], "garbage")
+        return Response(GARBAGE[name], delivery.headers(), b'{"reason": "Bad\xff')
+    response = delivery.fail(fault)
     if name == "slow-body":
-        return answer._replace(trick=Trick("drip", lambda: answer, slow_s))
-    return answer
+        return response._replace(fault=WireFault("slow_body", lambda: response, slow_s))
+    return response
 
 
 def retry_after(fault: Fault, seconds: int) -> tuple[tuple[str, str], ...]:
-    """The Retry-After header of a fault that has one."""
+    """The Retry-After header, for the faults that have one."""
     if fault.name in ("503-after", "429", "too-many", "quota"):
         return (("retry-after", str(seconds)),)
     if fault.name == "503-date":

@@ -1,4 +1,4 @@
-"""The sandbox's certificates and the providers' keys: made once, then kept."""
+"""The sandbox's certificates and the providers' keys, made at the first start."""
 
 import json
 import os
@@ -11,7 +11,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from sandbox import certificates
 from sandbox.certificates import Authority, pem
 
 TEAM_ID = "BOTTLEPOST"
@@ -20,13 +19,13 @@ TOPIC = "org.bottlepost.demo"
 PROJECT = "bottlepost-sandbox"
 
 
-class KeysUnreadable(Exception):
-    """A file that an earlier start has made cannot be used."""
+class InvalidKeys(Exception):
+    """A file of an earlier start is damaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Keys:
-    """Where everything lies, and what the sandbox itself checks with."""
+    """The paths of all files, and the keys that the sandbox checks with."""
 
     ca_file: Path
     server_file: Path
@@ -37,16 +36,16 @@ class Keys:
     account_public: rsa.RSAPublicKey
     account_email: str
     account_key_id: str
-    # Signs access tokens, so that they outlive a restart of the sandbox.
+    # Signs access tokens, so that they stay valid after a restart.
     token_secret: bytes
 
 
 def provide(directory: Path, host: str) -> Keys:
-    """All keys of that directory; missing ones are made. Raises KeysUnreadable."""
+    """Return the keys of a directory; makes missing ones, raises InvalidKeys."""
     try:
         return _provide(directory, host)
     except (ValueError, KeyError, TypeError) as error:
-        raise KeysUnreadable(
+        raise InvalidKeys(
             f"the keys in {directory} are damaged ({error}): remove them"
         ) from error
 
@@ -54,17 +53,17 @@ def provide(directory: Path, host: str) -> Keys:
 def _provide(directory: Path, host: str) -> Keys:
     authority = _authority(directory)
     server_file = directory / "server.pem"
-    if not authority.still_good(server_file, host):
-        keep(server_file, authority.server(host))
+    if not authority.is_current(server_file, host):
+        write_private(server_file, authority.issue_server(host))
     apns_cert_file = directory / "apns-cert.pem"
-    if not authority.still_good(apns_cert_file):
-        keep(apns_cert_file, authority.client(TOPIC))
+    if not authority.is_current(apns_cert_file):
+        write_private(apns_cert_file, authority.issue_client(TOPIC))
     apns_key_file = directory / "apns-key.p8"
-    _once(apns_key_file, lambda: pem(ec.generate_private_key(ec.SECP256R1())))
+    _make_missing(apns_key_file, lambda: pem(ec.generate_private_key(ec.SECP256R1())))
     account_file = directory / "fcm-service-account.json"
-    _once(account_file, _service_account)
+    _make_missing(account_file, _service_account)
     secret_file = directory / "token-secret"
-    _once(secret_file, lambda: secrets.token_hex(32).encode())
+    _make_missing(secret_file, lambda: secrets.token_hex(32).encode())
     account = json.loads(account_file.read_bytes())
     return Keys(
         ca_file=directory / "ca.pem",
@@ -81,15 +80,15 @@ def _provide(directory: Path, host: str) -> Keys:
 
 
 def point_account_at(keys: Keys, token_uri: str) -> None:
-    """Write the address of the token endpoint into the service account's file."""
+    """Write the URL of the token endpoint into the service account's file."""
     account = json.loads(keys.account_file.read_bytes())
     if account["token_uri"] != token_uri:
         account["token_uri"] = token_uri
-        keep(keys.account_file, json.dumps(account, indent=2).encode())
+        write_private(keys.account_file, json.dumps(account, indent=2).encode())
 
 
-def keep(path: Path, content: bytes) -> None:
-    """Write a file for its owner only, at once and whole."""
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file atomically, readable by its owner only."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as file:
@@ -100,16 +99,16 @@ def keep(path: Path, content: bytes) -> None:
 def _authority(directory: Path) -> Authority:
     ca_file, key_file = directory / "ca.pem", directory / "ca-key.pem"
     if not (ca_file.exists() and key_file.exists()):
-        made = certificates.make_authority()
-        keep(key_file, pem(made.key))
-        keep(ca_file, made.certificate.public_bytes(serialization.Encoding.PEM))
+        made = Authority.create()
+        write_private(key_file, pem(made.key))
+        write_private(ca_file, made.ca_pem())
     certificate = x509.load_pem_x509_certificate(ca_file.read_bytes())
     return Authority(certificate, _elliptic(key_file.read_bytes()))
 
 
-def _once(path: Path, make: Callable[[], bytes]) -> None:
+def _make_missing(path: Path, make: Callable[[], bytes]) -> None:
     if not path.exists():
-        keep(path, make())
+        write_private(path, make())
 
 
 def _elliptic(content: bytes) -> ec.EllipticCurvePrivateKey:

@@ -1,10 +1,10 @@
-// Follows the inbox and shows on each phone what its owner would see.
+// Polls the inbox and shows the notifications of each phone.
 const WAIT_S = 25;
 const PAGE = 500;
-// A screen full of phones is enough to look at, and so are some cards on each.
+// Older phones and cards are removed, so that the page stays small.
 const MOST_PHONES = 60;
 const MOST_CARDS = 30;
-const AGAIN_MS = 1500;
+const RETRY_MS = 1500;
 
 const phones = new Map();
 const find = (id) => document.getElementById(id);
@@ -25,18 +25,18 @@ function text(push) {
   return { title, body, badge };
 }
 
-function mark(push) {
+function collapseId(push) {
   const android = push.payload?.android;
   return push.platform === "apns"
     ? push.headers["apns-collapse-id"]
     : android?.notification?.tag ?? android?.collapse_key;
 }
 
-// What the app on the phone reads: a withdrawn message's notification goes away.
-function told(push) {
-  const news = push.payload?.bottlepost ?? push.payload?.data?.bottlepost;
+// The data for the app; kind "withdraw" removes a notification.
+function appData(push) {
+  const data = push.payload?.bottlepost ?? push.payload?.data?.bottlepost;
   try {
-    return (typeof news === "string" ? JSON.parse(news) : news) ?? {};
+    return (typeof data === "string" ? JSON.parse(data) : data) ?? {};
   } catch {
     return {};
   }
@@ -56,13 +56,13 @@ function phone(push) {
     element.querySelector(".token").title = push.token;
     found = { element, token: push.token, count: 0 };
   }
-  // The newest phone stands first, and the one at the end makes room.
+  // The phone with the newest push comes first; the last one is removed.
   phones.delete(key);
   phones.set(key, found);
   main.prepend(found.element);
   if (phones.size > MOST_PHONES) {
-    const [oldest, gone] = phones.entries().next().value;
-    gone.element.remove();
+    const [oldest, removed] = phones.entries().next().value;
+    removed.element.remove();
     phones.delete(oldest);
   }
   return found;
@@ -86,18 +86,18 @@ function show(push) {
   const at = phone(push);
   const seen = text(push);
   const cards = at.element.querySelector(".cards");
-  const news = told(push);
-  const id = mark(push) ?? news.tag;
-  const earlier = id && [...cards.children].find((one) => one.dataset.mark === id);
+  const data = appData(push);
+  const id = collapseId(push) ?? data.tag;
+  const earlier = id && [...cards.children].find((one) => one.dataset.collapseId === id);
   if (earlier) earlier.remove();
-  if (news.kind !== "withdraw") {
+  if (data.kind !== "withdraw") {
     const element = card(push, seen);
-    if (id) element.dataset.mark = id;
+    if (id) element.dataset.collapseId = id;
     cards.prepend(element);
   }
   if (cards.children.length > MOST_CARDS) cards.lastElementChild.remove();
   at.count += 1;
-  at.badge = seen.badge ?? news.badge ?? at.badge;
+  at.badge = seen.badge ?? data.badge ?? at.badge;
   const badge = at.badge === undefined ? "" : ` · badge ${at.badge}`;
   const environment = push.environment === "development" ? " · development" : "";
   const name = push.platform === "apns" ? "APNs" : "FCM";
@@ -116,52 +116,52 @@ function filter() {
   }
 }
 
-function forget() {
+function reset() {
   phones.clear();
   main.replaceChildren();
   shown = 0;
-  tell();
+  showState();
 }
 
-function tell() {
+function showState() {
   empty.hidden = phones.size > 0;
   const some = phones.size === MOST_PHONES ? "the latest " : "";
   state.textContent = `${shown} pushes on ${some}${phones.size} phones`;
 }
 
-async function look() {
+async function poll() {
   const wait = last === 0 && shown === 0 ? 0 : WAIT_S;
-  const answer = await fetch(`inbox?since=${last}&limit=${PAGE}&wait=${wait}`);
-  if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-  const pushes = await answer.json();
-  const newest = Number(answer.headers.get("x-inbox-last"));
+  const response = await fetch(`inbox?since=${last}&limit=${PAGE}&wait=${wait}`);
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  const pushes = await response.json();
+  const newest = Number(response.headers.get("x-inbox-last"));
   if (newest < last) {
-    // The sandbox was started anew and counts from one again.
+    // The sandbox was restarted and counts from one again.
     last = 0;
-    forget();
+    reset();
     return;
   }
   pushes.forEach(show);
   shown += pushes.length;
   last = pushes.at(-1)?.seq ?? newest;
-  tell();
+  showState();
 }
 
 find("clear").addEventListener("click", async () => {
   await fetch("inbox", { method: "DELETE" });
-  forget();
+  reset();
 });
 search.addEventListener("input", filter);
 
-async function follow() {
+async function run() {
   for (;;) {
     try {
-      await look();
+      await poll();
     } catch (problem) {
-      state.textContent = `The sandbox does not answer (${problem.message}); trying again`;
-      await new Promise((done) => setTimeout(done, AGAIN_MS));
+      state.textContent = `The sandbox does not respond (${problem.message}); trying again`;
+      await new Promise((done) => setTimeout(done, RETRY_MS));
     }
   }
 }
 
-follow();
+run();

@@ -1,4 +1,4 @@
-"""A real sandbox in a process of its own: started, asked, stopped, killed."""
+"""A real sandbox in a process of its own: start, request, stop, kill."""
 
 import json
 import os
@@ -26,9 +26,10 @@ class Sandbox:
     def __init__(
         self, run_dir: Path, *, token_update_s: float = 0, journal: Path | None = None
     ) -> None:
-        """`token_update_s`: how soon a second APNs token is too many; 0: never.
+        """`token_update_s`: shortest time between two APNs tokens; 0: no limit.
 
-        Apple's 1200 is for tests about that; others begin with fresh databases.
+        Only tests about the limit need Apple's 1200 seconds; others share a sandbox
+        across databases, each with a token of its own.
         """
         self.run_dir = run_dir
         self._options = ["--token-update-s", str(token_update_s)]
@@ -39,7 +40,7 @@ class Sandbox:
         self.development_port = free_port()
 
     def start(self) -> "Sandbox":
-        """Start it, always on the same ports; ready when this returns."""
+        """Start it on its ports; it is ready when this returns."""
         self.run_dir.mkdir(parents=True, exist_ok=True)
         options = ["--run-dir", str(self.run_dir), "--port", str(self.port)]
         options += ["--development-port", str(self.development_port), *self._options]
@@ -47,7 +48,7 @@ class Sandbox:
             [sys.executable, "-m", "sandbox", *options],
             stdout=subprocess.PIPE,
             text=True,
-            # Ctrl-C in the terminal is the test run's, not ours.
+            # Ctrl-C in the terminal is for the test run, not for the sandbox.
             start_new_session=True,
             cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -80,11 +81,11 @@ class Sandbox:
         return dict(self.ask("GET", "/stats"))
 
     def control(self, **changes: Any) -> dict[str, Any]:
-        """Change the rules, e.g. `latency_ms=80`; the rules then in force."""
+        """Change the rules, e.g. `latency_ms=80`; returns the rules then in force."""
         return dict(self.ask("POST", "/control", body=changes))
 
     def reset(self) -> None:
-        """As new: rules, counts and inbox."""
+        """Make rules, counts and inbox as they were at the start."""
         self.control(reset=True)
 
     def ask(
@@ -95,7 +96,7 @@ class Sandbox:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
     ) -> Any:
-        """One request to the desk; its JSON."""
+        """Send one request to the console; returns its JSON."""
         target = f"{self.url}{path}" + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"content-type": "application/json"}
@@ -105,15 +106,15 @@ class Sandbox:
         return json.loads(content) if content else None
 
     def stop(self) -> int:
-        """End it politely; its exit code."""
+        """Send SIGTERM; returns the exit code."""
         return self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL: its ports refuse connections from now on."""
+        """Send SIGKILL; its ports refuse connections from now on."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> "Sandbox":
-        """Up again on the same ports, after `stop` or `kill` or while it runs."""
+        """Start it again on the same ports; stop it first if it runs."""
         self.stop()
         return self.start()
 
@@ -133,7 +134,7 @@ class Sandbox:
 
     def _await_ready(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        # Unlike select(), it takes any number of a file descriptor.
+        # Unlike select(), it accepts file descriptors above 1023.
         readable = connection.wait([process.stdout], START_TIMEOUT_S)
         line = process.stdout.readline() if readable else ""
         if not line:
@@ -144,7 +145,7 @@ class Sandbox:
 
 @contextmanager
 def running(run_dir: Path, **options: Any) -> Iterator[Sandbox]:
-    """A sandbox that lives as long as the block."""
+    """A sandbox that runs as long as the block."""
     sandbox = Sandbox(run_dir, **options)
     try:
         yield sandbox.start()

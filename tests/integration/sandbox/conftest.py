@@ -1,4 +1,4 @@
-"""One sandbox for the module, made new by a reset before each test."""
+"""One sandbox for the session, reset before each test."""
 
 from collections.abc import Iterator
 

@@ -17,7 +17,7 @@ from tests.support.sandbox import Sandbox
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A start that is expected to end by itself."""
+    """A start that is expected to exit by itself."""
     return subprocess.run(
         [sys.executable, "-m", "sandbox", *arguments],
         cwd=ROOT,
@@ -29,7 +29,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_files_are_the_owners_alone(sandbox: Sandbox) -> None:
+def test_only_the_owner_can_read_the_files(sandbox: Sandbox) -> None:
     modes = {
         path.name: stat.S_IMODE(path.stat().st_mode)
         for path in sandbox.run_dir.iterdir()
@@ -40,7 +40,7 @@ def test_files_are_the_owners_alone(sandbox: Sandbox) -> None:
     assert {"ca.pem", "apns-key.p8", "sandbox.json", "sandbox.env"} <= modes.keys()
 
 
-def test_shell_and_program_are_told_the_same(sandbox: Sandbox) -> None:
+def test_shell_and_program_get_the_same_variables(sandbox: Sandbox) -> None:
     shell = f'. "{sandbox.run_dir}/sandbox.env" && env'
 
     output = subprocess.check_output(["sh", "-c", shell], text=True)
@@ -91,7 +91,7 @@ def test_keys_and_access_tokens_outlive_a_restart(tmp_path: Path) -> None:
         assert renewed.send().status == 200
 
 
-def test_stop_is_clean_and_says_goodbye(tmp_path: Path) -> None:
+def test_stop_is_clean_and_sends_goaway(tmp_path: Path) -> None:
     with sandboxes.running(tmp_path) as sandbox:
         sender = ApnsSender(sandbox)
         sender.push()
@@ -137,7 +137,7 @@ def test_damaged_key_is_named(tmp_path: Path) -> None:
         ("--host", "no.such.host.invalid", "--port", "0"),
     ],
 )
-def test_nonsense_is_told_without_a_traceback(
+def test_invalid_option_ends_without_a_traceback(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     ended = run("--run-dir", str(tmp_path), *arguments)

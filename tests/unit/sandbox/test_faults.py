@@ -1,27 +1,29 @@
-"""Magic tokens by name."""
+"""Fault tokens by name."""
 
 import pytest
 
-from sandbox import apns, faults, fcm_errors
-from sandbox.faults import Attempts, Fault
+from sandbox import faults
+from sandbox.apple import apns_errors
+from sandbox.faults import AttemptCounter, Fault
+from sandbox.google import fcm_errors
 
 
 @pytest.mark.parametrize("name", faults.NAMES)
 def test_name_stands_alone_or_before_a_hyphen(name: str) -> None:
-    assert faults.named(name) == Fault(name)
-    assert faults.named(f"{name}-anns-phone") == Fault(name)
-    assert faults.named(f"{name}x") != Fault(name)
+    assert faults.parse(name) == Fault(name)
+    assert faults.parse(f"{name}-anns-phone") == Fault(name)
+    assert faults.parse(f"{name}x") != Fault(name)
 
 
 def test_longer_name_wins() -> None:
-    assert faults.named("unregistered-old-1") == Fault("unregistered-old")
-    assert faults.named("503-after") == Fault("503-after")
+    assert faults.parse("unregistered-old-1") == Fault("unregistered-old")
+    assert faults.parse("503-after") == Fault("503-after")
 
 
 def test_numbers_and_reasons_are_read() -> None:
-    assert faults.named("flaky-12-x") == Fault("flaky", times=12)
-    assert faults.named("once-cut-x") == Fault("cut", once=True)
-    assert faults.named("answer-403-Forbidden-x") == Fault(
+    assert faults.parse("flaky-12-x") == Fault("flaky", times=12)
+    assert faults.parse("once-cut-x") == Fault("cut", once=True)
+    assert faults.parse("answer-403-Forbidden-x") == Fault(
         "answer", status=403, reason="Forbidden"
     )
 
@@ -29,22 +31,22 @@ def test_numbers_and_reasons_are_read() -> None:
 @pytest.mark.parametrize(
     "text", ["", "c0ffee", "flaky", "flaky-x", "answer-99", "once-"]
 )
-def test_other_tokens_are_not_magic(text: str) -> None:
-    assert faults.named(text) is None
+def test_other_tokens_ask_for_no_fault(text: str) -> None:
+    assert faults.parse(text) is None
 
 
 @pytest.mark.parametrize("name", sorted({*faults.NAMES, "flaky"}))
 def test_every_name_has_its_answer_at_both_providers(name: str) -> None:
-    if {name} & {*faults.TRICKS, *faults.ACCEPTING, *faults.GARBAGE}:
-        assert name not in apns.ERRORS
+    if {name} & {*faults.WIRE_FAULTS, *faults.ACCEPTING, *faults.GARBAGE}:
+        assert name not in apns_errors.ERRORS
         assert name not in fcm_errors.ERRORS
     else:
-        assert name in apns.ERRORS
-        assert fcm_errors.of(Fault(name), ()).status >= 400
+        assert name in apns_errors.ERRORS
+        assert fcm_errors.for_fault(Fault(name), ()).status >= 400
 
 
 def test_attempts_are_counted_for_each_token() -> None:
-    attempts = Attempts()
+    attempts = AttemptCounter()
     flaky = Fault("flaky", times=2)
 
     seen = [attempts.fails("a", flaky) for _ in range(3)]
@@ -54,6 +56,6 @@ def test_attempts_are_counted_for_each_token() -> None:
 
 
 def test_plain_fault_never_ends() -> None:
-    attempts = Attempts()
+    attempts = AttemptCounter()
 
     assert all(attempts.fails("a", Fault("503")) for _ in range(5))

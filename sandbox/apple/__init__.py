@@ -1,0 +1,1 @@
+"""Apple's push service: provider tokens, and pushes to devices."""

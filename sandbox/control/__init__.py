@@ -1,0 +1,1 @@
+"""The sandbox's own API: inbox, statistics, rules, and the page of phones."""

@@ -1,0 +1,69 @@
+"""One push that has arrived, and its JSON."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+APNS_HEADERS = (
+    "apns-topic",
+    "apns-push-type",
+    "apns-priority",
+    "apns-expiration",
+    "content-type",
+    "user-agent",
+)
+FCM_HEADERS = ("content-type", "user-agent")
+
+
+class Push(NamedTuple):
+    """One push; equal headers and bodies are shared objects, to save memory."""
+
+    seq: int
+    arrived_at: float
+    provider: str
+    environment: str
+    token: str
+    # The apns-id, or FCM's name of the message.
+    message_id: str
+    # The notification replaces an earlier one with this id, or this tag on Android.
+    collapse_id: str | None
+    headers: tuple[str | None, ...]
+    body: bytes
+    status: int | None = 200
+    reason: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        names = APNS_HEADERS if self.provider == "apns" else FCM_HEADERS
+        pairs = zip(names, self.headers, strict=False)
+        headers = {name: value for name, value in pairs if value is not None}
+        payload = decoded(self.body)
+        if self.provider == "apns":
+            headers["apns-id"] = self.message_id
+            if self.collapse_id is not None:
+                headers["apns-collapse-id"] = self.collapse_id
+        elif isinstance(payload, dict):
+            payload = payload.get("message", payload)
+        return {
+            "seq": self.seq,
+            "id": self.message_id,
+            "token": self.token,
+            "platform": self.provider,
+            "environment": self.environment,
+            "arrived_at": rfc3339(self.arrived_at),
+            "headers": headers,
+            "payload": payload,
+        }
+
+
+def decoded(body: bytes) -> Any:
+    """The JSON of a body, or its text if it is not JSON."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+
+
+def rfc3339(moment: float) -> str:
+    """A time in UTC, as RFC 3339 writes it."""
+    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,56 @@
+"""The rules that can be changed while the sandbox runs."""
+
+from dataclasses import dataclass, field
+
+from sandbox import faults, keys
+from sandbox.faults import Fault
+
+PROVIDERS = ("apns", "fcm")
+
+
+@dataclass
+class Rules:
+    """How the providers behave; the control endpoint changes them."""
+
+    # The delay of everything that a connection sends.
+    latency_ms: float = 0.0
+    max_concurrent_streams: int = 1000
+    # The Retry-After of the errors that have one.
+    retry_after_s: int = 1
+    # The delay of `slow` and `slow-body`.
+    slow_s: float = 2.0
+    # Apple accepts a provider token for an hour, and a new one every 20 minutes.
+    apns_token_max_age_s: float = 3600.0
+    apns_token_update_s: float = 1200.0
+    # Google's access tokens expire after an hour less one second.
+    fcm_token_lifetime_s: float = 3599.0
+    topics: tuple[str, ...] = (keys.TOPIC,)
+    # Provider, or "all" → the fault of every push, by name.
+    outage: dict[str, str] = field(default_factory=dict)
+    # Device token → the fault of every push to it, by name.
+    answers: dict[str, str] = field(default_factory=dict)
+    # Provider, or "all" → a number of next pushes, and their fault by name.
+    next: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def outage_of(self, provider: str) -> Fault | None:
+        """The fault of every push of the provider, during an outage."""
+        name = self.outage.get(provider) or self.outage.get("all")
+        return faults.parse(name) if name else None
+
+    def fault_for(self, provider: str, token: str) -> Fault | None:
+        """The fault of this push by its token, or by the rule `next`."""
+        if token in self.answers:
+            return faults.parse(self.answers[token])
+        name = self._take_next(provider) if self.next else None
+        return faults.parse(name) if name else None
+
+    def _take_next(self, provider: str) -> str | None:
+        for name in (provider, "all"):
+            if name in self.next:
+                left, answer = self.next[name]
+                if left > 1:
+                    self.next[name] = (left - 1, answer)
+                else:
+                    del self.next[name]
+                return answer
+        return None

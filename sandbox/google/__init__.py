@@ -1,0 +1,1 @@
+"""Google's push service: access tokens, and messages of FCM."""

@@ -1,0 +1,227 @@
+"""Apple's rules for headers, topics, payloads and addresses."""
+
+import json
+import uuid
+
+import pytest
+
+from tests.support.provider_tokens import DEVICE, TOPIC, ApnsSender, apns_headers
+from tests.support.sandbox import Sandbox
+
+SILENT = {"aps": {"content-available": 1}, "conversation": 7}
+EVENT = {"aps": {"timestamp": 1, "event": "update", "content-state": {}}}
+
+
+def test_good_push_is_accepted_without_a_body(apns: ApnsSender) -> None:
+    reply = apns.push()
+
+    assert (reply.status, reply.body) == (200, b"")
+
+
+def test_id_is_echoed(apns: ApnsSender) -> None:
+    apns_id = str(uuid.uuid4())
+
+    reply = apns.push(apns_id=apns_id)
+
+    assert reply.headers["apns-id"] == apns_id
+
+
+def test_id_is_made_when_there_is_none(apns: ApnsSender) -> None:
+    reply = apns.push()
+
+    assert str(uuid.UUID(reply.headers["apns-id"])) == reply.headers["apns-id"]
+
+
+def test_refusal_carries_the_id_too(apns: ApnsSender) -> None:
+    apns_id = str(uuid.uuid4())
+
+    reply = apns.push("bad-token", apns_id=apns_id)
+
+    assert reply.headers["apns-id"] == apns_id
+
+
+def test_only_development_gives_a_unique_id(
+    apns: ApnsSender, apns_development: ApnsSender
+) -> None:
+    production, development = apns.push(), apns_development.push()
+
+    assert "apns-unique-id" not in production.headers
+    assert uuid.UUID(development.headers["apns-unique-id"])
+
+
+@pytest.mark.parametrize("device", ["ab12", "AB" * 32, "0f" * 80])
+def test_device_tokens_have_no_fixed_length(apns: ApnsSender, device: str) -> None:
+    assert apns.push(device).status == 200
+
+
+@pytest.mark.parametrize("device", ["not-hex-at-all", "%20", "abcdefg", "zz" * 32])
+def test_token_that_is_not_hex_is_bad(apns: ApnsSender, device: str) -> None:
+    assert apns.refused(device) == (400, "BadDeviceToken")
+
+
+def test_missing_device_token_is_named(apns: ApnsSender) -> None:
+    assert apns.refused("") == (400, "MissingDeviceToken")
+
+
+@pytest.mark.parametrize("path", ["/3/devices/ab", "/3/device/ab/cd", "/3/device/a?b"])
+def test_other_paths_are_bad(apns: ApnsSender, path: str) -> None:
+    reply = apns.client.request("POST", path, apns_headers(apns.token), b"{}")
+
+    assert (reply.status, json.loads(reply.body)) == (404, {"reason": "BadPath"})
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_only_post_is_allowed(apns: ApnsSender, method: str) -> None:
+    headers = apns_headers(apns.token)
+
+    reply = apns.client.request(method, f"/3/device/{DEVICE}", headers)
+
+    assert reply.status == 405
+    assert json.loads(reply.body) == {"reason": "MethodNotAllowed"}
+
+
+def test_repeated_header_is_refused(apns: ApnsSender) -> None:
+    headers = [*apns_headers(apns.token), ("apns-topic", TOPIC)]
+
+    reply = apns.client.request("POST", f"/3/device/{DEVICE}", headers, b"{}")
+
+    assert json.loads(reply.body) == {"reason": "DuplicateHeaders"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({"apns_id": "8B7F3A52-59C4-4C1B-A9C5-0A3C0A9B6D11"}, "BadMessageId"),
+        ({"apns_id": "8b7f3a5259c44c1ba9c50a3c0a9b6d11"}, "BadMessageId"),
+        ({"apns_priority": "7"}, "BadPriority"),
+        ({"apns_priority": ""}, "BadPriority"),
+        ({"apns_expiration": "tomorrow"}, "BadExpirationDate"),
+        ({"apns_expiration": "-1"}, "BadExpirationDate"),
+        ({"apns_expiration": "1.5"}, "BadExpirationDate"),
+        ({"apns_collapse_id": "c" * 65}, "BadCollapseId"),
+        ({"apns_collapse_id": "é" * 33}, "BadCollapseId"),
+        ({"apns_push_type": "shout"}, "InvalidPushType"),
+        ({"apns_topic": None}, "MissingTopic"),
+        ({"apns_topic": "no topic"}, "BadTopic"),
+        ({"apns_topic": "org.example.other"}, "TopicDisallowed"),
+        ({"apns_topic": f"{TOPIC}2"}, "TopicDisallowed"),
+        ({"apns_topic": f"{TOPIC}.voip"}, "BadTopic"),
+        ({"apns_push_type": "voip"}, "BadTopic"),
+    ],
+)
+def test_wrong_header_is_refused(
+    apns: ApnsSender, headers: dict[str, str | None], reason: str
+) -> None:
+    assert apns.refused(**headers) == (400, reason)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"apns_priority": "10"},
+        {"apns_priority": "5"},
+        {"apns_priority": "1"},
+        {"apns_expiration": "0"},
+        {"apns_expiration": "1900000000"},
+        {"apns_collapse_id": "c" * 64},
+        {"apns_push_type": None},
+    ],
+)
+def test_right_header_is_accepted(
+    apns: ApnsSender, headers: dict[str, str | None]
+) -> None:
+    assert apns.push(**headers).status == 200
+
+
+@pytest.mark.parametrize(
+    ("payload", "push_type", "priority", "reason"),
+    [
+        (b"", "alert", "10", "PayloadEmpty"),
+        (b"{", "alert", "10", "PayloadEmpty"),
+        (b"[]", "alert", "10", "PayloadEmpty"),
+        ({"text": "no aps"}, "alert", "10", "PayloadEmpty"),
+        ({"aps": "text"}, "alert", "10", "PayloadEmpty"),
+        (SILENT, "alert", "10", "InvalidPushType"),
+        (SILENT, "background", "10", "BadPriority"),
+        (SILENT, "background", None, "BadPriority"),
+        (SILENT, None, "10", "BadPriority"),
+        ({"aps": {"alert": "hi"}}, "background", "5", "InvalidPushType"),
+        ({"aps": {}}, "background", "5", "InvalidPushType"),
+        (
+            {"aps": {"content-available": 1, "badge": 1}},
+            "background",
+            "5",
+            "InvalidPushType",
+        ),
+    ],
+)
+def test_payload_must_be_what_its_type_says(
+    apns: ApnsSender,
+    payload: object,
+    push_type: str | None,
+    priority: str | None,
+    reason: str,
+) -> None:
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    headers = apns_headers(apns.token, apns_push_type=push_type, apns_priority=priority)
+
+    reply = apns.client.request("POST", f"/3/device/{DEVICE}", headers, body)
+
+    assert (reply.status, json.loads(reply.body)) == (400, {"reason": reason})
+
+
+def test_silent_push_of_low_priority_is_accepted(apns: ApnsSender) -> None:
+    reply = apns.push(DEVICE, SILENT, apns_push_type="background", apns_priority="5")
+
+    assert reply.status == 200
+
+
+@pytest.mark.parametrize(
+    ("push_type", "suffix", "payload"),
+    [
+        ("voip", ".voip", SILENT),
+        ("complication", ".complication", SILENT),
+        ("liveactivity", ".push-type.liveactivity", EVENT),
+        ("location", ".location-query", {"aps": {}}),
+        ("mdm", "", {"mdm": "E2D4"}),
+        ("fileprovider", ".pushkit.fileprovider", {"aps": {}}),
+        ("pushtotalk", ".voip-ptt", {"aps": {}}),
+        ("widgets", ".push-type.widgets", {"aps": {"content-changed": True}}),
+    ],
+)
+def test_each_type_has_its_topic(
+    apns: ApnsSender, push_type: str, suffix: str, payload: object
+) -> None:
+    reply = apns.push(
+        DEVICE, payload, apns_push_type=push_type, apns_topic=TOPIC + suffix
+    )
+
+    assert (reply.status, reply.body) == (200, b"")
+
+
+def padded(size: int) -> bytes:
+    """A payload of exactly `size` bytes."""
+    frame = b'{"aps":{"alert":"%s"}}'
+    return frame % (b"x" * (size - len(frame) + 2))
+
+
+@pytest.mark.parametrize(("size", "status"), [(4096, 200), (4097, 413)])
+def test_payload_has_4096_bytes_at_most(
+    apns: ApnsSender, size: int, status: int
+) -> None:
+    assert apns.push(DEVICE, padded(size)).status == status
+
+
+@pytest.mark.parametrize(("size", "status"), [(5120, 200), (5121, 413)])
+def test_voip_payload_has_5120_bytes_at_most(
+    apns: ApnsSender, size: int, status: int
+) -> None:
+    headers = {"apns_push_type": "voip", "apns_topic": f"{TOPIC}.voip"}
+
+    assert apns.push(DEVICE, padded(size), **headers).status == status
+
+
+def test_more_topics_can_be_allowed(sandbox: Sandbox, apns: ApnsSender) -> None:
+    sandbox.control(topics=[TOPIC, "org.example.other"])
+
+    assert apns.push(apns_topic="org.example.other").status == 200
