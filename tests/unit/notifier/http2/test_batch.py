@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from notifier.http2 import Head, Request, Response
-from notifier.http2.batch import RESENDS, Batch, Queue
+from notifier.http2.batch import MAX_RESENDS, Batch, Queue
 from notifier.outcome import ChannelDown
 
 OK = Response(200, (), b"")
@@ -27,7 +27,7 @@ async def test_batches_take_turns():
     while (batch := queue.first()) is not None:
         batch.take(2)
         turns.append(batch)
-        queue.turn()
+        queue.rotate()
 
     assert turns == [large, small, large, large]
 
@@ -48,8 +48,8 @@ async def test_the_first_loss_is_what_the_caller_hears():
     batch = _batch(Queue(lambda: None), 3)
     batch.take(3)
 
-    batch.lose(1, ChannelDown("first"))
-    batch.lose(1, ChannelDown("second"))
+    batch.fail(1, ChannelDown("first"))
+    batch.fail(1, ChannelDown("second"))
     batch.answer(2, OK)
 
     with pytest.raises(ChannelDown, match="first"):
@@ -63,7 +63,7 @@ async def test_what_was_given_back_is_taken_again_first():
     batch.take(3)
     woken.clear()
 
-    batch.give_back(1, "refused")
+    batch.requeue(1, "refused")
 
     assert woken == [True]
     assert batch.waiting == 2
@@ -73,9 +73,9 @@ async def test_what_was_given_back_is_taken_again_first():
 async def test_a_request_that_always_comes_back_is_lost():
     batch = _batch(Queue(lambda: None), 1)
 
-    for _ in range(RESENDS + 1):
+    for _ in range(MAX_RESENDS + 1):
         (index,) = batch.take(1)
-        batch.give_back(index, "refused")
+        batch.requeue(index, "refused")
 
     with pytest.raises(ChannelDown, match="refused"):
         await batch.done
@@ -86,7 +86,7 @@ async def test_losing_what_waits_leaves_what_is_open():
     batch = _batch(Queue(lambda: None), 5, answered)
     batch.take(2)
 
-    batch.lose_waiting(ChannelDown("no way"))
+    batch.fail_waiting(ChannelDown("no way"))
     batch.answer(0, OK)
     batch.answer(1, OK)
 

@@ -8,11 +8,11 @@ from jh2.hpack import Decoder, Encoder
 from notifier.http2 import Head, literal
 from notifier.http2.frames import Code, PeerError
 from notifier.http2.headers import (
-    PATH_OPENINGS,
-    Fields,
+    PATH_PREFIXES,
+    FieldDecoder,
     Templates,
     integer,
-    status_in,
+    parse_status,
 )
 
 _NAMES = st.text("abcdefgh-", min_size=1, max_size=12)
@@ -27,7 +27,7 @@ _HEADS = st.builds(
 
 def _block(templates: Templates, head: Head, path: bytes) -> bytes:
     template = templates.get(head)
-    own = PATH_OPENINGS[len(path)] + path if head.path is None else b""
+    own = PATH_PREFIXES[len(path)] + path if head.path is None else b""
     return template.before + own + template.after
 
 
@@ -144,7 +144,7 @@ def test_responses_are_decoded():
     encoder.header_table_size = 0
     block = encoder.encode([(":status", "410"), ("apns-id", "an id"), ("x", "ü")])
 
-    fields = Fields(65_536).decode(block)
+    fields = FieldDecoder(65_536).decode(block)
 
     assert fields[:2] == [(":status", "410"), ("apns-id", "an id")]
 
@@ -154,14 +154,14 @@ def test_responses_are_decoded():
 )
 def test_a_broken_block_is_the_peers_fault(block):
     with pytest.raises(PeerError) as caught:
-        Fields(65_536).decode(block)
+        FieldDecoder(65_536).decode(block)
 
     assert caught.value.code is Code.COMPRESSION_ERROR
 
 
 def test_a_list_that_decodes_to_too_much_is_refused():
     with pytest.raises(PeerError):
-        Fields(100).decode(literal("a", "x" * 200))
+        FieldDecoder(100).decode(literal("a", "x" * 200))
 
 
 @pytest.mark.parametrize(
@@ -178,5 +178,5 @@ def test_a_list_that_decodes_to_too_much_is_refused():
         ([(":status", "²00")], 0),
     ],
 )
-def test_only_one_plain_status_in_front_is_a_status(fields, status):
-    assert status_in(fields) == status
+def test_only_one_plain_parse_status_front_is_a_status(fields, status):
+    assert parse_status(fields) == status
