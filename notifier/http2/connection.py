@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
         if self.sender.ids_exhausted:
             self.drain("")
         self.flush()
-        if self.draining and not self.streams.open and not self.ended:
+        if self.streams.draining and not self.streams.open and not self.ended:
             # Not earlier: some servers end all streams when they receive a GOAWAY.
             self.sender.out.append(frames.goaway(Code.NO_ERROR))
             self.close(self.reason)

@@ -9,13 +9,13 @@ from jh2.settings import SettingCodes
 
 from tests.support import h2_client
 from tests.support.h2_client import talking_to
-from tests.support.h2_peer import Asked, Peer
+from tests.support.h2_peer import Peer, PeerRequest
 from tests.support.wait import eventually
 
 
 async def test_a_reset_stream_loses_its_request_only():
-    def react(asked: Asked) -> None:
-        asked.reset() if asked.path == "/3" else asked.answer(200)
+    def react(request: PeerRequest) -> None:
+        request.reset() if request.path == "/3" else request.answer(200)
 
     async with talking_to(Peer(on_request=react)) as client:
         sent = await h2_client.send(client, 10)
@@ -27,12 +27,12 @@ async def test_a_reset_stream_loses_its_request_only():
 async def test_a_refused_stream_is_sent_again():
     refused: set[str] = set()
 
-    def refuse_once(asked: Asked) -> None:
-        if asked.path in refused:
-            asked.answer(200)
+    def refuse_once(request: PeerRequest) -> None:
+        if request.path in refused:
+            request.answer(200)
         else:
-            refused.add(asked.path)
-            asked.reset(ErrorCodes.REFUSED_STREAM)
+            refused.add(request.path)
+            request.reset(ErrorCodes.REFUSED_STREAM)
 
     async with talking_to(Peer(on_request=refuse_once)) as client:
         sent = await h2_client.send(client, 50)
@@ -42,11 +42,11 @@ async def test_a_refused_stream_is_sent_again():
 
 
 async def test_a_stream_that_is_refused_again_and_again_is_lost():
-    def react(asked: Asked) -> None:
-        if asked.path == "/1":
-            asked.reset(ErrorCodes.REFUSED_STREAM)
+    def react(request: PeerRequest) -> None:
+        if request.path == "/1":
+            request.reset(ErrorCodes.REFUSED_STREAM)
         else:
-            asked.answer(200)
+            request.answer(200)
 
     peer = Peer(on_request=react)
     async with talking_to(peer) as client:
@@ -58,15 +58,17 @@ async def test_a_stream_that_is_refused_again_and_again_is_lost():
 
 
 async def test_requests_above_goaways_last_stream_are_sent_again():
-    def leave_once(asked: Asked) -> None:
-        visit = asked.visit
-        if len(visit.peer.visits) > 1:
-            asked.answer(200)
-        elif asked.path == "/9":
+    def leave_once(request: PeerRequest) -> None:
+        connection = request.connection
+        if len(connection.peer.connections) > 1:
+            request.answer(200)
+        elif request.path == "/9":
             # Streams 1, 3 and 5 were processed, the others were not looked at.
             for stream_id in (1, 3, 5):
-                visit.h2.send_headers(stream_id, [(":status", "200")], end_stream=True)
-            visit.goaway(last=5, debug=b'{"reason":"Shutdown"}')
+                connection.h2.send_headers(
+                    stream_id, [(":status", "200")], end_stream=True
+                )
+            connection.goaway(last=5, debug=b'{"reason":"Shutdown"}')
 
     peer = Peer(on_request=leave_once)
     async with talking_to(peer) as client:
@@ -78,45 +80,45 @@ async def test_requests_above_goaways_last_stream_are_sent_again():
 
 
 async def test_requests_up_to_goaways_last_stream_may_finish():
-    held: list[Asked] = []
+    held: list[PeerRequest] = []
 
-    def hold(asked: Asked) -> None:
-        held.append(asked)
+    def hold(request: PeerRequest) -> None:
+        held.append(request)
         if len(held) == 4:
             raw = GoAwayFrame(0, last_stream_id=2**31 - 1).serialize()
-            asked.visit.raw(raw)
+            request.connection.raw(raw)
             asyncio.get_running_loop().call_later(0.05, finish)
 
     def finish() -> None:
-        for asked in held:
-            asked.answer(200)
+        for request in held:
+            request.answer(200)
 
     peer = Peer(on_request=hold)
     async with talking_to(peer) as client:
         sent = await h2_client.send(client, 4)
-        await eventually(lambda: peer.visits[0].lost)
+        await eventually(lambda: peer.connections[0].lost)
 
     assert sent.fault is None
     assert len(sent.answers) == 4
 
 
 async def test_what_waits_behind_a_leaving_connection_takes_another():
-    held: list[Asked] = []
+    held: list[PeerRequest] = []
 
-    def leave_once(asked: Asked) -> None:
-        if len(asked.visit.peer.visits) > 1:
-            asked.answer(200)
+    def leave_once(request: PeerRequest) -> None:
+        if len(request.connection.peer.connections) > 1:
+            request.answer(200)
         else:
             # It promises to answer this one, and is in no hurry.
-            held.append(asked)
-            asked.visit.raw(GoAwayFrame(0, last_stream_id=1).serialize())
+            held.append(request)
+            request.connection.raw(GoAwayFrame(0, last_stream_id=1).serialize())
 
     peer = Peer(
         on_request=leave_once, settings={SettingCodes.MAX_CONCURRENT_STREAMS: 1}
     )
     async with talking_to(peer, max_connections=1) as client:
         sending = asyncio.create_task(h2_client.send(client, 5))
-        await eventually(lambda: len(peer.asked) == 5)
+        await eventually(lambda: len(peer.requests) == 5)
         held[0].answer(200)
         sent = await sending
 
@@ -125,9 +127,9 @@ async def test_what_waits_behind_a_leaving_connection_takes_another():
 
 
 async def test_the_reason_of_a_goaway_reaches_the_caller():
-    def leave(asked: Asked) -> None:
-        asked.visit.goaway(last=1, code=2, debug=b'{"reason":"BadCertificate"}')
-        asked.visit.cut()
+    def leave(request: PeerRequest) -> None:
+        request.connection.goaway(last=1, code=2, debug=b'{"reason":"BadCertificate"}')
+        request.connection.cut()
 
     async with talking_to(Peer(on_request=leave)) as client:
         sent = await h2_client.send(client, 1)
@@ -137,21 +139,21 @@ async def test_the_reason_of_a_goaway_reaches_the_caller():
 
 
 async def test_a_peer_that_always_leaves_at_once_is_not_pestered():
-    peer = Peer(on_request=lambda asked: asked.visit.goaway(last=0))
+    peer = Peer(on_request=lambda request: request.connection.goaway(last=0))
 
     async with talking_to(peer) as client:
         sent = await h2_client.send(client, 5)
 
     assert sent.answers == {}
     assert sent.fault.retry_after_s > 0
-    assert len(peer.visits) == 1
+    assert len(peer.connections) == 1
 
 
 async def test_a_peer_that_wants_calm_gets_it():
-    def answer_and_leave(asked: Asked) -> None:
-        asked.answer(200)
+    def answer_and_leave(request: PeerRequest) -> None:
+        request.answer(200)
         calm = ErrorCodes.ENHANCE_YOUR_CALM
-        asked.visit.raw(GoAwayFrame(0, asked.stream_id, calm).serialize())
+        request.connection.raw(GoAwayFrame(0, request.stream_id, calm).serialize())
 
     peer = Peer(
         on_request=answer_and_leave, settings={SettingCodes.MAX_CONCURRENT_STREAMS: 1}
@@ -160,7 +162,7 @@ async def test_a_peer_that_wants_calm_gets_it():
         sent = await h2_client.send(client, 10)
 
     # Once may be chance; twice in a row is a wish.
-    assert len(peer.visits) == 2
+    assert len(peer.connections) == 2
     assert len(sent.answers) == 2
     assert "ENHANCE_YOUR_CALM" in sent.fault.reason
     assert sent.fault.retry_after_s > 0
@@ -168,16 +170,16 @@ async def test_a_peer_that_wants_calm_gets_it():
 
 @pytest.mark.parametrize("after", ["nothing", "headers", "half a frame"])
 async def test_a_cut_connection_loses_what_was_open(after):
-    def react(asked: Asked) -> None:
-        if len(asked.visit.peer.visits) > 1 or asked.path == "/0":
-            asked.answer(200)
+    def react(request: PeerRequest) -> None:
+        if len(request.connection.peer.connections) > 1 or request.path == "/0":
+            request.answer(200)
             return
         if after == "headers":
-            asked.visit.h2.send_headers(asked.stream_id, [(":status", "200")])
+            request.connection.h2.send_headers(request.stream_id, [(":status", "200")])
         elif after == "half a frame":
-            frame = HeadersFrame(asked.stream_id, b"\x88", flags=["END_HEADERS"])
-            asked.visit.raw(frame.serialize()[:-1])
-        asked.visit.cut()
+            frame = HeadersFrame(request.stream_id, b"\x88", flags=["END_HEADERS"])
+            request.connection.raw(frame.serialize()[:-1])
+        request.connection.cut()
 
     peer = Peer(on_request=react, settings={SettingCodes.MAX_CONCURRENT_STREAMS: 1})
     async with talking_to(peer, max_connections=1) as client:

@@ -8,7 +8,7 @@ from notifier.http2 import Response
 from tests.fuzz import http2 as fuzz
 from tests.support import h2_bytes, h2_client
 from tests.support.h2_client import talking_to
-from tests.support.h2_peer import Asked, Peer
+from tests.support.h2_peer import Peer, PeerRequest
 
 _BRIEFLY = settings(
     max_examples=300, deadline=None, suppress_health_check=list(HealthCheck)
@@ -35,9 +35,9 @@ def test_what_a_sane_transcript_says_is_reported():
 @given(h2_bytes.anything)
 @settings(max_examples=60, deadline=None)
 def test_a_client_behind_tls_survives_them_too(data):
-    def say(asked: Asked) -> None:
-        asked.visit.raw(data)
-        asked.visit.transport.close()
+    def say(request: PeerRequest) -> None:
+        request.connection.raw(data)
+        request.connection.transport.close()
 
     async def talk() -> None:
         async with talking_to(Peer(on_request=say), request_timeout_s=1) as client:

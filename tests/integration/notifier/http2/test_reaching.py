@@ -34,14 +34,14 @@ async def test_a_certificate_of_an_unknown_authority_is_refused():
         fault = await _refusal(peer.url, ssl.create_default_context())
 
     assert "certificate verify failed" in fault.reason
-    assert peer.asked == []
+    assert peer.requests == []
 
 
 async def test_a_certificate_of_another_host_is_refused():
     async with h2_peer.serve(Peer()) as peer:
         url = f"https://127.0.0.2:{peer.port}"
         server = await asyncio.get_running_loop().create_server(
-            lambda: h2_peer.Visit(peer), "127.0.0.2", peer.port,
+            lambda: h2_peer.PeerConnection(peer), "127.0.0.2", peer.port,
             ssl=tls.server_context(),
         )  # fmt: skip
         fault = await _refusal(url, tls.client_context())
@@ -56,7 +56,7 @@ async def test_a_server_without_http2_is_refused(alpn):
         fault = await _refusal(peer.url, tls.client_context())
 
     assert "HTTP/2" in fault.reason
-    assert peer.asked == []
+    assert peer.requests == []
 
 
 async def test_a_server_without_tls_is_refused():
@@ -95,7 +95,7 @@ async def test_a_client_certificate_is_shown():
     async with h2_peer.serve(Peer(), server) as peer:
         client = Client(peer.url, tls=ours)
         sent = await h2_client.send(client, 1)
-        shown = peer.visits[0].transport.get_extra_info("peercert")
+        shown = peer.connections[0].transport.get_extra_info("peercert")
         await client.close()
 
     assert sent.statuses == {0: 200}
@@ -140,16 +140,16 @@ async def test_after_a_failure_sends_fail_at_once_until_the_pause_is_over(
 
     async with h2_peer.serve(Peer(), port=port) as peer:
         second = await h2_client.send(client, 1)
-        visits = len(peer.visits)
+        connections = len(peer.connections)
         await asyncio.sleep(second.fault.retry_after_s)
         third = await h2_client.send(client, 1)
         await client.close()
 
     assert f"localhost:{port}" in first.fault.reason
     assert 0 < second.fault.retry_after_s <= 3.0
-    assert visits == 0
+    assert connections == 0
     assert third.statuses == {0: 200}
-    assert len(peer.visits) == 1
+    assert len(peer.connections) == 1
 
 
 async def test_a_peer_that_accepts_and_is_silent_is_given_up():
@@ -219,4 +219,4 @@ async def test_a_proxy_that_does_not_connect_is_told(answer, reason):
         fault = await _refusal(peer.url, tls.client_context(), proxy_url=route)
 
     assert reason in fault.reason
-    assert peer.asked == []
+    assert peer.requests == []

@@ -32,7 +32,7 @@ async def test_the_connection_goes_to_the_address_and_not_to_the_name() -> None:
         response = await client.fetch(HEAD, Request(b"x"))
 
         assert response.status == 200
-        authority = dict(peer.asked[0].headers)[":authority"]
+        authority = dict(peer.requests[0].headers)[":authority"]
         assert authority == f"server.test:{peer.port}"
         await client.close()
 
@@ -80,7 +80,7 @@ async def test_the_certificate_must_be_the_names() -> None:
         with pytest.raises(ChannelDown, match="certificate"):
             await client.fetch(HEAD, Request(b"x"))
 
-        assert peer.asked == []
+        assert peer.requests == []
         await client.close()
 
 
@@ -94,5 +94,5 @@ async def test_a_name_that_may_not_be_connected_to_is_an_outage() -> None:
         with pytest.raises(ChannelDown, match="thank you"):
             await client.fetch(HEAD, Request(b"x"))
 
-        assert peer.visits == []
+        assert peer.connections == []
         await client.close()

@@ -11,7 +11,7 @@ from jh2.settings import SettingCodes
 
 from tests.support import h2_client
 from tests.support.h2_client import Sent, talking_to
-from tests.support.h2_peer import Asked, Peer, Visit
+from tests.support.h2_peer import Peer, PeerConnection, PeerRequest
 
 SENDS = 6
 REQUESTS = 60
@@ -24,46 +24,46 @@ class Weather:
         self.random = random.Random(seed)
         self.acted = Counter[bytes]()
         # By visit: the highest stream it acted upon, and whether it said goodbye.
-        self.highest: dict[Visit, int] = {}
-        self.left: set[Visit] = set()
+        self.highest: dict[PeerConnection, int] = {}
+        self.left: set[PeerConnection] = set()
 
-    def __call__(self, asked: Asked) -> None:
-        if asked.visit.transport.is_closing():
+    def __call__(self, request: PeerRequest) -> None:
+        if request.connection.transport.is_closing():
             return
-        last = self.highest.get(asked.visit, 0)
-        if asked.visit in self.left and asked.stream_id > last:
+        last = self.highest.get(request.connection, 0)
+        if request.connection in self.left and request.stream_id > last:
             # Announced as not processed.
             return
         # Calm at first: a peer that never answered is left alone.
         mood = self.random.random() if self.acted.total() > 20 else 1.0
         if mood < 0.05:
-            asked.reset(ErrorCodes.REFUSED_STREAM)
+            request.reset(ErrorCodes.REFUSED_STREAM)
             return
-        self.acted[asked.body] += 1
-        self.highest[asked.visit] = max(last, asked.stream_id)
+        self.acted[request.body] += 1
+        self.highest[request.connection] = max(last, request.stream_id)
         if mood < 0.08:
-            asked.reset()
+            request.reset()
         elif mood < 0.12:
-            self._change(asked.visit)
-            self._answer(asked)
+            self._change(request.connection)
+            self._answer(request)
         elif mood < 0.13:
-            self._leave(asked.visit)
-            self._answer(asked)
+            self._leave(request.connection)
+            self._answer(request)
         elif mood < 0.135:
-            asked.visit.cut()
+            request.connection.cut()
         elif mood < 0.5:
             loop = asyncio.get_running_loop()
-            loop.call_later(self.random.random() * 0.03, self._answer, asked)
+            loop.call_later(self.random.random() * 0.03, self._answer, request)
         else:
-            self._answer(asked)
+            self._answer(request)
 
-    def _answer(self, asked: Asked) -> None:
-        if not asked.visit.transport.is_closing():
+    def _answer(self, request: PeerRequest) -> None:
+        if not request.connection.transport.is_closing():
             status = self.random.choice([200, 410])
-            asked.answer(status, body=asked.body)
+            request.answer(status, body=request.body)
 
-    def _change(self, visit: Visit) -> None:
-        visit.change(
+    def _change(self, connection: PeerConnection) -> None:
+        connection.change(
             {
                 SettingCodes.MAX_CONCURRENT_STREAMS: self.random.randint(1, 50),
                 SettingCodes.INITIAL_WINDOW_SIZE: self.random.randint(1, 1000),
@@ -71,9 +71,11 @@ class Weather:
             }
         )
 
-    def _leave(self, visit: Visit) -> None:
-        self.left.add(visit)
-        visit.raw(GoAwayFrame(0, last_stream_id=self.highest[visit]).serialize())
+    def _leave(self, connection: PeerConnection) -> None:
+        self.left.add(connection)
+        connection.raw(
+            GoAwayFrame(0, last_stream_id=self.highest[connection]).serialize()
+        )
 
 
 async def _send(client: h2_client.Client, number: int) -> Sent:
