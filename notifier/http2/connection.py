@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
         # Done when the transport is closed.
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended = False
-        # Ended after a shutdown that failed no request and was nobody's error.
+        # Ended after a shutdown that failed no request, and with no error in GOAWAY.
         self.graceful = False
         self.one_stream = one_stream_until_answer
         # When the last request was sent before there was any answer.

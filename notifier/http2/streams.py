@@ -22,7 +22,7 @@ _MAX_OVERHEAD_FRAMES = 1000
 
 
 class Streams:
-    """What the frames of the peer change; the connection reads and writes the bytes.
+    """The state that frames of the peer change; the connection moves the bytes.
 
     Every open request ends once: answered, failed, or back in the queue.
     """

@@ -108,10 +108,10 @@ def survives(data: bytes, cuts: list[int]) -> None:
     """No hang, no crash, and no answer that is not in the bytes."""
     answered = asyncio.run(play(data, cuts))
 
-    said = h2_bytes.read(data)
+    found = h2_bytes.read(data)
     for stream_id, answer in answered.items():
-        assert (stream_id, answer.status) in said.statuses
-        assert stream_id in said.ended
+        assert (stream_id, answer.status) in found.statuses
+        assert stream_id in found.ended
 
 
 def checks() -> list[Callable[[], None]]:

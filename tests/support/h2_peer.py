@@ -21,7 +21,7 @@ _SETTINGS_ACK = SettingsFrame(0, flags=["ACK"]).serialize()
 
 @dataclass
 class PeerRequest:
-    """A request as the peer saw it, and the ways to react to it."""
+    """A request that the peer has received, and the possible reactions to it."""
 
     connection: "PeerConnection"
     stream_id: int
@@ -57,7 +57,7 @@ class PeerConnection(asyncio.Protocol):
             H2Configuration(client_side=False, header_encoding="utf-8")
         )
         self.h2.local_settings = Settings(client=False, initial_values=peer.settings)
-        # jh2 only reads it from its own settings once they have been acknowledged.
+        # jh2 applies its own settings only after their acknowledgement.
         self.h2.max_inbound_frame_size = self.h2.local_settings.max_frame_size
         self.open: dict[int, PeerRequest] = {}
         self.events: list[events.Event] = []
@@ -78,10 +78,10 @@ class PeerConnection(asyncio.Protocol):
         if self.peer.deaf:
             return
         for event in self.h2.receive_data(data):
-            self._see(event)
+            self._handle(event)
         self.flush()
 
-    def _see(self, event: events.Event) -> None:
+    def _handle(self, event: events.Event) -> None:
         self.events.append(event)
         if isinstance(event, events.RequestReceived):
             request = PeerRequest(self, event.stream_id, list(event.headers))
@@ -110,7 +110,7 @@ class PeerConnection(asyncio.Protocol):
             self.transport.write(data)
 
     def raw(self, data: bytes) -> None:
-        """Bytes that jh2 would not send."""
+        """Send bytes that jh2 would refuse to send."""
         self.flush()
         self.transport.write(data)
 
@@ -123,7 +123,7 @@ class PeerConnection(asyncio.Protocol):
         self.flush()
 
     def cut(self) -> None:
-        """End the TCP connection without a word."""
+        """Abort the TCP connection without GOAWAY or close_notify."""
         self.flush()
         self.transport.abort()
 
@@ -133,21 +133,21 @@ class PeerConnection(asyncio.Protocol):
 
 @dataclass
 class Peer:
-    """What a test tells the server, and what it saw."""
+    """The settings of the server, and what it has received."""
 
     on_request: Reaction = PeerRequest.answer
     settings: dict[SettingCodes, int] = field(default_factory=dict)
-    # Sent instead of a proper beginning.
+    # Sent instead of a valid connection preface.
     greeting: bytes | None = None
-    # Takes bytes and does not understand them.
+    # Receives bytes and ignores them.
     deaf: bool = False
     # Acknowledges our settings.
     acks: bool = True
-    # Gives back the flow-control window of what it has read.
+    # Widens the flow-control windows again after reading.
     widens: bool = True
     requests: list[PeerRequest] = field(default_factory=list)
     connections: list[PeerConnection] = field(default_factory=list)
-    # The most requests that were half received at the same time.
+    # The most requests that were partly received at the same time.
     most_open: int = 0
     port: int = 0
 

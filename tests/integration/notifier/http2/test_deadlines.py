@@ -1,4 +1,4 @@
-"""Peers that are slow, or silent, or gone."""
+"""Peers that are slow, silent or dead."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from tests.support.h2_peer import Peer, PeerRequest
 from tests.support.wait import eventually
 
 
-async def test_a_request_without_an_answer_is_let_go_at_its_deadline():
+async def test_a_request_without_an_answer_fails_at_its_deadline():
     def react(request: PeerRequest) -> None:
         if request.path != "/1":
             request.answer(200)
@@ -36,7 +36,7 @@ async def test_an_answer_after_its_deadline_is_ignored():
     peer = Peer(on_request=late.append)
 
     async with talking_to(peer, request_timeout_s=1.5) as client:
-        lost = await h2_client.send(client, 1)
+        expired = await h2_client.send(client, 1)
         block = peer.connections[0].h2.encoder.encode([(b":status", b"200", False)])
         peer.connections[0].raw(
             b"\0\0" + bytes([len(block)]) + b"\x01\x05\0\0\0\x01" + block
@@ -44,12 +44,12 @@ async def test_an_answer_after_its_deadline_is_ignored():
         peer.on_request = PeerRequest.answer
         sent = await h2_client.send(client, 2)
 
-    assert lost.answers == {}
+    assert expired.answers == {}
     assert sent.statuses == {0: 200, 1: 200}
     assert len(peer.connections) == 1
 
 
-async def test_a_slow_answer_in_time_is_an_answer():
+async def test_a_slow_answer_before_the_deadline_counts():
     def slowly(request: PeerRequest) -> None:
         asyncio.get_running_loop().call_later(0.3, request.answer, 200)
 
@@ -87,7 +87,7 @@ async def test_a_peer_that_does_not_answer_pings_is_replaced():
     assert len(peer.connections) == 2
 
 
-async def test_a_peer_that_died_with_requests_open_is_found_out_by_a_ping():
+async def test_a_ping_detects_a_peer_that_died_with_requests_open():
     def die(request: PeerRequest) -> None:
         request.connection.peer.deaf = True
 
@@ -98,7 +98,7 @@ async def test_a_peer_that_died_with_requests_open_is_found_out_by_a_ping():
     assert "does not answer PING" in sent.fault.reason
 
 
-async def test_a_peer_that_does_not_read_is_left_at_the_deadline():
+async def test_a_connection_whose_peer_does_not_read_ends_at_the_deadline():
     peer = Peer(settings={4: 2**31 - 1})
 
     async with talking_to(peer, request_timeout_s=2.0, max_connections=1) as client:

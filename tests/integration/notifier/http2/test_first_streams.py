@@ -11,7 +11,7 @@ from tests.support.h2_peer import Peer, PeerRequest
 from tests.support.wait import eventually
 
 
-async def test_a_first_request_that_hangs_keeps_nobody_else_waiting():
+async def test_a_first_request_that_hangs_does_not_delay_the_others():
     held: list[PeerRequest] = []
 
     def react(request: PeerRequest) -> None:
@@ -23,7 +23,7 @@ async def test_a_first_request_that_hangs_keeps_nobody_else_waiting():
     ) as client:
         sending = asyncio.create_task(h2_client.send(client, 300))
         await eventually(lambda: len(peer.requests) == 300)
-        # It was given the time it needs.
+        # The slow request was not cancelled.
         held[0].answer(410)
         sent = await sending
 
@@ -33,7 +33,7 @@ async def test_a_first_request_that_hangs_keeps_nobody_else_waiting():
     assert peer.paths.count("/0") == 1
 
 
-async def test_a_connection_that_waits_for_its_first_answer_is_of_use_after_it():
+async def test_a_connection_with_a_late_first_answer_is_used_after_it():
     held: list[PeerRequest] = []
     peer = Peer(on_request=held.append, settings={3: 2})
 
@@ -48,13 +48,13 @@ async def test_a_connection_that_waits_for_its_first_answer_is_of_use_after_it()
         sent = await sending
 
     assert len(sent.answers) == 60
-    request = [
+    requests = [
         len(connection.seen(events.RequestReceived)) for connection in peer.connections
     ]
-    assert min(request) > 1
+    assert min(requests) > 1
 
 
-async def test_several_that_hang_are_several_connections_and_no_storm():
+async def test_each_first_request_that_hangs_costs_one_connection():
     def react(request: PeerRequest) -> None:
         if int(request.path[1:]) > 2:
             request.answer(200)
@@ -70,7 +70,7 @@ async def test_several_that_hang_are_several_connections_and_no_storm():
     assert len(peer.connections) == 4
 
 
-async def test_a_peer_that_is_silent_altogether_is_not_pestered():
+async def test_a_peer_that_never_answers_gets_few_connections():
     peer = Peer(on_request=lambda request: None)
 
     async with talking_to(
@@ -82,7 +82,7 @@ async def test_a_peer_that_is_silent_altogether_is_not_pestered():
     assert len(peer.connections) <= 6
 
 
-async def test_a_peer_that_allows_no_stream_yet_is_waited_for_on_one_connection():
+async def test_a_peer_that_allows_no_stream_yet_gets_one_connection():
     peer = Peer(settings={SettingCodes.MAX_CONCURRENT_STREAMS: 0})
 
     async with talking_to(

@@ -1,4 +1,4 @@
-"""How many sends share how many connections."""
+"""How the connection pool grows, shares connections, and closes."""
 
 import asyncio
 import time
@@ -44,13 +44,13 @@ async def test_more_connections_are_opened_when_streams_are_the_limit():
 
     assert len(sent.answers) == 400
     assert len(peer.connections) == 4
-    # Each does its part.
+    # Every connection carries a part of the load.
     parts = Counter(id(request.connection) for request in peer.requests)
     assert min(parts.values()) >= 40
 
 
 async def test_more_connections_are_opened_when_the_window_is_the_limit():
-    # A window of 65,535 bytes that is given back only with the answer.
+    # A window of 65,535 bytes that is widened again only with the answer.
     def release(request: PeerRequest) -> None:
         h2 = request.connection.h2
         h2.acknowledge_received_data(len(request.body), request.stream_id)
@@ -152,7 +152,7 @@ async def test_a_cancelled_send_takes_no_more_streams():
     assert len(peer.requests) <= answered + 3
 
 
-async def test_a_mistake_in_the_callers_callback_is_raised_to_the_caller_alone():
+async def test_an_error_in_the_callers_callback_is_raised_to_that_caller_only():
     async def mistaken() -> None:
         await client.send(h2_client.HEAD, requests(20), lambda _, __: 1 / 0)
 
@@ -173,7 +173,7 @@ async def test_a_mistake_in_the_callers_callback_is_raised_to_the_caller_alone()
         (Head(headers=(("topic", "a\r\nb"),)), Request(b"", b"/")),
     ],
 )
-async def test_a_request_that_is_none_is_refused_before_it_is_sent(head, request_):
+async def test_an_invalid_request_is_refused_before_it_is_sent(head, request_):
     peer = Peer()
 
     async with talking_to(peer) as client:
@@ -183,7 +183,7 @@ async def test_a_request_that_is_none_is_refused_before_it_is_sent(head, request
     assert peer.connections == []
 
 
-async def test_closing_lets_open_requests_end_and_says_goodbye():
+async def test_closing_waits_for_open_requests_and_sends_goaway():
     peer = Peer(on_request=_after(0.1), settings={STREAMS: 2})
 
     async with talking_to(peer, max_connections=1) as client:

@@ -1,4 +1,4 @@
-"""What the peer's settings and windows let through, at any time."""
+"""The client obeys the peer's settings and windows, also when they change."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ WINDOW = SettingCodes.INITIAL_WINDOW_SIZE
 
 
 class Hold:
-    """Keeps requests until it is told to answer them."""
+    """Keeps requests until the test asks it to answer them."""
 
     def __init__(self) -> None:
         self.requests: list[PeerRequest] = []
@@ -51,7 +51,7 @@ async def test_no_more_streams_are_open_than_the_peer_allows(limit):
     assert hold.most == limit
 
 
-async def test_a_peer_that_allows_no_stream_is_waited_for():
+async def test_requests_wait_while_the_peer_allows_no_stream():
     peer = Peer(settings={STREAMS: 0})
 
     async with talking_to(peer) as client:
@@ -71,7 +71,7 @@ async def test_a_peer_that_allows_no_stream_is_waited_for():
     assert len(peer.connections) == 1
 
 
-async def test_requests_for_a_peer_that_never_allows_a_stream_come_back():
+async def test_requests_fail_if_the_peer_never_allows_a_stream():
     peer = Peer(settings={STREAMS: 0})
 
     async with talking_to(peer, request_timeout_s=0.3) as client:
@@ -81,7 +81,7 @@ async def test_requests_for_a_peer_that_never_allows_a_stream_come_back():
     assert "nothing could be sent" in str(sent.fault)
 
 
-async def test_a_lower_limit_holds_for_what_is_opened_after_it():
+async def test_a_lower_limit_applies_to_streams_opened_after_it():
     hold = Hold()
     peer = Peer(on_request=hold, settings={STREAMS: 50})
 
@@ -110,7 +110,7 @@ async def test_bodies_pass_through_windows_of_any_size(window):
     assert all(request.body == body for request in peer.requests)
 
 
-async def test_bodies_together_larger_than_the_connections_window_wait_for_it():
+async def test_bodies_wait_for_the_connections_window():
     peer = Peer()
 
     async with talking_to(peer, max_connections=1) as client:
@@ -131,7 +131,7 @@ async def test_a_body_larger_than_window_and_frame_arrives_whole():
     assert all(request.body == body for request in peer.requests)
 
 
-async def test_a_window_that_shrinks_below_zero_is_waited_out():
+async def test_a_body_waits_while_its_window_is_below_zero():
     peer = Peer(widens=False, settings={WINDOW: 1000})
 
     async with talking_to(peer) as client:
@@ -140,7 +140,7 @@ async def test_a_window_that_shrinks_below_zero_is_waited_out():
             lambda: peer.connections and peer.connections[0].seen(events.DataReceived)
         )
         connection = peer.connections[0]
-        # 1,000 bytes are on their way: the window is now 500 below zero.
+        # 1,000 bytes are sent, so the window is now 500 below zero.
         connection.change({WINDOW: 500})
         await eventually(lambda: connection.seen(events.SettingsAcknowledged))
         connection.h2.increment_flow_control_window(500, 1)
@@ -155,7 +155,7 @@ async def test_a_window_that_shrinks_below_zero_is_waited_out():
     assert peer.requests[0].body == b"x" * 3000
 
 
-async def test_a_window_opened_in_mid_flight_releases_all_bodies():
+async def test_a_wider_window_releases_all_waiting_bodies():
     peer = Peer(settings={WINDOW: 0})
 
     async with talking_to(peer) as client:
@@ -206,7 +206,7 @@ async def test_headers_longer_than_a_frame_are_continued():
     assert dict(peer.requests[0].headers)["long"] == "v" * 40_000
 
 
-async def test_settings_and_pings_are_answered_in_mid_flight():
+async def test_settings_and_pings_are_answered_while_requests_are_open():
     hold = Hold()
     peer = Peer(on_request=hold)
 

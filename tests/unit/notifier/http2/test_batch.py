@@ -1,4 +1,4 @@
-"""Batches and the queue that serves them in turn."""
+"""Batches, and the queue that serves them round robin."""
 
 import asyncio
 
@@ -12,9 +12,9 @@ OK = Response(200, (), b"")
 
 
 def _batch(queue: Queue, count: int, answered: list[int] | None = None) -> Batch:
-    noted = answered if answered is not None else []
+    recorded = answered if answered is not None else []
     requests = [Request(b"x", b"/")] * count
-    batch = Batch(Head(headers=()), requests, lambda i, _: noted.append(i), queue)
+    batch = Batch(Head(headers=()), requests, lambda i, _: recorded.append(i), queue)
     queue.put(batch)
     return batch
 
@@ -44,7 +44,7 @@ async def test_a_batch_is_done_when_its_last_request_is_answered():
     assert answered == [2, 1, 0]
 
 
-async def test_the_first_loss_is_what_the_caller_hears():
+async def test_the_caller_gets_the_first_fault():
     batch = _batch(Queue(lambda: None), 3)
     batch.take(3)
 
@@ -56,7 +56,7 @@ async def test_the_first_loss_is_what_the_caller_hears():
         await batch.done
 
 
-async def test_what_was_given_back_is_taken_again_first():
+async def test_a_requeued_request_is_taken_first():
     woken: list[bool] = []
     queue = Queue(lambda: woken.append(True))
     batch = _batch(queue, 4)
@@ -70,7 +70,7 @@ async def test_what_was_given_back_is_taken_again_first():
     assert [list(batch.take(1)), list(batch.take(9))] == [[1], [3]]
 
 
-async def test_a_request_that_always_comes_back_is_lost():
+async def test_a_request_that_is_always_requeued_fails():
     batch = _batch(Queue(lambda: None), 1)
 
     for _ in range(MAX_RESENDS + 1):
@@ -81,7 +81,7 @@ async def test_a_request_that_always_comes_back_is_lost():
         await batch.done
 
 
-async def test_losing_what_waits_leaves_what_is_open():
+async def test_failing_waiting_requests_leaves_open_ones():
     answered: list[int] = []
     batch = _batch(Queue(lambda: None), 5, answered)
     batch.take(2)
@@ -108,7 +108,7 @@ async def test_a_cancelled_batch_has_nothing_waiting_and_takes_no_answers():
     assert queue.first() is None
 
 
-async def test_a_batch_of_which_nothing_is_taken_is_let_go():
+async def test_a_batch_from_which_nothing_is_taken_fails():
     queue = Queue(lambda: None)
     stuck, moving = _batch(queue, 1), _batch(queue, 100)
 

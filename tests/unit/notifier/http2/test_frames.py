@@ -1,4 +1,4 @@
-"""Frames as they are written and read."""
+"""Writing and parsing frames."""
 
 import pytest
 from hypothesis import given
@@ -30,7 +30,7 @@ def test_a_window_update_is_read_by_another_implementation():
     assert (frame.stream_id, frame.window_increment) == (5, 1000)
 
 
-def test_goaway_tells_code_and_reason():
+def test_goaway_has_code_and_reason():
     frame = _read(frames.goaway(Code.PROTOCOL_ERROR, "that was not HTTP/2"))
 
     assert isinstance(frame, GoAwayFrame)
@@ -56,7 +56,7 @@ def test_the_reason_of_a_goaway_is_put_in_words(debug, words):
 
 
 @pytest.mark.parametrize("length", [1, 5, 7])
-def test_settings_of_a_broken_length_are_refused(length):
+def test_settings_of_a_wrong_length_are_refused(length):
     with pytest.raises(PeerError) as caught:
         frames.parse_settings(b"\0" * length)
 
@@ -64,14 +64,14 @@ def test_settings_of_a_broken_length_are_refused(length):
 
 
 @given(st.binary(max_size=300), st.integers(0, 255))
-def test_padding_is_taken_off(data, padding):
+def test_padding_is_removed(data, padding):
     payload = bytes([padding]) + data + b"\0" * padding
 
     assert frames.strip_padding(frames.PADDED, payload) == data
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x05\0\0", b"\xff"])
-def test_more_padding_than_frame_is_refused(payload):
+def test_more_padding_than_payload_is_refused(payload):
     with pytest.raises(PeerError):
         frames.strip_padding(frames.PADDED, payload)
 

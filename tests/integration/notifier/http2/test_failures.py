@@ -1,4 +1,4 @@
-"""What goes wrong on a connection: every request is answered, resent or lost."""
+"""Failures of a connection: every request is answered, resent or failed."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from tests.support.h2_peer import Peer, PeerRequest
 from tests.support.wait import eventually
 
 
-async def test_a_reset_stream_loses_its_request_only():
+async def test_a_reset_stream_fails_its_request_only():
     def react(request: PeerRequest) -> None:
         request.reset() if request.path == "/3" else request.answer(200)
 
@@ -41,7 +41,7 @@ async def test_a_refused_stream_is_sent_again():
     assert len(sent.answers) == 50
 
 
-async def test_a_stream_that_is_refused_again_and_again_is_lost():
+async def test_a_request_that_is_always_refused_fails():
     def react(request: PeerRequest) -> None:
         if request.path == "/1":
             request.reset(ErrorCodes.REFUSED_STREAM)
@@ -58,19 +58,19 @@ async def test_a_stream_that_is_refused_again_and_again_is_lost():
 
 
 async def test_requests_above_goaways_last_stream_are_sent_again():
-    def leave_once(request: PeerRequest) -> None:
+    def go_away_once(request: PeerRequest) -> None:
         connection = request.connection
         if len(connection.peer.connections) > 1:
             request.answer(200)
         elif request.path == "/9":
-            # Streams 1, 3 and 5 were processed, the others were not looked at.
+            # Streams 1, 3 and 5 were processed, the others were not.
             for stream_id in (1, 3, 5):
                 connection.h2.send_headers(
                     stream_id, [(":status", "200")], end_stream=True
                 )
             connection.goaway(last=5, debug=b'{"reason":"Shutdown"}')
 
-    peer = Peer(on_request=leave_once)
+    peer = Peer(on_request=go_away_once)
     async with talking_to(peer) as client:
         sent = await h2_client.send(client, 10)
 
@@ -102,19 +102,19 @@ async def test_requests_up_to_goaways_last_stream_may_finish():
     assert len(sent.answers) == 4
 
 
-async def test_what_waits_behind_a_leaving_connection_takes_another():
+async def test_requests_behind_a_draining_connection_use_another():
     held: list[PeerRequest] = []
 
-    def leave_once(request: PeerRequest) -> None:
+    def go_away_once(request: PeerRequest) -> None:
         if len(request.connection.peer.connections) > 1:
             request.answer(200)
         else:
-            # It promises to answer this one, and is in no hurry.
+            # GOAWAY includes this request, which is answered much later.
             held.append(request)
             request.connection.raw(GoAwayFrame(0, last_stream_id=1).serialize())
 
     peer = Peer(
-        on_request=leave_once, settings={SettingCodes.MAX_CONCURRENT_STREAMS: 1}
+        on_request=go_away_once, settings={SettingCodes.MAX_CONCURRENT_STREAMS: 1}
     )
     async with talking_to(peer, max_connections=1) as client:
         sending = asyncio.create_task(h2_client.send(client, 5))
@@ -127,18 +127,18 @@ async def test_what_waits_behind_a_leaving_connection_takes_another():
 
 
 async def test_the_reason_of_a_goaway_reaches_the_caller():
-    def leave(request: PeerRequest) -> None:
+    def go_away(request: PeerRequest) -> None:
         request.connection.goaway(last=1, code=2, debug=b'{"reason":"BadCertificate"}')
         request.connection.cut()
 
-    async with talking_to(Peer(on_request=leave)) as client:
+    async with talking_to(Peer(on_request=go_away)) as client:
         sent = await h2_client.send(client, 1)
 
     assert sent.answers == {}
     assert "BadCertificate" in sent.fault.reason
 
 
-async def test_a_peer_that_always_leaves_at_once_is_not_pestered():
+async def test_a_peer_that_closes_at_once_is_not_dialled_again():
     peer = Peer(on_request=lambda request: request.connection.goaway(last=0))
 
     async with talking_to(peer) as client:
@@ -149,19 +149,19 @@ async def test_a_peer_that_always_leaves_at_once_is_not_pestered():
     assert len(peer.connections) == 1
 
 
-async def test_a_peer_that_wants_calm_gets_it():
-    def answer_and_leave(request: PeerRequest) -> None:
+async def test_a_second_enhance_your_calm_in_a_row_causes_a_pause():
+    def answer_and_go_away(request: PeerRequest) -> None:
         request.answer(200)
         calm = ErrorCodes.ENHANCE_YOUR_CALM
         request.connection.raw(GoAwayFrame(0, request.stream_id, calm).serialize())
 
     peer = Peer(
-        on_request=answer_and_leave, settings={SettingCodes.MAX_CONCURRENT_STREAMS: 1}
+        on_request=answer_and_go_away, settings={SettingCodes.MAX_CONCURRENT_STREAMS: 1}
     )
     async with talking_to(peer, max_connections=1) as client:
         sent = await h2_client.send(client, 10)
 
-    # Once may be chance; twice in a row is a wish.
+    # The first one is forgiven; the second in a row starts the backoff.
     assert len(peer.connections) == 2
     assert len(sent.answers) == 2
     assert "ENHANCE_YOUR_CALM" in sent.fault.reason
@@ -169,7 +169,7 @@ async def test_a_peer_that_wants_calm_gets_it():
 
 
 @pytest.mark.parametrize("after", ["nothing", "headers", "half a frame"])
-async def test_a_cut_connection_loses_what_was_open(after):
+async def test_a_cut_connection_fails_its_open_requests(after):
     def react(request: PeerRequest) -> None:
         if len(request.connection.peer.connections) > 1 or request.path == "/0":
             request.answer(200)
@@ -185,6 +185,6 @@ async def test_a_cut_connection_loses_what_was_open(after):
     async with talking_to(peer, max_connections=1) as client:
         sent = await h2_client.send(client, 4)
 
-    # What had not been written goes over the next connection.
+    # Requests that had not been sent use the next connection.
     assert sent.statuses == {0: 200, 2: 200, 3: 200}
     assert sent.fault is not None

@@ -1,4 +1,4 @@
-"""Peers that are within their rights, and odd."""
+"""Peers that do unusual things that the protocol allows."""
 
 import asyncio
 import ssl
@@ -21,8 +21,8 @@ def _raw(request: PeerRequest, block: bytes) -> None:
     )
 
 
-async def test_before_it_has_acknowledged_our_settings_a_peer_may_keep_a_table():
-    # 200 that puts a field into the table, 429 that is put there, then both by index.
+async def test_a_peer_may_use_a_header_table_until_it_acknowledges_our_settings():
+    # A 200 that inserts a field, a 429 that is inserted itself, then both by index.
     blocks = [b"\x88\x40\x01a\x01b", b"\x48\x03429", b"\xbe\xbf", b"\x88\xbf"]
     peer = Peer(on_request=lambda request: _raw(request, blocks.pop(0)), acks=False)
 
@@ -35,7 +35,7 @@ async def test_before_it_has_acknowledged_our_settings_a_peer_may_keep_a_table()
     assert sent.answers[3].headers == (("a", "b"),)
 
 
-async def test_after_the_acknowledgement_there_is_no_table():
+async def test_after_the_acknowledgement_the_header_table_is_empty():
     blocks = [b"\x48\x03429", b"\xbe"]
     peer = Peer(on_request=lambda request: _raw(request, blocks.pop(0)))
 
@@ -46,8 +46,8 @@ async def test_after_the_acknowledgement_there_is_no_table():
     assert "header block" in sent.fault.reason
 
 
-async def test_a_graceful_shutdown_in_two_steps_loses_nobody():
-    """RFC 9113 §6.8: first a GOAWAY with the highest id, then the true one."""
+async def test_a_graceful_shutdown_in_two_steps_fails_no_request():
+    """RFC 9113 §6.8: first a GOAWAY with the highest id, then the real one."""
     held: list[PeerRequest] = []
 
     def hold(request: PeerRequest) -> None:
@@ -72,7 +72,7 @@ async def test_a_graceful_shutdown_in_two_steps_loses_nobody():
     assert [len(connection.open) for connection in peer.connections] == [0, 0]
 
 
-async def test_a_200_that_never_ends_is_no_yes():
+async def test_a_200_that_never_ends_is_no_success():
     def begin(request: PeerRequest) -> None:
         request.connection.h2.send_headers(request.stream_id, [(":status", "200")])
 
@@ -93,7 +93,7 @@ def _priorities(request: PeerRequest) -> bytes:
 
 
 @pytest.mark.parametrize("flood", [_empty_data, _priorities])
-async def test_a_flood_of_frames_that_say_nothing_ends_the_connection(flood):
+async def test_a_flood_of_empty_frames_ends_the_connection(flood):
     peer = Peer(on_request=lambda request: request.connection.raw(flood(request)))
 
     async with talking_to(peer) as client:
@@ -103,7 +103,7 @@ async def test_a_flood_of_frames_that_say_nothing_ends_the_connection(flood):
     assert "flood" in sent.fault.reason
 
 
-async def test_a_peer_that_resets_every_stream_loses_each_request_once():
+async def test_a_peer_that_resets_every_stream_gets_each_request_once():
     peer = Peer(on_request=PeerRequest.reset)
 
     async with talking_to(peer) as client:
@@ -114,7 +114,7 @@ async def test_a_peer_that_resets_every_stream_loses_each_request_once():
     assert len(peer.connections) == 1
 
 
-async def test_a_window_that_is_shut_midway_holds_bodies_back_and_no_heads():
+async def test_a_closed_window_delays_bodies_but_not_headers():
     shut = {SettingCodes.INITIAL_WINDOW_SIZE: 0}
 
     def react(request: PeerRequest) -> None:
@@ -134,12 +134,12 @@ async def test_a_window_that_is_shut_midway_holds_bodies_back_and_no_heads():
     assert len(sent.answers) == 40
 
 
-async def test_a_farewell_of_tls_alone_is_the_end_of_a_connection():
+async def test_a_close_notify_without_goaway_ends_the_connection():
     peer = Peer()
 
     async with talking_to(peer) as client:
         await h2_client.send(client, 1)
-        # close_notify, and no GOAWAY before it.
+        # It sends close_notify without a GOAWAY.
         peer.connections[0].transport.close()
         await eventually(lambda: peer.connections[0].lost)
         sent = await h2_client.send(client, 3)
@@ -148,15 +148,15 @@ async def test_a_farewell_of_tls_alone_is_the_end_of_a_connection():
     assert len(peer.connections) == 2
 
 
-async def test_a_farewell_of_tls_loses_what_was_open_and_sends_the_rest_elsewhere():
-    def leave_once(request: PeerRequest) -> None:
+async def test_after_a_close_notify_waiting_requests_use_another_connection():
+    def close_once(request: PeerRequest) -> None:
         if len(request.connection.peer.connections) > 1 or request.path == "/0":
             request.answer(200)
         else:
             request.connection.transport.close()
 
     peer = Peer(
-        on_request=leave_once, settings={SettingCodes.MAX_CONCURRENT_STREAMS: 1}
+        on_request=close_once, settings={SettingCodes.MAX_CONCURRENT_STREAMS: 1}
     )
     async with talking_to(peer, max_connections=1) as client:
         sent = await h2_client.send(client, 4)
@@ -165,7 +165,7 @@ async def test_a_farewell_of_tls_loses_what_was_open_and_sends_the_rest_elsewher
     assert "closed by the peer" in sent.fault.reason
 
 
-async def test_a_peer_of_tls_1_2_is_spoken_to():
+async def test_tls_1_2_is_supported():
     context = tls.server_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
 
@@ -177,7 +177,7 @@ async def test_a_peer_of_tls_1_2_is_spoken_to():
     assert len(sent.answers) == 2
 
 
-async def test_a_peer_at_an_ipv6_address_is_spoken_to():
+async def test_an_ipv6_address_is_supported():
     async with h2_peer.serve(Peer(), host="::1") as peer:
         client = Client(f"https://[::1]:{peer.port}", tls=tls.client_context())
         sent = await h2_client.send(client, 1)
@@ -187,7 +187,7 @@ async def test_a_peer_at_an_ipv6_address_is_spoken_to():
     assert dict(peer.requests[0].headers)[":authority"] == f"[::1]:{peer.port}"
 
 
-async def test_a_certificate_that_expires_ends_no_connection_and_begins_none():
+async def test_an_expired_certificate_prevents_only_new_connections():
     context = tls.server_context()
     expired = tls.authority().issue("expired.test", days=-1)
 

@@ -1,4 +1,4 @@
-"""Answers in every shape the protocol allows, and in some it does not."""
+"""Responses in every form that the protocol allows, and in some that it forbids."""
 
 import asyncio
 
@@ -56,7 +56,7 @@ async def test_the_request_arrives_as_it_was_given():
     ]
 
 
-async def test_a_hundred_answers_in_any_order_find_their_requests():
+async def test_a_hundred_responses_in_any_order_match_their_requests():
     held: list[PeerRequest] = []
 
     def answer_backwards(request: PeerRequest) -> None:
@@ -83,7 +83,7 @@ async def test_an_empty_body_ends_the_request_with_its_headers():
     assert peer.requests[0].body == b""
 
 
-async def test_interim_answers_are_passed_over():
+async def test_interim_responses_are_skipped():
     def hesitate(request: PeerRequest) -> None:
         for status in ("100", "103"):
             request.connection.h2.send_headers(request.stream_id, [(":status", status)])
@@ -95,7 +95,7 @@ async def test_interim_answers_are_passed_over():
     assert sent.answers[0].body == b"done"
 
 
-async def test_trailers_end_an_answer():
+async def test_trailers_end_a_response():
     def with_trailers(request: PeerRequest) -> None:
         h2 = request.connection.h2
         h2.send_headers(request.stream_id, [(":status", "200")])
@@ -108,7 +108,7 @@ async def test_trailers_end_an_answer():
     assert sent.answers[0].body == b"body"
 
 
-async def test_padded_answers_are_read_without_the_padding():
+async def test_padding_is_removed_from_responses():
     def padded(request: PeerRequest) -> None:
         request.connection.h2.send_headers(request.stream_id, [(":status", "400")])
         request.connection.h2.send_data(
@@ -138,7 +138,7 @@ async def test_headers_may_come_in_many_frames():
     assert sent.answers[1] == (429, (("retry-after", "7"),), b"")
 
 
-async def test_a_body_in_crumbs_is_put_together():
+async def test_a_body_in_many_small_frames_is_joined():
     def crumble(request: PeerRequest) -> None:
         request.connection.h2.send_headers(request.stream_id, [(":status", "200")])
         for octet in b"crumbs":
@@ -151,8 +151,8 @@ async def test_a_body_in_crumbs_is_put_together():
     assert sent.answers[0].body == b"crumbs"
 
 
-async def test_an_answer_before_the_end_of_the_request_counts():
-    # The window of 65,535 bytes lets only a part of the body pass.
+async def test_a_response_before_the_end_of_the_request_counts():
+    # The window of 65,535 bytes lets through only a part of the body.
     peer = Peer(widens=False)
 
     async with talking_to(peer) as client:
@@ -194,7 +194,7 @@ async def test_an_answer_before_the_end_of_the_request_counts():
         "wrong content-length",
     ],
 )
-async def test_a_malformed_answer_loses_its_request_and_no_other(malformed):
+async def test_a_malformed_response_fails_its_request_only(malformed):
     def react(request: PeerRequest) -> None:
         if request.path == "/1":
             request.connection.raw(malformed(request))
@@ -210,7 +210,7 @@ async def test_a_malformed_answer_loses_its_request_and_no_other(malformed):
     assert len(peer.connections) == 1
 
 
-async def test_an_endless_answer_is_cut_off():
+async def test_a_response_that_is_too_large_is_cancelled():
     def flood(request: PeerRequest) -> None:
         if request.path == "/0":
             request.answer(200)
@@ -227,8 +227,8 @@ async def test_an_endless_answer_is_cut_off():
     assert "larger than any" in str(sent.fault)
 
 
-async def test_the_window_is_widened_however_much_is_answered():
-    # Together 24 MB, more than a connection's window of 16 MiB.
+async def test_the_window_is_widened_for_any_number_of_responses():
+    # A total of 24 MB, more than a connection's window of 16 MiB.
     peer = Peer(
         on_request=lambda request: request.answer(500, body=b"x" * 16_000),
         settings={SettingCodes.MAX_CONCURRENT_STREAMS: 100},

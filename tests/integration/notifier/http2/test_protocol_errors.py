@@ -1,4 +1,4 @@
-"""Peers that break the protocol, or flood us: left, and never believed."""
+"""Peers that break the protocol or flood us: the connection ends with GOAWAY."""
 
 import pytest
 from jh2 import events
@@ -44,7 +44,7 @@ from tests.support.wait import eventually
         b"\0\0\x01\x00\x00\0\0\0\x00" + bytes(1),
     ],
 )
-async def test_a_peer_that_breaks_the_protocol_is_told_and_left(frame):
+async def test_a_protocol_error_is_answered_with_goaway(frame):
     peer = Peer(on_request=lambda request: request.connection.raw(frame))
 
     async with talking_to(peer) as client:

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, at random and together: nothing is done twice."""
+"""All faults at random and at once: no request is processed twice."""
 
 import asyncio
 import random
@@ -17,41 +17,41 @@ SENDS = 6
 REQUESTS = 60
 
 
-class Weather:
-    """A peer's moods; it notes which bodies it acted upon."""
+class RandomPeer:
+    """Answers, resets, delays or disconnects at random; counts processed bodies."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.acted = Counter[bytes]()
-        # By visit: the highest stream it acted upon, and whether it said goodbye.
+        self.processed = Counter[bytes]()
+        # By connection: the highest stream processed, and whether GOAWAY was sent.
         self.highest: dict[PeerConnection, int] = {}
-        self.left: set[PeerConnection] = set()
+        self.leaving: set[PeerConnection] = set()
 
     def __call__(self, request: PeerRequest) -> None:
         if request.connection.transport.is_closing():
             return
         last = self.highest.get(request.connection, 0)
-        if request.connection in self.left and request.stream_id > last:
+        if request.connection in self.leaving and request.stream_id > last:
             # Announced as not processed.
             return
-        # Calm at first: a peer that never answered is left alone.
-        mood = self.random.random() if self.acted.total() > 20 else 1.0
-        if mood < 0.05:
+        # No faults at first, because a peer that never answered causes a backoff.
+        chance = self.random.random() if self.processed.total() > 20 else 1.0
+        if chance < 0.05:
             request.reset(ErrorCodes.REFUSED_STREAM)
             return
-        self.acted[request.body] += 1
+        self.processed[request.body] += 1
         self.highest[request.connection] = max(last, request.stream_id)
-        if mood < 0.08:
+        if chance < 0.08:
             request.reset()
-        elif mood < 0.12:
+        elif chance < 0.12:
             self._change(request.connection)
             self._answer(request)
-        elif mood < 0.13:
-            self._leave(request.connection)
+        elif chance < 0.13:
+            self._go_away(request.connection)
             self._answer(request)
-        elif mood < 0.135:
+        elif chance < 0.135:
             request.connection.cut()
-        elif mood < 0.5:
+        elif chance < 0.5:
             loop = asyncio.get_running_loop()
             loop.call_later(self.random.random() * 0.03, self._answer, request)
         else:
@@ -71,15 +71,15 @@ class Weather:
             }
         )
 
-    def _leave(self, connection: PeerConnection) -> None:
-        self.left.add(connection)
+    def _go_away(self, connection: PeerConnection) -> None:
+        self.leaving.add(connection)
         connection.raw(
             GoAwayFrame(0, last_stream_id=self.highest[connection]).serialize()
         )
 
 
 async def _send(client: h2_client.Client, number: int) -> Sent:
-    """All bodies of all sends are different, so each can be told from the others."""
+    """Send bodies that all differ, so that each response identifies its request."""
     sent = Sent()
     requests = [
         h2_client.Request(b"%d-%d" % (number, i) * 5, b"/") for i in range(REQUESTS)
@@ -95,15 +95,15 @@ async def _send(client: h2_client.Client, number: int) -> Sent:
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_every_request_is_acted_upon_once_at_most_and_ends(seed):
-    weather = Weather(seed)
-    peer = Peer(on_request=weather)
+async def test_every_request_ends_and_is_processed_at_most_once(seed):
+    reaction = RandomPeer(seed)
+    peer = Peer(on_request=reaction)
 
     async with talking_to(peer, max_connections=3, request_timeout_s=2) as client:
         all_sent = await asyncio.gather(*(_send(client, n) for n in range(SENDS)))
 
-    assert set(weather.acted.values()) <= {1}
+    assert set(reaction.processed.values()) <= {1}
     for sent in all_sent:
         assert (sent.fault is None) == (len(sent.answers) == REQUESTS)
     answered = sum(len(sent.answers) for sent in all_sent)
-    assert 0 < answered <= weather.acted.total()
+    assert 0 < answered <= reaction.processed.total()
