@@ -1,4 +1,4 @@
-"""How a push can end, in the same words for every provider, and when to try again."""
+"""How a push ends, in the same terms for every provider, and when to retry it."""
 
 import random
 from datetime import datetime
@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 # Seconds before the 2nd, 3rd … try; the last one repeats until the message expires.
 RETRY_LADDER_S = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)
-# A provider's Retry-After is believed within these bounds.
+# A provider's Retry-After is clamped to these bounds.
 RETRY_AFTER_MIN_S = 1.0
 RETRY_AFTER_MAX_S = 3600.0
-# What only others can mend, providers or our operator, is looked at again after a
-# tenth of the time that it has lasted: a long outage is not asked about every minute.
+# An outage, or a misconfiguration, is checked again after a tenth of the time that it
+# has lasted: after a long one there is no request every minute.
 OUTAGE_SHARE = 0.1
 OUTAGE_LONGEST_S = 600.0
 
 
 class Kind(StrEnum):
-    """The ends of a push."""
+    """The ways a push ends."""
 
     # The provider has taken it.
     ACCEPTED = "accepted"
@@ -27,25 +27,25 @@ class Kind(StrEnum):
     SUSPECT = "suspect"
     # The provider will never take this payload.
     REFUSED = "refused"
-    # Our own credentials are wrong: the devices are kept, the operator is told.
+    # Our credentials are wrong: the devices are kept, the operator is alerted.
     CREDENTIALS = "credentials"
-    # Not now: tried again until the message expires.
+    # Not now: retried until the message expires.
     LATER = "later"
 
 
 class Outcome(NamedTuple):
-    """What a provider said about one push."""
+    """The result of one push."""
 
     kind: Kind
-    # The provider's own word, for people.
+    # The provider's own word, for logs and pages.
     reason: str = ""
-    # With LATER and CREDENTIALS: at least this pause is asked for.
+    # With LATER and CREDENTIALS: the shortest pause before the next try.
     retry_after_s: float | None = None
     # With GONE: dead at least since then; a token registered later lives on.
     gone_since: datetime | None = None
-    # With LATER: whether the provider has seen it; if not, it is no failed try.
+    # With LATER: the provider may have seen it; if False, no try is counted.
     tried: bool = True
-    # With ACCEPTED: the environment that took it, where it was not the device's own.
+    # With ACCEPTED: the environment that took it, if it is not the device's own.
     environment: str | None = None
 
 
@@ -62,19 +62,19 @@ class ChannelDown(Exception):
 
 
 def retry_delay_s(attempts: int, retry_after_s: float | None = None) -> float:
-    """Seconds until the next try after so many: full jitter over the ladder's rung.
+    """Seconds from this many attempts to the next: full jitter over the ladder's step.
 
     A provider's Retry-After is the floor, and the jitter comes on top of it, so that
-    the devices it turned away do not all come back in the same second.
+    the pushes it refused are not all retried in the same second.
     """
-    rung = RETRY_LADDER_S[min(attempts, len(RETRY_LADDER_S)) - 1]
-    return _floor_s(retry_after_s) + random.uniform(0.0, rung)
+    step = RETRY_LADDER_S[min(attempts, len(RETRY_LADDER_S)) - 1]
+    return _floor_s(retry_after_s) + random.uniform(0.0, step)
 
 
 def outage_delay_s(waited_s: float, retry_after_s: float | None = None) -> float:
-    """Seconds until the next look at a provider that does not serve us at all.
+    """Seconds until the next try with a provider that does not serve us at all.
 
-    For a push that has waited so long already. The jitter is as wide as the floor.
+    `waited_s` is how long the push has waited. The jitter is as wide as the floor.
     """
     floor = max(_floor_s(retry_after_s), min(waited_s * OUTAGE_SHARE, OUTAGE_LONGEST_S))
     return floor + random.uniform(0.0, max(floor, RETRY_LADDER_S[0]))

@@ -1,4 +1,4 @@
-"""HTTP/2 for many like requests to one host, written from templates."""
+"""An HTTP/2 client for many similar requests to one host."""
 
 from notifier.http2.client import Client
 from notifier.http2.headers import literal

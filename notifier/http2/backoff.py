@@ -1,4 +1,4 @@
-"""When a peer that could not be reached, or kept for long, may be tried again."""
+"""When to dial a peer again after failed dials or short connections."""
 
 import random
 
@@ -6,64 +6,66 @@ from notifier.http2.connection import Connection
 from notifier.outcome import ChannelDown
 
 _FIRST_S = 0.5
-_MOST_S = 60.0
-# A connection that lived so long was a good one, however it ended.
-_GOOD_LIFE_S = 5.0
+_LONGEST_S = 60.0
+# A connection that answered and lived this long resets the backoff.
+_STABLE_AFTER_S = 5.0
 
-# After the first ones, so many connections a second are no storm.
+# The rate of new connections after the first burst.
 _DIALS_PER_S = 1.0
 
 
 class DialRate:
-    """Spreads dials out, however good the reasons for each of them are.
+    """A token bucket that limits dials, even those that no failure delays.
 
-    A peer that ends every connection in good order, after an answer or two, would
-    otherwise see us come back as fast as it can say goodbye.
+    A peer that shuts every connection down gracefully after an answer or two would
+    otherwise get new connections as fast as it closes them.
     """
 
     def __init__(self, burst: int) -> None:
         self._burst = float(burst)
-        self._permits = float(burst)
+        self._tokens = float(burst)
         self._filled_at = 0.0
 
     def take(self, now: float) -> float:
-        """The seconds to wait before the next dial, which is thereby counted."""
-        grown = (now - self._filled_at) * _DIALS_PER_S
-        self._permits = min(self._permits + grown, self._burst) - 1
+        """Count one dial and return the seconds to wait before it."""
+        refill = (now - self._filled_at) * _DIALS_PER_S
+        self._tokens = min(self._tokens + refill, self._burst) - 1
         self._filled_at = now
-        return max(-self._permits / _DIALS_PER_S, 0.0)
+        return max(-self._tokens / _DIALS_PER_S, 0.0)
 
 
 class Backoff:
-    """Counts failures in a row and stretches the pause after each, with jitter."""
+    """Counts failures in a row; the pause doubles with each, with jitter."""
 
     def __init__(self) -> None:
         self._failures = 0
         self._retry_at = 0.0
-        self._why = ""
+        self._reason = ""
 
     def failed(self, reason: str, now: float) -> None:
-        """Nobody was reached, or nothing came of it."""
+        """A dial failed, or its connection was of no use."""
         if now < self._retry_at:
-            # Several dials at once that fail at once are one failure.
+            # Dials that run and fail together count as one failure.
             return
         self._failures += 1
-        self._why = reason
-        pause = min(_FIRST_S * 2 ** min(self._failures - 1, 10), _MOST_S)
+        self._reason = reason
+        pause = min(_FIRST_S * 2 ** min(self._failures - 1, 10), _LONGEST_S)
         self._retry_at = now + pause * random.uniform(0.5, 1.0)
 
-    def ended(self, connection: Connection, lived_s: float, now: float) -> None:
-        """A connection is over; judge it by what it was good for."""
-        if connection.answers and (connection.orderly or lived_s > _GOOD_LIFE_S):
+    def connection_ended(
+        self, connection: Connection, lived_s: float, now: float
+    ) -> None:
+        """Count a connection as a success or a failure by what it has done."""
+        if connection.answers and (connection.graceful or lived_s > _STABLE_AFTER_S):
             self._failures = 0
         elif connection.answers and not self._failures:
-            # It worked, so the next may be opened at once, but not one after another.
+            # It worked, so the next dial need not wait, but a second short one must.
             self._failures = 1
-        elif connection.sender.next_id > 1 or not connection.orderly:
+        elif connection.sender.next_id > 1 or not connection.graceful:
             self.failed(connection.reason, now)
 
     def down(self, now: float) -> ChannelDown | None:
-        """Why the peer must be left alone for now, and for how long."""
+        """Why no dial is allowed now, and for how long; None if one is."""
         if now >= self._retry_at:
             return None
-        return ChannelDown(self._why, retry_after_s=self._retry_at - now)
+        return ChannelDown(self._reason, retry_after_s=self._retry_at - now)

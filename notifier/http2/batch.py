@@ -1,4 +1,4 @@
-"""The requests of one send() on their way: waiting, open, answered or lost."""
+"""The requests of one send(): each is waiting, open, answered or failed."""
 
 import asyncio
 from collections import deque
@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from notifier.http2.messages import Head, Request, Response
 from notifier.outcome import ChannelDown
 
-# A request the peer did not look at is sent again, but not for ever.
-RESENDS = 5
+# How often a request that the peer did not process is sent again.
+MAX_RESENDS = 5
 
 
 class Batch:
-    """One send(): connections take requests from it and bring back their ends."""
+    """One send(): connections take requests from it and report how each ended."""
 
     __slots__ = (
         "_left",
@@ -41,9 +41,9 @@ class Batch:
         self.queue = queue
         self.queued = False
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # Why some requests have no answer; the first reason is the one to tell.
+        # Why some requests have no answer; the caller gets the first reason.
         self.fault: ChannelDown | None = None
-        # Deadline ticks since a connection last took a request.
+        # Ticks since a connection last took a request.
         self.idle_ticks = 0
         self._on_response = on_response
         self._left = len(requests)
@@ -58,13 +58,13 @@ class Batch:
             return 0
         return len(self._returned) + len(self.requests) - self._next
 
-    def next_size(self) -> int:
-        """The body length of the request that is taken next."""
+    def next_body_size(self) -> int:
+        """The body length of the next request to be taken."""
         index = self._returned[0] if self._returned else self._next
         return len(self.requests[index].body)
 
     def take(self, count: int) -> Sequence[int]:
-        """The indexes of the next requests, at most so many."""
+        """The indexes of the next requests, at most `count`."""
         self.idle_ticks = 0
         if self._returned:
             taken = self._returned[:count]
@@ -79,27 +79,27 @@ class Batch:
             return
         try:
             self._on_response(index, response)
-        except Exception as error:  # the caller's, and raised to the caller
+        except Exception as error:  # raised by the caller's code, so it gets it back
             self.done.set_exception(error)
             return
         self._left -= 1
         if not self._left:
             self._finish()
 
-    def give_back(self, index: int, reason: str) -> None:
-        """The peer has certainly not looked at this request: send it again."""
+    def requeue(self, index: int, reason: str) -> None:
+        """The peer has certainly not processed this request: send it again."""
         if self.done.done():
             return
         resends = self._resends.get(index, 0) + 1
-        if resends > RESENDS:
-            self.lose(1, ChannelDown(f"{reason} ({RESENDS} times in a row)"))
+        if resends > MAX_RESENDS:
+            self.fail(1, ChannelDown(f"{reason} ({MAX_RESENDS} times in a row)"))
             return
         self._resends[index] = resends
         self._returned.append(index)
         self.queue.put(self)
 
-    def lose(self, count: int, fault: ChannelDown) -> None:
-        """So many requests will have no answer."""
+    def fail(self, count: int, fault: ChannelDown) -> None:
+        """`count` requests will get no answer."""
         if self.done.done():
             return
         self.fault = self.fault or fault
@@ -107,13 +107,13 @@ class Batch:
         if not self._left:
             self._finish()
 
-    def lose_waiting(self, fault: ChannelDown) -> None:
-        """Nothing of this batch is sent any more; what is open may still end well."""
+    def fail_waiting(self, fault: ChannelDown) -> None:
+        """Send no more of this batch; requests that are open may still be answered."""
         count = self.waiting
         self._returned.clear()
         self._next = len(self.requests)
         if count:
-            self.lose(count, fault)
+            self.fail(count, fault)
 
     def _finish(self) -> None:
         if self.fault is None:
@@ -123,10 +123,10 @@ class Batch:
 
 
 class Queue:
-    """The batches with waiting requests; every connection serves them in turn."""
+    """The batches with waiting requests, which all connections serve round robin."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
-        # Whoever sees to connections should look at the queue.
+        # Asks the pool to look at the queue.
         self.wake = wake
         self._batches: deque[Batch] = deque()
 
@@ -155,20 +155,20 @@ class Queue:
             self._batches.popleft().queued = False
         return None
 
-    def turn(self) -> None:
-        """The first batch has had its turn."""
+    def rotate(self) -> None:
+        """Move the first batch to the end, or out if it has nothing waiting."""
         batch = self._batches.popleft()
         batch.queued = False
         if batch.waiting:
             self._append(batch)
 
-    def lose_all(self, fault: ChannelDown) -> None:
+    def fail_all(self, fault: ChannelDown) -> None:
         for batch in self:
-            batch.lose_waiting(fault)
+            batch.fail_waiting(fault)
 
     def tick(self, ticks_allowed: int, fault: ChannelDown) -> None:
-        """Let go of batches of which nothing has been taken for so long."""
+        """Fail batches from which nothing was taken for more than these ticks."""
         for batch in self:
             batch.idle_ticks += 1
             if batch.idle_ticks > ticks_allowed:
-                batch.lose_waiting(fault)
+                batch.fail_waiting(fault)

@@ -1,4 +1,4 @@
-"""A client of one origin: what the channels see of the transport."""
+"""The client of one origin, which is what the channels use of this package."""
 
 import ssl
 from collections.abc import Callable, Sequence
@@ -11,11 +11,11 @@ from notifier.http2.pool import Pool
 
 
 class Client:
-    """Sends requests to one origin over as few connections as will do.
+    """Sends requests to one origin over as few connections as it needs.
 
-    Made, used and closed on one event loop; `send` may be called many times at once.
-    The TLS context is set to negotiate HTTP/2. `resolve` looks up the host at each
-    new connection, for those who may not connect to just any address.
+    It is created, used and closed on one event loop; calls of `send` may overlap. The
+    TLS context is changed to negotiate HTTP/2. `resolve` looks up the host for each new
+    connection, if the caller allows only certain addresses.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Client:
 
     @property
     def answers(self) -> int:
-        """How many requests have been answered: a sign that the peer is there."""
+        """How many requests have been answered, which shows that the peer is up."""
         return self._pool.answers
 
     async def send(
@@ -52,11 +52,11 @@ class Client:
         requests: Sequence[Request],
         on_response: Callable[[int, Response], None],
     ) -> None:
-        """Call `on_response(index, response)` as the answers arrive, in any order.
+        """Call `on_response(index, response)` as the responses arrive, in any order.
 
-        Returns when all have been answered. Raises ChannelDown when some could not
-        be: those had no call, and whether the peer saw them is not known. ValueError
-        says that the head or a request is not one.
+        Returns when all requests have been answered. Raises ChannelDown if some were
+        not: there was no call for them, and the peer may have processed them. Raises
+        ValueError if the head or a request is not valid.
         """
         headers.pairs(head, self._peer.authority)
         if head.path is None and any(request.path is None for request in requests):
@@ -68,7 +68,7 @@ class Client:
             raise fault
         batch = Batch(head, requests, on_response, self._pool.queue)
         self._pool.queue.put(batch)
-        # When this is cancelled, so is `done`, and the batch ends with it.
+        # A cancelled send() cancels `done`, which ends the batch.
         await batch.done
 
     async def fetch(self, head: Head, request: Request) -> Response:
@@ -78,5 +78,5 @@ class Client:
         return responses[0]
 
     async def close(self) -> None:
-        """Let open requests end for a moment, then say goodbye; the rest is let go."""
+        """Wait briefly for open requests, then close; the remaining ones fail."""
         await self._pool.close()

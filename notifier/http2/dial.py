@@ -1,4 +1,4 @@
-"""The way to the peer: TCP, perhaps through a CONNECT proxy, TLS, HTTP/2."""
+"""Opening a connection: TCP, possibly through a CONNECT proxy, TLS, HTTP/2."""
 
 import asyncio
 import base64
@@ -11,25 +11,25 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from notifier.http2.connection import Connection
 
-# A second address is tried when the first is silent for so long (RFC 8305).
+# The head start of the first address over the second (RFC 8305).
 _HAPPY_EYEBALLS_S = 0.25
-# Where the loop does not do that, addresses are tried one after the other.
+# How long one address is tried if the event loop does not race them.
 _NEXT_ADDRESS_S = 2.0
-_LARGEST_PROXY_ANSWER = 16_384
+_MAX_PROXY_RESPONSE = 16_384
 
-# Host and port to the addresses to connect to; may raise OSError or ChannelDown.
+# Maps host and port to addresses to connect to; may raise OSError or ChannelDown.
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """Where the peer is and how to get there."""
+    """The address of the peer and how to connect to it."""
 
     host: str
     port: int
     tls: ssl.SSLContext
     proxy: SplitResult | None = None
-    # None: the system's own way.
+    # None: the system's resolver.
     resolve: Resolve | None = None
 
     @property
@@ -44,7 +44,7 @@ def parse_peer(
     proxy_url: str | None,
     resolve: Resolve | None = None,
 ) -> Peer:
-    """Read the addresses; ValueError says what is wrong with them."""
+    """Parse the addresses; ValueError says what is wrong with them."""
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/"):
         raise ValueError(f"not an https://host[:port] address: {url!r}")
@@ -57,12 +57,12 @@ def parse_peer(
     return Peer(host=parts.hostname, port=port, tls=tls, proxy=proxy, resolve=resolve)
 
 
-async def dial(peer: Peer, make: Callable[[], Connection]) -> Connection:
-    """A connection that speaks HTTP/2 and has the peer's settings.
+async def dial(peer: Peer, create: Callable[[], Connection]) -> Connection:
+    """A connection that speaks HTTP/2 and has received the peer's settings.
 
-    Raises OSError (which TLS errors are) with the reason when there is none.
+    Raises OSError, of which TLS errors are a kind, with the reason for a failure.
     """
-    connection = make()
+    connection = create()
     try:
         if peer.proxy is None:
             transport = await _directly(peer, connection)
@@ -85,7 +85,7 @@ async def _directly(peer: Peer, connection: Connection) -> asyncio.BaseTransport
             async with asyncio.timeout(_NEXT_ADDRESS_S):
                 return await _connect(peer, connection, address)
         except OSError:
-            # Silent or refusing: a host's addresses are as good as each other.
+            # A timeout counts, too: any other address of the host is as good.
             continue
     return await _connect(peer, connection, addresses[-1])
 
@@ -96,7 +96,7 @@ async def _addresses(peer: Peer) -> Sequence[str]:
     loop = asyncio.get_running_loop()
     if isinstance(loop, asyncio.BaseEventLoop):
         return [peer.host]
-    # uvloop would wait for a silent address longer than we wait for a connection.
+    # uvloop waits for a silent address longer than our timeout for the connection.
     kind = socket.SOCK_STREAM
     found = await loop.getaddrinfo(peer.host, peer.port, type=kind)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
@@ -106,17 +106,17 @@ async def _connect(
     peer: Peer, connection: Connection, host: str
 ) -> asyncio.BaseTransport:
     loop = asyncio.get_running_loop()
-    pace: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if isinstance(loop, asyncio.BaseEventLoop):
-        # uvloop does not know it.
-        pace["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_S
+        # uvloop does not have it.
+        options["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_S
     transport, _ = await loop.create_connection(
         lambda: connection,
         host,
         peer.port,
         ssl=peer.tls,
         server_hostname=peer.host,
-        **pace,
+        **options,
     )
     return transport
 
@@ -139,7 +139,7 @@ async def _through_proxy(
         raise
     if secured is None:
         raise ConnectionError("the proxy closed the connection")
-    # asyncio leaves this to the caller when it upgrades a connection.
+    # asyncio leaves this call to its caller after start_tls().
     connection.connection_made(secured)
     return secured
 
@@ -156,32 +156,32 @@ def _connect_request(peer: Peer, proxy: SplitResult) -> bytes:
 
 
 class _Tunnel(asyncio.Protocol):
-    """Waits for the proxy's answer to CONNECT."""
+    """Waits for the proxy's response to CONNECT."""
 
     def __init__(self) -> None:
         self.open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._answer = b""
+        self._response = b""
 
     def data_received(self, data: bytes) -> None:
-        self._answer += data
-        head, end, rest = self._answer.partition(b"\r\n\r\n")
+        self._response += data
+        head, end, rest = self._response.partition(b"\r\n\r\n")
         if self.open.done():
             return
-        if len(head) > _LARGEST_PROXY_ANSWER or rest:
-            self._refuse("the proxy's answer is not one to CONNECT")
+        if len(head) > _MAX_PROXY_RESPONSE or rest:
+            self._fail("the proxy's answer is not one to CONNECT")
         elif end:
-            self._judge(head.split(b"\r\n", 1)[0].decode("latin-1"))
+            self._read_status(head.split(b"\r\n", 1)[0].decode("latin-1"))
 
-    def _judge(self, status_line: str) -> None:
+    def _read_status(self, status_line: str) -> None:
         version, _, status = status_line.partition(" ")
         if version.startswith("HTTP/1.") and status[:1] == "2":
             self.open.set_result(None)
         else:
-            self._refuse(f"the proxy refuses: {status_line[:100]!r}")
+            self._fail(f"the proxy refuses: {status_line[:100]!r}")
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.open.done():
-            self._refuse("the proxy closed the connection")
+            self._fail("the proxy closed the connection")
 
-    def _refuse(self, reason: str) -> None:
+    def _fail(self, reason: str) -> None:
         self.open.set_exception(ConnectionError(reason))

@@ -1,4 +1,4 @@
-"""HTTP/2 frames (RFC 9113): their numbers, how they are written, what is wrong."""
+"""HTTP/2 frames (RFC 9113): numbers, writers, parsers, and protocol errors."""
 
 import json
 from enum import IntEnum
@@ -31,7 +31,7 @@ INITIAL_WINDOW_SIZE = 4
 MAX_FRAME_SIZE = 5
 MAX_HEADER_LIST_SIZE = 6
 
-# Where both sides start, before any SETTINGS.
+# What both sides assume before any SETTINGS.
 DEFAULT_WINDOW = 65_535
 DEFAULT_FRAME_SIZE = 16_384
 # A window, an increment and a stream id have 31 bits.
@@ -45,7 +45,7 @@ _GOAWAY = Struct(">LL")
 
 
 class Code(IntEnum):
-    """Why a stream or a connection ends."""
+    """The error codes of RFC 9113 §7."""
 
     NO_ERROR = 0
     PROTOCOL_ERROR = 1
@@ -72,7 +72,7 @@ class PeerError(Exception):
         self.reason = reason
 
 
-def name_of(code: int) -> str:
+def code_name(code: int) -> str:
     """The error code as the specification spells it."""
     try:
         return Code(code).name
@@ -99,36 +99,36 @@ def rst_stream(stream_id: int, code: Code) -> bytes:
 
 
 def goaway(code: Code, debug: str = "") -> bytes:
-    """Server-initiated streams do not exist here, so the last one is always 0."""
+    """GOAWAY with last stream 0, because we allow the server to open none."""
     return frame(GOAWAY, 0, 0, _GOAWAY.pack(0, code) + debug.encode()[:200])
 
 
-def number_in(payload: bytes) -> int:
-    """The one number that is all of a RST_STREAM or WINDOW_UPDATE."""
+def parse_number(payload: bytes) -> int:
+    """The number in a RST_STREAM or WINDOW_UPDATE, which holds nothing else."""
     if len(payload) != _NUMBER.size:
         raise PeerError(Code.FRAME_SIZE_ERROR, f"a frame of {len(payload)} bytes")
     return int(_NUMBER.unpack(payload)[0])
 
 
-def settings_in(payload: bytes) -> list[tuple[int, int]]:
-    """The settings of a frame in their order; later ones win."""
+def parse_settings(payload: bytes) -> list[tuple[int, int]]:
+    """The settings of a frame in their order; the last one of a kind counts."""
     if len(payload) % _SETTING.size:
         raise PeerError(Code.FRAME_SIZE_ERROR, "SETTINGS of a broken length")
     return [(key, value) for key, value in _SETTING.iter_unpack(payload)]
 
 
-def goaway_in(payload: bytes) -> tuple[int, int, str]:
-    """The last stream the peer looks at, and why it leaves: the code and in words."""
+def parse_goaway(payload: bytes) -> tuple[int, int, str]:
+    """The last stream that the peer processes, its error code, and both in words."""
     if len(payload) < _GOAWAY.size:
         raise PeerError(Code.FRAME_SIZE_ERROR, "GOAWAY too short")
     last, code = _GOAWAY.unpack_from(payload)
     debug = payload[_GOAWAY.size :][:1000].decode("utf-8", "replace")
-    words = [name_of(code), _reason_in(debug)]
+    words = [code_name(code), _parse_debug(debug)]
     return last & LARGEST, code, ", ".join(word for word in words if word)
 
 
-def _reason_in(debug: str) -> str:
-    """APNs says why it leaves as {"reason": …}; others write plain text."""
+def _parse_debug(debug: str) -> str:
+    """The debug data in words: APNs sends {"reason": …}, others plain text."""
     try:
         reason = json.loads(debug)["reason"]
     except (ValueError, TypeError, LookupError, RecursionError):
@@ -136,7 +136,7 @@ def _reason_in(debug: str) -> str:
     return "".join(c if c.isprintable() else " " for c in str(reason)).strip()[:200]
 
 
-def unpadded(flags: int, payload: bytes) -> bytes:
+def strip_padding(flags: int, payload: bytes) -> bytes:
     """The payload of DATA or HEADERS without padding and priority."""
     end = len(payload)
     start = 0

@@ -1,8 +1,9 @@
 """Header fields as HPACK (RFC 7541): request templates out, response fields in.
 
-Requests of one head differ in their path only, so they are a few index bytes around
-it. Our own table knows where each field stands, which makes encoding a head again,
-after other heads have moved it, a few lookups; a general encoder takes 100 µs for it.
+Requests with the same head differ in their path only, so each is encoded as a few index
+bytes around its path. Our table holds the position of each field: encoding a head again
+after other heads have moved its fields takes a few lookups. A general encoder takes
+100 µs for it.
 """
 
 import re
@@ -17,16 +18,16 @@ from notifier.http2.messages import Head
 
 Pair = tuple[bytes, bytes]
 
-# What we keep of the peer's table even when it offers more.
+# The most that we use of the peer's table, even when it offers more.
 TABLE_SIZE = 4096
-# RFC 7541 §4.1: what an entry costs besides its text.
+# RFC 7541 §4.1: the size of an entry besides its text.
 _ENTRY_OVERHEAD = 32
-# The 61 static entries come first.
+# The indexes 1 to 61 are the static entries.
 _FIRST_DYNAMIC = 62
 # Static entries: ":method" GET and POST, ":scheme" https.
 _METHODS = {"GET": b"\x82", "POST": b"\x83"}
 _HTTPS = b"\x87"
-# Heads whose encoding is kept per connection.
+# The most heads whose encoding is kept per connection.
 _TEMPLATES = 256
 
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
@@ -35,7 +36,7 @@ _NOT_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def integer(number: int, prefix_bits: int, pattern: int = 0) -> bytes:
-    """An HPACK integer behind the bit pattern of its representation."""
+    """An HPACK integer (§5.1); the pattern fills the bits before its prefix."""
     most = (1 << prefix_bits) - 1
     if number < most:
         return bytes((pattern | number,))
@@ -52,7 +53,7 @@ def _string(text: bytes) -> bytes:
 
 
 def _pair(name: str, value: str) -> Pair:
-    """The field as bytes; ValueError when it may not stand in a header."""
+    """The field as bytes; ValueError if HTTP does not allow it."""
     raw_name, raw_value = name.encode(), value.encode()
     if not (_NAME.fullmatch(raw_name) or _PSEUDO.fullmatch(raw_name)):
         raise ValueError(f"{name!r} is not the name of a header field")
@@ -62,24 +63,24 @@ def _pair(name: str, value: str) -> Pair:
 
 
 def literal(name: str, value: str) -> bytes:
-    """A field that touches no table, so it can be spliced in anywhere."""
+    """An encoded field that uses no table, so it can stand anywhere in a block."""
     raw_name, raw_value = _pair(name, value)
     return b"\x00" + _string(raw_name) + _string(raw_value)
 
 
-class _PathOpenings(dict[int, bytes]):
-    """By length of the path: what stands before it (literal, name of index 4)."""
+class _PathPrefixes(dict[int, bytes]):
+    """The bytes before a path of that length: a literal with the name of index 4."""
 
     def __missing__(self, length: int) -> bytes:
         return integer(4, 4) + integer(length, 7)
 
 
-PATH_OPENINGS = _PathOpenings({n: integer(4, 4) + integer(n, 7) for n in range(512)})
+PATH_PREFIXES = _PathPrefixes({n: integer(4, 4) + integer(n, 7) for n in range(512)})
 
 
 @lru_cache(maxsize=1024)
 def pairs(head: Head, authority: str) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
-    """The fields of a head before and after the place of the request's own path."""
+    """The fields of a head: those before the request's own path, and those after it."""
     before = [_pair(":authority", authority)]
     if head.method not in _METHODS:
         before.append(_pair(":method", head.method))
@@ -89,31 +90,31 @@ def pairs(head: Head, authority: str) -> tuple[tuple[Pair, ...], tuple[Pair, ...
 
 
 class Template(NamedTuple):
-    """The encoded halves of a request; its own path goes in between."""
+    """An encoded head in two halves; the request's own path goes in between."""
 
     before: bytes
     after: bytes
-    # It inserts into the peer's table, so it is good for one request.
+    # It inserts into the peer's table, so it must be sent exactly once.
     inserts: bool
 
 
 class Templates:
-    """Encodes heads for one connection and mirrors the table the peer keeps."""
+    """Encodes heads for one connection and mirrors the peer's dynamic table."""
 
     def __init__(self, authority: str) -> None:
         self._authority = authority
         self._limit = TABLE_SIZE
-        # The table sizes the peer still has to be told: the lowest, then the last.
+        # Table sizes to announce in the next block: the lowest, then the last (§4.2).
         self._announce: list[int] = []
         self._size = 0
-        # Oldest first; an entry is known by the number of entries inserted before.
+        # Oldest first; a position is the number of entries inserted before.
         self._entries: deque[tuple[Pair, int]] = deque()
         self._position: dict[Pair, int] = {}
         self._inserted = 0
         self._encoded: dict[Head, Template] = {}
 
     def resize(self, limit: int) -> None:
-        """The peer's HEADER_TABLE_SIZE; we never need more than the default."""
+        """Apply the peer's HEADER_TABLE_SIZE; we never use more than the default."""
         limit = min(limit, TABLE_SIZE)
         if limit == self._limit and not self._announce:
             return
@@ -124,7 +125,7 @@ class Templates:
         self._encoded.clear()
 
     def get(self, head: Head) -> Template:
-        """The template for the next request; ask again when it `inserts`."""
+        """The template for the next request, and for others unless it `inserts`."""
         known = self._encoded.get(head)
         if known is not None:
             return known
@@ -152,7 +153,7 @@ class Templates:
             return integer(index, 7, 0x80)
         name, value = pair
         cost = len(name) + len(value) + _ENTRY_OVERHEAD
-        # A field that fills half the table would push out what all requests share.
+        # A field of half the table's size would evict what all requests share.
         if cost > self._limit // 2:
             return b"\x00" + _string(name) + _string(value)
         self._evict(cost)
@@ -171,24 +172,24 @@ class Templates:
             self._size -= cost
 
 
-class Fields:
+class FieldDecoder:
     """Decodes response header blocks.
 
-    We allow the peer no table, but it may keep one until it has acknowledged that.
+    We allow the peer no dynamic table, but it may use one until it acknowledges that.
     """
 
-    def __init__(self, largest_list: int) -> None:
-        self._decoder = Decoder(max_header_list_size=largest_list)
+    def __init__(self, max_list_size: int) -> None:
+        self._decoder = Decoder(max_header_list_size=max_list_size)
 
-    def stand_alone(self) -> None:
-        """From now on every block is understood, or not, without those before it."""
+    def disable_table(self) -> None:
+        """From now on each block is decoded independently of those before it."""
         self._decoder.header_table_size = 0
         self._decoder.max_allowed_table_size = 0
 
     def decode(self, block: bytes) -> list[tuple[str, str]]:
         try:
             decoded = self._decoder.decode(block, raw=True)
-        # Whatever an HPACK library stumbles over, the block is what is broken.
+        # An HPACK library fails in many ways; each means that the block is broken.
         except Exception as error:
             raise PeerError(Code.COMPRESSION_ERROR, f"header block: {error}") from error
         return [
@@ -197,8 +198,8 @@ class Fields:
         ]
 
 
-def status_in(fields: list[tuple[str, str]]) -> int:
-    """The status of a response; 0 when these fields are not a response's."""
+def parse_status(fields: list[tuple[str, str]]) -> int:
+    """The status of a response; 0 if these fields do not make a valid one."""
     names = [name for name, _ in fields]
     if not names or names[0] != ":status" or any(n[:1] == ":" for n in names[1:]):
         return 0

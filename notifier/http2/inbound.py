@@ -1,31 +1,25 @@
-"""What the frames mean that are off the fast path."""
+"""Handlers for the frames that the read loop does not treat itself."""
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from notifier.http2 import frames
 from notifier.http2.frames import Code, PeerError
-from notifier.http2.headers import status_in
-from notifier.http2.replies import LARGEST_BLOCK, Block, Reply
-
-if TYPE_CHECKING:
-    from notifier.http2.connection import Connection
+from notifier.http2.headers import parse_status
+from notifier.http2.responses import MAX_HEADER_BLOCK, HeaderBlock, PartialResponse
+from notifier.http2.streams import Streams
 
 log = logging.getLogger(__name__)
 
-# Frames that demand an answer or say nothing; nobody needs that many between two ticks.
-_MOST_DEMANDS = 1000
-
 
 def handle(
-    connection: "Connection", kind: int, flags: int, stream_id: int, payload: bytes
+    streams: Streams, kind: int, flags: int, stream_id: int, payload: bytes
 ) -> None:
-    """One frame; raises PeerError when it must not stand here."""
+    """Apply one frame; raises PeerError if the protocol does not allow it here."""
     stream_id &= frames.LARGEST
-    if connection.block is not None and kind != frames.CONTINUATION:
+    if streams.header_block is not None and kind != frames.CONTINUATION:
         raise PeerError(Code.PROTOCOL_ERROR, "a header block was interrupted")
-    if not connection.ready.done() and (kind != frames.SETTINGS or flags & frames.ACK):
+    if not streams.ready.done() and (kind != frames.SETTINGS or flags & frames.ACK):
         raise PeerError(Code.PROTOCOL_ERROR, "it did not begin with SETTINGS")
     if kind in _ON_CONNECTION and stream_id:
         raise PeerError(Code.PROTOCOL_ERROR, f"frame type {kind} on a stream")
@@ -33,166 +27,148 @@ def handle(
         raise PeerError(Code.PROTOCOL_ERROR, f"frame type {kind} without a stream")
     handler = _HANDLERS.get(kind)
     if handler is None:
-        count_demand(connection)
+        streams.count_overhead()
     else:
-        handler(connection, flags, stream_id, payload)
+        handler(streams, flags, stream_id, payload)
 
 
-def _data(connection: "Connection", flags: int, stream_id: int, payload: bytes) -> None:
-    """DATA off the fast path: mostly of streams that are over for us."""
-    if stream_id in connection.replies:
-        connection.body(flags, stream_id, payload)
+def _data(streams: Streams, flags: int, stream_id: int, payload: bytes) -> None:
+    """DATA off the fast path: mostly of streams that we have closed."""
+    if stream_id in streams.partial:
+        streams.add_data(flags, stream_id, payload)
         return
-    _must_have_been_open(connection, stream_id)
-    connection.count_received(len(payload))
+    _refuse_idle(streams, stream_id)
+    streams.count_received(len(payload))
     if not payload:
-        count_demand(connection)
-    if stream_id in connection.streams:
-        connection.drop(stream_id, Code.PROTOCOL_ERROR, "a body before its headers")
+        streams.count_overhead()
+    if stream_id in streams.open:
+        streams.reset(stream_id, Code.PROTOCOL_ERROR, "a body before its headers")
 
 
-def _headers(
-    connection: "Connection", flags: int, stream_id: int, payload: bytes
-) -> None:
-    _must_have_been_open(connection, stream_id)
-    block = Block(
+def _headers(streams: Streams, flags: int, stream_id: int, payload: bytes) -> None:
+    _refuse_idle(streams, stream_id)
+    block = HeaderBlock(
         stream_id,
-        frames.unpadded(flags, payload),
+        frames.strip_padding(flags, payload),
         end_stream=bool(flags & frames.END_STREAM),
     )
     if flags & frames.END_HEADERS:
-        _complete_block(connection, block)
+        _complete_block(streams, block)
     else:
-        connection.block = block
+        streams.header_block = block
 
 
-def _continuation(
-    connection: "Connection", flags: int, stream_id: int, payload: bytes
-) -> None:
-    block = connection.block
+def _continuation(streams: Streams, flags: int, stream_id: int, payload: bytes) -> None:
+    block = streams.header_block
     if block is None:
         raise PeerError(Code.PROTOCOL_ERROR, "CONTINUATION of nothing")
     block.add(stream_id, payload)
     if flags & frames.END_HEADERS:
-        connection.block = None
-        _complete_block(connection, block)
+        streams.header_block = None
+        _complete_block(streams, block)
 
 
-def _complete_block(connection: "Connection", block: Block) -> None:
+def _complete_block(streams: Streams, block: HeaderBlock) -> None:
     stream_id = block.stream_id
-    if len(block.data) > LARGEST_BLOCK:
+    if len(block.data) > MAX_HEADER_BLOCK:
         raise PeerError(Code.ENHANCE_YOUR_CALM, "an endless header block")
-    fields = connection.fields.decode(block.data)
-    if stream_id not in connection.streams:
-        # Late news of a stream we gave up.
+    fields = streams.decoder.decode(block.data)
+    if stream_id not in streams.open:
+        # We have reset this stream; the peer did not know yet.
         return
-    if stream_id in connection.replies:
-        _trailers(connection, block, fields)
+    if stream_id in streams.partial:
+        _trailers(streams, block, fields)
         return
-    status = status_in(fields)
+    status = parse_status(fields)
     if not status or status == 101 or (status < 200 and block.end_stream):
-        connection.drop(stream_id, Code.PROTOCOL_ERROR, "an answer without a status")
+        streams.reset(stream_id, Code.PROTOCOL_ERROR, "an answer without a status")
     elif status >= 200:
-        connection.replies[stream_id] = Reply(status, tuple(fields[1:]))
+        streams.partial[stream_id] = PartialResponse(status, tuple(fields[1:]))
         if block.end_stream:
-            connection.complete(stream_id)
+            streams.complete(stream_id)
 
 
 def _trailers(
-    connection: "Connection", block: Block, fields: list[tuple[str, str]]
+    streams: Streams, block: HeaderBlock, fields: list[tuple[str, str]]
 ) -> None:
     if not block.end_stream or any(name[:1] == ":" for name, _ in fields):
-        connection.drop(block.stream_id, Code.PROTOCOL_ERROR, "malformed trailers")
+        streams.reset(block.stream_id, Code.PROTOCOL_ERROR, "malformed trailers")
     else:
-        connection.complete(block.stream_id)
+        streams.complete(block.stream_id)
 
 
-def _rst_stream(
-    connection: "Connection", flags: int, stream_id: int, payload: bytes
-) -> None:
-    _must_have_been_open(connection, stream_id)
-    code = frames.number_in(payload)
-    if stream_id not in connection.streams:
+def _rst_stream(streams: Streams, flags: int, stream_id: int, payload: bytes) -> None:
+    _refuse_idle(streams, stream_id)
+    code = frames.parse_number(payload)
+    if stream_id not in streams.open:
         return
-    reason = f"the peer reset the stream: {frames.name_of(code)}"
-    if code == Code.REFUSED_STREAM and stream_id not in connection.replies:
-        connection.give_back(stream_id, reason)
+    reason = f"the peer reset the stream: {frames.code_name(code)}"
+    if code == Code.REFUSED_STREAM and stream_id not in streams.partial:
+        streams.requeue(stream_id, reason)
     else:
-        connection.lose(stream_id, reason)
+        streams.fail(stream_id, reason)
 
 
-def _settings(
-    connection: "Connection", flags: int, stream_id: int, payload: bytes
-) -> None:
+def _settings(streams: Streams, flags: int, stream_id: int, payload: bytes) -> None:
     if flags & frames.ACK:
         if payload:
             raise PeerError(Code.FRAME_SIZE_ERROR, "SETTINGS ACK with a payload")
-        connection.acknowledged = True
-        connection.fields.stand_alone()
+        streams.acknowledged = True
+        streams.decoder.disable_table()
         return
-    _answer_demand(connection, frames.frame(frames.SETTINGS, frames.ACK, 0))
-    for key, value in frames.settings_in(payload):
-        connection.sender.apply(key, value)
-    if not connection.ready.done():
-        connection.ready.set_result(None)
+    _acknowledge(streams, frames.frame(frames.SETTINGS, frames.ACK, 0))
+    for key, value in frames.parse_settings(payload):
+        streams.sender.apply(key, value)
+    if not streams.ready.done():
+        streams.ready.set_result(None)
 
 
-def _ping(connection: "Connection", flags: int, stream_id: int, payload: bytes) -> None:
+def _ping(streams: Streams, flags: int, stream_id: int, payload: bytes) -> None:
     if len(payload) != 8:
         raise PeerError(Code.FRAME_SIZE_ERROR, "PING of a wrong length")
     if not flags & frames.ACK:
-        _answer_demand(connection, frames.frame(frames.PING, frames.ACK, 0, payload))
+        _acknowledge(streams, frames.frame(frames.PING, frames.ACK, 0, payload))
 
 
-def _answer_demand(connection: "Connection", reply: bytes) -> None:
-    count_demand(connection)
-    connection.sender.out.append(reply)
+def _acknowledge(streams: Streams, reply: bytes) -> None:
+    streams.count_overhead()
+    streams.sender.out.append(reply)
 
 
-def count_demand(connection: "Connection") -> None:
-    connection.demands += 1
-    if connection.demands > _MOST_DEMANDS:
-        raise PeerError(Code.ENHANCE_YOUR_CALM, "a flood of frames without use")
-
-
-def _goaway(
-    connection: "Connection", flags: int, stream_id: int, payload: bytes
-) -> None:
-    last, code, reason = frames.goaway_in(payload)
-    log.info("%s is going away: %s", connection.authority, reason)
+def _goaway(streams: Streams, flags: int, stream_id: int, payload: bytes) -> None:
+    last, code, reason = frames.parse_goaway(payload)
+    log.info("%s is going away: %s", streams.authority, reason)
     reason = f"the peer is going away: {reason}"
-    connection.blamed = code != Code.NO_ERROR
-    connection.drain(reason)
-    for open_id in [i for i in connection.streams if i > last]:
-        connection.give_back(open_id, reason)
+    streams.goaway_error = code != Code.NO_ERROR
+    streams.drain(reason)
+    for open_id in [i for i in streams.open if i > last]:
+        streams.requeue(open_id, reason)
 
 
 def _window_update(
-    connection: "Connection", flags: int, stream_id: int, payload: bytes
+    streams: Streams, flags: int, stream_id: int, payload: bytes
 ) -> None:
-    increment = frames.number_in(payload) & frames.LARGEST
+    increment = frames.parse_number(payload) & frames.LARGEST
     if stream_id:
-        _must_have_been_open(connection, stream_id)
+        _refuse_idle(streams, stream_id)
     if increment:
-        connection.sender.update_window(stream_id, increment)
+        streams.sender.update_window(stream_id, increment)
     elif not stream_id:
         raise PeerError(Code.PROTOCOL_ERROR, "WINDOW_UPDATE by nothing")
-    elif stream_id in connection.streams:
-        connection.drop(stream_id, Code.PROTOCOL_ERROR, "WINDOW_UPDATE by nothing")
+    elif stream_id in streams.open:
+        streams.reset(stream_id, Code.PROTOCOL_ERROR, "WINDOW_UPDATE by nothing")
 
 
-def _push_promise(
-    connection: "Connection", flags: int, stream_id: int, payload: bytes
-) -> None:
+def _push_promise(streams: Streams, flags: int, stream_id: int, payload: bytes) -> None:
     raise PeerError(Code.PROTOCOL_ERROR, "PUSH_PROMISE, which we had forbidden")
 
 
-def _must_have_been_open(connection: "Connection", stream_id: int) -> None:
-    if stream_id % 2 == 0 or stream_id >= connection.sender.next_id:
+def _refuse_idle(streams: Streams, stream_id: int) -> None:
+    if stream_id % 2 == 0 or stream_id >= streams.sender.next_id:
         raise PeerError(Code.PROTOCOL_ERROR, f"stream {stream_id} was never opened")
 
 
-_Handler = Callable[["Connection", int, int, bytes], None]
+_Handler = Callable[[Streams, int, int, bytes], None]
 _HANDLERS: dict[int, _Handler] = {
     frames.DATA: _data,
     frames.HEADERS: _headers,

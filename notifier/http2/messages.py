@@ -1,32 +1,32 @@
-"""What goes in and out of the transport: a head, its requests, their responses."""
+"""The values that the transport sends and returns: heads, requests, responses."""
 
 from typing import NamedTuple
 
 
 class Head(NamedTuple):
-    """What many requests share; encoded once per connection."""
+    """The part that many requests share; it is encoded once per connection."""
 
     # Regular header fields, names in lower case.
     headers: tuple[tuple[str, str], ...]
-    # None: every request brings its own.
+    # None: every request has its own.
     path: str | None = None
     method: str = "POST"
 
 
 class Request(NamedTuple):
-    """What is different from one request to the next."""
+    """The part that differs from one request to the next."""
 
     body: bytes
-    # Raw ASCII, when the head has none.
+    # Raw ASCII; needed if the head has none.
     path: bytes | None = None
     # Further header fields, encoded by `literal`.
     fields: bytes = b""
 
 
 class Response(NamedTuple):
-    """An answer that arrived completely."""
+    """A response that has arrived completely."""
 
     status: int
-    # Left out where nobody needs them: a 200 is a 200.
+    # Empty after a plain 200, whose fields are not decoded.
     headers: tuple[tuple[str, str], ...]
     body: bytes

@@ -5,16 +5,16 @@ from collections.abc import Iterable
 from notifier.http2 import frames
 from notifier.http2.batch import Batch
 from notifier.http2.frames import Code, PeerError
-from notifier.http2.headers import PATH_OPENINGS, Templates
+from notifier.http2.headers import PATH_PREFIXES, Templates
 
-# Our own ceiling where the peer names none, or more.
+# Our own limit, if the peer has none or a higher one.
 MAX_STREAMS = 1000
 
 _pack = frames.HEADER.pack
 
 
-class _Stalled:
-    """A body of which the peer's windows have let pass only a part."""
+class _BlockedBody:
+    """A body that the peer's windows have let through only in part, or not at all."""
 
     __slots__ = ("body", "sent", "window")
 
@@ -25,37 +25,37 @@ class _Stalled:
 
 
 class Sender:
-    """Turns requests into frames, which its owner collects from `out` and writes."""
+    """Turns requests into frames; the connection takes them from `out` and writes."""
 
     def __init__(self, authority: str) -> None:
         self.out: list[bytes] = []
         # Open requests, oldest first.
         self.streams: dict[int, tuple[Batch, int]] = {}
         self.next_id = 1
-        # What the peer lets us have open at a time.
+        # How many streams the peer allows at a time.
         self.max_streams = MAX_STREAMS
-        # The connection's window has stopped us, and has not been widened since.
-        self.shut = False
+        # The connection's window has no room for the next request.
+        self.blocked = False
         self._templates = Templates(authority)
-        # What the connection may send, and what a new stream may.
+        # The bytes that the connection may still send, and that a new stream may.
         self._window = frames.DEFAULT_WINDOW
         self._stream_window = frames.DEFAULT_WINDOW
         self._frame_size = frames.DEFAULT_FRAME_SIZE
-        self._stalled: dict[int, _Stalled] = {}
+        self._blocked_bodies: dict[int, _BlockedBody] = {}
 
     @property
-    def exhausted(self) -> bool:
+    def ids_exhausted(self) -> bool:
         """No stream id is left; only a new connection has more."""
         return self.next_id > frames.LARGEST
 
     def open(self, batch: Batch, count: int) -> bool:
-        """Write up to so many requests of the batch; False when the window is shut."""
-        count = self._affordable(batch.next_size(), count)
+        """Write up to `count` requests of the batch; False if the window is closed."""
+        count = self._affordable(batch.next_body_size(), count)
         if count:
             template = self._templates.get(batch.head)
             indexes = batch.take(1 if template.inserts else count)
             self._write(batch, indexes, template.before, template.after)
-        self.shut = not count
+        self.blocked = not count
         return count > 0
 
     def _affordable(self, body_size: int, count: int) -> int:
@@ -65,7 +65,7 @@ class Sender:
             return count
         if self._window >= body_size:
             return self._window // body_size
-        # A body may begin with what is left of the window; the next must wait.
+        # One body may start with the rest of the window; the next must wait.
         return min(count, 1) if self._window > 0 else 0
 
     def _write(
@@ -74,7 +74,7 @@ class Sender:
         """The hot loop: one HEADERS and one DATA frame per request."""
         requests, streams, out = batch.requests, self.streams, self.out
         own_path = batch.head.path is None
-        opening = own = b""
+        prefix = own = b""
         fixed = len(before) + len(after)
         largest = min(self._stream_window, self._frame_size)
         stream_id = self.next_id
@@ -82,15 +82,15 @@ class Sender:
             body, path, fields = requests[index]
             if own_path:
                 own = path or b""
-                opening = PATH_OPENINGS[len(own)]
-            block = fixed + len(opening) + len(own) + len(fields)
+                prefix = PATH_PREFIXES[len(own)]
+            block = fixed + len(prefix) + len(own) + len(fields)
             size = len(body)
             if 0 < size <= largest and size <= self._window and block <= 16_384:
                 self._window -= size
                 out += (
                     _pack(0, block, frames.HEADERS, frames.END_HEADERS, stream_id),
                     before,
-                    opening,
+                    prefix,
                     own,
                     after,
                     fields,
@@ -99,7 +99,7 @@ class Sender:
                 )
             else:
                 self._write_head(
-                    stream_id, before + opening + own + after + fields, size
+                    stream_id, before + prefix + own + after + fields, size
                 )
                 self._write_body(stream_id, body)
             streams[stream_id] = (batch, index)
@@ -118,50 +118,50 @@ class Sender:
 
     def _write_body(self, stream_id: int, body: bytes) -> None:
         if body:
-            self._stalled[stream_id] = _Stalled(body, self._stream_window)
+            self._blocked_bodies[stream_id] = _BlockedBody(body, self._stream_window)
             self._advance(stream_id)
 
     def _advance(self, stream_id: int) -> None:
-        """Send as much of a stalled body as the windows let pass."""
-        stalled = self._stalled[stream_id]
-        left = len(stalled.body) - stalled.sent
-        while left and (room := min(stalled.window, self._window)) > 0:
+        """Send as much of a blocked body as the windows allow."""
+        blocked = self._blocked_bodies[stream_id]
+        left = len(blocked.body) - blocked.sent
+        while left and (room := min(blocked.window, self._window)) > 0:
             size = min(left, room, self._frame_size)
             left -= size
-            chunk = stalled.body[stalled.sent : stalled.sent + size]
+            chunk = blocked.body[blocked.sent : blocked.sent + size]
             flags = 0 if left else frames.END_STREAM
             self.out.append(frames.frame(frames.DATA, flags, stream_id, chunk))
-            stalled.sent += size
-            stalled.window -= size
+            blocked.sent += size
+            blocked.window -= size
             self._window -= size
         if not left:
-            del self._stalled[stream_id]
+            del self._blocked_bodies[stream_id]
 
     def _advance_all(self) -> None:
-        for stream_id in list(self._stalled):
+        for stream_id in list(self._blocked_bodies):
             if self._window <= 0:
                 return
             self._advance(stream_id)
 
     def update_window(self, stream_id: int, increment: int) -> None:
-        """WINDOW_UPDATE of the connection (stream 0) or of one stream."""
+        """Apply a WINDOW_UPDATE of the connection (stream 0) or of one stream."""
         if stream_id == 0:
             self._window += increment
-            self.shut = False
+            self.blocked = False
             if self._window > frames.LARGEST:
                 raise PeerError(Code.FLOW_CONTROL_ERROR, "the window is too large")
             self._advance_all()
-        elif stream_id in self._stalled:
-            self._widen(self._stalled[stream_id], increment)
+        elif stream_id in self._blocked_bodies:
+            self._widen(self._blocked_bodies[stream_id], increment)
             self._advance(stream_id)
 
-    def _widen(self, stalled: _Stalled, increment: int) -> None:
-        stalled.window += increment
-        if stalled.window > frames.LARGEST:
+    def _widen(self, blocked: _BlockedBody, increment: int) -> None:
+        blocked.window += increment
+        if blocked.window > frames.LARGEST:
             raise PeerError(Code.FLOW_CONTROL_ERROR, "a stream's window is too large")
 
     def apply(self, key: int, value: int) -> None:
-        """One setting of the peer."""
+        """Apply one setting of the peer."""
         if key == frames.HEADER_TABLE_SIZE:
             self._templates.resize(value)
         elif key == frames.MAX_CONCURRENT_STREAMS:
@@ -180,23 +180,23 @@ class Sender:
             raise PeerError(Code.FLOW_CONTROL_ERROR, f"INITIAL_WINDOW_SIZE {value}")
         change = value - self._stream_window
         self._stream_window = value
-        # It also moves the windows of open streams, even below zero.
-        for stalled in self._stalled.values():
-            self._widen(stalled, change)
+        # It also changes the windows of open streams, even to below zero.
+        for blocked in self._blocked_bodies.values():
+            self._widen(blocked, change)
         self._advance_all()
 
     def reset(self, stream_id: int, code: Code) -> None:
-        """Tell the peer that a stream is over for us."""
+        """Tell the peer with RST_STREAM that we have closed a stream."""
         self.forget(stream_id)
         self.out.append(frames.rst_stream(stream_id, code))
 
     def forget(self, stream_id: int) -> None:
         """Send nothing more on a stream."""
-        self._stalled.pop(stream_id, None)
+        self._blocked_bodies.pop(stream_id, None)
 
     def close(self, stream_id: int) -> tuple[Batch, int]:
-        """Forget an open stream; its request is returned, to be ended by the caller."""
-        if stream_id in self._stalled:
-            # Answered before it was asked in full; the rest of it has no reader.
+        """Forget an open stream and return its request, which the caller ends."""
+        if stream_id in self._blocked_bodies:
+            # Answered before the whole body was sent; the peer does not need the rest.
             self.reset(stream_id, Code.NO_ERROR)
         return self.streams.pop(stream_id)

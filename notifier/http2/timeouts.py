@@ -1,4 +1,4 @@
-"""What time does to a connection: deadlines without timers, and signs of life."""
+"""Request deadlines, keep-alive pings and write timeouts of a connection."""
 
 from collections import deque
 from itertools import takewhile
@@ -7,15 +7,15 @@ from notifier.http2 import frames
 from notifier.http2.connection import Connection
 from notifier.http2.frames import Code
 
-# A peer that is there answers a PING within this.
+# A live peer answers a PING within this.
 PING_TIMEOUT_S = 10.0
 
 
 class Timeouts:
-    """Looks at one connection at every tick of its client.
+    """Checks one connection at every tick of the pool.
 
-    Stream ids grow with time, so "older than the deadline" is "below the id that was
-    next at that time": one mark per tick instead of one timer per request.
+    Stream ids grow with time: a request is too old if its id is below the one that was
+    next at the deadline. So each tick records one id, and no request has a timer.
     """
 
     def __init__(
@@ -30,51 +30,51 @@ class Timeouts:
         self.opened_at = now
         self._timeout_s = timeout_s
         self._idle_ping_s = idle_ping_s
-        # With requests open, silence is suspicious earlier.
-        self._patience_s = min(idle_ping_s, timeout_s / 3)
+        # With requests open, a silent peer is pinged earlier.
+        self._busy_ping_s = min(idle_ping_s, timeout_s / 3)
         self._ping_timeout_s = min(PING_TIMEOUT_S, idle_ping_s, timeout_s)
         self._marks: deque[tuple[float, int]] = deque()
-        self._heard_at = self._writable_at = now
+        self._received_at = self._writable_at = now
         self._pinged_at: float | None = None
 
     def tick(self, now: float) -> None:
-        self.connection.demands = 0
-        self._expire(now)
-        self._listen(now)
-        self._see_it_read(now)
+        self.connection.streams.overhead_frames = 0
+        self._expire_requests(now)
+        self._check_alive(now)
+        self._check_writable(now)
         self.connection.fill()
 
-    def _expire(self, now: float) -> None:
+    def _expire_requests(self, now: float) -> None:
         connection = self.connection
-        first_alive = 0
+        first_in_time = 0
         while self._marks and self._marks[0][0] <= now - self._timeout_s:
-            first_alive = self._marks.popleft()[1]
+            first_in_time = self._marks.popleft()[1]
         self._marks.append((now, connection.sender.next_id))
-        expired = list(takewhile(lambda i: i < first_alive, connection.streams))
+        expired = list(takewhile(lambda i: i < first_in_time, connection.streams.open))
         for stream_id in expired:
             reason = f"no answer within {self._timeout_s:g} s"
-            connection.drop(stream_id, Code.CANCEL, reason)
+            connection.streams.reset(stream_id, Code.CANCEL, reason)
         if expired and connection.one_stream and not connection.answers:
-            # It would ask one after the other, each for as long.
+            # The next requests would each wait as long, one after the other.
             connection.close(f"no first answer within {self._timeout_s:g} s")
 
-    def _listen(self, now: float) -> None:
+    def _check_alive(self, now: float) -> None:
         connection = self.connection
-        if connection.heard:
-            connection.heard = False
-            self._heard_at = now
+        if connection.received:
+            connection.received = False
+            self._received_at = now
             self._pinged_at = None
             return
-        patience = self._patience_s if connection.streams else self._idle_ping_s
+        silence_s = self._busy_ping_s if connection.streams.open else self._idle_ping_s
         if self._pinged_at is None:
-            if now - self._heard_at >= patience:
+            if now - self._received_at >= silence_s:
                 self._pinged_at = now
                 ping = frames.frame(frames.PING, 0, 0, b"still up")
                 connection.sender.out.append(ping)
         elif now - self._pinged_at >= self._ping_timeout_s:
             connection.close("the peer does not answer PING")
 
-    def _see_it_read(self, now: float) -> None:
+    def _check_writable(self, now: float) -> None:
         if self.connection.writable:
             self._writable_at = now
         elif now - self._writable_at >= self._timeout_s:

@@ -65,7 +65,7 @@ async def test_a_batch_shares_one_connection_and_one_signature(
     assert {id(delivered.browser) for delivered in service.inbox} == {
         id(browser) for browser in browsers
     }
-    assert len(service.peer.visits) == 1
+    assert len(service.peer.connections) == 1
     assert len({d.headers["authorization"] for d in service.inbox}) == 1
 
 

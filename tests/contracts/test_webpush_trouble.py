@@ -111,7 +111,7 @@ async def test_a_private_address_is_never_connected_to(settings: Settings) -> No
 
     assert reports.by_device[1].kind is Kind.SUSPECT
     assert "no address on the Internet" in reports.by_device[1].reason
-    assert service.peer.visits == []
+    assert service.peer.connections == []
 
 
 async def test_a_name_that_turns_private_after_the_check_is_not_connected_to(
@@ -131,7 +131,7 @@ async def test_a_name_that_turns_private_after_the_check_is_not_connected_to(
 
     assert reports.kinds() == ["later"]
     assert next(answers) == ["127.0.0.1"]
-    assert service.peer.visits == []
+    assert service.peer.connections == []
 
 
 async def test_a_strangers_word_on_our_key_alarms_nobody(settings: Settings) -> None:
@@ -179,8 +179,8 @@ async def test_services_not_used_for_longest_are_closed(
             )
             assert reports.kinds() == ["accepted"]
 
-        await eventually(lambda: first.peer.visits[0].lost)
-        assert [len(s.peer.visits) for s in (first, second)] == [2, 1]
+        await eventually(lambda: first.peer.connections[0].lost)
+        assert [len(s.peer.connections) for s in (first, second)] == [2, 1]
 
 
 async def test_a_service_in_use_is_not_closed(
@@ -205,7 +205,7 @@ async def test_a_service_in_use_is_not_closed(
         busy.held[0].answer(201)
 
         assert (await waiting).kinds() == ["accepted"]
-        assert len(busy.peer.visits) == 1
+        assert len(busy.peer.connections) == 1
 
 
 async def test_more_strangers_than_places_are_served_in_turn(

@@ -1,7 +1,7 @@
-"""Any bytes from a server end in answers it gave or in ChannelDown.
+"""Any bytes from a server end in the answers they hold or in ChannelDown.
 
-`python -m tests.fuzz.http2 --seconds 600` looks longer than the tests do; with `--seed`
-and `--rounds 1` it looks again at what it has found.
+`python -m tests.fuzz.http2 --seconds 600` runs longer than the tests do; `--seed` with
+`--rounds 1` repeats a failure.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from notifier.http2 import Head, Request, Response
 from notifier.http2.batch import Batch, Queue
 from notifier.http2.connection import Connection
+from notifier.http2.streams import Streams
 from notifier.outcome import ChannelDown
 from tests.fuzz import rounds
 from tests.support import h2_bytes
@@ -24,7 +25,7 @@ _ACK = bytes(3) + b"\x04\x01" + bytes(4)
 
 
 class Wire(asyncio.Transport):
-    """A transport that swallows what is written."""
+    """A transport that discards all writes."""
 
     def __init__(self) -> None:
         self.closing = False
@@ -45,22 +46,23 @@ class Wire(asyncio.Transport):
     abort = close
 
 
-class Watched(Connection):
-    """Notes which stream was answered how."""
+def _record_answers(streams: Streams) -> dict[int, Response]:
+    """The responses by stream; it is filled while the connection reads."""
+    recorded: dict[int, Response] = {}
+    answer = streams.answer
 
-    def __init__(self, queue: Queue) -> None:
-        super().__init__("push.test", queue, lambda _: None)
-        self.answered: dict[int, Response] = {}
+    def record(stream_id: int, response: Response) -> None:
+        recorded[stream_id] = response
+        answer(stream_id, response)
 
-    def answer(self, stream_id: int, response: Response) -> None:
-        self.answered[stream_id] = response
-        super().answer(stream_id, response)
+    streams.answer = record  # type: ignore[method-assign]
+    return recorded
 
 
 async def play(
     data: bytes, cuts: list[int], *, greeting: bytes = _SETTINGS + _ACK
 ) -> dict[int, Response]:
-    """The answers, by stream, that a connection reads out of the bytes."""
+    """The answers, by stream, that a connection reads from these bytes."""
     queue = Queue(lambda: None)
     answers: dict[int, Response] = {}
 
@@ -70,7 +72,8 @@ async def play(
 
     requests = [Request(b"body", b"/")] * h2_bytes.STREAMS
     batch = Batch(_HEAD, requests, take, queue)
-    connection = Watched(queue)
+    connection = Connection("push.test", queue, lambda _: None)
+    answered = _record_answers(connection.streams)
     connection.connection_made(Wire())
     connection.data_received(greeting)
     queue.put(batch)
@@ -79,40 +82,40 @@ async def play(
     for start, stop in itertools.pairwise(edges):
         connection.data_received(data[start:stop])
     connection.connection_lost(None)
-    queue.lose_all(ChannelDown("the end"))
+    queue.fail_all(ChannelDown("the end"))
     assert batch.done.done(), "a request hangs"
-    assert not connection.streams
+    assert not connection.streams.open
     error = batch.done.exception()
     assert isinstance(error, ChannelDown | None)
     assert (error is None) == (len(answers) == h2_bytes.STREAMS)
-    assert sorted(connection.answered.values()) == sorted(answers.values())
-    return connection.answered
+    assert sorted(answered.values()) == sorted(answers.values())
+    return answered
 
 
 def survives_any_greeting(data: bytes, cuts: list[int]) -> None:
-    """Nothing is even asked of a server that does not begin with SETTINGS."""
+    """A server that does not begin with SETTINGS gets no request."""
     answered = asyncio.run(play(data, cuts, greeting=b""))
 
     assert answered == {}
 
 
 def survives_without_acknowledgement(data: bytes, cuts: list[int]) -> None:
-    """The peer may keep a table then; play() sees to it that nothing hangs."""
+    """The peer may keep a header table then; play() asserts that no request hangs."""
     asyncio.run(play(data, cuts, greeting=_SETTINGS))
 
 
 def survives(data: bytes, cuts: list[int]) -> None:
-    """No hang, no crash, no answer that was not in the bytes."""
+    """No hang, no crash, and no answer that is not in the bytes."""
     answered = asyncio.run(play(data, cuts))
 
-    said = h2_bytes.read(data)
+    found = h2_bytes.read(data)
     for stream_id, answer in answered.items():
-        assert (stream_id, answer.status) in said.statuses
-        assert stream_id in said.ended
+        assert (stream_id, answer.status) in found.statuses
+        assert stream_id in found.ended
 
 
 def checks() -> list[Callable[[], None]]:
-    """All of them, as hypothesis runs them."""
+    """The checks as hypothesis runs them."""
     cuts = st.lists(st.integers(0, 2000), max_size=8)
     return [
         given(h2_bytes.anything, cuts)(survives),

@@ -1,4 +1,4 @@
-"""A small HTTP proxy that knows CONNECT, with or without a password."""
+"""A small HTTP proxy that supports CONNECT, with or without a password."""
 
 import asyncio
 import base64
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Proxy:
-    """Where it listens, whom it serves, and what it was asked."""
+    """A proxy that records the targets of its requests."""
 
     credentials: str | None = None
     targets: list[str] = field(default_factory=list)
-    # Sent instead of its own answer.
+    # Sent instead of its normal response.
     answer: bytes | None = None
     port: int = 0
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -29,13 +29,13 @@ class Proxy:
         if self.answer is not None:
             writer.write(self.answer)
             writer.close()
-        elif method != "CONNECT" or not self._admits(head):
+        elif method != "CONNECT" or not self._is_authorized(head):
             writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
             writer.close()
         else:
             await self._tunnel(target, reader, writer)
 
-    def _admits(self, head: str) -> bool:
+    def _is_authorized(self, head: str) -> bool:
         if self.credentials is None:
             return True
         expected = base64.b64encode(self.credentials.encode()).decode()
@@ -45,10 +45,10 @@ class Proxy:
         self, target: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         host, port = target.rsplit(":", 1)
-        there, back = await asyncio.open_connection(host, int(port))
-        self.writers.append(back)
+        upstream, upstream_writer = await asyncio.open_connection(host, int(port))
+        self.writers.append(upstream_writer)
         writer.write(b"HTTP/1.1 200 Connection established\r\nVia: 1.1 test\r\n\r\n")
-        for source, sink in ((reader, back), (there, writer)):
+        for source, sink in ((reader, upstream_writer), (upstream, writer)):
             self._start(_pump(source, sink))
 
     def _start(self, work: "asyncio.Future[None]") -> None:

@@ -1,4 +1,4 @@
-"""Strategies for what a server might send: transcripts, mutations, noise."""
+"""Hypothesis strategies for a server's bytes: transcripts, mutations, noise."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ STREAMS = 6
 
 _IDS = st.sampled_from([2 * i + 1 for i in range(STREAMS)])
 _END = st.sampled_from([[], ["END_STREAM"]])
-# As indexes and as literals; the last ones do not decode.
+# Indexed and literal fields; the last two blocks do not decode.
 _BLOCKS = st.sampled_from(
     [
         b"\x88",
@@ -55,13 +55,15 @@ def _data(stream_id: int, data: bytes, end: list[str], padding: int) -> bytes:
     return bytes(frame.serialize())
 
 
-# Mostly sane: what is out of range ends a transcript early.
+# Mostly valid, because a value out of range ends a transcript early.
 _SETTINGS = st.dictionaries(
     st.sampled_from([1, 3, 4, 6, 7]),
     st.sampled_from([0, 1, 100, 16_384, 65_535]),
     max_size=3,
 )
-_INSANE = st.dictionaries(st.integers(1, 7), st.integers(0, 2**32 - 1), max_size=3)
+_OUT_OF_RANGE = st.dictionaries(
+    st.integers(1, 7), st.integers(0, 2**32 - 1), max_size=3
+)
 _ANSWERS = st.builds(
     lambda i, block, cut, body: (
         _headers(i, block, [], cut) + _data(i, body, ["END_STREAM"], len(body) % 3)
@@ -88,13 +90,13 @@ _FRAMES = st.one_of(
         st.integers(0, 14),
     ),
     st.just(PingFrame(0, b"12345678").serialize()),
-    st.builds(lambda s: SettingsFrame(0, s).serialize(), _INSANE),
+    st.builds(lambda s: SettingsFrame(0, s).serialize(), _OUT_OF_RANGE),
 )
 
 
 @st.composite
 def _mutated(draw: st.DrawFn, source: st.SearchStrategy[bytes]) -> bytes:
-    """A transcript with some bytes changed, cut out or put in."""
+    """A transcript with some bytes changed, removed or inserted."""
     data = bytearray(draw(source))
     for _ in range(draw(st.integers(1, 6))):
         at = draw(st.integers(0, max(len(data) - 1, 0)))
@@ -110,17 +112,17 @@ anything = st.one_of(
 
 
 @dataclass
-class Said:
-    """What can be read out of the bytes by another, lenient reader."""
+class Transcript:
+    """What another, lenient parser finds in the bytes."""
 
-    # (stream id, status) of every header block there is.
+    # (stream id, status) of every header block.
     statuses: set[tuple[int, int]]
     ended: set[int]
 
 
-def read(data: bytes) -> Said:
-    """Frame by frame, by jh2's parser; protocol errors do not stop it."""
-    said = Said(set(), set())
+def read(data: bytes) -> Transcript:
+    """Parse frame by frame with jh2; protocol errors do not stop it."""
+    found = Transcript(set(), set())
     block, block_id = b"", 0
     while len(data) >= 9:
         try:
@@ -135,10 +137,10 @@ def read(data: bytes) -> Said:
             block = frame.data if begins else block + frame.data
             block_id = frame.stream_id
             if "END_HEADERS" in frame.flags:
-                said.statuses.add((block_id, _status(bytes(block))))
+                found.statuses.add((block_id, _status(bytes(block))))
         if isinstance(frame, HeadersFrame | DataFrame) and "END_STREAM" in frame.flags:
-            said.ended.add(frame.stream_id)
-    return said
+            found.ended.add(frame.stream_id)
+    return found
 
 
 def _status(block: bytes) -> int:

@@ -1,4 +1,4 @@
-"""A client of the misbehaving peer, and what came of its requests."""
+"""A client of the misbehaving peer, and the results of its requests."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,7 +34,7 @@ def requests(count: int, body: bytes = b"hello") -> list[Request]:
 
 
 async def send(client: Client, count: int, body: bytes = b"hello") -> Sent:
-    """So many requests with paths /0, /1, …; a ChannelDown is kept, not raised."""
+    """Send `count` requests with paths /0, /1, …; a ChannelDown is kept, not raised."""
     sent = Sent()
     try:
         await client.send(HEAD, requests(count, body), sent.take)
@@ -45,7 +45,7 @@ async def send(client: Client, count: int, body: bytes = b"hello") -> Sent:
 
 @asynccontextmanager
 async def talking_to(peer: Peer, **options: Any) -> AsyncIterator[Client]:
-    """A client of the peer, which is served for as long."""
+    """A client of the peer, which runs as long as the context."""
     async with h2_peer.serve(peer):
         client = Client(peer.url, tls=tls.client_context(), **options)
         try:

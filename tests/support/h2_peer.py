@@ -20,10 +20,10 @@ _SETTINGS_ACK = SettingsFrame(0, flags=["ACK"]).serialize()
 
 
 @dataclass
-class Asked:
-    """A request as the peer saw it, and the ways to react to it."""
+class PeerRequest:
+    """A request that the peer has received, and the possible reactions to it."""
 
-    visit: "Visit"
+    connection: "PeerConnection"
     stream_id: int
     headers: list[tuple[str, str]]
     body: bytes = b""
@@ -33,22 +33,22 @@ class Asked:
         return dict(self.headers)[":path"]
 
     def answer(self, status: int = 200, fields: Fields = (), body: bytes = b"") -> None:
-        h2 = self.visit.h2
+        h2 = self.connection.h2
         head = [(":status", str(status)), *fields]
         h2.send_headers(self.stream_id, head, end_stream=not body)
         if body:
             h2.send_data(self.stream_id, body, end_stream=True)
-        self.visit.flush()
+        self.connection.flush()
 
     def reset(self, code: ErrorCodes = ErrorCodes.INTERNAL_ERROR) -> None:
-        self.visit.h2.reset_stream(self.stream_id, code)
-        self.visit.flush()
+        self.connection.h2.reset_stream(self.stream_id, code)
+        self.connection.flush()
 
 
-Reaction = Callable[[Asked], None]
+Reaction = Callable[[PeerRequest], None]
 
 
-class Visit(asyncio.Protocol):
+class PeerConnection(asyncio.Protocol):
     """One connection to the peer."""
 
     def __init__(self, peer: "Peer") -> None:
@@ -57,16 +57,16 @@ class Visit(asyncio.Protocol):
             H2Configuration(client_side=False, header_encoding="utf-8")
         )
         self.h2.local_settings = Settings(client=False, initial_values=peer.settings)
-        # jh2 only reads it from its own settings once they have been acknowledged.
+        # jh2 applies its own settings only after their acknowledgement.
         self.h2.max_inbound_frame_size = self.h2.local_settings.max_frame_size
-        self.open: dict[int, Asked] = {}
+        self.open: dict[int, PeerRequest] = {}
         self.events: list[events.Event] = []
         self.received = b""
         self.lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
-        self.peer.visits.append(self)
+        self.peer.connections.append(self)
         if self.peer.greeting is not None:
             transport.write(self.peer.greeting)
             return
@@ -78,14 +78,14 @@ class Visit(asyncio.Protocol):
         if self.peer.deaf:
             return
         for event in self.h2.receive_data(data):
-            self._see(event)
+            self._handle(event)
         self.flush()
 
-    def _see(self, event: events.Event) -> None:
+    def _handle(self, event: events.Event) -> None:
         self.events.append(event)
         if isinstance(event, events.RequestReceived):
-            asked = Asked(self, event.stream_id, list(event.headers))
-            self.open[event.stream_id] = asked
+            request = PeerRequest(self, event.stream_id, list(event.headers))
+            self.open[event.stream_id] = request
             self.peer.most_open = max(self.peer.most_open, len(self.open))
         elif isinstance(event, events.DataReceived):
             self.open[event.stream_id].body += event.data
@@ -93,9 +93,9 @@ class Visit(asyncio.Protocol):
                 size = event.flow_controlled_length
                 self.h2.acknowledge_received_data(size, event.stream_id)
         elif isinstance(event, events.StreamEnded):
-            asked = self.open.pop(event.stream_id)
-            self.peer.asked.append(asked)
-            self.peer.on_request(asked)
+            request = self.open.pop(event.stream_id)
+            self.peer.requests.append(request)
+            self.peer.on_request(request)
         elif isinstance(event, events.StreamReset):
             self.open.pop(event.stream_id, None)
 
@@ -110,7 +110,7 @@ class Visit(asyncio.Protocol):
             self.transport.write(data)
 
     def raw(self, data: bytes) -> None:
-        """Bytes that jh2 would not send."""
+        """Send bytes that jh2 would refuse to send."""
         self.flush()
         self.transport.write(data)
 
@@ -123,7 +123,7 @@ class Visit(asyncio.Protocol):
         self.flush()
 
     def cut(self) -> None:
-        """End the TCP connection without a word."""
+        """Abort the TCP connection without GOAWAY or close_notify."""
         self.flush()
         self.transport.abort()
 
@@ -133,21 +133,21 @@ class Visit(asyncio.Protocol):
 
 @dataclass
 class Peer:
-    """What a test tells the server, and what it saw."""
+    """The settings of the server, and what it has received."""
 
-    on_request: Reaction = Asked.answer
+    on_request: Reaction = PeerRequest.answer
     settings: dict[SettingCodes, int] = field(default_factory=dict)
-    # Sent instead of a proper beginning.
+    # Sent instead of a valid connection preface.
     greeting: bytes | None = None
-    # Takes bytes and does not understand them.
+    # Receives bytes and ignores them.
     deaf: bool = False
     # Acknowledges our settings.
     acks: bool = True
-    # Gives back the flow-control window of what it has read.
+    # Widens the flow-control windows again after reading.
     widens: bool = True
-    asked: list[Asked] = field(default_factory=list)
-    visits: list[Visit] = field(default_factory=list)
-    # The most requests that were half received at the same time.
+    requests: list[PeerRequest] = field(default_factory=list)
+    connections: list[PeerConnection] = field(default_factory=list)
+    # The most requests that were partly received at the same time.
     most_open: int = 0
     port: int = 0
 
@@ -157,7 +157,7 @@ class Peer:
 
     @property
     def paths(self) -> list[str]:
-        return [asked.path for asked in self.asked]
+        return [request.path for request in self.requests]
 
 
 @asynccontextmanager
@@ -170,12 +170,12 @@ async def serve(
     """The peer behind TLS on a free port (or the given one) of the loopback."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: Visit(peer), host, port, ssl=context or tls.server_context()
+        lambda: PeerConnection(peer), host, port, ssl=context or tls.server_context()
     )
     peer.port = server.sockets[0].getsockname()[1]
     try:
         yield peer
     finally:
         server.close()
-        for visit in peer.visits:
-            visit.transport.abort()
+        for connection in peer.connections:
+            connection.transport.abort()

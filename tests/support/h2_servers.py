@@ -1,4 +1,4 @@
-"""Real HTTP/2 servers of others, as processes on a free port of the loopback."""
+"""Real HTTP/2 servers as processes on a free loopback port."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ from tests.support.server import free_port
 
 @contextmanager
 def granian() -> Iterator[str]:
-    """The address of a granian that serves the echo application."""
+    """Run granian with the echo application; yields its address."""
     port = free_port()
     identity = tls.server_identity()
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--http", "2"]
@@ -28,7 +28,7 @@ def granian() -> Iterator[str]:
 
 @contextmanager
 def nghttpd(directory: Path, *options: str) -> Iterator[str]:
-    """The address of an nghttpd that serves the files of a directory."""
+    """Run nghttpd with the files of a directory; yields its address."""
     port = free_port()
     identity = tls.server_identity()
     command = ["nghttpd", "-a", "127.0.0.1", "-d", str(directory), *options, str(port)]

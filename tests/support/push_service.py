@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support import h2_peer
-from tests.support.h2_peer import Asked, Peer
+from tests.support.h2_peer import Peer, PeerRequest
 
 _VAPID = re.compile(r"vapid t=([\w-]+\.[\w-]+\.[\w-]+), ?k=([\w-]+)")
 
@@ -112,7 +112,7 @@ class PushService:
     told: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
     # Paths that get no answer before the test gives one.
     silent: set[str] = field(default_factory=set)
-    held: list[Asked] = field(default_factory=list)
+    held: list[PeerRequest] = field(default_factory=list)
     # Every request's path, also of those refused.
     seen: list[str] = field(default_factory=list)
     _browsers: dict[str, Browser] = field(default_factory=dict)
@@ -136,27 +136,27 @@ class PushService:
     def payloads(self) -> list[dict[str, Any]]:
         return [delivered.payload for delivered in self.inbox]
 
-    def react(self, asked: Asked) -> None:
-        self.seen.append(asked.path)
-        if asked.path in self.silent:
-            self.held.append(asked)
+    def react(self, request: PeerRequest) -> None:
+        self.seen.append(request.path)
+        if request.path in self.silent:
+            self.held.append(request)
             return
-        if asked.path in self.told:
-            status, headers, body = self.told[asked.path]
-            asked.answer(status, headers.items(), body)
+        if request.path in self.told:
+            status, headers, body = self.told[request.path]
+            request.answer(status, headers.items(), body)
             return
         try:
-            self.inbox.append(self._take(asked))
+            self.inbox.append(self._take(request))
         except Refusal as refusal:
             status, word = refusal.args
-            asked.answer(status, body=json.dumps({"message": word}).encode())
+            request.answer(status, body=json.dumps({"message": word}).encode())
         else:
             location = f"{self.origin}/message/{len(self.inbox)}"
-            asked.answer(201, [("location", location)])
+            request.answer(201, [("location", location)])
 
-    def _take(self, asked: Asked) -> Delivered:
-        headers = dict(asked.headers)
-        browser = self._browsers.get(asked.path)
+    def _take(self, request: PeerRequest) -> Delivered:
+        headers = dict(request.headers)
+        browser = self._browsers.get(request.path)
         if headers[":method"] != "POST" or browser is None:
             raise Refusal(404, "no such subscription")
         claims, key = self._identify(headers.get("authorization", ""))
@@ -170,9 +170,9 @@ class PushService:
             raise Refusal(400, "bad topic")
         if headers.get("content-encoding") != "aes128gcm":
             raise Refusal(415, "unknown content encoding")
-        if len(asked.body) > 4096:
+        if len(request.body) > 4096:
             raise Refusal(413, "too large")
-        return Delivered(browser, headers, asked.body, claims)
+        return Delivered(browser, headers, request.body, claims)
 
     def _identify(self, authorization: str) -> tuple[dict[str, Any], str]:
         found = _VAPID.fullmatch(authorization)

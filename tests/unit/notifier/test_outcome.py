@@ -1,4 +1,4 @@
-"""Pauses grow, never fall below what the provider asked for, and are spread out."""
+"""Retry pauses grow, respect Retry-After, and have jitter."""
 
 import pytest
 
@@ -6,16 +6,16 @@ from notifier.outcome import RETRY_LADDER_S, outage_delay_s, retry_delay_s
 
 
 @pytest.mark.parametrize("attempts", range(1, 12))
-def test_the_pause_stays_on_its_rung(attempts: int) -> None:
-    rung = RETRY_LADDER_S[min(attempts, len(RETRY_LADDER_S)) - 1]
+def test_the_pause_stays_within_its_step(attempts: int) -> None:
+    step = RETRY_LADDER_S[min(attempts, len(RETRY_LADDER_S)) - 1]
 
     pauses = [retry_delay_s(attempts) for _ in range(200)]
 
-    assert 0 <= min(pauses) < rung / 2 < max(pauses) <= rung
+    assert 0 <= min(pauses) < step / 2 < max(pauses) <= step
 
 
 @pytest.mark.parametrize(("asked", "floor"), [(0.1, 1.0), (40.0, 40.0), (9e9, 3600.0)])
-def test_retry_after_is_believed_within_bounds(asked: float, floor: float) -> None:
+def test_retry_after_is_clamped_to_bounds(asked: float, floor: float) -> None:
     pauses = [retry_delay_s(1, asked) for _ in range(50)]
 
     assert floor <= min(pauses)
@@ -26,7 +26,7 @@ def test_retry_after_is_believed_within_bounds(asked: float, floor: float) -> No
     ("waited_s", "asked", "floor"),
     [(0, None, 0), (0, 30, 30), (3600, None, 360), (3600, 500, 500), (9e9, None, 600)],
 )
-def test_a_long_outage_is_looked_at_less_often(
+def test_a_long_outage_is_retried_less_often(
     waited_s: float, asked: float | None, floor: float
 ) -> None:
     pauses = [outage_delay_s(waited_s, asked) for _ in range(50)]

@@ -7,55 +7,57 @@ from jh2.settings import SettingCodes
 
 from tests.support import h2_client
 from tests.support.h2_client import talking_to
-from tests.support.h2_peer import Asked, Peer
+from tests.support.h2_peer import Peer, PeerRequest
 from tests.support.wait import eventually
 
 
-async def test_a_first_request_that_hangs_keeps_nobody_else_waiting():
-    held: list[Asked] = []
+async def test_a_first_request_that_hangs_does_not_delay_the_others():
+    held: list[PeerRequest] = []
 
-    def react(asked: Asked) -> None:
-        held.append(asked) if asked.path == "/0" else asked.answer(200)
+    def react(request: PeerRequest) -> None:
+        held.append(request) if request.path == "/0" else request.answer(200)
 
     peer = Peer(on_request=react)
     async with talking_to(
         peer, one_stream_until_answer=True, request_timeout_s=20
     ) as client:
         sending = asyncio.create_task(h2_client.send(client, 300))
-        await eventually(lambda: len(peer.asked) == 300)
-        # It was given the time it needs.
+        await eventually(lambda: len(peer.requests) == 300)
+        # The slow request was not cancelled.
         held[0].answer(410)
         sent = await sending
 
     assert sent.fault is None
     assert sent.statuses[0] == 410
-    assert len(peer.visits) == 2
+    assert len(peer.connections) == 2
     assert peer.paths.count("/0") == 1
 
 
-async def test_a_connection_that_waits_for_its_first_answer_is_of_use_after_it():
-    held: list[Asked] = []
+async def test_a_connection_with_a_late_first_answer_is_used_after_it():
+    held: list[PeerRequest] = []
     peer = Peer(on_request=held.append, settings={3: 2})
 
     async with talking_to(
         peer, one_stream_until_answer=True, request_timeout_s=4, max_connections=2
     ) as client:
         sending = asyncio.create_task(h2_client.send(client, 60))
-        await eventually(lambda: len(peer.visits) == 2 and len(held) == 2)
-        peer.on_request = Asked.answer
-        for asked in held:
-            asked.answer(200)
+        await eventually(lambda: len(peer.connections) == 2 and len(held) == 2)
+        peer.on_request = PeerRequest.answer
+        for request in held:
+            request.answer(200)
         sent = await sending
 
     assert len(sent.answers) == 60
-    asked = [len(visit.seen(events.RequestReceived)) for visit in peer.visits]
-    assert min(asked) > 1
+    requests = [
+        len(connection.seen(events.RequestReceived)) for connection in peer.connections
+    ]
+    assert min(requests) > 1
 
 
-async def test_several_that_hang_are_several_connections_and_no_storm():
-    def react(asked: Asked) -> None:
-        if int(asked.path[1:]) > 2:
-            asked.answer(200)
+async def test_each_first_request_that_hangs_costs_one_connection():
+    def react(request: PeerRequest) -> None:
+        if int(request.path[1:]) > 2:
+            request.answer(200)
 
     peer = Peer(on_request=react)
     async with talking_to(
@@ -65,11 +67,11 @@ async def test_several_that_hang_are_several_connections_and_no_storm():
 
     assert sorted(sent.answers) == list(range(3, 100))
     assert "no answer within" in sent.fault.reason
-    assert len(peer.visits) == 4
+    assert len(peer.connections) == 4
 
 
-async def test_a_peer_that_is_silent_altogether_is_not_pestered():
-    peer = Peer(on_request=lambda asked: None)
+async def test_a_peer_that_never_answers_gets_few_connections():
+    peer = Peer(on_request=lambda request: None)
 
     async with talking_to(
         peer, one_stream_until_answer=True, request_timeout_s=1
@@ -77,10 +79,10 @@ async def test_a_peer_that_is_silent_altogether_is_not_pestered():
         sent = await h2_client.send(client, 100)
 
     assert sent.answers == {}
-    assert len(peer.visits) <= 6
+    assert len(peer.connections) <= 6
 
 
-async def test_a_peer_that_allows_no_stream_yet_is_waited_for_on_one_connection():
+async def test_a_peer_that_allows_no_stream_yet_gets_one_connection():
     peer = Peer(settings={SettingCodes.MAX_CONCURRENT_STREAMS: 0})
 
     async with talking_to(
@@ -89,4 +91,4 @@ async def test_a_peer_that_allows_no_stream_yet_is_waited_for_on_one_connection(
         sent = await h2_client.send(client, 3)
 
     assert sent.answers == {}
-    assert len(peer.visits) == 1
+    assert len(peer.connections) == 1

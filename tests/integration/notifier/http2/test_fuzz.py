@@ -1,4 +1,4 @@
-"""A short look with bytes no server should send; the long one is a command."""
+"""A short fuzz run; `python -m tests.fuzz.http2` makes a long one."""
 
 import asyncio
 
@@ -8,25 +8,25 @@ from notifier.http2 import Response
 from tests.fuzz import http2 as fuzz
 from tests.support import h2_bytes, h2_client
 from tests.support.h2_client import talking_to
-from tests.support.h2_peer import Asked, Peer
+from tests.support.h2_peer import Peer, PeerRequest
 
 _BRIEFLY = settings(
     max_examples=300, deadline=None, suppress_health_check=list(HealthCheck)
 )
 (
-    test_any_bytes_end_in_what_they_say_or_in_channel_down,
-    test_any_bytes_of_a_peer_that_acknowledges_nothing_end_in_channel_down,
+    test_any_bytes_end_in_their_answers_or_in_channel_down,
+    test_any_bytes_without_a_settings_ack_end_in_channel_down,
     test_any_greeting_ends_in_channel_down,
 ) = map(_BRIEFLY, fuzz.checks())
 
 
-def test_what_a_sane_transcript_says_is_reported():
-    said = b"".join(
+def test_a_valid_transcript_yields_its_answers():
+    transcript = b"".join(
         b"\0\0\x01\x01\x05\0\0\0" + bytes([stream, code])
         for stream, code in [(1, 0x88), (5, 0x8D), (3, 0x8E), (9, 0x88)]
     )
 
-    answers = asyncio.run(fuzz.play(said, [3, 10, 17]))
+    answers = asyncio.run(fuzz.play(transcript, [3, 10, 17]))
 
     assert {i: a.status for i, a in answers.items()} == {1: 200, 5: 404, 3: 500, 9: 200}
     assert answers[1] == Response(200, (), b"")
@@ -34,10 +34,10 @@ def test_what_a_sane_transcript_says_is_reported():
 
 @given(h2_bytes.anything)
 @settings(max_examples=60, deadline=None)
-def test_a_client_behind_tls_survives_them_too(data):
-    def say(asked: Asked) -> None:
-        asked.visit.raw(data)
-        asked.visit.transport.close()
+def test_a_client_over_tls_survives_any_bytes(data):
+    def say(request: PeerRequest) -> None:
+        request.connection.raw(data)
+        request.connection.transport.close()
 
     async def talk() -> None:
         async with talking_to(Peer(on_request=say), request_timeout_s=1) as client:

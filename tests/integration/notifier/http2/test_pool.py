@@ -1,4 +1,4 @@
-"""How many sends share how many connections."""
+"""How the connection pool grows, shares connections, and closes."""
 
 import asyncio
 import time
@@ -12,15 +12,15 @@ from notifier.http2 import Head, Request
 from notifier.outcome import ChannelDown
 from tests.support import h2_client
 from tests.support.h2_client import Sent, requests, talking_to
-from tests.support.h2_peer import Asked, Peer
+from tests.support.h2_peer import Peer, PeerRequest
 from tests.support.wait import eventually
 
 STREAMS = SettingCodes.MAX_CONCURRENT_STREAMS
 
 
 def _after(delay_s: float):
-    def react(asked: Asked) -> None:
-        asyncio.get_running_loop().call_later(delay_s, asked.answer, 200)
+    def react(request: PeerRequest) -> None:
+        asyncio.get_running_loop().call_later(delay_s, request.answer, 200)
 
     return react
 
@@ -33,7 +33,7 @@ async def test_one_connection_serves_many_sends():
         all_sent = await asyncio.gather(*sends)
 
     assert [len(sent.answers) for sent in all_sent] == [5] * 40
-    assert len(peer.visits) == 1
+    assert len(peer.connections) == 1
 
 
 async def test_more_connections_are_opened_when_streams_are_the_limit():
@@ -43,28 +43,28 @@ async def test_more_connections_are_opened_when_streams_are_the_limit():
         sent = await h2_client.send(client, 400)
 
     assert len(sent.answers) == 400
-    assert len(peer.visits) == 4
-    # Each does its part.
-    parts = Counter(id(asked.visit) for asked in peer.asked)
+    assert len(peer.connections) == 4
+    # Every connection carries a part of the load.
+    parts = Counter(id(request.connection) for request in peer.requests)
     assert min(parts.values()) >= 40
 
 
 async def test_more_connections_are_opened_when_the_window_is_the_limit():
-    # A window of 65,535 bytes that is given back only with the answer.
-    def release(asked: Asked) -> None:
-        h2 = asked.visit.h2
-        h2.acknowledge_received_data(len(asked.body), asked.stream_id)
-        asked.answer(200)
+    # A window of 65,535 bytes that is widened again only with the answer.
+    def release(request: PeerRequest) -> None:
+        h2 = request.connection.h2
+        h2.acknowledge_received_data(len(request.body), request.stream_id)
+        request.answer(200)
 
-    def later(asked: Asked) -> None:
-        asyncio.get_running_loop().call_later(0.08, release, asked)
+    def later(request: PeerRequest) -> None:
+        asyncio.get_running_loop().call_later(0.08, release, request)
 
     peer = Peer(on_request=later, widens=False)
     async with talking_to(peer, max_connections=3) as client:
         sent = await h2_client.send(client, 300, b"x" * 4096)
 
     assert len(sent.answers) == 300
-    assert len(peer.visits) == 3
+    assert len(peer.connections) == 3
 
 
 async def test_a_small_batch_does_not_wait_behind_a_large_one():
@@ -79,23 +79,23 @@ async def test_a_small_batch_does_not_wait_behind_a_large_one():
         await asyncio.gather(noted("large", 3000), noted("small", 5))
 
     assert order == ["small", "large"]
-    assert len(peer.asked) == 3005
+    assert len(peer.requests) == 3005
 
 
 async def test_a_token_connection_has_one_stream_until_the_first_answer():
     open_at_once: list[int] = []
-    held: list[Asked] = []
+    held: list[PeerRequest] = []
 
-    def hold(asked: Asked) -> None:
-        held.append(asked)
-        if len(peer.asked) == 1:
+    def hold(request: PeerRequest) -> None:
+        held.append(request)
+        if len(peer.requests) == 1:
             asyncio.get_running_loop().call_later(0.1, answer_all)
 
     def answer_all() -> None:
         open_at_once.append(len(held))
-        peer.on_request = Asked.answer
-        for asked in held:
-            asked.answer(200)
+        peer.on_request = PeerRequest.answer
+        for request in held:
+            request.answer(200)
 
     peer = Peer(on_request=hold)
     async with talking_to(peer, one_stream_until_answer=True) as client:
@@ -112,11 +112,11 @@ async def test_a_new_connection_is_opened_when_stream_ids_run_out():
         await h2_client.send(client, 1)
         client._pool.connections[0].sender.next_id = 2**31 - 21
         sent = await h2_client.send(client, 50)
-        await eventually(lambda: peer.visits[0].lost)
+        await eventually(lambda: peer.connections[0].lost)
 
     assert len(sent.answers) == 50
     assert sent.fault is None
-    assert [len(v.seen(events.RequestReceived)) for v in peer.visits] == [12, 39]
+    assert [len(v.seen(events.RequestReceived)) for v in peer.connections] == [12, 39]
 
 
 async def test_an_idle_connection_the_peer_has_closed_is_replaced():
@@ -124,12 +124,12 @@ async def test_an_idle_connection_the_peer_has_closed_is_replaced():
 
     async with talking_to(peer) as client:
         await h2_client.send(client, 1)
-        peer.visits[0].goaway(last=1)
-        await eventually(lambda: peer.visits[0].lost)
+        peer.connections[0].goaway(last=1)
+        await eventually(lambda: peer.connections[0].lost)
         sent = await h2_client.send(client, 1)
 
     assert sent.statuses == {0: 200}
-    assert len(peer.visits) == 2
+    assert len(peer.connections) == 2
 
 
 async def test_a_cancelled_send_takes_no_more_streams():
@@ -149,10 +149,10 @@ async def test_a_cancelled_send_takes_no_more_streams():
     assert sending.cancelled()
     assert other.statuses == {0: 200, 1: 200}
     assert len(sent.answers) == answered
-    assert len(peer.asked) <= answered + 3
+    assert len(peer.requests) <= answered + 3
 
 
-async def test_a_mistake_in_the_callers_callback_is_raised_to_the_caller_alone():
+async def test_an_error_in_the_callers_callback_is_raised_to_that_caller_only():
     async def mistaken() -> None:
         await client.send(h2_client.HEAD, requests(20), lambda _, __: 1 / 0)
 
@@ -173,39 +173,39 @@ async def test_a_mistake_in_the_callers_callback_is_raised_to_the_caller_alone()
         (Head(headers=(("topic", "a\r\nb"),)), Request(b"", b"/")),
     ],
 )
-async def test_a_request_that_is_none_is_refused_before_it_is_sent(head, request_):
+async def test_an_invalid_request_is_refused_before_it_is_sent(head, request_):
     peer = Peer()
 
     async with talking_to(peer) as client:
         with pytest.raises(ValueError, match=r"path|field"):
             await client.fetch(head, request_)
 
-    assert peer.visits == []
+    assert peer.connections == []
 
 
-async def test_closing_lets_open_requests_end_and_says_goodbye():
+async def test_closing_waits_for_open_requests_and_sends_goaway():
     peer = Peer(on_request=_after(0.1), settings={STREAMS: 2})
 
     async with talking_to(peer, max_connections=1) as client:
         sending = asyncio.create_task(h2_client.send(client, 10))
-        await eventually(lambda: len(peer.asked) == 2)
+        await eventually(lambda: len(peer.requests) == 2)
         await client.close()
         sent = await sending
         with pytest.raises(ChannelDown, match="closed"):
             await client.fetch(h2_client.HEAD, Request(b"", b"/"))
-        await eventually(lambda: peer.visits[0].lost)
+        await eventually(lambda: peer.connections[0].lost)
 
     assert sorted(sent.answers) == [0, 1]
     assert "closed" in sent.fault.reason
-    assert peer.visits[0].seen(events.ConnectionTerminated)[0].error_code == 0
+    assert peer.connections[0].seen(events.ConnectionTerminated)[0].error_code == 0
 
 
 async def test_closing_does_not_wait_for_a_peer_that_hangs():
-    peer = Peer(on_request=lambda asked: None)
+    peer = Peer(on_request=lambda request: None)
 
     async with talking_to(peer) as client:
         sending = asyncio.create_task(h2_client.send(client, 1))
-        await eventually(lambda: peer.asked)
+        await eventually(lambda: peer.requests)
         began = time.monotonic()
         await client.close()
         took_s = time.monotonic() - began

@@ -1,4 +1,4 @@
-"""Agreement with servers we did not write, on both event loops."""
+"""Requests to real servers, granian and nghttpd, on both event loops."""
 
 import asyncio
 import shutil
@@ -73,7 +73,7 @@ def test_granian_takes_bodies_larger_than_its_windows(granian, run):
     run(talk())
 
 
-def test_plain_agreement_in_both_directions_at_the_largest_answer(granian, run):
+def test_granian_echoes_the_largest_allowed_response(granian, run):
     async def talk() -> None:
         body = b"x" * 65_536
 
@@ -88,7 +88,7 @@ def test_plain_agreement_in_both_directions_at_the_largest_answer(granian, run):
 if shutil.which("nghttpd"):
 
     @pytest.mark.parametrize("options", [(), ("--header-table-size=0",), ("-m", "3")])
-    def test_nghttpd_finds_files_and_misses_others(options, run, tmp_path: Path):
+    def test_nghttpd_serves_files_and_404s(options, run, tmp_path: Path):
         (tmp_path / "file").write_bytes(b"found")
 
         async def talk(url: str) -> None:

@@ -1,4 +1,4 @@
-"""How long a peer is left alone after what."""
+"""Pauses between dials after failures, and the limit of the dial rate."""
 
 from types import SimpleNamespace
 
@@ -7,14 +7,14 @@ import pytest
 from notifier.http2.backoff import Backoff, DialRate
 
 
-def _ended(answers: int = 0, *, orderly: bool = False, opened: int = 1) -> object:
+def _ended(answers: int = 0, *, graceful: bool = False, opened: int = 1) -> object:
     sender = SimpleNamespace(next_id=2 * opened + 1)
     return SimpleNamespace(
-        answers=answers, orderly=orderly, sender=sender, reason="it broke"
+        answers=answers, graceful=graceful, sender=sender, reason="it broke"
     )
 
 
-def test_nothing_is_held_against_a_peer_at_first():
+def test_there_is_no_pause_at_first():
     assert Backoff().down(now=0) is None
 
 
@@ -40,7 +40,7 @@ def test_dials_that_fail_together_are_one_failure():
     assert backoff.down(now=100).retry_after_s <= 0.5
 
 
-def test_after_the_pause_it_may_be_tried_again():
+def test_a_dial_is_allowed_after_the_pause():
     backoff = Backoff()
     backoff.failed("refused", now=100)
 
@@ -48,66 +48,66 @@ def test_after_the_pause_it_may_be_tried_again():
     assert backoff.down(now=100.51) is None
 
 
-def test_a_good_connection_that_ends_costs_no_pause():
+def test_the_end_of_a_stable_connection_causes_no_pause():
     backoff = Backoff()
 
-    backoff.ended(_ended(answers=1000), lived_s=3600, now=0)
+    backoff.connection_ended(_ended(answers=1000), lived_s=3600, now=0)
 
     assert backoff.down(now=0) is None
 
 
-def test_a_short_connection_is_forgiven_once():
+def test_only_the_second_short_connection_causes_a_pause():
     backoff = Backoff()
 
-    backoff.ended(_ended(answers=1), lived_s=0.1, now=0)
+    backoff.connection_ended(_ended(answers=1), lived_s=0.1, now=0)
     assert backoff.down(now=0) is None
-    backoff.ended(_ended(answers=1), lived_s=0.1, now=0)
+    backoff.connection_ended(_ended(answers=1), lived_s=0.1, now=0)
 
-    # The forgiven one counts: this is the second in a row.
+    # The first short connection counts: this is the second in a row.
     assert 0.5 <= backoff.down(now=0).retry_after_s <= 1
 
 
-@pytest.mark.parametrize("orderly", [False, True])
-def test_a_connection_that_answered_nothing_is_a_failure(orderly):
+@pytest.mark.parametrize("graceful", [False, True])
+def test_a_connection_that_answered_nothing_is_a_failure(graceful):
     backoff = Backoff()
 
-    backoff.ended(_ended(orderly=orderly), lived_s=0.1, now=0)
+    backoff.connection_ended(_ended(graceful=graceful), lived_s=0.1, now=0)
 
     assert backoff.down(now=0).reason == "it broke"
 
 
-def test_an_unused_connection_the_peer_put_away_is_none():
+def test_an_unused_connection_that_the_peer_closed_is_no_failure():
     backoff = Backoff()
 
-    backoff.ended(_ended(orderly=True, opened=0), lived_s=60, now=0)
+    backoff.connection_ended(_ended(graceful=True, opened=0), lived_s=60, now=0)
 
     assert backoff.down(now=0) is None
 
 
-def test_a_good_connection_makes_up_for_earlier_failures():
+def test_a_stable_connection_resets_earlier_failures():
     backoff = Backoff()
     for minute in range(5):
         backoff.failed("refused", now=100 * minute)
 
-    backoff.ended(_ended(answers=1000), lived_s=3600, now=4000)
+    backoff.connection_ended(_ended(answers=1000), lived_s=3600, now=4000)
     backoff.failed("refused", now=4000)
 
     assert backoff.down(now=4000).retry_after_s <= 0.5
 
 
-def test_the_first_dials_do_not_wait_and_then_it_is_one_a_second():
-    pace = DialRate(3)
+def test_after_a_burst_dials_are_limited_to_one_a_second():
+    rate = DialRate(3)
 
-    pauses = [pace.take(now=100) for _ in range(5)]
+    pauses = [rate.take(now=100) for _ in range(5)]
 
     assert pauses == [0, 0, 0, 1, 2]
 
 
-def test_a_quiet_time_makes_up_for_a_burst_and_for_no_more():
-    pace = DialRate(3)
+def test_a_quiet_time_refills_one_burst_only():
+    rate = DialRate(3)
     for _ in range(3):
-        pace.take(now=100)
+        rate.take(now=100)
 
-    pauses = [pace.take(now=200) for _ in range(4)]
+    pauses = [rate.take(now=200) for _ in range(4)]
 
     assert pauses == [0, 0, 0, 1]

@@ -1,4 +1,4 @@
-"""Frames as they are written and read."""
+"""Writing and parsing frames."""
 
 import pytest
 from hypothesis import given
@@ -30,7 +30,7 @@ def test_a_window_update_is_read_by_another_implementation():
     assert (frame.stream_id, frame.window_increment) == (5, 1000)
 
 
-def test_goaway_tells_code_and_reason():
+def test_goaway_has_code_and_reason():
     frame = _read(frames.goaway(Code.PROTOCOL_ERROR, "that was not HTTP/2"))
 
     assert isinstance(frame, GoAwayFrame)
@@ -52,35 +52,35 @@ def test_goaway_tells_code_and_reason():
 def test_the_reason_of_a_goaway_is_put_in_words(debug, words):
     payload = GoAwayFrame(0, last_stream_id=7, additional_data=debug).serialize()[9:]
 
-    assert frames.goaway_in(payload) == (7, 0, words)
+    assert frames.parse_goaway(payload) == (7, 0, words)
 
 
 @pytest.mark.parametrize("length", [1, 5, 7])
-def test_settings_of_a_broken_length_are_refused(length):
+def test_settings_of_a_wrong_length_are_refused(length):
     with pytest.raises(PeerError) as caught:
-        frames.settings_in(b"\0" * length)
+        frames.parse_settings(b"\0" * length)
 
     assert caught.value.code is Code.FRAME_SIZE_ERROR
 
 
 @given(st.binary(max_size=300), st.integers(0, 255))
-def test_padding_is_taken_off(data, padding):
+def test_padding_is_removed(data, padding):
     payload = bytes([padding]) + data + b"\0" * padding
 
-    assert frames.unpadded(frames.PADDED, payload) == data
+    assert frames.strip_padding(frames.PADDED, payload) == data
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x05\0\0", b"\xff"])
-def test_more_padding_than_frame_is_refused(payload):
+def test_more_padding_than_payload_is_refused(payload):
     with pytest.raises(PeerError):
-        frames.unpadded(frames.PADDED, payload)
+        frames.strip_padding(frames.PADDED, payload)
 
 
 def test_a_priority_is_skipped():
     flags = frames.PRIORITIZED | frames.PADDED
 
-    assert frames.unpadded(flags, b"\x01" + b"prio!" + b"\x88" + b"\0") == b"\x88"
+    assert frames.strip_padding(flags, b"\x01" + b"prio!" + b"\x88" + b"\0") == b"\x88"
 
 
 def test_an_unknown_error_code_still_has_a_name():
-    assert frames.name_of(999) == "error code 999"
+    assert frames.code_name(999) == "error code 999"

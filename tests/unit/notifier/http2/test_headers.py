@@ -8,11 +8,11 @@ from jh2.hpack import Decoder, Encoder
 from notifier.http2 import Head, literal
 from notifier.http2.frames import Code, PeerError
 from notifier.http2.headers import (
-    PATH_OPENINGS,
-    Fields,
+    PATH_PREFIXES,
+    FieldDecoder,
     Templates,
     integer,
-    status_in,
+    parse_status,
 )
 
 _NAMES = st.text("abcdefgh-", min_size=1, max_size=12)
@@ -27,7 +27,7 @@ _HEADS = st.builds(
 
 def _block(templates: Templates, head: Head, path: bytes) -> bytes:
     template = templates.get(head)
-    own = PATH_OPENINGS[len(path)] + path if head.path is None else b""
+    own = PATH_PREFIXES[len(path)] + path if head.path is None else b""
     return template.before + own + template.after
 
 
@@ -51,7 +51,7 @@ def _decode(decoder: Decoder, block: bytes) -> list[tuple[str, str]]:
         st.tuples(st.integers(0, 29), st.sampled_from([0, 64, 300, 4096])), max_size=4
     ),
 )
-def test_heads_in_any_order_are_understood_through_table_changes(heads, order, resizes):
+def test_heads_in_any_order_are_decoded_through_table_changes(heads, order, resizes):
     templates, decoder = Templates("push.test"), Decoder()
     sizes = dict(resizes)
 
@@ -113,7 +113,7 @@ def test_integers_are_read_by_another_implementation(number, prefix):
 
 
 def _integer_of(data: bytes, prefix: int) -> int:
-    """RFC 7541 §5.1, read literally."""
+    """The integer, decoded as RFC 7541 §5.1 describes it."""
     most = 2**prefix - 1
     if data[0] & most < most:
         return data[0] & most
@@ -121,14 +121,14 @@ def _integer_of(data: bytes, prefix: int) -> int:
 
 
 @given(_NAMES, _VALUES)
-def test_literals_can_be_spliced_in_anywhere(name, value):
+def test_a_literal_can_stand_anywhere_in_a_block(name, value):
     block = b"\x88" + literal(name, value) + literal(name, value)
 
     assert _decode(Decoder(), block)[1:] == [(name, value)] * 2
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "with space", "colon:", "ü", "a\n"])
-def test_what_is_no_header_name_is_refused(name):
+def test_an_invalid_header_name_is_refused(name):
     with pytest.raises(ValueError, match="not the name of a header"):
         literal(name, "value")
 
@@ -144,7 +144,7 @@ def test_responses_are_decoded():
     encoder.header_table_size = 0
     block = encoder.encode([(":status", "410"), ("apns-id", "an id"), ("x", "ü")])
 
-    fields = Fields(65_536).decode(block)
+    fields = FieldDecoder(65_536).decode(block)
 
     assert fields[:2] == [(":status", "410"), ("apns-id", "an id")]
 
@@ -154,14 +154,14 @@ def test_responses_are_decoded():
 )
 def test_a_broken_block_is_the_peers_fault(block):
     with pytest.raises(PeerError) as caught:
-        Fields(65_536).decode(block)
+        FieldDecoder(65_536).decode(block)
 
     assert caught.value.code is Code.COMPRESSION_ERROR
 
 
-def test_a_list_that_decodes_to_too_much_is_refused():
+def test_a_header_list_that_is_too_large_is_refused():
     with pytest.raises(PeerError):
-        Fields(100).decode(literal("a", "x" * 200))
+        FieldDecoder(100).decode(literal("a", "x" * 200))
 
 
 @pytest.mark.parametrize(
@@ -178,5 +178,5 @@ def test_a_list_that_decodes_to_too_much_is_refused():
         ([(":status", "²00")], 0),
     ],
 )
-def test_only_one_plain_status_in_front_is_a_status(fields, status):
-    assert status_in(fields) == status
+def test_only_a_single_leading_status_is_valid(fields, status):
+    assert parse_status(fields) == status

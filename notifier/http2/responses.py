@@ -1,20 +1,20 @@
-"""Responses that arrive in pieces, and what the peer may make us remember."""
+"""Responses that arrive in pieces, and the limits on what the peer makes us hold."""
 
 from notifier.http2 import frames
 from notifier.http2.frames import Code, PeerError
 from notifier.http2.messages import Response
 
-# Providers answer with a few hundred bytes; more than this is not an answer to us.
-LARGEST_BODY = 65_536
-# Of a header block, compressed and decoded.
-LARGEST_BLOCK = 16_384
-LARGEST_LIST = 65_536
-MOST_CONTINUATIONS = 32
-# What all open responses of a connection may hold together.
-WINDOW = 16 * 2**20
+# Providers answer with a few hundred bytes; a longer body is not for us.
+MAX_BODY = 65_536
+# The header block as it arrives, and the list that is decoded from it.
+MAX_HEADER_BLOCK = 16_384
+MAX_HEADER_LIST = 65_536
+MAX_CONTINUATIONS = 32
+# The most that all open responses of a connection may hold together.
+RECEIVE_WINDOW = 16 * 2**20
 
 
-class Reply:
+class PartialResponse:
     """The response of one stream until it is complete."""
 
     __slots__ = ("_parts", "fields", "size", "status")
@@ -31,14 +31,14 @@ class Reply:
             self._parts.append(data)
 
     def response(self) -> Response | None:
-        """The complete response; None when the body is not what was announced."""
+        """The complete response; None when content-length names another size."""
         for name, value in self.fields:
             if name == "content-length" and value != str(self.size):
                 return None
         return Response(self.status, self.fields, b"".join(self._parts))
 
 
-class Block:
+class HeaderBlock:
     """A header block that continues in further frames."""
 
     __slots__ = ("_frames", "data", "end_stream", "stream_id")
@@ -54,19 +54,19 @@ class Block:
             raise PeerError(Code.PROTOCOL_ERROR, "CONTINUATION of another stream")
         self.data += data
         self._frames += 1
-        if len(self.data) > LARGEST_BLOCK or self._frames > MOST_CONTINUATIONS:
+        if len(self.data) > MAX_HEADER_BLOCK or self._frames > MAX_CONTINUATIONS:
             raise PeerError(Code.ENHANCE_YOUR_CALM, "an endless header block")
 
 
-def greeting() -> bytes:
-    """What a connection begins with: preface, our settings, a wide window."""
+def connection_preface() -> bytes:
+    """The first bytes of a connection: RFC 9113 §3.4, our settings, a wide window."""
     ours = {
-        # Responses without state: each header block can be read (or not) alone.
+        # Without a table each header block can be decoded, or skipped, alone.
         frames.HEADER_TABLE_SIZE: 0,
         frames.ENABLE_PUSH: 0,
         # A stream's window is never widened, so no response outgrows it by much.
-        frames.INITIAL_WINDOW_SIZE: LARGEST_BODY + 1,
-        frames.MAX_HEADER_LIST_SIZE: LARGEST_LIST,
+        frames.INITIAL_WINDOW_SIZE: MAX_BODY + 1,
+        frames.MAX_HEADER_LIST_SIZE: MAX_HEADER_LIST,
     }
-    wider = frames.window_update(0, WINDOW - frames.DEFAULT_WINDOW)
+    wider = frames.window_update(0, RECEIVE_WINDOW - frames.DEFAULT_WINDOW)
     return frames.PREFACE + frames.settings(ours) + wider

@@ -1,4 +1,4 @@
-"""Answers in every shape the protocol allows, and in some it does not."""
+"""Responses in every form that the protocol allows, and in some that it forbids."""
 
 import asyncio
 
@@ -8,28 +8,30 @@ from jh2.settings import SettingCodes
 
 from tests.support import h2_client
 from tests.support.h2_client import talking_to
-from tests.support.h2_peer import Asked, Peer
+from tests.support.h2_peer import Peer, PeerRequest
 from tests.support.wait import eventually
 
 
-def _block(asked: Asked, *fields: tuple[str, str]) -> bytes:
+def _block(request: PeerRequest, *fields: tuple[str, str]) -> bytes:
     raw = [(name.encode(), value.encode(), False) for name, value in fields]
-    return asked.visit.h2.encoder.encode(raw)
+    return request.connection.h2.encoder.encode(raw)
 
 
-def _headers(asked: Asked, block: bytes, *flags: str) -> bytes:
-    frame = HeadersFrame(asked.stream_id, block, flags=flags)
+def _headers(request: PeerRequest, block: bytes, *flags: str) -> bytes:
+    frame = HeadersFrame(request.stream_id, block, flags=flags)
     return frame.serialize()
 
 
-def _data(asked: Asked, data: bytes, *flags: str, pad_length: int = 0) -> bytes:
-    frame = DataFrame(asked.stream_id, data, flags=flags, pad_length=pad_length)
+def _data(request: PeerRequest, data: bytes, *flags: str, pad_length: int = 0) -> bytes:
+    frame = DataFrame(request.stream_id, data, flags=flags, pad_length=pad_length)
     return frame.serialize()
 
 
 async def test_status_fields_and_body_arrive():
     fields = [("apns-id", "8f1c"), ("content-type", "application/json")]
-    peer = Peer(on_request=lambda asked: asked.answer(410, fields, b'{"reason":"x"}'))
+    peer = Peer(
+        on_request=lambda request: request.answer(410, fields, b'{"reason":"x"}')
+    )
 
     async with talking_to(peer) as client:
         sent = await h2_client.send(client, 1)
@@ -43,9 +45,9 @@ async def test_the_request_arrives_as_it_was_given():
     async with talking_to(peer) as client:
         await h2_client.send(client, 2, b"a body")
 
-    asked = peer.asked[1]
-    assert asked.body == b"a body"
-    assert asked.headers == [
+    request = peer.requests[1]
+    assert request.body == b"a body"
+    assert request.headers == [
         (":method", "POST"),
         (":scheme", "https"),
         (":authority", f"localhost:{peer.port}"),
@@ -54,11 +56,11 @@ async def test_the_request_arrives_as_it_was_given():
     ]
 
 
-async def test_a_hundred_answers_in_any_order_find_their_requests():
-    held: list[Asked] = []
+async def test_a_hundred_responses_in_any_order_match_their_requests():
+    held: list[PeerRequest] = []
 
-    def answer_backwards(asked: Asked) -> None:
-        held.append(asked)
+    def answer_backwards(request: PeerRequest) -> None:
+        held.append(request)
         if len(held) == 100:
             for one in reversed(held):
                 one.answer(200, body=one.path.encode())
@@ -78,14 +80,14 @@ async def test_an_empty_body_ends_the_request_with_its_headers():
         sent = await h2_client.send(client, 1, b"")
 
     assert sent.statuses == {0: 200}
-    assert peer.asked[0].body == b""
+    assert peer.requests[0].body == b""
 
 
-async def test_interim_answers_are_passed_over():
-    def hesitate(asked: Asked) -> None:
+async def test_interim_responses_are_skipped():
+    def hesitate(request: PeerRequest) -> None:
         for status in ("100", "103"):
-            asked.visit.h2.send_headers(asked.stream_id, [(":status", status)])
-        asked.answer(200, body=b"done")
+            request.connection.h2.send_headers(request.stream_id, [(":status", status)])
+        request.answer(200, body=b"done")
 
     async with talking_to(Peer(on_request=hesitate)) as client:
         sent = await h2_client.send(client, 1)
@@ -93,12 +95,12 @@ async def test_interim_answers_are_passed_over():
     assert sent.answers[0].body == b"done"
 
 
-async def test_trailers_end_an_answer():
-    def with_trailers(asked: Asked) -> None:
-        h2 = asked.visit.h2
-        h2.send_headers(asked.stream_id, [(":status", "200")])
-        h2.send_data(asked.stream_id, b"body")
-        h2.send_headers(asked.stream_id, [("checksum", "1")], end_stream=True)
+async def test_trailers_end_a_response():
+    def with_trailers(request: PeerRequest) -> None:
+        h2 = request.connection.h2
+        h2.send_headers(request.stream_id, [(":status", "200")])
+        h2.send_data(request.stream_id, b"body")
+        h2.send_headers(request.stream_id, [("checksum", "1")], end_stream=True)
 
     async with talking_to(Peer(on_request=with_trailers)) as client:
         sent = await h2_client.send(client, 1)
@@ -106,10 +108,12 @@ async def test_trailers_end_an_answer():
     assert sent.answers[0].body == b"body"
 
 
-async def test_padded_answers_are_read_without_the_padding():
-    def padded(asked: Asked) -> None:
-        asked.visit.h2.send_headers(asked.stream_id, [(":status", "400")])
-        asked.visit.h2.send_data(asked.stream_id, b"padded", True, pad_length=200)
+async def test_padding_is_removed_from_responses():
+    def padded(request: PeerRequest) -> None:
+        request.connection.h2.send_headers(request.stream_id, [(":status", "400")])
+        request.connection.h2.send_data(
+            request.stream_id, b"padded", True, pad_length=200
+        )
 
     async with talking_to(Peer(on_request=padded)) as client:
         sent = await h2_client.send(client, 3)
@@ -118,13 +122,15 @@ async def test_padded_answers_are_read_without_the_padding():
 
 
 async def test_headers_may_come_in_many_frames():
-    def in_pieces(asked: Asked) -> None:
-        block = _block(asked, (":status", "429"), ("retry-after", "7"))
-        raw = HeadersFrame(asked.stream_id, block[:1], flags=["END_STREAM"]).serialize()
+    def in_pieces(request: PeerRequest) -> None:
+        block = _block(request, (":status", "429"), ("retry-after", "7"))
+        raw = HeadersFrame(
+            request.stream_id, block[:1], flags=["END_STREAM"]
+        ).serialize()
         for octet in block[1:-1]:
-            raw += ContinuationFrame(asked.stream_id, bytes([octet])).serialize()
-        last = ContinuationFrame(asked.stream_id, block[-1:], flags=["END_HEADERS"])
-        asked.visit.raw(raw + last.serialize())
+            raw += ContinuationFrame(request.stream_id, bytes([octet])).serialize()
+        last = ContinuationFrame(request.stream_id, block[-1:], flags=["END_HEADERS"])
+        request.connection.raw(raw + last.serialize())
 
     async with talking_to(Peer(on_request=in_pieces)) as client:
         sent = await h2_client.send(client, 2)
@@ -132,12 +138,12 @@ async def test_headers_may_come_in_many_frames():
     assert sent.answers[1] == (429, (("retry-after", "7"),), b"")
 
 
-async def test_a_body_in_crumbs_is_put_together():
-    def crumble(asked: Asked) -> None:
-        asked.visit.h2.send_headers(asked.stream_id, [(":status", "200")])
+async def test_a_body_in_many_small_frames_is_joined():
+    def crumble(request: PeerRequest) -> None:
+        request.connection.h2.send_headers(request.stream_id, [(":status", "200")])
         for octet in b"crumbs":
-            asked.visit.h2.send_data(asked.stream_id, bytes([octet]))
-        asked.visit.h2.end_stream(asked.stream_id)
+            request.connection.h2.send_data(request.stream_id, bytes([octet]))
+        request.connection.h2.end_stream(request.stream_id)
 
     async with talking_to(Peer(on_request=crumble)) as client:
         sent = await h2_client.send(client, 1)
@@ -145,15 +151,15 @@ async def test_a_body_in_crumbs_is_put_together():
     assert sent.answers[0].body == b"crumbs"
 
 
-async def test_an_answer_before_the_end_of_the_request_counts():
-    # The window of 65,535 bytes lets only a part of the body pass.
+async def test_a_response_before_the_end_of_the_request_counts():
+    # The window of 65,535 bytes lets through only a part of the body.
     peer = Peer(widens=False)
 
     async with talking_to(peer) as client:
         sending = asyncio.create_task(h2_client.send(client, 1, b"x" * 200_000))
-        await eventually(lambda: peer.visits and peer.visits[0].open)
-        asked = next(iter(peer.visits[0].open.values()))
-        asked.answer(413, body=b"too large")
+        await eventually(lambda: peer.connections and peer.connections[0].open)
+        request = next(iter(peer.connections[0].open.values()))
+        request.answer(413, body=b"too large")
         sent = await sending
         again = await h2_client.send(client, 0)
 
@@ -188,12 +194,12 @@ async def test_an_answer_before_the_end_of_the_request_counts():
         "wrong content-length",
     ],
 )
-async def test_a_malformed_answer_loses_its_request_and_no_other(malformed):
-    def react(asked: Asked) -> None:
-        if asked.path == "/1":
-            asked.visit.raw(malformed(asked))
+async def test_a_malformed_response_fails_its_request_only(malformed):
+    def react(request: PeerRequest) -> None:
+        if request.path == "/1":
+            request.connection.raw(malformed(request))
         else:
-            asked.answer(200)
+            request.answer(200)
 
     peer = Peer(on_request=react)
     async with talking_to(peer) as client:
@@ -201,18 +207,18 @@ async def test_a_malformed_answer_loses_its_request_and_no_other(malformed):
 
     assert sent.statuses == {0: 200, 2: 200}
     assert sent.fault is not None
-    assert len(peer.visits) == 1
+    assert len(peer.connections) == 1
 
 
-async def test_an_endless_answer_is_cut_off():
-    def flood(asked: Asked) -> None:
-        if asked.path == "/0":
-            asked.answer(200)
+async def test_a_response_that_is_too_large_is_cancelled():
+    def flood(request: PeerRequest) -> None:
+        if request.path == "/0":
+            request.answer(200)
             return
-        asked.visit.h2.send_headers(asked.stream_id, [(":status", "200")])
+        request.connection.h2.send_headers(request.stream_id, [(":status", "200")])
         for _ in range(4):
-            asked.visit.h2.send_data(asked.stream_id, b"x" * 16_384)
-        asked.visit.h2.send_data(asked.stream_id, b"x")
+            request.connection.h2.send_data(request.stream_id, b"x" * 16_384)
+        request.connection.h2.send_data(request.stream_id, b"x")
 
     async with talking_to(Peer(on_request=flood)) as client:
         sent = await h2_client.send(client, 2)
@@ -221,10 +227,10 @@ async def test_an_endless_answer_is_cut_off():
     assert "larger than any" in str(sent.fault)
 
 
-async def test_the_window_is_widened_however_much_is_answered():
-    # Together 24 MB, more than a connection's window of 16 MiB.
+async def test_the_window_is_widened_for_any_number_of_responses():
+    # A total of 24 MB, more than a connection's window of 16 MiB.
     peer = Peer(
-        on_request=lambda asked: asked.answer(500, body=b"x" * 16_000),
+        on_request=lambda request: request.answer(500, body=b"x" * 16_000),
         settings={SettingCodes.MAX_CONCURRENT_STREAMS: 100},
     )
 

@@ -1,4 +1,4 @@
-"""Peers that break the protocol, or flood us: left, and never believed."""
+"""Peers that break the protocol or flood us: the connection ends with GOAWAY."""
 
 import pytest
 from jh2 import events
@@ -16,7 +16,7 @@ from jh2.hyperframe.frame import (
 
 from tests.support import h2_client
 from tests.support.h2_client import talking_to
-from tests.support.h2_peer import Asked, Peer
+from tests.support.h2_peer import Peer, PeerRequest
 from tests.support.wait import eventually
 
 
@@ -44,16 +44,16 @@ from tests.support.wait import eventually
         b"\0\0\x01\x00\x00\0\0\0\x00" + bytes(1),
     ],
 )
-async def test_a_peer_that_breaks_the_protocol_is_told_and_left(frame):
-    peer = Peer(on_request=lambda asked: asked.visit.raw(frame))
+async def test_a_protocol_error_is_answered_with_goaway(frame):
+    peer = Peer(on_request=lambda request: request.connection.raw(frame))
 
     async with talking_to(peer) as client:
         sent = await h2_client.send(client, 1)
-        await eventually(lambda: peer.visits[0].lost)
+        await eventually(lambda: peer.connections[0].lost)
 
     assert sent.answers == {}
     assert "protocol broken" in sent.fault.reason
-    ends = peer.visits[0].seen(events.ConnectionTerminated)
+    ends = peer.connections[0].seen(events.ConnectionTerminated)
     assert [end.error_code != 0 for end in ends] == [True]
 
 
@@ -93,24 +93,24 @@ async def test_a_peer_that_does_not_begin_with_settings_gets_no_request(greeting
     ids=["ping", "settings", "empty continuations", "long continuations"],
 )
 async def test_a_flood_is_answered_with_enhance_your_calm(flood):
-    peer = Peer(on_request=lambda asked: asked.visit.raw(flood()))
+    peer = Peer(on_request=lambda request: request.connection.raw(flood()))
 
     async with talking_to(peer) as client:
         sent = await h2_client.send(client, 1)
-        await eventually(lambda: peer.visits[0].lost)
+        await eventually(lambda: peer.connections[0].lost)
 
-    end = peer.visits[0].seen(events.ConnectionTerminated)[0]
+    end = peer.connections[0].seen(events.ConnectionTerminated)[0]
     assert end.error_code == ErrorCodes.ENHANCE_YOUR_CALM
     assert sent.answers == {}
 
 
 async def test_unknown_frames_and_priorities_are_ignored():
-    def react(asked: Asked) -> None:
+    def react(request: PeerRequest) -> None:
         altsvc = b"\0\0\x03\x0a\0\0\0\0\0abc"
         unknown = b"\0\0\x01\xf0\xff\x7f\xff\xff\xff!"
         priority = b"\0\0\x05\x02\0\0\0\0\x01" + bytes(5)
-        asked.visit.raw(altsvc + unknown + priority)
-        asked.answer(200)
+        request.connection.raw(altsvc + unknown + priority)
+        request.answer(200)
 
     async with talking_to(Peer(on_request=react)) as client:
         sent = await h2_client.send(client, 3)

@@ -1,4 +1,4 @@
-"""Ways to the peer: TLS, certificates, proxies, and peers that are not there."""
+"""Opening connections: TLS, certificates, proxies, and unreachable peers."""
 
 import asyncio
 import socket
@@ -34,14 +34,14 @@ async def test_a_certificate_of_an_unknown_authority_is_refused():
         fault = await _refusal(peer.url, ssl.create_default_context())
 
     assert "certificate verify failed" in fault.reason
-    assert peer.asked == []
+    assert peer.requests == []
 
 
 async def test_a_certificate_of_another_host_is_refused():
     async with h2_peer.serve(Peer()) as peer:
         url = f"https://127.0.0.2:{peer.port}"
         server = await asyncio.get_running_loop().create_server(
-            lambda: h2_peer.Visit(peer), "127.0.0.2", peer.port,
+            lambda: h2_peer.PeerConnection(peer), "127.0.0.2", peer.port,
             ssl=tls.server_context(),
         )  # fmt: skip
         fault = await _refusal(url, tls.client_context())
@@ -56,7 +56,7 @@ async def test_a_server_without_http2_is_refused(alpn):
         fault = await _refusal(peer.url, tls.client_context())
 
     assert "HTTP/2" in fault.reason
-    assert peer.asked == []
+    assert peer.requests == []
 
 
 async def test_a_server_without_tls_is_refused():
@@ -68,8 +68,8 @@ async def test_a_server_without_tls_is_refused():
 
 @asynccontextmanager
 async def _tcp_server(greeting: bytes) -> AsyncIterator[int]:
-    """The port of a server that says so much and is silent."""
-    # From Python 3.13 a connection nobody holds is closed.
+    """The port of a server that sends a greeting and nothing more."""
+    # Python 3.13 closes a connection that is not referenced.
     held: list[asyncio.StreamWriter] = []
 
     def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -84,7 +84,7 @@ async def _tcp_server(greeting: bytes) -> AsyncIterator[int]:
     await asyncio.sleep(0)
 
 
-async def test_a_client_certificate_is_shown():
+async def test_a_client_certificate_is_sent():
     server = tls.server_context()
     server.verify_mode = ssl.CERT_REQUIRED
     server.load_verify_locations(tls.authority().ca_file)
@@ -95,30 +95,30 @@ async def test_a_client_certificate_is_shown():
     async with h2_peer.serve(Peer(), server) as peer:
         client = Client(peer.url, tls=ours)
         sent = await h2_client.send(client, 1)
-        shown = peer.visits[0].transport.get_extra_info("peercert")
+        shown = peer.connections[0].transport.get_extra_info("peercert")
         await client.close()
 
     assert sent.statuses == {0: 200}
     assert shown["subject"][0][0] == ("commonName", "push-certificate")
 
 
-async def test_a_missing_client_certificate_is_told():
+async def test_a_missing_client_certificate_is_the_reason():
     server = tls.server_context()
     server.verify_mode = ssl.CERT_REQUIRED
     server.load_verify_locations(tls.authority().ca_file)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://localhost:{listener.getsockname()[1]}"
-        # asyncio's servers drop the alert that says why; a blocking one sends it.
-        shaking = asyncio.create_task(asyncio.to_thread(_shake_hands, listener, server))
+        # Servers of asyncio drop the alert with the reason; a blocking one sends it.
+        handshake = asyncio.create_task(asyncio.to_thread(_handshake, listener, server))
         fault = await _refusal(url, tls.client_context())
-        refused = await shaking
+        refused = await handshake
 
     assert refused
     assert "certificate required" in fault.reason.lower()
 
 
-def _shake_hands(listener: socket.socket, context: ssl.SSLContext) -> bool:
+def _handshake(listener: socket.socket, context: ssl.SSLContext) -> bool:
     """Whether the server refuses its first client."""
     listener.settimeout(60)
     connection, _ = listener.accept()
@@ -140,19 +140,19 @@ async def test_after_a_failure_sends_fail_at_once_until_the_pause_is_over(
 
     async with h2_peer.serve(Peer(), port=port) as peer:
         second = await h2_client.send(client, 1)
-        visits = len(peer.visits)
+        connections = len(peer.connections)
         await asyncio.sleep(second.fault.retry_after_s)
         third = await h2_client.send(client, 1)
         await client.close()
 
     assert f"localhost:{port}" in first.fault.reason
     assert 0 < second.fault.retry_after_s <= 3.0
-    assert visits == 0
+    assert connections == 0
     assert third.statuses == {0: 200}
-    assert len(peer.visits) == 1
+    assert len(peer.connections) == 1
 
 
-async def test_a_peer_that_accepts_and_is_silent_is_given_up():
+async def test_a_silent_peer_runs_into_the_connect_timeout():
     async with _tcp_server(b"") as port:
         fault = await _refusal(
             f"https://localhost:{port}", tls.client_context(), connect_timeout_s=0.2
@@ -165,13 +165,13 @@ async def test_a_peer_that_accepts_and_is_silent_is_given_up():
     "url",
     ["http://push.test", "push.test", "https://", "https://push.test/path", ""],
 )
-def test_what_is_no_origin_is_refused(url):
+def test_an_invalid_origin_is_refused(url):
     with pytest.raises(ValueError, match="not an https://"):
         Client(url, tls=tls.client_context())
 
 
 @pytest.mark.parametrize("proxy", ["https://proxy.test", "proxy.test:8080", "http://"])
-def test_what_is_no_proxy_is_refused_without_repeating_its_password(proxy):
+def test_an_invalid_proxy_is_refused_without_repeating_its_password(proxy):
     with pytest.raises(ValueError, match="proxy's address must be"):
         Client("https://push.test", tls=tls.client_context(), proxy_url=proxy)
 
@@ -192,7 +192,7 @@ async def _push_through_a_proxy() -> None:
     assert proxy.targets == [f"localhost:{peer.port}"]
 
 
-async def test_a_proxy_is_told_the_password():
+async def test_a_proxy_gets_the_password():
     async with connect_proxy.serve(Proxy(credentials="push:p@ss:word")) as proxy:
         route = f"http://push:p%40ss%3Aword@127.0.0.1:{proxy.port}"
         async with talking_to(Peer(), proxy_url=route) as client:
@@ -212,11 +212,11 @@ async def test_a_proxy_is_told_the_password():
         (b"HTTP/1.1 200 OK\r\n\r\nmore", "not one to CONNECT"),
     ],
 )
-async def test_a_proxy_that_does_not_connect_is_told(answer, reason):
+async def test_a_proxy_that_does_not_connect_is_the_reason(answer, reason):
     proxy = Proxy(credentials="push:secret", answer=answer)
     async with connect_proxy.serve(proxy), h2_peer.serve(Peer()) as peer:
         route = f"http://127.0.0.1:{proxy.port}"
         fault = await _refusal(peer.url, tls.client_context(), proxy_url=route)
 
     assert reason in fault.reason
-    assert peer.asked == []
+    assert peer.requests == []
