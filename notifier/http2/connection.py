@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
         streams = self.streams
         open_requests, partial = streams.open, streams.partial
         # A block that may change a table must not be skipped.
-        plain = _STATUS_200 if streams.acknowledged else None
+        plain = _STATUS_200 if streams.settings_acknowledged else None
         position, end = 0, len(data)
         while position + 9 <= end:
             high, low, kind, flags, stream_id = _unpack(data, position)
@@ -191,7 +191,7 @@ class Connection(asyncio.Protocol):
 
     def close(self, reason: str) -> None:
         """Close at once; open requests fail."""
-        self._explain(reason)
+        self._set_reason(reason)
         if self._transport is not None and not self.ended:
             self.flush()
             self._transport.close()
@@ -201,12 +201,12 @@ class Connection(asyncio.Protocol):
         self._end()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._explain(f"connection lost: {error}" if error else "closed by the peer")
+        self._set_reason(f"connection lost: {error}" if error else "closed by the peer")
         if not self.closed.done():
             self.closed.set_result(None)
         self._end()
 
-    def _explain(self, reason: str) -> None:
+    def _set_reason(self, reason: str) -> None:
         self.streams.reason = self.streams.reason or reason
 
     def _end(self) -> None:

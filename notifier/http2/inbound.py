@@ -113,7 +113,7 @@ def _settings(streams: Streams, flags: int, stream_id: int, payload: bytes) -> N
     if flags & frames.ACK:
         if payload:
             raise PeerError(Code.FRAME_SIZE_ERROR, "SETTINGS ACK with a payload")
-        streams.acknowledged = True
+        streams.settings_acknowledged = True
         streams.decoder.disable_table()
         return
     _acknowledge(streams, frames.frame(frames.SETTINGS, frames.ACK, 0))

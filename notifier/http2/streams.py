@@ -41,7 +41,7 @@ class Streams:
         # Done with the peer's first SETTINGS, or with the reason there were none.
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # The peer has acknowledged our settings, so it keeps no header table.
-        self.acknowledged = False
+        self.settings_acknowledged = False
         # No new streams: the peer or we have begun to shut down.
         self.draining = False
         # The peer's GOAWAY had an error code.
