@@ -41,7 +41,7 @@ def inbox(request: PageRequest) -> HTTPResponse:
         with request.released():
             told = _fetch(scene["inbox"], scene["ca_file"], since)
     except (OSError, URLError):
-        return errors.unavailable("The sandbox does not answer.")
+        return errors.as_json(errors.unavailable("The sandbox does not answer."))
     headers = {**SAFE_HEADERS, **errors.JSON_HEADERS}
     return HTTPResponse(json.dumps(told), headers=headers)
 

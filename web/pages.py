@@ -11,8 +11,8 @@ from bottle import Bottle, HTTPResponse
 
 from api import bodies, errors
 from api.context import AppContext
-from datastore import OUTAGES
-from models.errors import CallerError, NotFound, TooMany, Unauthorized
+from api.errors import ErrorResponse
+from models.errors import NotFound
 from web import api_docs, assets, dashboard, demo_page, import_page, job_pages
 from web.page_request import SAFE_HEADERS, PageRequest, page
 from web.session import Sessions
@@ -103,12 +103,8 @@ class PageEndpoint:
             request = self._read(bottle.request.environ)
             with self.app.concurrency:
                 return self.route.handler(request, **parts)
-        except CallerError as problem:
-            return _of_caller(problem)
-        except OUTAGES as problem:
-            return _failed(errors.of_outage(problem))
         except Exception as problem:
-            return _failed(errors.of_defect(problem))
+            return _error_page(errors.from_exception(problem))
 
     def _read(self, environ: dict[str, Any]) -> PageRequest:
         """Read outside the gate: who sends slowly holds up nobody."""
@@ -166,28 +162,17 @@ def _refuse_odd_addresses() -> None:
         environ["PATH_INFO"] = "/\N{REPLACEMENT CHARACTER}"
 
 
-def _of_caller(problem: CallerError) -> HTTPResponse:
-    status = errors.STATUS[type(problem)]
-    message = problem.message
-    if isinstance(problem, Unauthorized):
-        message = "This page is for those who have signed in."
+def _error_page(error: ErrorResponse) -> HTTPResponse:
+    """The error that the API would return, as HTML."""
+    needs_login = error.status == 401
+    default = "Something went wrong" if error.status >= 500 else "That did not work"
     answer = page(
         "problem",
-        status=status,
-        title=TITLES.get(status, "That did not work"),
-        message=message,
-        may_sign_in=isinstance(problem, Unauthorized),
+        status=error.status,
+        title=TITLES.get(error.status, default),
+        message="Sign in to see this page." if needs_login else error.message,
+        may_sign_in=needs_login,
     )
-    if isinstance(problem, TooMany):
-        answer.set_header("Retry-After", str(problem.details["retry_after_s"]))
+    for name, value in error.headers.items():
+        answer.set_header(name, value)
     return answer
-
-
-def _failed(answer: HTTPResponse) -> HTTPResponse:
-    """The same as the API says, as a page."""
-    return page(
-        "problem",
-        status=answer.status_code,
-        title=TITLES.get(answer.status_code, "Something went wrong"),
-        message=errors.message_of(answer),
-    )
