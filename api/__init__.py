@@ -6,7 +6,7 @@ from api import accounts, chats, health, imports, jobs, messages, metrics
 from api.auth import Access
 from api.bodies import BODY_LIMIT, MEMBERS_BODY_LIMIT
 from api.context import AppContext
-from api.description import route_about
+from api.description import describing_route
 from api.imports import UPLOAD_LIMIT
 from api.routing import Route, bottle_of
 
@@ -106,7 +106,7 @@ OPERATION = (
     Route("GET", "/metrics", metrics.show, Access.SERVICE),
 )
 DESCRIBED = CHATS + ACCOUNTS + IMPORTS + OPERATION
-ROUTES = (*DESCRIBED, route_about(DESCRIBED))
+ROUTES = (*DESCRIBED, describing_route(DESCRIBED))
 
 
 def build(app: AppContext) -> Bottle:

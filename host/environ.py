@@ -9,8 +9,8 @@ BASE: dict[str, Any] = {
     "SERVER_SOFTWARE": "granian",
     "wsgi.errors": sys.stderr,
     "wsgi.input_terminated": True,
-    # A body that breaks off raises OSError; of other hosts' the API is not so sure.
-    "bottlepost.breaks_are_told": True,
+    # A truncated body raises OSError; other hosts may report a normal end.
+    "bottlepost.reports_truncation": True,
     "wsgi.multiprocess": False,
     "wsgi.multithread": True,
     "wsgi.run_once": False,
