@@ -31,7 +31,7 @@ class Span(NamedTuple):
     every: int
 
     def begin(self, now: datetime) -> datetime:
-        """The start of the first interval, a round time so that intervals stay fixed."""
+        """The start of the first interval, rounded so that intervals stay fixed."""
         interval_s = int(self.interval.total_seconds())
         last_s = int(now.timestamp()) // interval_s * interval_s
         last = datetime.fromtimestamp(last_s, now.tzinfo)

@@ -48,7 +48,7 @@ def test_a_file_leads_to_its_result_and_its_bad_lines(page, tmp_path) -> None:
         "external_id"
     )
     page.get_by_role("link", name="Import another file").click()
-    expect(page.get_by_role("region", name="The last imports")).to_contain_text(
+    expect(page.get_by_role("region", name="Recent imports")).to_contain_text(
         "completed"
     )
 
@@ -63,4 +63,4 @@ def test_a_large_file_that_is_refused_is_told_why(page, tmp_path) -> None:
 def test_a_file_that_is_too_large_is_told_so(page, tmp_path) -> None:
     choose(page, tmp_path / "crew.csv", b"type\n" * (UPLOAD_LIMIT // 5 + 100_000))
 
-    expect(page.get_by_role("main")).to_contain_text("A file may have 64 MiB.")
+    expect(page.get_by_role("main")).to_contain_text("A file may have up to 64 MiB.")

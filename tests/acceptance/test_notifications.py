@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support import notify, push_service, tls
+from tests.support import demo_notifications, push_service, tls
 from tests.support.browser import Tab
 from tests.support.demo import Demo, Stage
-from tests.support.notify import Worker
+from tests.support.demo_notifications import Worker
 from tests.support.push_service import PushService
 from tests.support.wait import until
 
@@ -51,7 +51,7 @@ def tab(browser: Any, stage: Stage) -> Iterator[Tab]:
         tab.page.context.grant_permissions(["notifications"], origin=stage.url)
         yield tab
     for name, client in stage.people.items():
-        for device in notify.browsers_of(stage, name):
+        for device in demo_notifications.browsers_of(stage, name):
             client.delete(f"/devices/{device['id']}")
 
 
@@ -66,8 +66,8 @@ def use(service: PushService, page: Page) -> None:
 def turn_on(page: Page, stage: Stage) -> Worker:
     worker = Worker(page, stage.url)
     page.goto(stage.url)
-    notify.button(page).click()
-    expect(notify.word(page)).to_contain_text("This browser notifies Ada")
+    demo_notifications.button(page).click()
+    expect(demo_notifications.status(page)).to_contain_text("This browser notifies Ada")
     return worker
 
 
@@ -95,7 +95,7 @@ def test_a_message_is_a_notification_until_it_is_deleted(tab, stage, service) ->
     page = tab.page
     use(service, page)
     worker = turn_on(page, stage)
-    (device,) = notify.browsers_of(stage, "Ada")
+    (device,) = demo_notifications.browsers_of(stage, "Ada")
 
     said = post(stage, "Bo", "Land in sight!")
     until(lambda: len(service.inbox) == 1, what="for the push")
@@ -120,10 +120,10 @@ def test_turning_it_off_removes_the_device(tab, stage, service) -> None:
     use(service, page)
     turn_on(page, stage)
 
-    notify.button(page).click()
+    demo_notifications.button(page).click()
 
-    expect(notify.button(page)).to_have_text("Notify me here")
-    assert notify.browsers_of(stage, "Ada") == []
+    expect(demo_notifications.button(page)).to_have_text("Notify me here")
+    assert demo_notifications.browsers_of(stage, "Ada") == []
     assert page.evaluate("sessionStorage.getItem('subscribed')") is None
 
 
@@ -134,8 +134,8 @@ def test_it_is_still_on_after_loading_the_page_again(tab, stage, service) -> Non
 
     page.reload()
 
-    expect(notify.button(page)).to_have_text("Stop notifying me here")
-    assert len(notify.browsers_of(stage, "Ada")) == 1
+    expect(demo_notifications.button(page)).to_have_text("Stop notifying me here")
+    assert len(demo_notifications.browsers_of(stage, "Ada")) == 1
 
 
 def test_a_browser_notifies_one_person_at_a_time(tab, stage, service) -> None:
@@ -144,12 +144,14 @@ def test_a_browser_notifies_one_person_at_a_time(tab, stage, service) -> None:
     turn_on(page, stage)
 
     page.get_by_role("radio", name="Bo").check()
-    expect(notify.word(page)).to_have_text("So far this browser notifies Ada.")
-    notify.button(page).click()
+    expect(demo_notifications.status(page)).to_have_text(
+        "This browser currently notifies Ada."
+    )
+    demo_notifications.button(page).click()
 
-    expect(notify.word(page)).to_contain_text("This browser notifies Bo")
-    assert notify.browsers_of(stage, "Ada") == []
-    assert len(notify.browsers_of(stage, "Bo")) == 1
+    expect(demo_notifications.status(page)).to_contain_text("This browser notifies Bo")
+    assert demo_notifications.browsers_of(stage, "Ada") == []
+    assert len(demo_notifications.browsers_of(stage, "Bo")) == 1
 
 
 def test_the_worker_replaces_and_withdraws_by_the_tag(tab, stage, service) -> None:

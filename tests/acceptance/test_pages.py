@@ -66,7 +66,7 @@ def test_a_message_is_written_and_seen_on_the_phones(browser, stage) -> None:
         ):
             expect(cards(page, phone).first).to_contain_text("Ada")
             expect(cards(page, phone).first).to_contain_text("Land in sight!")
-        expect(page.locator("#job")).to_contain_text("3 of 3 devices have it")
+        expect(page.locator("#job")).to_contain_text("3 of 3 devices reached")
         expect(
             page.get_by_role("heading", name=phone_of("Ada", "iPhone"))
         ).to_be_hidden()
@@ -141,7 +141,7 @@ def test_without_scripts_a_failed_job_leads_to_its_error(browser, stage) -> None
         page.get_by_role("button", name="Send").click()
 
         page.wait_for_url("**/jobs/*/error")
-        expect(page.get_by_role("heading", name="This failed")).to_be_visible()
+        expect(page.get_by_role("heading", name="Failed")).to_be_visible()
         expect(page.get_by_role("alert")).to_have_text(re.compile("^(apns|fcm): "))
         expect(page.get_by_role("cell", name="PayloadTooLarge")).to_be_visible()
 
@@ -163,7 +163,7 @@ def test_the_dashboard_shows_the_plots_and_what_failed(browser, stage) -> None:
         page.get_by_role("region", name="Failing jobs").get_by_role(
             "link"
         ).first.click()
-        expect(page.get_by_role("heading", name="This failed")).to_be_visible()
+        expect(page.get_by_role("heading", name="Failed")).to_be_visible()
         assert tab.complaints == []
 
 

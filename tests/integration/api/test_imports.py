@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from api.imports import MOST_ROWS, UPLOAD_LIMIT
+from api.imports import MAX_ROWS, UPLOAD_LIMIT
 from api.uploads import CSV, JSON_LINES
 from models.imports import ImportChunk, ImportJob
 from tests.support.chat_api import ON_EVERY_DATABASE, ChatApi
@@ -121,7 +121,7 @@ def test_unknown_user_and_import_are_not_found(chat_api: ChatApi) -> None:
         (b"{}", {"CONTENT_LENGTH": ""}, 411, "length_required"),
         (b"{}", {"CONTENT_LENGTH": "", **ENDS}, 411, "length_required"),
         (b"{}", {"CONTENT_LENGTH": "100"}, 400, "bad_request"),
-        (b"{}\n" * (MOST_ROWS + 1), {}, 413, "too_large"),
+        (b"{}\n" * (MAX_ROWS + 1), {}, 413, "too_large"),
     ],
 )
 def test_what_cannot_be_taken_leaves_nothing(

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from api.long_poll import MOST_OF_A_USER
+from api.long_poll import MAX_PER_USER
 from tests.support.chat_api import ChatApi, build_app
 from tests.support.wait import until
-from tests.support.wsgi import WsgiClient
+from tests.support.wsgi_client import WsgiClient
 
 THREADED = {"wsgi.multithread": True}
 
@@ -39,8 +39,8 @@ def is_waiting(chat_api: ChatApi, chat: int, count: int = 1) -> bool:
 
 
 def as_many_as_may_wait(chat_api, ann, bob, chat) -> list[Poll]:
-    polls = [Poll(who, chat) for who in [ann, bob] * (chat_api.most_waiting // 2)]
-    until(lambda: is_waiting(chat_api, chat, chat_api.most_waiting))
+    polls = [Poll(who, chat) for who in [ann, bob] * (chat_api.max_waiting // 2)]
+    until(lambda: is_waiting(chat_api, chat, chat_api.max_waiting))
     return polls
 
 
@@ -93,21 +93,21 @@ def test_too_many_are_answered_at_once(chat_api, ann, bob, chat):
 
 
 def test_nobody_takes_the_places_of_others(chat_api, ann, bob, chat):
-    polls = [Poll(bob, chat) for _ in range(MOST_OF_A_USER)]
-    until(lambda: is_waiting(chat_api, chat, MOST_OF_A_USER))
+    polls = [Poll(bob, chat) for _ in range(MAX_PER_USER)]
+    until(lambda: is_waiting(chat_api, chat, MAX_PER_USER))
 
     one_more = Poll(bob, chat)
     assert one_more.result().json["messages"] == []
     assert one_more.took_s < 15
     polls.append(Poll(ann, chat))
-    until(lambda: is_waiting(chat_api, chat, MOST_OF_A_USER + 1))
+    until(lambda: is_waiting(chat_api, chat, MAX_PER_USER + 1))
     chat_api.say(ann, chat, "enough")
 
     assert all(poll.result().json["messages"] for poll in polls)
 
 
 def test_who_has_waited_may_wait_again(chat_api, bob, chat):
-    for poll in [Poll(bob, chat, wait_s=1) for _ in range(MOST_OF_A_USER)]:
+    for poll in [Poll(bob, chat, wait_s=1) for _ in range(MAX_PER_USER)]:
         poll.result()
 
     again = Poll(bob, chat, wait_s=1)

@@ -6,7 +6,7 @@ from datastore import Datastore, provider_troubles
 from models.base import utc_now
 from tests.support.chat_api import SERVICE_KEY, build_app
 from tests.support.dispatcher import RecordingDispatcher
-from tests.support.wsgi import WsgiClient
+from tests.support.wsgi_client import WsgiClient
 
 
 def broken(store_url: str) -> WsgiClient:

@@ -40,7 +40,7 @@ HOSTS = {
     "granian": "-m granian --interface wsgi --port {port} --respawn-failed-workers "
     "--factory tests.support.wsgi_host:create_app",
     # As `python server.py` runs.
-    "door": "-m granian --interface rsgi --port {port} --respawn-failed-workers "
+    "own-host": "-m granian --interface rsgi --port {port} --respawn-failed-workers "
     "--factory tests.support.wsgi_host:create_door",
     "gunicorn-sync": GUNICORN,
     "gunicorn-gthread": f"{GUNICORN} -k gthread --threads 4",

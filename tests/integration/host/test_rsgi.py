@@ -16,16 +16,16 @@ import pytest
 from sqlalchemy import func, select
 
 from datastore import Datastore
-from host.body import AHEAD
-from host.rsgi import STREAMS
+from host.body import READ_AHEAD
+from host.rsgi import MAX_STREAMS
 from models.imports import ImportJob
-from tests.support.halves import FORM, JSON, answer, chunk, head, sent
-from tests.support.hasty_host import SILENT_S
+from tests.support.impatient_server import SILENT_S
+from tests.support.partial_requests import FORM, JSON, answer, chunk, head, sent
 from tests.support.server import Server
 from tests.support.uploads import user
 from tests.support.wait import until
 
-HASTY = (sys.executable, "-m", "tests.support.hasty_host")
+HASTY = (sys.executable, "-m", "tests.support.impatient_server")
 JSON_LINES = "application/x-ndjson"
 # As long as a line may be, so that there is little to be put in place afterwards.
 ROWS = [
@@ -52,7 +52,7 @@ def test_half_requests_hold_nobody_up(server: Server) -> None:
     token = ann.token or ""
     form = head("/dashboard/login", FORM, content_length=1000) + b"key=1"
     send = head("/groupchat/send", JSON, token, content_length=1000) + b"{"
-    long = head("/groupchat", JSON, token, content_length=AHEAD * 2) + b"{"
+    long = head("/groupchat", JSON, token, content_length=READ_AHEAD * 2) + b"{"
     chunks = head("/groupchat", JSON, token, transfer_encoding="chunked") + chunk(b"{")
 
     with sent(server.port, [form, send] * 50 + [long, chunks] * 25) as halves:
@@ -70,10 +70,10 @@ def test_half_requests_hold_nobody_up(server: Server) -> None:
 def test_slow_long_bodies_leave_room_for_others(server: Server) -> None:
     _, ann = server.user("Ann")
     chat = ann.post("/groupchat", {"name": "Alone"}).json["id"]
-    begun = head("/groupchat", JSON, ann.token or "", content_length=AHEAD * 3)
-    begun += b" " * (AHEAD * 2)
+    begun = head("/groupchat", JSON, ann.token or "", content_length=READ_AHEAD * 3)
+    begun += b" " * (READ_AHEAD * 2)
 
-    with sent(server.port, [begun] * (STREAMS + 100)) as halves:
+    with sent(server.port, [begun] * (MAX_STREAMS + 100)) as halves:
         # Those that nobody is left to read are told so, the last ones at once.
         refused = halves[-1].recv(65536)
         said = ann.post("/groupchat/send", {"conversation": chat, "message": "here"})
@@ -90,7 +90,7 @@ def test_slow_long_bodies_leave_room_for_others(server: Server) -> None:
         head("/dashboard/login", FORM, content_length=1000) + b"key=1",
         head("/groupchat/send", JSON, "nobody", content_length=1000),
         head("/groupchat/send", JSON, transfer_encoding="chunked") + chunk(b"{"),
-        head("/groupchat", JSON, content_length=AHEAD * 2) + b"{" * 1000,
+        head("/groupchat", JSON, content_length=READ_AHEAD * 2) + b"{" * 1000,
     ],
     ids=["form", "nothing", "chunked", "long"],
 )
@@ -103,9 +103,9 @@ def test_a_body_that_stops_ends_its_connection(hasty: Server, begun: bytes) -> N
 
 
 def test_a_long_body_that_stops_ends_its_connection(hasty: Server) -> None:
-    begun = head("/groupchat", JSON, hasty.service_key, content_length=AHEAD * 4)
+    begun = head("/groupchat", JSON, hasty.service_key, content_length=READ_AHEAD * 4)
 
-    with sent(hasty.port, [begun + b" " * (AHEAD * 2)]) as (half,):
+    with sent(hasty.port, [begun + b" " * (READ_AHEAD * 2)]) as (half,):
         told = answer(half)
 
     assert told.startswith(b"HTTP/1.1 400")
@@ -213,7 +213,7 @@ def test_an_upload_whose_client_vanishes_leaves_nothing(server: Server) -> None:
     until(lambda: count_imports(server) == before)
 
 
-@pytest.mark.parametrize("size", [AHEAD + 1, 5 * 2**20])
+@pytest.mark.parametrize("size", [READ_AHEAD + 1, 5 * 2**20])
 @pytest.mark.parametrize("is_chunked", [False, True])
 def test_a_body_that_is_too_long_is_refused_as_ever(
     server: Server, is_chunked: bool, size: int
@@ -223,7 +223,7 @@ def test_a_body_that_is_too_long_is_refused_as_ever(
 
     with sent(server.port, [begun]) as (half,):
         # It hears no more than it needs.
-        content = b" " * (AHEAD + 1)
+        content = b" " * (READ_AHEAD + 1)
         half.sendall(chunk(content) if is_chunked else content)
         told = answer(half)
 

@@ -7,13 +7,13 @@ import pytest
 from datastore import provider_troubles
 from models.base import utc_now
 from models.pushes import PushFailure
+from tests.support.browser_client import BrowserClient
 from tests.support.chat_api import SERVICE_KEY
-from tests.support.forms import Visitor
 
 
 @pytest.fixture
 def visitor(chat_api):
-    return Visitor(chat_api.app)
+    return BrowserClient(chat_api.app)
 
 
 @pytest.fixture

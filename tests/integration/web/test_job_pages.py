@@ -11,13 +11,13 @@ from sqlalchemy import update
 from models.base import utc_now
 from models.imports import ImportJob
 from models.pushes import PushFailure, PushJob
+from tests.support.browser_client import BrowserClient
 from tests.support.chat_api import SERVICE_KEY, build_app
-from tests.support.forms import Visitor
 
 
 @pytest.fixture
 def visitor(chat_api):
-    return Visitor(chat_api.app)
+    return BrowserClient(chat_api.app)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_a_form_may_pass_through_a_proxy_that_asks_for_a_password(visitor, job, 
 
 
 def test_a_job_is_shown_to_members_only(chat_api, job, eve):
-    stranger, nobody = Visitor(chat_api.app), Visitor(chat_api.app)
+    stranger, nobody = BrowserClient(chat_api.app), BrowserClient(chat_api.app)
     stranger.cookies["bottlepost_user"] = eve.client.token
 
     assert stranger.get(job).status == 404
@@ -248,7 +248,7 @@ def test_a_failed_import_leads_to_its_error(chat_api, operator, upload):
 
 
 def test_an_import_is_shown_to_operators_only(chat_api, ann, upload):
-    user, nobody = Visitor(chat_api.app), Visitor(chat_api.app)
+    user, nobody = BrowserClient(chat_api.app), BrowserClient(chat_api.app)
     user.cookies["bottlepost_user"] = ann.client.token
 
     assert (user.get(upload).status, nobody.get(upload).status) == (403, 401)
@@ -265,13 +265,13 @@ def test_who_sends_a_form_slowly_holds_up_nobody(chat_api):
 
         def read(self, size: int | None = -1) -> bytes:
             pool = ThreadPoolExecutor(1)
-            other = pool.submit(Visitor(app).get, "/dashboard")
+            other = pool.submit(BrowserClient(app).get, "/dashboard")
             pool.shutdown(wait=False)
             assert other.result(timeout=60).status == 200
             return super().read(size)
 
     environ = {"wsgi.input": Slow(b"message=x")}
 
-    answer = Visitor(app).post("/groupchat/send", environ, message="x")
+    answer = BrowserClient(app).post("/groupchat/send", environ, message="x")
 
     assert answer.status == 401

@@ -7,9 +7,9 @@ import pytest
 
 from web import plots
 from web.figures import percentiles
-from web.plots import Series, Time
+from web.plots import Series, TimeAxis
 
-THREE = Time(["10:00", "10:01", "10:02"], 1)
+THREE = TimeAxis(["10:00", "10:01", "10:02"], 1)
 
 
 def drawn(figure: str, tag: str) -> list[dict[str, str]]:
@@ -22,12 +22,12 @@ def drawn(figure: str, tag: str) -> list[dict[str, str]]:
     [(0, 4), (1, 4), (4, 4), (5, 8), (17, 20), (21, 40), (400, 400), (401, 800)],
 )
 def test_an_axis_of_counts_ends_on_a_round_number(highest, top):
-    assert plots.nice_top(highest, whole=True) == top
+    assert plots.round_top(highest, whole=True) == top
 
 
 @pytest.mark.parametrize(("highest", "top"), [(0.3, 0.4), (0.012, 0.02), (7, 8)])
 def test_an_axis_of_times_does_so_too(highest, top):
-    assert plots.nice_top(highest) == pytest.approx(top)
+    assert plots.round_top(highest) == pytest.approx(top)
 
 
 def test_bars_stand_on_one_another():

@@ -1,20 +1,14 @@
-"""Signed cookies."""
+"""Signed cookies of operators."""
 
 import pytest
 
+from tests.support.clock import Clock
 from web.session import LIFETIME_S, Sessions
-
-
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 @pytest.fixture
