@@ -16,7 +16,7 @@ MEMBERS_SHOWN = 1000
 
 
 def create(context: RequestContext, body: schemas.NewChat) -> Result[schemas.ChatOut]:
-    """Create a conversation; a user who does is a member and its owner.
+    """Create a conversation; the calling user becomes a member and its owner.
 
     If a conversation with this external_id exists, it stays unchanged.
     """

@@ -61,7 +61,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "info": {
             "title": "Bottlepost",
             "version": "1",
-            "description": "Group chat that answers at once and pushes behind.",
+            "description": "Group chat that answers at once and pushes afterwards.",
         },
         "paths": paths,
         "components": {

@@ -61,11 +61,8 @@ def round_top(highest: float, *, whole: bool = False) -> float:
     step = max(highest, least) / GRID_LINES
     power = 10.0 ** math.floor(math.log10(step))
     # The tolerance absorbs rounding errors of floats.
-    return (
-        next(n for n in ROUND_STEPS if n * power >= step * 0.999999)
-        * power
-        * GRID_LINES
-    )
+    factor = next(n for n in ROUND_STEPS if n * power >= step * 0.999999)
+    return factor * power * GRID_LINES
 
 
 def _bar(number: int, slot: float, below: float, height: float, kind: str) -> str:

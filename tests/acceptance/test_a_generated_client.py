@@ -1,4 +1,4 @@
-"""Whoever has only /openapi.json can make a client of it that works."""
+"""A client generated from /openapi.json works."""
 
 import json
 from collections.abc import Iterator
@@ -46,9 +46,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def directory(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the package is that was generated."""
+    """The directory with the generated package."""
     directory = tmp_path_factory.mktemp("client")
-    # It is made at the first request for it; the generator waits five seconds.
+    # The first request builds the document; the generator waits only five seconds.
     server.client.get("/openapi.json")
     generated_client.generate(f"{server.url}/openapi.json", directory)
     return directory
@@ -77,5 +77,5 @@ def test_client_has_every_operation(server: Server, directory: Path) -> None:
         module.stem for module in (directory / generated_client.PACKAGE).rglob("*.py")
     }
 
-    # The generator knows neither JSON lines nor CSV.
+    # The generator supports neither JSON lines nor CSV.
     assert operations - made == {"imports_start"}

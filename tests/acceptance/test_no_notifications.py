@@ -1,4 +1,4 @@
-"""Where a browser gets no notifications, the demo page says why."""
+"""The demo page gives the reason if a browser gets no notifications."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +25,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.fixture
 def tab(browser: Any, stage: Stage) -> Iterator[Tab]:
-    """The demo page, with its reader's permission."""
+    """The demo page, with permission for notifications."""
     with Tab(browser) as tab:
         tab.page.context.grant_permissions(["notifications"], origin=stage.url)
         yield tab
@@ -35,7 +35,7 @@ def test_a_browser_without_a_push_service_says_so(tab, stage) -> None:
     page = tab.page
     page.goto(stage.url)
 
-    # Chromium's own answer: it can reach no push service from here.
+    # Chromium itself reports this, because it cannot reach its push service.
     demo_notifications.button(page).click()
 
     expect(demo_notifications.status(page)).to_contain_text(
@@ -62,7 +62,7 @@ def test_without_permission_it_says_so(browser, stage) -> None:
     with Tab(browser) as tab:
         tab.page.goto(stage.url)
 
-        # Without a window there is nobody to ask: Chromium refuses.
+        # Headless Chromium cannot ask the user, so it denies the permission.
         demo_notifications.button(tab.page).click()
 
         expect(demo_notifications.status(tab.page)).to_contain_text(

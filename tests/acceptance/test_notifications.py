@@ -1,7 +1,7 @@
-"""Web push in a real browser: from the button to the notification, and back.
+"""Web push in a real browser, from the button to the notification.
 
-Only the browser's own push service is the test's: as strict as a real one, it decrypts
-what our server pushes, and the browser's own tools hand that to the service worker.
+Only the browser's push service is replaced: the test's one is as strict, decrypts what
+the server pushes, and delivers it to the service worker by the DevTools protocol.
 """
 
 import json
@@ -31,7 +31,7 @@ CLICK = """async () => {
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     settings = {
         "BOTTLEPOST_WEBPUSH_ALLOW": "localhost",
-        # The test's authority is the one that everybody knows.
+        # The server trusts the test's certificate authority.
         "SSL_CERT_FILE": str(tls.authority().ca_file),
     }
     with Demo(tmp_path_factory.mktemp("notifications") / "var", **settings) as demo:
@@ -46,7 +46,7 @@ def service() -> Iterator[PushService]:
 
 @pytest.fixture
 def tab(browser: Any, stage: Stage) -> Iterator[Tab]:
-    """The demo page, with its reader's permission."""
+    """The demo page, with permission for notifications."""
     with Tab(browser) as tab:
         tab.page.context.grant_permissions(["notifications"], origin=stage.url)
         yield tab
@@ -56,7 +56,7 @@ def tab(browser: Any, stage: Stage) -> Iterator[Tab]:
 
 
 def use(service: PushService, page: Page) -> None:
-    """Have the page's browser subscribe at the test's push service."""
+    """Make the page's browser subscribe at the test's push service."""
     subscription = service.subscribe().token
     page.add_init_script(
         SUBSCRIBE.replace("SUBSCRIPTION = {}", f"SUBSCRIPTION = {subscription}")
@@ -78,7 +78,7 @@ def post(stage: Stage, name: str, text: str) -> dict[str, Any]:
 
 
 def push(seq: int, **more: Any) -> dict[str, Any]:
-    """As our server writes it, see docs/webpush-and-email.md."""
+    """A push as the server writes it, see docs/webpush-and-email.md."""
     about = {"conversation": 1, "message": seq, "seq": seq}
     shown = {"title": "Bo", "chat": "Lighthouse", "body": f"no. {seq}"}
     told = {"silent": False, "tag": f"message-{seq}", "badge": seq, "data": {}}
@@ -185,7 +185,7 @@ def test_the_worker_takes_what_is_not_ours(tab, stage, service) -> None:
     use(service, page)
     worker = turn_on(page, stage)
 
-    # A silent message has nothing to show, and an app without a preview no text.
+    # A silent message shows nothing, and an app without previews shows no text.
     worker.deliver({**quiet("", 1), "bottlepost": {"conversation": 1, "seq": 1}})
     worker.deliver(push(2, title="New message", chat="", body=""))
 
@@ -213,7 +213,7 @@ def test_a_click_leads_to_its_reader_who_has_read_it(tab, stage, service) -> Non
         return int(chat["read_seq"])
 
     until(lambda: read() == seq, what="for Ada to have read it")
-    # Her other notifications go with the news of it.
+    # The push about her reading closes her other notifications.
     until(lambda: len(service.inbox) == 3, what="for the news")
     worker.wait_until_shown(("Bo · Lighthouse", "Which one?"))
     worker.deliver(service.payloads()[2])

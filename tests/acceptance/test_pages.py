@@ -1,4 +1,4 @@
-"""The pages in a real browser, beside a real server and the sandbox's phones."""
+"""The pages in a real browser, with a real server and the sandbox."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.support.browser import Tab
 from tests.support.demo import Demo, Stage
 from tests.support.uploads import crew, json_lines
 
-# Answers after which a device's push is over, and the job has failed.
+# Responses that are final, so that the job fails.
 REFUSALS = {
     "iPad": "payload-too-large",
     "Pixel": "invalid-payload",
@@ -123,7 +123,7 @@ def test_without_scripts_a_message_leads_to_the_result_of_its_job(
         page.get_by_role("textbox", name="Message").fill("By pigeon")
         page.get_by_role("button", name="Send").click()
 
-        # The page loads itself until there is a result.
+        # The page reloads until there is a result.
         page.wait_for_url("**/jobs/*/result")
         expect(page.get_by_role("heading", name="Done")).to_be_visible()
         expect(page.get_by_text("3 of 3 devices")).to_be_visible()
@@ -201,7 +201,7 @@ def test_a_page_fits_a_phone_and_can_be_read(browser, stage, path, scheme) -> No
 
 
 def unnamed(page: Page) -> list[str]:
-    """Controls that a screen reader could not name."""
+    """The controls without a name for screen readers."""
     return page.evaluate(
         """() => [...document.querySelectorAll("input, textarea, select, button, a")]
           .filter((one) => one.type !== "hidden" && !one.hidden)
@@ -210,5 +210,6 @@ def unnamed(page: Page) -> list[str]:
     )
 
 
-# Of text on a plain background, by WCAG's formula; gradients are left to the eye.
+# The lowest contrast of text on a plain background, by WCAG's formula; it ignores
+# gradients.
 LEAST_CONTRAST = Path(__file__).with_name("contrast.js").read_text()

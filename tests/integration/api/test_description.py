@@ -1,4 +1,4 @@
-"""/openapi.json and /docs, and whether the API keeps what they promise."""
+"""/openapi.json and /docs, and whether the API conforms to them."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def as_text(ctx, value):
 
 
 DOCUMENT = openapi.document(api.DESCRIBED)
-PROMISES = (
+CHECKS = (
     not_a_server_error,
     status_code_conformance,
     content_type_conformance,
@@ -46,12 +46,12 @@ def test_every_operation_answers_as_it_is_described(case, clients):
     for client in clients:
         headers = {"Authorization": f"Bearer {client.token}"}
         answer = case.call(headers=headers, app=client.app)
-        case.validate_response(answer, checks=PROMISES)
+        case.validate_response(answer, checks=CHECKS)
 
 
 @pytest.fixture
 def clients(chat_api, ann, bob, chat):
-    """Someone with things to be found under 1, and the service."""
+    """A user whose objects have the id 1, and the service."""
     ann.client.post("/devices", {"platform": "apns", "token": "of-ann"})
     chat_api.say(ann, chat, "hello")
     return [ann.client, chat_api.service]
@@ -90,7 +90,7 @@ def test_every_reference_leads_somewhere():
 
 
 class Addresses(HTMLParser):
-    """What a page loads or leads to."""
+    """The addresses that a page loads or links to."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""POST /import: what is taken, what is refused, and what is left of it."""
+"""POST /import: accepted and refused files, and their cleanup."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from tests.support.chat_api import ON_EVERY_DATABASE, ChatApi
 from tests.support.client import Reply
 from tests.support.uploads import crew, json_lines, member, user
 
-# The host marks where a body ends, as well where it has broken off.
+# The host marks the end of a body, but reports a truncated one as a normal end.
 ENDS = {"wsgi.input_terminated": True}
 FORMER = {"type": "user", "external_id": "u-1", "name": "Ann"}
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_taken_leaves_nothing(
 
 
 class Endless(io.RawIOBase):
-    """Rows without an end, made as they are read."""
+    """An endless body of rows, generated as they are read."""
 
     def __init__(self) -> None:
         self.line = json.dumps(FORMER).encode() + b" " * 15_000 + b"\n"
@@ -151,7 +151,7 @@ class Endless(io.RawIOBase):
 def test_body_is_never_held_as_a_whole(chat_api: ChatApi) -> None:
     upload(chat_api, json_lines(user("u-1")))
     body = Endless()
-    # The last line is cut, so it is a bad one; the others are taken.
+    # The last line is cut off, so it is invalid; the others are imported.
     environ = {"CONTENT_LENGTH": str(UPLOAD_LIMIT), "wsgi.input": body}
 
     tracemalloc.start()
@@ -166,7 +166,7 @@ def test_body_is_never_held_as_a_whole(chat_api: ChatApi) -> None:
 
 
 def test_sender_is_not_held_up_by_a_slow_upload(chat_api: ChatApi) -> None:
-    """As many uploads as the gate has places are open, and others are answered."""
+    """As many clients as the concurrency limit send slowly; others are answered."""
     go, reading = threading.Event(), threading.Semaphore(0)
 
     class Slow(io.RawIOBase):

@@ -1,4 +1,4 @@
-"""When something of ours is broken."""
+"""Outages and bugs of the server."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_a_provider_in_trouble_is_named_and_leaves_the_server_ready(chat_api):
 
     (trouble,) = answer.json["troubles"]
     assert (answer.status, trouble["route"]) == (200, "fcm shop")
-    # Anybody may ask.
+    # This route is public.
     assert b"invalid_grant" not in answer.body
 
 

@@ -1,4 +1,4 @@
-"""The form for a file to import: who may, what it takes, what it says."""
+"""The import form: access, accepted files, and its error messages."""
 
 import io
 import re
@@ -96,7 +96,7 @@ def test_json_lines_are_known_by_their_name(operator, name):
         (CSV, "crew.xlsx", 400, "must end in one of .csv, .ndjson, .jsonl."),
     ],
 )
-def test_what_cannot_be_taken_is_said(chat_api, operator, content, name, status, said):
+def test_a_wrong_file_gets_a_message(chat_api, operator, content, name, status, said):
     answer = upload(operator, form_key(operator), content, name)
 
     assert answer.status == status
@@ -104,7 +104,7 @@ def test_what_cannot_be_taken_is_said(chat_api, operator, content, name, status,
     assert count_imports(chat_api) == 0
 
 
-def test_a_file_that_is_too_large_is_said(operator):
+def test_a_file_that_is_too_large_is_refused(operator):
     answer = upload(
         operator, form_key(operator), CSV, CONTENT_LENGTH=str(2 * UPLOAD_LIMIT)
     )
@@ -157,7 +157,7 @@ def test_signing_in_leads_nowhere_else(visitor):
 
 
 class Endless(io.RawIOBase):
-    """A form whose file has no end, made as it is read."""
+    """A form with an endless file, generated as it is read."""
 
     def __init__(self, beginning: bytes) -> None:
         self.rest = beginning
@@ -190,7 +190,7 @@ def test_a_file_is_never_held_as_a_whole(chat_api, operator):
     assert count_imports(chat_api) == 0
 
 
-def test_who_sends_a_form_slowly_holds_up_nobody(chat_api, operator):
+def test_a_slow_form_blocks_no_other_request(chat_api, operator):
     """Five clients send slowly, and another one is answered meanwhile."""
     key, go, reading = form_key(operator), threading.Event(), threading.Semaphore(0)
 

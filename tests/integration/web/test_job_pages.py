@@ -1,4 +1,4 @@
-"""What a browser without scripts sees of a job, step by step."""
+"""The pages of a job in a browser without scripts."""
 
 import io
 import re
@@ -22,7 +22,7 @@ def visitor(chat_api):
 
 @pytest.fixture
 def job(visitor, ann, chat):
-    """The address of a job that Ann's form has made."""
+    """The address of the job of Ann's message."""
     sent = {"conversation": chat, "message": "Noon?", "token": ann.client.token}
     return visitor.post("/groupchat/send", **sent).headers["location"]
 
@@ -109,7 +109,7 @@ def test_one_address_has_a_page_for_browsers_and_json_for_programs(visitor, ann,
 
 
 @pytest.mark.parametrize("path", ["/groupchat/send", "/query"])
-def test_a_program_that_forgets_its_content_type_is_told_in_json(ann, job, path):
+def test_a_program_with_the_wrong_content_type_gets_json(ann, job, path):
     form = "application/x-www-form-urlencoded"
 
     answer = ann.client.request("POST", path, b'{"id": 1}', CONTENT_TYPE=form)
@@ -186,7 +186,7 @@ def test_a_form_without_a_length_may_be_half_of_one(visitor, job, ann, chat):
         ({"conversation": "1", "message": "a", "token": "\N{SNOWMAN}"}, 401),
     ],
 )
-def test_a_wrong_form_is_told_in_html(visitor, job, form, status):
+def test_a_wrong_form_gets_html(visitor, job, form, status):
     answer = visitor.post("/groupchat/send", **form)
 
     assert answer.status == status
@@ -255,13 +255,13 @@ def test_an_import_is_shown_to_operators_only(chat_api, ann, upload):
     assert "Sign in with the service key" in nobody.get(upload).body.decode()
 
 
-def test_who_sends_a_form_slowly_holds_up_nobody(chat_api):
+def test_a_slow_form_blocks_no_other_request(chat_api):
     app = build_app(
         chat_api.store, chat_api.dispatcher, concurrency=threading.Semaphore(1)
     )
 
     class Slow(io.BytesIO):
-        """A form that comes only after somebody else has been served."""
+        """A form that arrives only after another request was answered."""
 
         def read(self, size: int | None = -1) -> bytes:
             pool = ThreadPoolExecutor(1)

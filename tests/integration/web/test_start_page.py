@@ -1,4 +1,4 @@
-"""The page on `/`: no demo, and nobody's token, unless one was set up."""
+"""The page at `/`: it has no demo and no tokens unless a demo was set up."""
 
 import json
 
@@ -21,7 +21,7 @@ def scene(ann, tmp_path):
         "devices": [
             {"owner": "A<nn", "model": "Pixel", "platform": "fcm", "token": "t"}
         ],
-        # Port 1: nobody is there.
+        # Nothing listens on port 1.
         "inbox": "https://127.0.0.1:1/inbox",
         "ca_file": str(ca_file),
     }
@@ -58,7 +58,7 @@ def test_the_demo_shows_its_people_and_their_phones(chat_api, ann, tmp_path):
     assert " style=" not in html
 
 
-def test_a_sandbox_that_is_away_is_told(chat_api, ann, tmp_path):
+def test_an_unreachable_sandbox_is_reported(chat_api, ann, tmp_path):
     answer = with_demo(chat_api, scene(ann, tmp_path)).get("/demo/inbox?since=0")
 
     assert (answer.status, answer.code) == (503, "unavailable")

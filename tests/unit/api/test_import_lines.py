@@ -1,4 +1,4 @@
-"""From bytes to rows: whatever the bytes are, every line has its row or its problem."""
+"""Every line of an upload becomes a row or a problem."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The leaky bucket."""
+"""Rate limits by a leaky bucket."""
 
 import pytest
 
@@ -63,7 +63,7 @@ def test_keys_do_not_share(clock):
     assert taken(limit, 2, 100) == 10
 
 
-def test_memory_is_bounded_and_those_who_wait_are_remembered(clock, monkeypatch):
+def test_memory_is_bounded_and_busy_keys_are_kept(clock, monkeypatch):
     monkeypatch.setattr(limits, "MAX_KEYS", 100)
     limit = RateLimit(60, clock)
     taken(limit, 1, 100)

@@ -1,4 +1,4 @@
-"""A body arrives whole, or it is seen to be broken."""
+"""A body is read completely, or its truncation is reported."""
 
 import asyncio
 import io
@@ -13,7 +13,7 @@ LONG = b"0123456789abcdef" * (READ_AHEAD // 8)
 
 
 class Pieces:
-    """As granian says them; `ends` times nothing before it stops."""
+    """Pieces like granian's, with `ends` empty ones before the end."""
 
     def __init__(self, *pieces: bytes, ends: int = 1) -> None:
         self.rest = [*pieces, *[b""] * ends]
@@ -28,7 +28,7 @@ class Pieces:
 
 
 class Silence(Pieces):
-    """Its last piece never comes."""
+    """Pieces of which the last one never arrives."""
 
     async def __anext__(self) -> bytes:
         if len(self.rest) == 1:
@@ -49,7 +49,7 @@ def run(
 
 
 @pytest.mark.parametrize("length", [6, None])
-def test_a_short_body_is_read_as_a_whole(length: int | None) -> None:
+def test_a_short_body_is_read_completely(length: int | None) -> None:
     async def read(body: BodyReader) -> tuple[bytes, bool]:
         return await body.read_ahead(), body.is_complete
 
@@ -57,7 +57,7 @@ def test_a_short_body_is_read_as_a_whole(length: int | None) -> None:
 
 
 @pytest.mark.parametrize("length", [len(LONG), None])
-def test_of_a_long_one_only_the_beginning_is(length: int | None) -> None:
+def test_only_the_beginning_of_a_long_body_is_read_ahead(length: int | None) -> None:
     pieces = Pieces(*[LONG[at : at + 1000] for at in range(0, len(LONG), 1000)])
 
     async def read(body: BodyReader) -> tuple[int, bool]:
@@ -66,7 +66,7 @@ def test_of_a_long_one_only_the_beginning_is(length: int | None) -> None:
     assert run(pieces, length, read) == (66_000, False)
 
 
-def test_no_more_is_asked_for_than_the_length() -> None:
+def test_reading_stops_at_the_length() -> None:
     pieces = Pieces(b"abc")
 
     run(pieces, 3, BodyReader.read_ahead)
@@ -80,11 +80,11 @@ def test_no_more_is_asked_for_than_the_length() -> None:
         (Pieces(b"abc", ends=2), None),
         (Pieces(ends=2), None),
         (Pieces(b"abc", ends=2), 5),
-        # Whatever granian says, it is too short.
+        # Shorter than its length, although granian reports a normal end.
         (Pieces(b"abc", ends=1), 5),
     ],
 )
-def test_a_body_that_breaks_off_is_broken(pieces: Pieces, length: int | None) -> None:
+def test_a_truncated_body_is_reported(pieces: Pieces, length: int | None) -> None:
     with pytest.raises(BodyTruncated):
         run(pieces, length, BodyReader.read_ahead)
 
@@ -98,7 +98,7 @@ def test_a_body_that_stops_is_not_waited_for(timeouts: dict[str, float]) -> None
 
 
 def read_in_a_thread(pieces: Pieces, length: int | None, **timeouts: float) -> bytes:
-    """As the application would."""
+    """Read the body in a thread, as the application does."""
 
     async def read(body: BodyReader) -> bytes:
         ahead = await body.read_ahead()
@@ -119,7 +119,7 @@ def test_a_thread_gets_all_of_a_long_body(length: int | None) -> None:
 
 
 @pytest.mark.parametrize("length", [len(LONG) + 1, None])
-def test_a_thread_is_told_that_a_long_body_is_broken(length: int | None) -> None:
+def test_a_thread_gets_an_error_for_a_truncated_long_body(length: int | None) -> None:
     with pytest.raises(BodyTruncated):
         read_in_a_thread(Pieces(LONG, ends=2), length)
 

@@ -1,4 +1,4 @@
-"""Forms with a file, however their bytes come in."""
+"""Forms with a file, in pieces of any size."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def test_a_file_comes_out_as_it_went_in_whatever_the_pieces(content, size) -> No
     assert read(body, size=size) == [("key", None, b"abc"), ("file", "a.csv", content)]
 
 
-def test_what_was_not_read_of_a_field_is_passed_over() -> None:
+def test_unread_content_of_a_field_is_skipped() -> None:
     body = form(field("a", b"x" * 100), field("b", b"2"))
 
     names = [part.name for part in multipart.parts(CONTENT_TYPE, iter([body]))]
@@ -57,7 +57,7 @@ def test_what_was_not_read_of_a_field_is_passed_over() -> None:
     assert names == ["a", "b"]
 
 
-def test_names_are_utf_8_and_types_are_told() -> None:
+def test_names_are_utf_8_and_types_are_lower_case() -> None:
     head = 'Content-Disposition: form-data; name="file"; filename="Größe.csv"'
     part = f"{head}\r\nContent-Type: Text/CSV\r\n\r\n1".encode()
 
@@ -116,7 +116,7 @@ def test_a_last_line_end_may_come_alone(size) -> None:
     assert found.name == "a"
 
 
-def test_a_form_that_ends_early_is_told_as_such() -> None:
+def test_a_form_that_ends_early_is_reported_as_such() -> None:
     with pytest.raises(Invalid, match="ends too early"):
         read(form(field("a", b"1"))[:-6])
 

@@ -13,7 +13,7 @@ THREE = TimeAxis(["10:00", "10:01", "10:02"], 1)
 
 
 def drawn(figure: str, tag: str) -> list[dict[str, str]]:
-    """What the browser reads must be well-formed XML."""
+    """The attributes of all elements with this tag; the SVG must be well-formed."""
     return [element.attrib for element in ElementTree.fromstring(figure).iter(tag)]
 
 
@@ -64,7 +64,7 @@ def test_an_empty_plot_is_a_plot():
     assert "p50: nothing" in figure
 
 
-def test_a_plot_is_told_in_words_too():
+def test_a_plot_has_a_text_for_screen_readers():
     figure = plots.bars("A & B", [Series("<sends>", "sends", [1, 2500, 3])], THREE)
 
     (svg,) = drawn(figure, "svg")
