@@ -54,7 +54,7 @@ class Endpoint:
         body, query = hints.get("body"), hints.get("query")
         takes_upload = "upload" in hints
 
-        def answer(environ: dict[str, Any], parts: dict[str, Any]) -> HTTPResponse:
+        def handle(environ: dict[str, Any], parts: dict[str, Any]) -> HTTPResponse:
             try:
                 with self.app.concurrency:
                     context = self._context(environ)
@@ -73,7 +73,7 @@ class Endpoint:
 
         def respond(**parts: Any) -> HTTPResponse:
             started = perf_counter()
-            response = answer(request.environ, parts)
+            response = handle(request.environ, parts)
             seconds = perf_counter() - started
             self.app.traffic.count(*route, response.status_code, seconds)
             return response
@@ -102,15 +102,13 @@ def bottle_of(routes: Iterable[Route], app: AppContext) -> Bottle:
     return bottle
 
 
-def _response(answer: Result[Any]) -> HTTPResponse:
-    if answer.body is None:
-        return HTTPResponse(status=answer.status)
-    if isinstance(answer.body, RawBody):
-        headers = {**errors.JSON_HEADERS, **answer.body.headers}
-        headers["Content-Type"] = answer.body.content_type
-        return HTTPResponse(answer.body.content, status=answer.status, **headers)
-    return HTTPResponse(
-        answer.body.model_dump_json().encode(),
-        status=answer.status,
-        **errors.JSON_HEADERS,
-    )
+def _response(result: Result[Any]) -> HTTPResponse:
+    body, status = result.body, result.status
+    if body is None:
+        return HTTPResponse(status=status)
+    if isinstance(body, RawBody):
+        headers = {**errors.JSON_HEADERS, **body.headers}
+        headers["Content-Type"] = body.content_type
+        return HTTPResponse(body.content, status=status, **headers)
+    content = body.model_dump_json().encode()
+    return HTTPResponse(content, status=status, **errors.JSON_HEADERS)

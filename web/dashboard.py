@@ -81,7 +81,7 @@ def show(request: PageRequest) -> HTTPResponse:
         seconds=_seconds,
         figures=figures.draw(span.axis(since), buckets, delays),
         slots=request.app.slots() if request.app.slots else None,
-        key=request.sessions.form_key(request.cookie(OPERATOR_COOKIE)),
+        key=request.sessions.csrf_token(request.cookie(OPERATOR_COOKIE)),
         **data,
     )
 

@@ -56,7 +56,7 @@ def show(request: PageRequest) -> HTTPResponse:
         title="Import",
         recent=recent,
         extensions=",".join(EXTENSIONS),
-        key=request.sessions.form_key(request.cookie(OPERATOR_COOKIE)),
+        key=request.sessions.csrf_token(request.cookie(OPERATOR_COOKIE)),
     )
 
 
@@ -88,9 +88,9 @@ def _find_file(request: PageRequest, pieces: Iterator[bytes]) -> Part:
         if part.name == "key":
             key = part.value()
         elif part.name == "file":
-            request.check_key(key)
+            request.check_csrf_token(key)
             if not part.filename:
                 break
             return part
-    request.check_key(key)
+    request.check_csrf_token(key)
     raise Invalid("Choose a file first.")

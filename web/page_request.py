@@ -92,7 +92,7 @@ class PageRequest:
     def operator_form(self) -> dict[str, str]:
         """The form, if an operator sent it from our page; raises as the checks do."""
         self.check_operator()
-        self.check_key(self.form.get("key", ""))
+        self.check_csrf_token(self.form.get("key", ""))
         return self.form
 
     def check_operator(self) -> None:
@@ -101,9 +101,9 @@ class PageRequest:
             raise Unauthorized
         self.check_origin()
 
-    def check_key(self, key: str) -> None:
+    def check_csrf_token(self, token: str) -> None:
         """Raises Forbidden unless the form has this session's CSRF token."""
-        if not self.sessions.is_form_key(self.cookie(OPERATOR_COOKIE), key):
+        if not self.sessions.is_csrf_token(self.cookie(OPERATOR_COOKIE), token):
             raise Forbidden("This form is out of date; reload the page.")
 
 

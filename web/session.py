@@ -47,12 +47,12 @@ class Sessions:
             return False
         return int(session.partition(".")[0]) > self._clock()
 
-    def form_key(self, cookie: str) -> str:
+    def csrf_token(self, cookie: str) -> str:
         """The CSRF token for the forms of this session."""
         return self._sign(f"form {cookie}")
 
-    def is_form_key(self, cookie: str, key: str) -> bool:
-        return _is_same(key, self.form_key(cookie))
+    def is_csrf_token(self, cookie: str, token: str) -> bool:
+        return _is_same(token, self.csrf_token(cookie))
 
     def _sign(self, text: str) -> str:
         return hmac.digest(self._key, text.encode(), "sha256").hex()

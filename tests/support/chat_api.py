@@ -73,7 +73,7 @@ class ChatApi:
             app_tokens=self.app_tokens,
             slots=self.slots,
         )
-        self.nobody = WsgiClient(self.app)
+        self.anonymous = WsgiClient(self.app)
         self.service = WsgiClient(self.app, SERVICE_KEY)
 
     def user(self, name: str) -> User:

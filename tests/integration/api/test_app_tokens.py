@@ -39,16 +39,16 @@ def imported(chat_api) -> User:
         zoe = UserRow(name="Zoe", external_id="Zoe", created_at=utc_now())
         session.add(zoe)
         session.flush()
-        return User(zoe.id, chat_api.nobody)
+        return User(zoe.id, chat_api.anonymous)
 
 
 def ask(chat_api, token: str, path: str = "/devices"):
-    return chat_api.nobody.as_user(token).get(path)
+    return chat_api.anonymous.as_user(token).get(path)
 
 
 def test_token_of_the_app_is_as_good_as_one_of_ours(by_id, ann, bob):
     chat = by_id.chat(ann, bob)
-    bobs = by_id.nobody.as_user(SIGNER.token(str(bob.id)))
+    bobs = by_id.anonymous.as_user(SIGNER.token(str(bob.id)))
 
     sent = bobs.post("/groupchat/send", {"conversation": chat, "message": "Noon?"})
 
@@ -62,7 +62,7 @@ def test_tokens_of_ours_stay_good_beside_it(by_id, ann):
 
 @ON_EVERY_DATABASE
 def test_user_is_found_by_what_the_app_calls_them(by_external_id, imported):
-    zoe = by_external_id.nobody.as_user(SIGNER.token("Zoe"))
+    zoe = by_external_id.anonymous.as_user(SIGNER.token("Zoe"))
 
     chat = zoe.post("/groupchat", {"name": "Lunch"}).json
 
@@ -126,7 +126,7 @@ def test_user_of_the_app_is_not_the_service(by_id, ann):
 
 
 def test_logging_out_removes_the_device_and_cannot_end_the_token(by_id, ann):
-    client = by_id.nobody.as_user(SIGNER.token(str(ann.id)))
+    client = by_id.anonymous.as_user(SIGNER.token(str(ann.id)))
     device = client.post("/devices", {"platform": "fcm", "token": "x"}).json
 
     answer = client.post("/logout", {"device_id": device["id"]})

@@ -282,7 +282,7 @@ def test_no_body_ends_in_a_500(callers, path, body):
 @HOUSE_IS_KEPT
 @given(token=st.text(st.characters(max_codepoint=255), max_size=60))
 def test_no_authorization_ends_in_a_500(chat_api, token):
-    answer = chat_api.nobody.request(
+    answer = chat_api.anonymous.request(
         "GET", "/devices", HTTP_AUTHORIZATION=f"Bearer {token}"
     )
 

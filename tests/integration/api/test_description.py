@@ -58,7 +58,7 @@ def clients(chat_api, ann, bob, chat):
 
 
 def test_document_is_served_and_knows_every_route(chat_api):
-    served = chat_api.nobody.get("/openapi.json")
+    served = chat_api.anonymous.get("/openapi.json")
 
     assert served.json == json.loads(json.dumps(DOCUMENT))
     known = {
@@ -107,14 +107,14 @@ class Addresses(HTMLParser):
 
 
 def test_docs_show_every_operation_and_load_nothing_foreign(chat_api):
-    page = chat_api.nobody.get("/docs")
+    page = chat_api.anonymous.get("/docs")
 
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in page.headers["content-security-policy"]
     addresses = Addresses(page.body.decode())
     for tag, target in addresses.found:
         is_ours = (
-            chat_api.nobody.get(target).status == 200 if target[0] == "/" else None
+            chat_api.anonymous.get(target).status == 200 if target[0] == "/" else None
         )
         assert is_ours or (tag, target[1:] in addresses.ids) == ("a", True)
     for methods in DOCUMENT["paths"].values():

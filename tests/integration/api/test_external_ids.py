@@ -39,7 +39,7 @@ def test_user_posted_again_is_the_one_of_the_first_time(chat_api: ChatApi) -> No
     # The first token cannot be shown again, so the response has another one.
     assert first.json["token"] != again.json["token"]
     for answer in (first, again):
-        reader = chat_api.nobody.as_user(answer.json["token"])
+        reader = chat_api.anonymous.as_user(answer.json["token"])
         assert reader.get("/groupchat").status == 200
     assert count(chat_api, User) == 1
 

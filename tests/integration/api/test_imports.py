@@ -96,7 +96,7 @@ def test_imported_user_is_found_and_reads_their_conversation(chat_api: ChatApi) 
 
     ann = chat_api.service.get("/users?external_id=u-1").json
     token = chat_api.service.post(f"/users/{ann['id']}/tokens", {}).json["token"]
-    chats = chat_api.nobody.as_user(token).get("/groupchat").json["conversations"]
+    chats = chat_api.anonymous.as_user(token).get("/groupchat").json["conversations"]
 
     assert (ann["external_id"], ann["name"]) == ("u-1", "User 1")
     assert [(chat["name"], chat["role"]) for chat in chats] == [("The crew", "member")]

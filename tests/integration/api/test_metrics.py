@@ -149,7 +149,7 @@ def test_processes_are_counted_where_there_are_some(chat_api):
 def test_requests_are_counted_by_route_and_status(chat_api, ann, chat):
     for path in (f"/groupchat/{chat}", f"/groupchat/{chat}", "/groupchat/999"):
         ann.client.get(path)
-    chat_api.nobody.get(f"/groupchat/{chat}")
+    chat_api.anonymous.get(f"/groupchat/{chat}")
 
     told = Scrape(chat_api.service)
 
@@ -163,7 +163,7 @@ def test_requests_are_counted_by_route_and_status(chat_api, ann, chat):
 
 def test_unknown_addresses_create_no_series(chat_api):
     for number in range(3):
-        chat_api.nobody.get(f"/made/up/{number}")
+        chat_api.anonymous.get(f"/made/up/{number}")
 
     told = Scrape(chat_api.service)
 

@@ -31,11 +31,11 @@ def test_database_that_cannot_be_opened_is_503(tmp_path):
 
 
 def test_a_provider_in_trouble_is_named_and_leaves_the_server_ready(chat_api):
-    assert chat_api.nobody.get("/readyz").json == {"status": "ok", "troubles": []}
+    assert chat_api.anonymous.get("/readyz").json == {"status": "ok", "troubles": []}
     with chat_api.store.write() as session:
         provider_troubles.report(session, "fcm shop", "invalid_grant", now=utc_now())
 
-    answer = chat_api.nobody.get("/readyz")
+    answer = chat_api.anonymous.get("/readyz")
 
     (trouble,) = answer.json["troubles"]
     assert (answer.status, trouble["route"]) == (200, "fcm shop")

@@ -63,7 +63,7 @@ def clients(chat_api, ann, bob, eve, chat):
     ann.client.post("/devices", {"platform": "apns", "token": "of-ann"})
     chat_api.say(ann, chat, "hello")
     chat_api.say(bob, chat, "hello")
-    people = [chat_api.nobody, eve.client, bob.client, ann.client, chat_api.service]
+    people = [chat_api.anonymous, eve.client, bob.client, ann.client, chat_api.service]
     return dict(zip(CALLERS, people, strict=True))
 
 
