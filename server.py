@@ -1,6 +1,6 @@
-"""The web server: settings, database, dispatcher and API put together.
+"""The web server: connects settings, database, dispatcher, API and pages.
 
-`create_app` is the factory that any WSGI host calls; `python server.py` is a host.
+`create_app` is the factory for any WSGI host; `python server.py` starts our own host.
 """
 
 import errno
@@ -31,23 +31,23 @@ from notifier import dispatchers
 from notifier.process.slots import Slots
 from web import pages
 
-# Most of them only wait, for news; the API itself lets few work at once.
+# Most threads only wait in long polls; the API limits how many work at once.
 THREADS = 64
 BACKLOG = 2048
-# Of each worker; further ones wait in the backlog.
+# Per worker; further connections wait in the backlog.
 CONNECTIONS = 4096
-# Beside connections: the database, the log, libraries.
+# Open files beside connections: the database, the log, libraries.
 OTHER_FILES = 128
-# What granian reads at once; a body in memory may be longer by as much.
-PIECE = 64 * 1024
+# The size of granian's reads; a body in memory may be longer by this much.
+READ_SIZE = 64 * 1024
 
 
 def create_app(
-    settings: Settings | None = None, *, most_waiting: int = 1
+    settings: Settings | None = None, *, max_waiting: int = 1
 ) -> bottle.Bottle:
-    """The WSGI application of this process, its dispatcher started.
+    """Build the WSGI application, and start its dispatcher.
 
-    `most_waiting` threads of the host may be kept waiting by long-polls at a time.
+    Up to `max_waiting` threads of the host may wait in long polls at a time.
     """
     settings = settings or config.from_env()
     dispatcher = dispatchers.create(settings)
@@ -58,7 +58,7 @@ def create_app(
         limits=per_minute(
             user=settings.user_sends_per_minute, chat=settings.chat_sends_per_minute
         ),
-        long_poll=LongPoll(most_waiting),
+        long_poll=LongPoll(max_waiting),
         slots=_slots(settings),
         app_tokens=_app_tokens(settings),
         webpush_key=_webpush_key(settings),
@@ -70,7 +70,7 @@ def create_app(
 
 
 def _slots(settings: Settings) -> Callable[[], tuple[int, int]] | None:
-    """How many PushProcesses are up, of how many; for the dashboard."""
+    """The running and the allowed number of PushProcesses, for the dashboard."""
     if settings.dispatcher != "process":
         return None
     slots = Slots(settings.run_dir, settings.push_slots)
@@ -78,7 +78,7 @@ def _slots(settings: Settings) -> Callable[[], tuple[int, int]] | None:
 
 
 def _app_tokens(settings: Settings) -> AppTokens | None:
-    """Who checks JWTs of the app; None when there are to be none."""
+    """The verifier of the app's own tokens; None if they are not configured."""
     keys = config.jwt_keys(settings)
     if not keys or settings.jwt_audience is None or settings.jwt_issuer is None:
         return None
@@ -91,7 +91,7 @@ def _app_tokens(settings: Settings) -> AppTokens | None:
 
 
 def _webpush_key(settings: Settings) -> str | None:
-    """What browsers subscribe to; the first process of an installation makes it."""
+    """The public key for browsers; the first process creates the key."""
     if settings.vapid_subject is None:
         return None
     try:
@@ -103,8 +103,8 @@ def _webpush_key(settings: Settings) -> str | None:
 
 
 def create_own_app(timeouts: Timeouts | None = None) -> RsgiApp:
-    """The application as our own host runs it, which has threads to spare."""
-    app = create_app(most_waiting=THREADS - THREADS // 4)
+    """The application for our own host, which has threads for long polls."""
+    app = create_app(max_waiting=THREADS - THREADS // 4)
     return RsgiApp(app, threads=THREADS, timeouts=timeouts)
 
 
@@ -123,10 +123,10 @@ def _open_store(settings: Settings) -> Datastore:
 
 
 def main(app: str = "server:create_own_app") -> None:
-    """Serve a factory of ours, on a database of the newest schema."""
+    """Upgrade the database, and serve the application of a factory."""
     try:
         settings = config.from_env()
-        # A wrong choice is told here and not by every worker.
+        # Report a wrong setting once, and not in each worker.
         dispatchers.create(settings).close()
         _webpush_key(settings)
         store = _open_store(settings)
@@ -149,22 +149,22 @@ def main(app: str = "server:create_own_app") -> None:
         workers=settings.workers,
         backlog=BACKLOG,
         backpressure=_count_connections(),
-        # Of HTTP/2 one connection would bring 200 requests, and a body without a
-        # length could break off unseen.
+        # With HTTP/2 one connection could send 200 requests at once, and the truncation
+        # of a body without a length would go unnoticed.
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(max_buffer_size=PIECE),
+        http1_settings=HTTP1Settings(max_buffer_size=READ_SIZE),
         websockets=False,
         log_access=False,
-        # We say ourselves what we do.
+        # The start is reported above.
         log_level=LogLevels.error,
         respawn_failed_workers=True,
-        # Long-polls are cut off then; everything else takes far less.
+        # Long polls are cut off then; all other requests take less.
         workers_kill_timeout=5,
     ).serve()
 
 
 def _count_connections() -> int:
-    """So many that some files are left to the database and to all else."""
+    """The number of connections that leaves OTHER_FILES for the rest."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CONNECTIONS + OTHER_FILES
     if soft < wanted:
@@ -174,15 +174,15 @@ def _count_connections() -> int:
 
 
 def _check_port(settings: Settings) -> None:
-    """Granian shares ports between its processes, so it would not notice."""
+    """Exit if the port is taken; granian shares ports, so it would not notice."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.host, settings.port))
         except OSError as problem:
-            taken = problem.errno == errno.EADDRINUSE
-            reason = "is taken by another program" if taken else str(problem)
+            is_taken = problem.errno == errno.EADDRINUSE
+            reason = "is taken by another program" if is_taken else str(problem)
             _exit(1, f"port {settings.port} on {settings.host}: {reason}")
 
 

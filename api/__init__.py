@@ -1,4 +1,4 @@
-"""The HTTP API: every route, who may call it, and what it does."""
+"""The HTTP API: a table of all routes with their handlers and allowed callers."""
 
 from bottle import Bottle
 
@@ -6,7 +6,7 @@ from api import accounts, chats, health, imports, jobs, messages, metrics
 from api.auth import Access
 from api.bodies import BODY_LIMIT, MEMBERS_BODY_LIMIT
 from api.context import AppContext
-from api.description import route_about
+from api.description import describing_route
 from api.imports import UPLOAD_LIMIT
 from api.routing import Route, bottle_of
 
@@ -15,16 +15,15 @@ MESSAGE = CHAT + "/messages/<message_id:id>"
 MEMBER = CHAT + "/members/<user_id:id>"
 USER = "/users/<user_id:id>"
 DEVICES = USER + "/devices"
-DEVICE_OF = DEVICES + "/<device_id:id>"
+DEVICE_OF_USER = DEVICES + "/<device_id:id>"
+DEVICE = "/devices/<device_id:id>"
 TOKENS = USER + "/tokens"
 TOKEN = TOKENS + "/<token_id:id>"
-DEVICE = "/devices/<device_id:id>"
-LIMIT, LARGE = BODY_LIMIT, MEMBERS_BODY_LIMIT
-
-CREATED, CREATED_OR_KNOWN, NO_CONTENT = (201,), (201, 200), (204,)
+CREATED, CREATED_OR_EXISTING, NO_CONTENT = (201,), (201, 200), (204,)
+ACCEPTED = (202,)
 
 CHATS = (
-    Route("POST", "/groupchat/send", messages.send, statuses=CREATED_OR_KNOWN),
+    Route("POST", "/groupchat/send", messages.send, statuses=CREATED_OR_EXISTING),
     Route("GET", CHAT + "/messages", messages.history),
     Route("PATCH", MESSAGE, messages.edit),
     Route("DELETE", MESSAGE, messages.delete, statuses=NO_CONTENT),
@@ -35,15 +34,21 @@ CHATS = (
         "/groupchat",
         chats.create,
         Access.USER_OR_SERVICE,
-        LARGE,
-        CREATED_OR_KNOWN,
+        MEMBERS_BODY_LIMIT,
+        CREATED_OR_EXISTING,
     ),
     Route("GET", "/groupchat", chats.list_chats),
     Route("GET", CHAT, chats.show, Access.USER_OR_SERVICE),
     Route("PATCH", CHAT, chats.rename, Access.USER_OR_SERVICE),
     Route("DELETE", CHAT, chats.remove, Access.USER_OR_SERVICE, statuses=NO_CONTENT),
     Route("GET", CHAT + "/members", chats.members, Access.USER_OR_SERVICE),
-    Route("POST", CHAT + "/members", chats.add_members, Access.USER_OR_SERVICE, LARGE),
+    Route(
+        "POST",
+        CHAT + "/members",
+        chats.add_members,
+        Access.USER_OR_SERVICE,
+        MEMBERS_BODY_LIMIT,
+    ),
     Route("PUT", MEMBER, chats.set_role, Access.USER_OR_SERVICE, statuses=NO_CONTENT),
     Route(
         "DELETE",
@@ -54,31 +59,43 @@ CHATS = (
     ),
 )
 ACCOUNTS = (
-    Route("POST", "/devices", accounts.register_device, statuses=CREATED_OR_KNOWN),
+    Route("POST", "/devices", accounts.register_device, statuses=CREATED_OR_EXISTING),
     Route("GET", "/devices", accounts.list_devices),
     Route("DELETE", DEVICE, accounts.remove_device, statuses=NO_CONTENT),
     Route("GET", "/webpush/key", accounts.webpush_key, Access.ANYONE),
     Route("POST", "/logout", accounts.log_out, statuses=NO_CONTENT),
     Route(
-        "POST", "/users", accounts.create_user, Access.SERVICE, LIMIT, CREATED_OR_KNOWN
+        "POST",
+        "/users",
+        accounts.create_user,
+        Access.SERVICE,
+        BODY_LIMIT,
+        CREATED_OR_EXISTING,
     ),
     Route("GET", "/users", accounts.find_user, Access.SERVICE),
     Route("PATCH", USER, accounts.rename_user, Access.SERVICE),
     Route(
-        "POST", DEVICES, accounts.give_device, Access.SERVICE, LIMIT, CREATED_OR_KNOWN
+        "POST",
+        DEVICES,
+        accounts.give_device,
+        Access.SERVICE,
+        BODY_LIMIT,
+        CREATED_OR_EXISTING,
     ),
     Route("GET", DEVICES, accounts.devices_of, Access.SERVICE),
     Route(
-        "DELETE", DEVICE_OF, accounts.take_device, Access.SERVICE, statuses=NO_CONTENT
+        "DELETE",
+        DEVICE_OF_USER,
+        accounts.take_device,
+        Access.SERVICE,
+        statuses=NO_CONTENT,
     ),
     Route("POST", TOKENS, accounts.create_token, Access.SERVICE, statuses=CREATED),
     Route("GET", TOKENS, accounts.list_tokens, Access.SERVICE),
     Route("DELETE", TOKEN, accounts.revoke_token, Access.SERVICE, statuses=NO_CONTENT),
 )
 IMPORTS = (
-    Route(
-        "POST", "/import", imports.start, Access.SERVICE, UPLOAD_LIMIT, statuses=(202,)
-    ),
+    Route("POST", "/import", imports.start, Access.SERVICE, UPLOAD_LIMIT, ACCEPTED),
     Route("GET", "/imports/<import_id:id>", imports.show, Access.SERVICE),
 )
 OPERATION = (
@@ -89,9 +106,9 @@ OPERATION = (
     Route("GET", "/metrics", metrics.show, Access.SERVICE),
 )
 DESCRIBED = CHATS + ACCOUNTS + IMPORTS + OPERATION
-ROUTES = (*DESCRIBED, route_about(DESCRIBED))
+ROUTES = (*DESCRIBED, describing_route(DESCRIBED))
 
 
 def build(app: AppContext) -> Bottle:
-    """The WSGI application of the API; `web.pages` mounts the pages on it."""
+    """Build the WSGI application of the API; `web.pages` mounts the pages on it."""
     return bottle_of(ROUTES, app)

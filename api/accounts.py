@@ -1,4 +1,4 @@
-"""Users, their tokens and their devices."""
+"""Handlers for users, their tokens and their devices."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -28,9 +28,10 @@ from models.errors import Forbidden, NotFound
 
 
 def create_user(context: RequestContext, body: NewUser) -> Result[CreatedUser]:
-    """Make a user and their first token.
+    """Create a user and a first token.
 
-    A user who has this external_id already stays as they are, and gets another token.
+    If a user with this external_id exists, that user stays unchanged and gets another
+    token.
     """
     now = utc_now()
     with context.store.write() as session:
@@ -38,13 +39,13 @@ def create_user(context: RequestContext, body: NewUser) -> Result[CreatedUser]:
             session, body.name, now, external_id=body.external_id
         )
         token, _ = accounts.issue_token(session, user.id, now)
-    shown = UserOut.model_validate(user, from_attributes=True)
-    created = CreatedUser(**shown.model_dump(), token=token)
+    user_out = UserOut.model_validate(user, from_attributes=True)
+    created = CreatedUser(**user_out.model_dump(), token=token)
     return Result(201 if is_new else 200, created)
 
 
 def find_user(context: RequestContext, query: UserQuery) -> Result[UserOut]:
-    """The user whom your backend, and an import, knows by this name."""
+    """Find a user by the external_id that your backend, or an import, has set."""
     with context.store.read() as session:
         user = accounts.find_by_external_id(session, query.external_id)
     return Result(200, UserOut.model_validate(user, from_attributes=True))
@@ -53,7 +54,7 @@ def find_user(context: RequestContext, query: UserQuery) -> Result[UserOut]:
 def rename_user(
     context: RequestContext, user_id: int, body: ChangedUser
 ) -> Result[UserOut]:
-    """Give a user another name; notifications that are out keep the old one."""
+    """Rename a user; notifications that are already shown keep the old name."""
     with context.store.write() as session:
         user = accounts.rename_user(session, user_id, body.name)
     return Result(200, UserOut.model_validate(user, from_attributes=True))
@@ -62,11 +63,11 @@ def rename_user(
 def create_token(
     context: RequestContext, user_id: int, body: NewToken
 ) -> Result[Token]:
-    """Make another token for a user."""
+    """Create another token for a user."""
     now = utc_now()
-    ends = now + timedelta(seconds=body.expires_in) if body.expires_in else None
+    expires_at = now + timedelta(seconds=body.expires_in) if body.expires_in else None
     with context.store.write() as session:
-        token, row = accounts.issue_token(session, user_id, now, expires_at=ends)
+        token, row = accounts.issue_token(session, user_id, now, expires_at=expires_at)
     issued = Token(
         id=row.id,
         user_id=user_id,
@@ -78,7 +79,7 @@ def create_token(
 
 
 def list_tokens(context: RequestContext, user_id: int) -> Result[Tokens]:
-    """A user's tokens, without what is secret about them."""
+    """List a user's tokens without their secret part."""
     with context.store.read() as session:
         tokens = accounts.list_tokens(session, user_id)
     listed = [TokenOut.model_validate(row, from_attributes=True) for row in tokens]
@@ -86,22 +87,22 @@ def list_tokens(context: RequestContext, user_id: int) -> Result[Tokens]:
 
 
 def revoke_token(context: RequestContext, user_id: int, token_id: int) -> Result[None]:
-    """End a token before its time."""
+    """Revoke a token of a user before it expires."""
     with context.store.write() as session:
         accounts.revoke_token(session, user_id, token_id, utc_now())
     return Result(204)
 
 
 def log_out(context: RequestContext, body: Logout) -> Result[None]:
-    """End the token of this very request, and forget the device it was used on.
+    """Revoke the token of this request, and remove the device it was used on.
 
-    A device that the caller does not have, or no longer, stays as it is. A token that
-    the app itself has issued stays valid until it expires.
+    A device that is not the caller's is ignored. A token that your own backend has
+    signed stays valid until it expires.
     """
     user = context.user
     with context.store.write() as session:
         if body.device_id is not None:
-            # Who wants to log out must not stay logged in for a device that is gone.
+            # A device that is already removed must not prevent the logout.
             with suppress(NotFound):
                 accounts.remove_device(session, user.id, body.device_id)
         if user.token_id is not None:
@@ -110,13 +111,14 @@ def log_out(context: RequestContext, body: Logout) -> Result[None]:
 
 
 def register_device(context: RequestContext, body: NewDevice) -> Result[DeviceOut]:
-    """Make a device the caller's; a known one is renewed and may change hands.
+    """Register a device for the caller; a known token is renewed.
 
-    A mail address is for the service to register, since a user could name anybody's.
+    The device then belongs to the caller, even if another user had registered it. Only
+    the service key can register a mail address, because a user could name any address.
     """
     if body.platform == EMAIL:
         raise Forbidden(
-            "A mail address is registered with the service key: "
+            "Only the service key can register a mail address: "
             f"POST /users/{context.user.id}/devices."
         )
     return give_device(context, context.user.id, body)
@@ -125,9 +127,10 @@ def register_device(context: RequestContext, body: NewDevice) -> Result[DeviceOu
 def give_device(
     context: RequestContext, user_id: int, body: NewDevice
 ) -> Result[DeviceOut]:
-    """Make a device a user's; a known one is renewed and may change hands.
+    """Register a device for a user; a known token is renewed.
 
-    The only way for a mail address: be sure that it is the user's own.
+    The device then belongs to this user, even if another user had registered it. Only
+    this route can register a mail address; make sure that it is the user's own.
     """
     with context.store.write() as session:
         device, is_new = accounts.register_device(
@@ -137,31 +140,31 @@ def give_device(
 
 
 def list_devices(context: RequestContext) -> Result[Devices]:
-    """The caller's devices."""
+    """List the caller's devices."""
     return devices_of(context, context.user.id)
 
 
 def devices_of(context: RequestContext, user_id: int) -> Result[Devices]:
-    """A user's devices."""
+    """List a user's devices."""
     with context.store.read() as session:
         devices = accounts.list_devices(session, user_id)
     return Result(200, Devices(devices=[device_out(device) for device in devices]))
 
 
 def remove_device(context: RequestContext, device_id: int) -> Result[None]:
-    """Forget a device of the caller: no further push goes to it."""
+    """Remove a device of the caller; it gets no more pushes."""
     return take_device(context, context.user.id, device_id)
 
 
 def take_device(context: RequestContext, user_id: int, device_id: int) -> Result[None]:
-    """Forget a device of a user, for example an address from which mail comes back."""
+    """Remove a device of a user, such as a mail address that bounces."""
     with context.store.write() as session:
         accounts.remove_device(session, user_id, device_id)
     return Result(204)
 
 
 def webpush_key(context: RequestContext) -> Result[WebpushKey]:
-    """The key with which browsers subscribe to our pushes."""
+    """Show the key that browsers subscribe to web pushes with."""
     if context.app.webpush_key is None:
         raise NotFound("This server does not push to browsers.")
     return Result(200, WebpushKey(public_key=context.app.webpush_key))

@@ -1,4 +1,4 @@
-"""The app's own tokens: JWTs (RFC 7519) that its backend signs, beside ours."""
+"""Checks the app's own tokens: JWTs (RFC 7519) that its backend signs."""
 
 import re
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from models.errors import (
     WrongIssuer,
 )
 
-# What clocks may disagree by.
+# Tolerated difference between two clocks.
 LEEWAY_S = 30
 CLAIMS = ("exp", "iss", "aud", "sub")
-# What is said of a token only after its signature was found to be the app's.
+# The library raises these only after it has verified the signature.
 PROBLEMS: dict[type[jwt.PyJWTError], type[CallerError]] = {
     jwt.ExpiredSignatureError: TokenExpired,
     jwt.ImmatureSignatureError: TokenNotYetValid,
@@ -32,12 +32,12 @@ PROBLEMS: dict[type[jwt.PyJWTError], type[CallerError]] = {
 }
 Subject = Literal["id", "external_id"]
 _is_id = re.compile(r"[1-9][0-9]{0,17}").fullmatch
-# As external ids are let in; databases do not take every character.
+# The same as in the schemas; databases do not accept every character.
 _is_external_id = re.compile(r"[!-~]{1,100}").fullmatch
 
 
 class AppTokens:
-    """Knows the user of a token that one of the keys has signed."""
+    """Finds the user of a token that one of the keys has signed."""
 
     def __init__(
         self, keys: Sequence[PyJWK], *, audience: str, issuer: str, subject: Subject
@@ -50,11 +50,14 @@ class AppTokens:
 
     @staticmethod
     def may_be(token: str) -> bool:
-        """Ours have no dot in them."""
+        """Whether the token looks like a JWT; Bottlepost's own tokens have no dot."""
         return token.count(".") == 2
 
     def identify(self, session: Session, token: str) -> Identity:
-        """Raises Unauthorized, or a kind of it when the token truly is the app's."""
+        """The token's user; raises Unauthorized.
+
+        If the signature is valid, the exception is a subclass with the reason.
+        """
         subject = self.subject(token)
         user = None
         if self._subject == "external_id" and _is_external_id(subject):
@@ -66,12 +69,12 @@ class AppTokens:
         return user
 
     def subject(self, token: str) -> str:
-        """Whom the token speaks for; raises as `identify` does."""
+        """The token's `sub`; raises as `identify` does."""
         try:
             claims = self._claims(token)
         except jwt.PyJWTError as problem:
             raise PROBLEMS.get(type(problem), Unauthorized) from None
-        # A stranger's token may be anything, also JSON too deep or numbers too large.
+        # An unverified token may contain anything: deep JSON, huge numbers.
         except (ValueError, TypeError, OverflowError, RecursionError):
             raise Unauthorized from None
         if not isinstance(claims["sub"], str):
@@ -81,13 +84,13 @@ class AppTokens:
     def _claims(self, token: str) -> dict[str, Any]:
         header = jwt.get_unverified_header(token)
         key = self._key(header.get("kid"))
-        # A critical extension has to be understood, and we understand none.
+        # RFC 7515 §4.1.11: unknown critical extensions must be refused; we know none.
         if key is None or "crit" in header:
             raise Unauthorized
         return jwt.decode(
             token,
             key.key,
-            # The key says how it signs, never the token.
+            # The key determines the algorithm, never the token.
             algorithms=[key.algorithm_name],
             audience=self._audience,
             issuer=self._issuer,
@@ -96,7 +99,7 @@ class AppTokens:
         )
 
     def _key(self, kid: object) -> PyJWK | None:
-        """The key of that name; a single key without a name fits every token."""
+        """The key with this id; a single key without an id fits every token."""
         if self._only is not None and (kid is None or self._only.key_id is None):
             return self._only
         return self._keys.get(kid) if isinstance(kid, str) else None

@@ -1,4 +1,4 @@
-"""Who calls: a user by a token, ours or the app's, or the service by its key."""
+"""Authenticates the caller: a user by a token, or the service by its key."""
 
 import hmac
 from enum import Enum
@@ -12,7 +12,7 @@ from models.errors import Forbidden, Unauthorized
 
 
 class Access(Enum):
-    """Who may call a route at all; handlers decide about single things."""
+    """The callers that a route accepts; its handler checks rights on single objects."""
 
     ANYONE = "anyone"
     USER = "user"
@@ -23,7 +23,7 @@ class Access(Enum):
 def authenticate(
     environ: dict[str, Any], access: Access, app: AppContext
 ) -> tuple[Identity | None, bool]:
-    """The calling user, or None and whether it is the service."""
+    """The calling user or None, and whether the service calls."""
     if access is Access.ANYONE:
         return None, False
     token = _bearer(environ)

@@ -1,4 +1,4 @@
-"""Reading and checking what a client sent; it may be anything."""
+"""Reads and validates JSON bodies, forms and queries."""
 
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from pydantic import ValidationError
 
 from api import stream
-from api.schemas import In, said
+from api.schemas import In, message_of
 from models.errors import (
     CallerError,
     Invalid,
@@ -16,17 +16,17 @@ from models.errors import (
 )
 
 BODY_LIMIT = 64 * 1024
-# 200,000 ids of 19 digits with their commas.
+# Enough for 200,000 ids of 19 digits, with commas.
 MEMBERS_BODY_LIMIT = 4 * 1024 * 1024
-MOST_PROBLEMS = 20
-# Listing hundreds of thousands, to show twenty, takes seconds.
-MOST_COUNTED = 1000
+MAX_PROBLEMS = 20
+# To list hundreds of thousands of problems takes seconds, and only 20 are shown.
+MAX_COUNTED = 1000
 
 Schema = TypeVar("Schema", bound=In)
 
 
 def read_json(environ: dict[str, Any], schema: type[Schema], limit: int) -> Schema:
-    """The body as the schema's object; an empty one counts as {}."""
+    """The body as an object of the schema; an empty body counts as {}."""
     body = _read(environ, limit)
     media_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if body and media_type != "application/json":
@@ -39,7 +39,7 @@ def read_json(environ: dict[str, Any], schema: type[Schema], limit: int) -> Sche
 
 def read_form(environ: dict[str, Any], limit: int = BODY_LIMIT) -> dict[str, str]:
     """The fields of a form that were filled in."""
-    # Half a form is a form, too, other than half of a JSON document.
+    # A truncated form is still a valid form, unlike a truncated JSON document.
     if stream.is_chunked(environ):
         raise LengthRequired
     try:
@@ -50,7 +50,7 @@ def read_form(environ: dict[str, Any], limit: int = BODY_LIMIT) -> dict[str, str
 
 
 def from_form(form: dict[str, str], schema: type[Schema]) -> Schema:
-    """The same as from JSON, for numbers and yes or no come as text."""
+    """The form as an object of the schema; converts numbers and booleans."""
     try:
         return schema.model_validate_strings(form)
     except ValidationError as problem:
@@ -58,6 +58,7 @@ def from_form(form: dict[str, str], schema: type[Schema]) -> Schema:
 
 
 def read_query(environ: dict[str, Any], schema: type[Schema]) -> Schema:
+    """The query string as an object of the schema."""
     try:
         pairs = parse_qsl(
             environ.get("QUERY_STRING", ""), keep_blank_values=True, max_num_fields=20
@@ -70,8 +71,8 @@ def read_query(environ: dict[str, Any], schema: type[Schema]) -> Schema:
 
 
 def _read(environ: dict[str, Any], limit: int) -> bytes:
-    length, is_chunked = stream.stated_length(environ), stream.is_chunked(environ)
-    if length is None and not stream.has_end(environ):
+    length, is_chunked = stream.content_length(environ), stream.is_chunked(environ)
+    if length is None and not stream.is_terminated(environ):
         if is_chunked:
             raise LengthRequired
         return b""
@@ -80,19 +81,19 @@ def _read(environ: dict[str, Any], limit: int) -> bytes:
     body = stream.receive(environ, limit + 1 if length is None else length)
     if len(body) > limit:
         raise TooLarge(limit=limit)
-    # Nobody sends nothing in chunks, and nothing would count as {}.
-    fewest = int(is_chunked) if length is None else length
-    if len(body) < fewest:
+    # An empty chunked body is probably truncated, and would count as {}.
+    min_length = int(is_chunked) if length is None else length
+    if len(body) < min_length:
         raise CallerError("The body ended early.")
     return body
 
 
 def _invalid(problem: ValidationError) -> Invalid:
-    if problem.error_count() > MOST_COUNTED:
-        return Invalid("There are too many problems to name them.", problems=[])
-    found = problem.errors(include_url=False, include_context=False)[:MOST_PROBLEMS]
+    if problem.error_count() > MAX_COUNTED:
+        return Invalid("The body has too many problems to list.", problems=[])
+    found = problem.errors(include_url=False, include_context=False)[:MAX_PROBLEMS]
     problems = [
-        {"field": ".".join(map(str, each["loc"]))[:100], "problem": said(each)}
+        {"field": ".".join(map(str, each["loc"]))[:100], "problem": message_of(each)}
         for each in found
     ]
     first = problems[0]

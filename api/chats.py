@@ -1,4 +1,7 @@
-"""Conversations and who is in them."""
+"""Handlers for conversations and their members.
+
+Members may read; `_require_owner` guards what only owners and the service may do.
+"""
 
 from sqlalchemy.orm import Session
 
@@ -13,9 +16,9 @@ MEMBERS_SHOWN = 1000
 
 
 def create(context: RequestContext, body: schemas.NewChat) -> Result[schemas.ChatOut]:
-    """Start a conversation; a user who does is a member and its owner.
+    """Create a conversation; the calling user becomes a member and its owner.
 
-    One that has this external_id already stays as it is.
+    If a conversation with this external_id exists, it stays unchanged.
     """
     owner_id: int | None
     role: Role | None
@@ -24,10 +27,10 @@ def create(context: RequestContext, body: schemas.NewChat) -> Result[schemas.Cha
     elif body.external_id is None and body.owner is None:
         owner_id, role = context.user.id, OWNER
     else:
-        # Else members could take the names that an import is about to use.
-        raise Forbidden("external_id and owner are for the service key.")
+        # A user could claim an external id that an import is about to use.
+        raise Forbidden("Only the service key may set external_id and owner.")
     users = {*body.members, *([] if owner_id is None else [owner_id])}
-    # Users are never removed, so they can be checked before the writers' turn.
+    # Users are never removed, so the check can run before the write transaction.
     with context.store.read() as session:
         accounts.check_users(session, sorted(users))
     with context.store.write() as session:
@@ -45,7 +48,7 @@ def create(context: RequestContext, body: schemas.NewChat) -> Result[schemas.Cha
 def list_chats(
     context: RequestContext, query: schemas.ChatPage
 ) -> Result[schemas.Chats]:
-    """The caller's conversations with last message and unread count."""
+    """List the caller's conversations with last message and unread count."""
     before = None
     if query.before:
         activity, _, chat_id = query.before.partition("-")
@@ -57,33 +60,36 @@ def list_chats(
     page = found[: query.limit]
     has_more = len(found) > query.limit
     listed = schemas.Chats(
-        conversations=[schemas.listed_chat(each) for each in page],
-        next=schemas.place_in_list(page[-1]) if has_more else None,
+        conversations=[schemas.listed_chat_out(each) for each in page],
+        next=schemas.cursor_after(page[-1]) if has_more else None,
     )
     return Result(200, listed)
 
 
 def show(context: RequestContext, chat_id: int) -> Result[schemas.ChatOut]:
-    """A conversation, for its members."""
+    """Show a conversation to its members."""
     with context.store.read() as session:
-        role = _role(context, session, chat_id)
+        role = _require_member(context, session, chat_id)
         return Result(200, _chat_out(session, chats.get(session, chat_id), role))
 
 
 def rename(
     context: RequestContext, chat_id: int, body: schemas.ChangedChat
 ) -> Result[schemas.ChatOut]:
-    """Give a conversation another name."""
+    """Rename a conversation; only its owners and the service may do this."""
     with context.store.write() as session:
-        role = _may_manage(context, session, chat_id)
+        role = _require_owner(context, session, chat_id)
         chats.rename(session, chat_id, body.name)
         return Result(200, _chat_out(session, chats.get(session, chat_id), role))
 
 
 def remove(context: RequestContext, chat_id: int) -> Result[None]:
-    """End a conversation: nobody sees it, and nothing of it is pushed any more."""
+    """End a conversation: it is no longer visible, and its pushes stop.
+
+    Only its owners and the service may do this.
+    """
     with context.store.write() as session:
-        _may_manage(context, session, chat_id)
+        _require_owner(context, session, chat_id)
         chats.remove(session, chat_id, utc_now())
     return Result(204)
 
@@ -91,7 +97,7 @@ def remove(context: RequestContext, chat_id: int) -> Result[None]:
 def mute(
     context: RequestContext, chat_id: int, body: schemas.Mute
 ) -> Result[schemas.Muted]:
-    """No pushes to the caller until then, save where they are mentioned."""
+    """Stop pushes to the caller until a time, except where they are mentioned."""
     with context.store.write() as session:
         membership = chats.membership(session, chat_id, context.user.id)
         chats.mute(session, membership, body.until)
@@ -101,9 +107,9 @@ def mute(
 def members(
     context: RequestContext, chat_id: int, query: schemas.MemberPage
 ) -> Result[schemas.Members]:
-    """The members in the order of their ids."""
+    """List the members, ordered by id."""
     with context.store.read() as session:
-        _role(context, session, chat_id)
+        _require_member(context, session, chat_id)
         found = chats.members(
             session, chat_id, after=query.after, limit=query.limit + 1
         )
@@ -115,13 +121,16 @@ def members(
 def add_members(
     context: RequestContext, chat_id: int, body: schemas.NewMembers
 ) -> Result[schemas.AddedMembers]:
-    """Seat users in a conversation; those who are in it already stay as they are."""
+    """Add users to a conversation; existing members stay unchanged.
+
+    Only its owners and the service may do this.
+    """
     with context.store.read() as session:
-        _may_manage(context, session, chat_id)
+        _require_owner(context, session, chat_id)
         accounts.check_users(session, sorted(set(body.user_ids)))
     with context.store.write() as session:
         chat = chats.get(session, chat_id, for_update=True)
-        _may_manage(context, session, chat_id)
+        _require_owner(context, session, chat_id)
         added = chats.add_members(session, chat, body.user_ids)
     return Result(200, schemas.AddedMembers(added=len(added)))
 
@@ -129,37 +138,47 @@ def add_members(
 def set_role(
     context: RequestContext, chat_id: int, user_id: int, body: schemas.NewRole
 ) -> Result[None]:
-    """Make a member an owner, or an owner a member."""
+    """Make a member an owner, or an owner a member.
+
+    Only owners and the service may do this.
+    """
     with context.store.write() as session:
         chats.get(session, chat_id, for_update=True)
-        _may_manage(context, session, chat_id)
+        _require_owner(context, session, chat_id)
         chats.set_role(session, chat_id, user_id, body.role)
     return Result(204)
 
 
 def remove_member(context: RequestContext, chat_id: int, user_id: int) -> Result[None]:
-    """Take a user out of a conversation, or leave it oneself."""
+    """Remove a member from a conversation, or leave it.
+
+    Members may leave; only owners and the service may remove another member.
+    """
     with context.store.write() as session:
         chats.get(session, chat_id, for_update=True)
         is_leaving = context.caller is not None and context.caller.id == user_id
-        # Who is not in it must not learn that there is such a conversation.
-        check = _role if is_leaving else _may_manage
+        # Outsiders get NotFound, so that they cannot tell that the conversation exists.
+        check = _require_member if is_leaving else _require_owner
         check(context, session, chat_id)
         chats.remove_member(session, chat_id, user_id)
     return Result(204)
 
 
-def _role(context: RequestContext, session: Session, chat_id: int) -> Role | None:
-    """The caller's role; None is the service. Raises NotFound for outsiders."""
+def _require_member(
+    context: RequestContext, session: Session, chat_id: int
+) -> Role | None:
+    """The caller's role, or None for the service; raises NotFound for outsiders."""
     if context.is_service:
         chats.get(session, chat_id)
         return None
     return chats.membership(session, chat_id, context.user.id).role
 
 
-def _may_manage(context: RequestContext, session: Session, chat_id: int) -> Role | None:
-    """The caller's role: owner, or None for the service."""
-    role = _role(context, session, chat_id)
+def _require_owner(
+    context: RequestContext, session: Session, chat_id: int
+) -> Role | None:
+    """The same; raises Forbidden unless the caller is an owner or the service."""
+    role = _require_member(context, session, chat_id)
     if role not in (OWNER, None):
         raise Forbidden("Only an owner of the conversation may do this.")
     return role

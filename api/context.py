@@ -19,7 +19,7 @@ from notifier.dispatchers import Dispatcher
 
 @dataclass(frozen=True)
 class RawBody:
-    """A body that is not one of our schemas."""
+    """A body that has no schema."""
 
     content: bytes
     headers: dict[str, str] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class RawBody:
 Body_co = TypeVar("Body_co", bound=Out | RawBody | None, covariant=True)
 
 
-# As many as there are connections to the database.
+# The size of the database's connection pool.
 CONCURRENT_REQUESTS = 15
 
 
@@ -41,24 +41,24 @@ class AppContext:
     dispatcher: Dispatcher
     service_key: str
     # The default lets one thread of the host wait for a long poll.
-    long_poll: LongPoll = field(default_factory=lambda: LongPoll(most_waiting=1))
+    long_poll: LongPoll = field(default_factory=lambda: LongPoll(max_waiting=1))
     limits: Limits = field(default_factory=per_minute)
-    # Limits how many requests are worked on at once.
+    # Limits how many handlers run at once.
     concurrency: Semaphore = field(
         default_factory=lambda: Semaphore(CONCURRENT_REQUESTS)
     )
     traffic: Traffic = field(default_factory=Traffic)
-    # How many PushProcesses are up, of how many; None where there are none.
+    # The running and the allowed number of PushProcesses; None without any.
     slots: Callable[[], tuple[int, int]] | None = None
-    # None: only our own tokens are valid.
+    # None if the app signs no tokens of its own.
     app_tokens: AppTokens | None = None
-    # The key with which browsers subscribe; None without web push.
+    # The key that browsers subscribe with; None without web push.
     webpush_key: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RequestContext:
-    """An authenticated request: its caller, and what the handler may use."""
+    """An authenticated request: its caller, and the resources for its handler."""
 
     app: AppContext
     caller: Identity | None
@@ -76,7 +76,7 @@ class RequestContext:
 
     @contextmanager
     def released(self) -> Iterator[None]:
-        """Give up the place in the concurrency limit while a handler only waits."""
+        """Leave the concurrency limit while the handler only waits."""
         self.app.concurrency.release()
         try:
             yield
@@ -85,7 +85,7 @@ class RequestContext:
 
     @property
     def user(self) -> Identity:
-        """The calling user; raises Forbidden when the service calls."""
+        """The calling user; raises Forbidden if the service calls."""
         if self.caller is None:
             raise Forbidden("This needs the token of a user.")
         return self.caller
@@ -93,7 +93,7 @@ class RequestContext:
 
 @dataclass(frozen=True)
 class Result(Generic[Body_co]):
-    """A status and a body; None is an empty body."""
+    """A status and a body; a body of None is empty."""
 
     status: int
     body: Body_co | None = None

@@ -1,4 +1,4 @@
-"""GET /openapi.json: the API described by itself."""
+"""GET /openapi.json: the API's own description."""
 
 import json
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ class Json(RawBody):
     content_type = "application/json"
 
 
-def route_about(routes: Sequence[Route]) -> Route:
-    """The route that describes the others; its document is made once, on demand."""
+def describing_route(routes: Sequence[Route]) -> Route:
+    """The route that describes the others; it builds the document once, on demand."""
 
     @cache
     def document() -> bytes:
         return json.dumps(openapi.document(routes)).encode()
 
     def description(context: RequestContext) -> Result[Json]:
-        """This API as an OpenAPI 3.1 document."""
+        """Show this API as an OpenAPI 3.1 document."""
         return Result(200, Json(document()))
 
     return Route("GET", "/openapi.json", description, Access.ANYONE)

@@ -1,12 +1,14 @@
-"""Whatever goes wrong, as {"error": {"code", "message", "details"}}."""
+"""Turns every exception into an error with a status, a code and a message."""
 
 import json
 import logging
 import secrets
+from dataclasses import dataclass, field
 from typing import Any
 
 from bottle import HTTPError, HTTPResponse, response
 
+from datastore import OUTAGES
 from models.errors import (
     CallerError,
     Conflict,
@@ -44,8 +46,8 @@ STATUS: dict[type[CallerError], int] = {
     UnsupportedType: 415,
     TooMany: 429,
 }
-# What Bottle finds by itself, before a handler is called.
-ROUTING = {
+# Bottle finds these itself, before a handler is called.
+ROUTING_ERRORS = {
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not know this method."),
 }
@@ -57,67 +59,76 @@ JSON_HEADERS = {
 }
 
 
-def of_caller(problem: CallerError) -> HTTPResponse:
+@dataclass(frozen=True, kw_only=True)
+class ErrorResponse:
+    """An error for the caller; the API writes it as JSON, a page as HTML."""
+
+    status: int
+    code: str
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def json(self) -> bytes:
+        error = {"code": self.code, "message": self.message, "details": self.details}
+        return json.dumps({"error": error}).encode()
+
+
+def from_exception(problem: Exception) -> ErrorResponse:
+    """The error for a handler's exception; logs it unless the caller caused it."""
+    if isinstance(problem, CallerError):
+        return _caller_error(problem)
+    if isinstance(problem, OUTAGES):
+        log.error("the database does not answer: %s", problem)
+        return unavailable("The service is not available now; try again.")
+    return _incident(problem)
+
+
+def _caller_error(problem: CallerError) -> ErrorResponse:
     headers = {}
     if isinstance(problem, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(problem, TooMany):
         headers["Retry-After"] = str(problem.details["retry_after_s"])
-    return HTTPResponse(
-        _body(problem.code, problem.message, problem.details),
+    return ErrorResponse(
         status=STATUS[type(problem)],
-        **_json(headers),
+        code=problem.code,
+        message=problem.message,
+        details=problem.details,
+        headers=headers,
     )
 
 
-def of_outage(problem: Exception) -> HTTPResponse:
-    log.error("the database does not answer: %s", problem)
-    return unavailable("The service is not available now; try again.")
-
-
-def unavailable(message: str) -> HTTPResponse:
-    """Somebody on whom the answer depends is away for the moment."""
-    return HTTPResponse(
-        _body("unavailable", message, {}),
-        status=503,
-        **_json({"Retry-After": str(RETRY_AFTER_S)}),
+def _incident(problem: BaseException | None) -> ErrorResponse:
+    """The error for a bug: the caller gets a number, the log gets the traceback."""
+    incident = secrets.token_hex(6)
+    log.error("incident %s", incident, exc_info=problem)
+    return ErrorResponse(
+        status=500,
+        code="internal_error",
+        message=f"Something went wrong on our side; its number is {incident}.",
+        details={"incident": incident},
     )
 
 
-def of_defect(problem: BaseException | None) -> HTTPResponse:
-    """Our own mistake: the log has the traceback, the caller its number."""
-    return HTTPResponse(_incident(problem), status=500, **_json({}))
+def unavailable(message: str) -> ErrorResponse:
+    """The error for a service that does not answer at the moment."""
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    return ErrorResponse(
+        status=503, code="unavailable", message=message, headers=headers
+    )
 
 
-def of_bottle(problem: HTTPError) -> bytes:
-    """The body for what Bottle answers itself; its status and headers stay."""
+def as_json(error: ErrorResponse) -> HTTPResponse:
+    headers = {**JSON_HEADERS, **error.headers}
+    return HTTPResponse(error.json(), status=error.status, **headers)
+
+
+def from_bottle(problem: HTTPError) -> bytes:
+    """The body for an error that Bottle found itself; its status and headers stay."""
     response.content_type = "application/json"
     status = problem.status_code
     if status >= 500:
-        return _incident(problem.exception)
-    code, message = ROUTING.get(status, (CallerError.code, str(problem.body)))
-    return _body(code, message, {})
-
-
-def _incident(problem: BaseException | None) -> bytes:
-    incident = secrets.token_hex(6)
-    log.error("incident %s", incident, exc_info=problem)
-    return _body(
-        "internal_error",
-        f"Something went wrong on our side; its number is {incident}.",
-        {"incident": incident},
-    )
-
-
-def message_of(answer: HTTPResponse) -> str:
-    """What one of these answers says to people."""
-    return str(json.loads(answer.body)["error"]["message"])
-
-
-def _json(headers: dict[str, str]) -> dict[str, str]:
-    return {**JSON_HEADERS, **headers}
-
-
-def _body(code: str, message: str, details: dict[str, Any]) -> bytes:
-    error = {"code": code, "message": message, "details": details}
-    return json.dumps({"error": error}).encode()
+        return _incident(problem.exception).json()
+    code, message = ROUTING_ERRORS.get(status, (CallerError.code, str(problem.body)))
+    return ErrorResponse(status=status, code=code, message=message).json()

@@ -1,4 +1,4 @@
-"""Is the server alive, and can it work?"""
+"""Handlers of the health checks."""
 
 from api.context import RequestContext, Result
 from api.schemas.health import Health, Readiness, RouteTrouble
@@ -7,19 +7,20 @@ from datastore.outbox import claims
 
 
 def alive(context: RequestContext) -> Result[Health]:
-    """The process answers."""
+    """Check that the process answers."""
     return Result(200, Health())
 
 
 def ready(context: RequestContext) -> Result[Readiness]:
-    """The database answers, too, and has its tables.
+    """Check that the database answers and has its tables.
 
-    Providers that refuse our credentials are named, and make no server less ready:
-    another one would be refused as well, and messages are kept until that is mended.
+    `troubles` names the providers that refuse our credentials. The status stays 200,
+    because another server would be refused as well, and messages are kept until the
+    credentials are repaired.
     """
     with context.store.read() as session:
         claims.next_due_at(session)
-        # Anybody may ask, so the reasons are left to the log.
+        # This route is public, so the reasons are only in the log.
         found = [
             RouteTrouble(route=trouble.route, since=trouble.since)
             for trouble in provider_troubles.find_all(session)

@@ -1,4 +1,4 @@
-"""Many users, conversations, devices and members at once, from a file."""
+"""Handlers for imports: files of users, conversations, devices and members."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,24 +15,26 @@ from models.errors import Invalid, NotFound, TooLarge
 from models.imports import ImportJob, Problem, Row
 
 UPLOAD_LIMIT = 64 * 1024 * 1024
-MOST_ROWS = 100_000
-# A transaction of a MiB at most, and mostly of 30 KiB.
+MAX_ROWS = 100_000
+# One transaction writes 30 KiB as a rule, and at most 1 MiB.
 CHUNK_ROWS = 250
-# Not the number of a push: whoever is woken looks at all there is.
+# The wake-up is for an import, not for a push job; an engine that wakes up looks for
+# all kinds of work.
 ANY_JOB = 0
 
 
 def start(context: RequestContext, upload: Upload) -> Result[Started]:
-    """Take a file of users, conversations, devices and members, and answer.
+    """Import users, conversations, devices and members from a file.
 
-    Its rows are put in place behind the answer. The same file again changes nothing.
+    The rows are imported after the response. Sending the same file again changes
+    nothing.
     """
     rows = import_lines.read(upload.media_type, upload.pieces())
     upload.check_length()
     with context.store.write() as session:
         import_id = imports.begin(session, utc_now())
     try:
-        # Outside the gate: who sends slowly holds up nobody.
+        # Outside the limit: a client that sends slowly blocks no others.
         with context.released():
             _receive(context, import_id, rows)
         with context.store.write() as session:
@@ -47,7 +49,7 @@ def start(context: RequestContext, upload: Upload) -> Result[Started]:
 
 
 def show(context: RequestContext, import_id: int) -> Result[Import]:
-    """How far an import is, and which lines were left out."""
+    """Show the progress of an import and the lines that were skipped."""
     job, problems = find(context, import_id)
     return Result(
         200,
@@ -68,7 +70,7 @@ def show(context: RequestContext, import_id: int) -> Result[Import]:
 
 
 def find(context: RequestContext, import_id: int) -> tuple[ImportJob, list[Problem]]:
-    """Raises NotFound when there is no such import."""
+    """The import and its problems; raises NotFound."""
     with context.store.read() as session:
         job = imports.find(session, import_id)
         if job is None:
@@ -79,15 +81,15 @@ def find(context: RequestContext, import_id: int) -> tuple[ImportJob, list[Probl
 def _receive(
     context: RequestContext, import_id: int, rows: Iterable[Row | Problem]
 ) -> None:
-    """Store the rows chunk by chunk as they come in, each in a transaction."""
+    """Store the rows as they arrive, in chunks of one transaction each."""
     rows, count = iter(rows), 0
     while chunk := list(islice(rows, CHUNK_ROWS)):
         count += len(chunk)
-        if count > MOST_ROWS:
-            raise TooLarge(f"A file may have {MOST_ROWS:,} rows.", rows=MOST_ROWS)
+        if count > MAX_ROWS:
+            raise TooLarge(f"A file may have up to {MAX_ROWS:,} rows.", rows=MAX_ROWS)
         good = [row for row in chunk if isinstance(row, Row)]
         bad = [row for row in chunk if isinstance(row, Problem)]
         with context.app.concurrency, context.store.write() as session:
             imports.add(session, import_id, good, bad)
     if not count:
-        raise Invalid("There are no rows in this file.")
+        raise Invalid("The file has no rows.")

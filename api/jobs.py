@@ -1,4 +1,4 @@
-"""How far a push is."""
+"""Handlers that show the progress of a push."""
 
 from sqlalchemy.orm import Session
 
@@ -11,19 +11,19 @@ from models.errors import NotFound
 
 
 def show(context: RequestContext, job_id: int) -> Result[Job]:
-    """A job's state and counts, for the members of its conversation."""
+    """Show a job's state and counts to the members of its conversation."""
     return Result(
-        200, Job.model_validate(visible(context, job_id), from_attributes=True)
+        200, Job.model_validate(find_visible(context, job_id), from_attributes=True)
     )
 
 
 def query(context: RequestContext, body: JobQuery) -> Result[Job]:
-    """The same, for those who would rather post; a form is led to the job's page."""
+    """Show a job like GET /jobs/{job_id}; a form is redirected to the job's page."""
     return show(context, body.id)
 
 
-def visible(context: RequestContext, job_id: int) -> JobStatus:
-    """Raises NotFound when there is no such job, or it is not the caller's to see."""
+def find_visible(context: RequestContext, job_id: int) -> JobStatus:
+    """The job; raises NotFound unless it exists and the caller may see it."""
     with context.store.read() as session:
         job = job_status.find(session, job_id)
         if job is None or not (context.is_service or _may_see(context, session, job)):
@@ -32,7 +32,7 @@ def visible(context: RequestContext, job_id: int) -> JobStatus:
 
 
 def _may_see(context: RequestContext, session: Session, job: JobStatus) -> bool:
-    """When somebody has read is told to their own devices, and is nobody else's."""
+    """Members see the jobs of a chat; a job for one user is visible only to them."""
     user_id = context.user.id
     is_theirs = job.only_user in (None, user_id)
     return is_theirs and chats.is_member(session, job.chat_id, user_id)

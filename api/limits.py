@@ -1,4 +1,4 @@
-"""How often somebody may do something, counted in this process."""
+"""Rate limits, counted in this process."""
 
 import math
 import threading
@@ -8,54 +8,54 @@ from dataclasses import dataclass
 
 from models.errors import TooMany
 
-# Old entries are thrown out when there are so many: an attack must not fill memory.
-MOST_KEYS = 20_000
-# So many seconds' worth may come at once.
+# Above this number idle keys are removed, so that an attack cannot fill the memory.
+MAX_KEYS = 20_000
+# A burst may use the allowance of this many seconds at once.
 BURST_S = 10.0
 
 
-class Limit:
-    """A leaky bucket per key: so many a minute, in bursts of ten seconds' worth.
+class RateLimit:
+    """A leaky bucket per key, with a rate per minute and bursts of ten seconds' worth.
 
-    One number per key is kept, the moment at which its bucket will be empty again.
+    It stores one number per key: the time at which the bucket will be empty again.
     """
 
     def __init__(
         self, per_minute: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._pause_s = 60 / per_minute if per_minute else 0.0
+        self._interval_s = 60 / per_minute if per_minute else 0.0
         self._clock = clock
         self._empty_at: dict[int, float] = {}
         self._lock = threading.Lock()
 
     def take(self, key: int) -> None:
-        """Raises TooMany when the key has had its share; 0 a minute is no limit."""
-        if not self._pause_s:
+        """Count one event; raises TooMany above the rate. A rate of 0 is no limit."""
+        if not self._interval_s:
             return
         now = self._clock()
         with self._lock:
-            empty_at = max(self._empty_at.get(key, now), now) + self._pause_s
-            wait_s = empty_at - now - max(BURST_S, self._pause_s)
+            empty_at = max(self._empty_at.get(key, now), now) + self._interval_s
+            wait_s = empty_at - now - max(BURST_S, self._interval_s)
             if wait_s > 0:
                 raise TooMany(retry_after_s=math.ceil(wait_s))
             self._empty_at[key] = empty_at
-            if len(self._empty_at) > MOST_KEYS:
-                self._forget(now)
+            if len(self._empty_at) > MAX_KEYS:
+                self._remove_idle(now)
 
-    def _forget(self, now: float) -> None:
-        """Keep those who are waiting for something."""
+    def _remove_idle(self, now: float) -> None:
+        """Remove the keys whose buckets are empty."""
         self._empty_at = {k: t for k, t in self._empty_at.items() if t > now}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Messages, by who writes and by where."""
+    """Rate limits for messages, per sender and per conversation."""
 
-    of_user: Limit
-    of_chat: Limit
+    user: RateLimit
+    chat: RateLimit
 
 
 def per_minute(
     *, user: int = 0, chat: int = 0, clock: Callable[[], float] = time.monotonic
 ) -> Limits:
-    return Limits(Limit(user, clock), Limit(chat, clock))
+    return Limits(RateLimit(user, clock), RateLimit(chat, clock))

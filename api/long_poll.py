@@ -1,4 +1,4 @@
-"""Requests that wait for a message in a conversation."""
+"""Long polls: requests that wait for a message in a conversation."""
 
 import threading
 import time
@@ -6,50 +6,51 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-# Messages that other processes have taken are seen by looking.
-LOOK_EVERY_S = 1.0
-# So that nobody takes all places; a few devices and pages have one each.
-MOST_OF_A_USER = 4
+# Messages that another process has saved are found by polling.
+POLL_EVERY_S = 1.0
+# One user cannot take all places, but several devices can wait at once.
+MAX_PER_USER = 4
 
 
 class Listener:
-    """One waiting request; it ends at its deadline at the latest."""
+    """A waiting request with a deadline."""
 
     def __init__(self, wait_s: float) -> None:
         self._deadline = time.monotonic() + wait_s
-        self.heard = threading.Event()
+        self.woken = threading.Event()
 
     def wait(self, released: Callable[[], AbstractContextManager[None]]) -> bool:
-        """Whether it is worth to look again; False is the end."""
+        """Wait for a message; False after the deadline, else the caller reads again."""
         left_s = self._deadline - time.monotonic()
         if left_s <= 0:
             return False
         with released():
-            self.heard.wait(min(left_s, LOOK_EVERY_S))
-        # Cleared before the look: what comes during it is heard by the next wait.
-        self.heard.clear()
+            self.woken.wait(min(left_s, POLL_EVERY_S))
+        # Cleared before the caller reads: a message that comes meanwhile sets it again.
+        self.woken.clear()
         return True
 
 
 class LongPoll:
-    """Tells the waiting requests of this process about new messages."""
+    """Wakes the waiting requests of this process when a message was saved."""
 
-    def __init__(self, most_waiting: int) -> None:
-        self._most_waiting = most_waiting
-        # How many requests of a user wait.
+    def __init__(self, max_waiting: int) -> None:
+        self._max_waiting = max_waiting
+        # The number of waiting requests per user.
         self._waiting: Counter[int] = Counter()
         self._lock = threading.Lock()
         self._listeners: dict[int, set[Listener]] = {}
 
-    def tell(self, chat_id: int) -> None:
+    def notify(self, chat_id: int) -> None:
+        """Wake the requests that wait for this conversation."""
         if chat_id in self._listeners:
             with self._lock:
                 for listener in self._listeners.get(chat_id, ()):
-                    listener.heard.set()
+                    listener.woken.set()
 
     @contextmanager
     def listen(self, chat_id: int, user_id: int, wait_s: float) -> Iterator[Listener]:
-        """A listener; its time is up at once when too many are waiting already."""
+        """A listener; its deadline is now if too many requests are waiting already."""
         has_place = wait_s > 0 and self._take_place(user_id)
         listener = Listener(wait_s if has_place else 0.0)
         with self._lock:
@@ -57,27 +58,27 @@ class LongPoll:
         try:
             yield listener
         finally:
-            self._leave(chat_id, listener)
+            self._remove(chat_id, listener)
             if has_place:
-                self._give_back(user_id)
+                self._free_place(user_id)
 
     def _take_place(self, user_id: int) -> bool:
         with self._lock:
             is_free = (
-                self._waiting.total() < self._most_waiting
-                and self._waiting[user_id] < MOST_OF_A_USER
+                self._waiting.total() < self._max_waiting
+                and self._waiting[user_id] < MAX_PER_USER
             )
             if is_free:
                 self._waiting[user_id] += 1
         return is_free
 
-    def _give_back(self, user_id: int) -> None:
+    def _free_place(self, user_id: int) -> None:
         with self._lock:
             self._waiting[user_id] -= 1
             if not self._waiting[user_id]:
                 del self._waiting[user_id]
 
-    def _leave(self, chat_id: int, listener: Listener) -> None:
+    def _remove(self, chat_id: int, listener: Listener) -> None:
         with self._lock:
             self._listeners[chat_id].discard(listener)
             if not self._listeners[chat_id]:

@@ -1,4 +1,4 @@
-"""What is said in conversations."""
+"""Handlers for messages."""
 
 from sqlalchemy.orm import Session
 
@@ -13,25 +13,25 @@ from models.chats import Message
 
 
 def send(context: RequestContext, body: schemas.NewMessage) -> Result[schemas.Sent]:
-    """Save a message and answer; the pushes to the members come behind the answer.
+    """Save a message and answer; the members get their pushes after the response.
 
     Costs the same for 2 members and for 200,000. The same client_id again changes
-    nothing and is answered like the first time.
+    nothing, and the response is the same as the first time.
     """
     user, limits = context.user, context.app.limits
-    limits.of_user.take(user.id)
+    limits.user.take(user.id)
 
     def post(session: Session) -> tuple[Membership, Posted]:
         membership = chats.membership(
             session, body.conversation, user.id, for_update=True
         )
-        limits.of_chat.take(membership.chat_id)
+        limits.chat.take(membership.chat_id)
         return membership, messages.post(session, membership, body.draft(), utc_now())
 
     membership, posted = context.store.write_grouped(post)
     if posted.is_new:
         context.dispatcher.dispatch(posted.job_id)
-        context.app.long_poll.tell(membership.chat_id)
+        context.app.long_poll.notify(membership.chat_id)
     sent = schemas.Sent(
         message=message_out(posted.message),
         conversation=schemas.Conversation(
@@ -48,29 +48,29 @@ def send(context: RequestContext, body: schemas.NewMessage) -> Result[schemas.Se
 def history(
     context: RequestContext, chat_id: int, query: schemas.MessagePage
 ) -> Result[schemas.Messages]:
-    """A conversation's messages, by number: after one, before one, or the last.
+    """List a conversation's messages: after a number, before a number, or the newest.
 
-    With `wait`, an empty page after a number is not answered before a message has
-    come or so many seconds have passed; earlier when too many are waiting, of the
-    caller's own or of all.
+    With `after` and `wait` this is a long poll: an empty page is delayed until a
+    message arrives, for up to `wait` seconds. It comes at once if too many requests of
+    the caller, or of all users, are waiting already.
     """
     wait_s = query.wait if query.after is not None and context.may_wait else 0
     with context.app.long_poll.listen(chat_id, context.user.id, wait_s) as listener:
-        found = _look(context, chat_id, query)
+        found = _read_page(context, chat_id, query)
         while not found and listener.wait(context.released):
-            found = _look(context, chat_id, query)
+            found = _read_page(context, chat_id, query)
     has_more = len(found) > query.limit
     if has_more:
-        # The one too many is the newest when we read forward, else the oldest.
+        # The extra message is the newest if we read forward, else the oldest.
         found = found[:-1] if query.after is not None else found[1:]
-    shown = [message_out(message) for message in found]
-    return Result(200, schemas.Messages(messages=shown, has_more=has_more))
+    page = [message_out(message) for message in found]
+    return Result(200, schemas.Messages(messages=page, has_more=has_more))
 
 
-def _look(
+def _read_page(
     context: RequestContext, chat_id: int, query: schemas.MessagePage
 ) -> list[Message]:
-    """The page and one more, as long as the caller is a member."""
+    """The page and one more message; raises NotFound unless the caller is a member."""
     with context.store.read() as session:
         chats.membership(session, chat_id, context.user.id)
         return messages.history(
@@ -85,7 +85,7 @@ def _look(
 def edit(
     context: RequestContext, chat_id: int, message_id: int, body: schemas.ChangedMessage
 ) -> Result[schemas.MessageOut]:
-    """Change the text of one's own message; notifications stay as they were."""
+    """Edit a message of the caller; notifications already shown stay unchanged."""
     with context.store.write() as session:
         membership = chats.membership(session, chat_id, context.user.id)
         message = messages.edit(
@@ -95,7 +95,7 @@ def edit(
 
 
 def delete(context: RequestContext, chat_id: int, message_id: int) -> Result[None]:
-    """Delete a message: its text is gone, its notifications are withdrawn."""
+    """Delete a message: its text is erased, its notifications are withdrawn."""
     with context.store.write() as session:
         membership = chats.membership(session, chat_id, context.user.id)
         job_id = messages.delete(session, membership, message_id, utc_now())
@@ -106,7 +106,7 @@ def delete(context: RequestContext, chat_id: int, message_id: int) -> Result[Non
 def mark_read(
     context: RequestContext, chat_id: int, body: schemas.Read
 ) -> Result[schemas.ReadState]:
-    """Remember how far the caller has read, and tell their other devices."""
+    """Set how far the caller has read, and tell the caller's other devices."""
 
     def mark(session: Session) -> tuple[Membership, int, int | None]:
         membership = chats.membership(session, chat_id, context.user.id)

@@ -1,4 +1,4 @@
-"""GET /metrics: for Prometheus and whatever else reads its format."""
+"""GET /metrics: the state of the server in the Prometheus format."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from datastore import metrics, provider_troubles, statistics
 from models.base import utc_now
 
 RECENTLY = timedelta(hours=1)
-# The values of a family's labels, each with its number.
+# Label values, each with a number.
 Samples = Iterable[tuple[tuple[str, ...], float]]
 
 
@@ -22,8 +22,8 @@ class Exposition(RawBody):
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
-    """Families that are already complete, as the library wants to collect them."""
+class StaticCollector:
+    """A collector of complete metric families, as the library expects it."""
 
     families: list[Metric]
 
@@ -32,16 +32,16 @@ class Gathered:
 
 
 def show(context: RequestContext) -> Result[Exposition]:
-    """The state of the server for a monitoring system.
+    """Show the metrics of the server in the Prometheus format.
 
-    What comes from the database is the same whichever process answers.
+    Metrics from the database are the same in every process.
     """
     with context.store.read() as session:
         families = [*_queue(session), *_last_hour(session), _troubles(session)]
     if context.app.slots is not None:
         families += _processes(*context.app.slots())
     registry = CollectorRegistry()
-    registry.register(Gathered(families))
+    registry.register(StaticCollector(families))
     text = generate_latest(registry) + generate_latest(context.app.traffic.registry)
     return Result(200, Exposition(text))
 
@@ -57,13 +57,13 @@ def _queue(session: Session) -> list[Metric]:
     return [
         _gauge(
             "bottlepost_jobs",
-            "Push jobs that have not ended: due, worked on, put off until later.",
+            "Push jobs that have not ended: queued, processing, or waiting.",
             ("state",),
             [((state,), number) for state, number in states.items()],
         ),
         _gauge(
             "bottlepost_oldest_due_job_age_seconds",
-            "For how long the oldest job that is due has waited for an engine.",
+            "How long the oldest due job has waited for an engine.",
             (),
             [((), metrics.oldest_due_age_s(session, now))],
         ),
@@ -80,19 +80,19 @@ def _last_hour(session: Session) -> list[Metric]:
     return [
         _gauge(
             "bottlepost_jobs_ended_last_hour",
-            "Push jobs of messages of the last hour that have ended.",
+            "Ended push jobs of the last hour's messages.",
             ("state",),
             [((each.state,), each.jobs) for each in ended],
         ),
         _gauge(
             "bottlepost_pushes_last_hour",
-            "Devices that those jobs have reached, and not reached.",
+            "Devices that those jobs reached, and did not reach.",
             ("outcome",),
             [((outcome,), number) for outcome, number in pushes.items()],
         ),
         _gauge(
             "bottlepost_pushes_refused_last_hour",
-            "Devices that did not accept their push, or not yet, by the reason given.",
+            "Devices that did not accept their push, or not yet, by reason.",
             ("platform", "outcome", "reason"),
             [(each[:3], each.pushes) for each in metrics.refused(session, first_job)],
         ),
@@ -102,7 +102,7 @@ def _last_hour(session: Session) -> list[Metric]:
 def _troubles(session: Session) -> Metric:
     return _gauge(
         "bottlepost_provider_trouble_since_seconds",
-        "Providers that refuse the server's credentials, and since when (Unix time).",
+        "When a provider began to refuse the server's credentials (Unix time).",
         ("route",),
         [
             ((trouble.route,), trouble.since.timestamp())
@@ -111,10 +111,17 @@ def _troubles(session: Session) -> Metric:
     )
 
 
-def _processes(up: int, slots: int) -> list[Metric]:
+def _processes(running: int, slots: int) -> list[Metric]:
     return [
-        _gauge("bottlepost_push_processes", "PushProcesses up.", (), [((), up)]),
-        _gauge("bottlepost_push_slots", "How many may be up.", (), [((), slots)]),
+        _gauge(
+            "bottlepost_push_processes", "Running PushProcesses.", (), [((), running)]
+        ),
+        _gauge(
+            "bottlepost_push_slots",
+            "Allowed number of PushProcesses.",
+            (),
+            [((), slots)],
+        ),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The description of the API, made from the routes and schemas that serve it."""
+"""Builds the OpenAPI document from the routes and schemas that serve the API."""
 
 import re
 from collections.abc import Iterable
@@ -32,19 +32,19 @@ REASONS = {
     400: "The request is not valid.",
     401: "A valid bearer token is needed.",
     403: "The caller may not do this.",
-    404: "There is no such thing, or the caller may not see it.",
-    405: "The address does not know the method.",
-    409: "This contradicts what is there already.",
-    411: "A Content-Length is needed here.",
+    404: "It does not exist, or the caller may not see it.",
+    405: "The address does not support the method.",
+    409: "The request conflicts with existing data.",
+    411: "The request needs a Content-Length.",
     413: "The body is too large.",
-    415: "The body is not JSON.",
+    415: "The body has the wrong Content-Type.",
     429: "Too many requests; wait as long as Retry-After says.",
-    500: "Our mistake; the log has more under the incident's number.",
+    500: "A bug in the server; its log has the details under the incident's number.",
     503: "The database does not answer; try again after Retry-After.",
 }
 
 
-# Names that generated clients already use.
+# Generated clients already use these names.
 TAGS = {"messages": "groupchat"}
 OPERATION_IDS = {"groupchat_delete": "groupchat_take_back"}
 
@@ -54,13 +54,14 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     routes = list(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route)
+        methods = paths.setdefault(route.path_template, {})
+        methods[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Bottlepost",
             "version": "1",
-            "description": "Group chat that answers at once and pushes behind.",
+            "description": "Group chat that answers at once and pushes afterwards.",
         },
         "paths": paths,
         "components": {
@@ -82,7 +83,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "operationId": OPERATION_IDS.get(operation_id, operation_id),
         "tags": [tag],
         "summary": summary.rstrip("."),
-        "description": _who(route.access, " ".join(more.split())),
+        "description": _with_callers(route.access, " ".join(more.split())),
         "parameters": [*_path_parameters(route), *_query_parameters(hints)],
         "security": [] if route.access is Access.ANYONE else [{"token": []}],
         "responses": _responses(route, hints),
@@ -102,7 +103,7 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
-def _who(access: Access, description: str) -> str:
+def _with_callers(access: Access, description: str) -> str:
     callers = {
         Access.ANYONE: "Needs no token.",
         Access.USER: "Needs the token of a user.",
@@ -137,23 +138,23 @@ def _query_parameters(hints: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A query can leave a parameter out, but it cannot say null."""
+    """A query can omit a parameter, but it cannot contain null."""
     choices = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
     return choices[0] if len(choices) == 1 else schema
 
 
 def _responses(route: Route, hints: dict[str, Any]) -> dict[str, Any]:
     (body,) = get_args(hints["return"])
-    good: dict[str, Any] = {"description": "Done."}
+    success: dict[str, Any] = {"description": "Success."}
     if body is not type(None):
         content_type = getattr(body, "content_type", JSON)
         is_schema = issubclass(body, Out)
         schema = {"$ref": SCHEMAS + body.__name__} if is_schema else {}
-        good["content"] = {content_type: {"schema": schema}}
-    responses = {str(status): dict(good) for status in route.statuses}
+        success["content"] = {content_type: {"schema": schema}}
+    responses = {str(status): dict(success) for status in route.statuses}
     if len(route.statuses) > 1:
-        responses["200"]["description"] = "It was known already."
-    for status in _problems(route, hints):
+        responses["200"]["description"] = "It existed already."
+    for status in _error_statuses(route, hints):
         responses[str(status)] = {
             "description": REASONS[status],
             "content": {JSON: {"schema": {"$ref": SCHEMAS + "Error"}}},
@@ -161,7 +162,7 @@ def _responses(route: Route, hints: dict[str, Any]) -> dict[str, Any]:
     return responses
 
 
-def _problems(route: Route, hints: dict[str, Any]) -> list[int]:
+def _error_statuses(route: Route, hints: dict[str, Any]) -> list[int]:
     statuses = {404, 405, 500, 503}
     if hints.keys() & {"body", "upload"}:
         statuses |= {400, 409, 411, 413, 415, 429}
@@ -178,11 +179,11 @@ def _schemas(routes: Iterable[Route]) -> dict[str, Any]:
     models: list[tuple[type[In] | type[Out], Any]] = []
     for route in routes:
         hints = get_type_hints(route.handler)
-        (answer,) = get_args(hints["return"])
+        (result,) = get_args(hints["return"])
         if "body" in hints:
             models.append((hints["body"], "validation"))
-        if issubclass(answer, Out):
-            models.append((answer, "serialization"))
+        if issubclass(result, Out):
+            models.append((result, "serialization"))
     _, definitions = models_json_schema(
         list(dict.fromkeys(models)), ref_template=SCHEMAS + "{model}"
     )

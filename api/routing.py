@@ -1,4 +1,4 @@
-"""From a route of the table to a callback of Bottle."""
+"""Connects the table of routes to Bottle."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -12,10 +12,8 @@ from api import bodies, errors
 from api.auth import Access, authenticate
 from api.context import AppContext, RawBody, RequestContext, Result
 from api.uploads import Upload
-from datastore import OUTAGES
-from models.errors import CallerError
 
-# Wide enough for every id, and narrower than the databases' widest integer.
+# Enough for every id, and below the largest integer of the databases.
 ID_DIGITS = 18
 
 
@@ -23,9 +21,9 @@ ID_DIGITS = 18
 class Route:
     """A row of the table.
 
-    A handler takes the call, the numbers of the path, and `body` or `query` where it
-    has one; the annotations of these two say what is let in. An `upload` it reads
-    itself, piece by piece.
+    A handler takes the request context, the numbers of the path, and `body` or `query`
+    if it has one; their annotations are the schemas that validate them. A handler with
+    an `upload` reads the body itself, piece by piece.
     """
 
     method: str
@@ -33,34 +31,34 @@ class Route:
     handler: Callable[..., Result[Any]]
     access: Access = Access.USER
     body_limit: int = bodies.BODY_LIMIT
-    # What it answers when all is well.
+    # The statuses of a success; the first is the usual one.
     statuses: tuple[int, ...] = (200,)
 
     @property
-    def template(self) -> str:
-        """The path as others write it: /groupchat/{chat_id}."""
+    def path_template(self) -> str:
+        """The path in the notation of OpenAPI: /groupchat/{chat_id}."""
         return re.sub(r"<(\w+):id>", r"{\1}", self.path)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Calls a route's handler with what a request brings, and always has an answer."""
+    """Calls a route's handler, and turns each result or exception into a response."""
 
     route: Route
     app: AppContext
 
     def callback(self) -> Callable[..., HTTPResponse]:
-        """What Bottle calls with the path's parts."""
+        """The function that Bottle calls with the numbers of the path."""
         hints = get_type_hints(self.route.handler)
-        route = (self.route.method, self.route.template)
+        route = (self.route.method, self.route.path_template)
         body, query = hints.get("body"), hints.get("query")
         takes_upload = "upload" in hints
 
-        def answer(environ: dict[str, Any], parts: dict[str, Any]) -> HTTPResponse:
+        def handle(environ: dict[str, Any], parts: dict[str, Any]) -> HTTPResponse:
             try:
                 with self.app.concurrency:
-                    context = self._call(environ)
-                # Outside the gate: who sends slowly holds up nobody.
+                    context = self._context(environ)
+                # Outside the limit: a client that sends slowly blocks no others.
                 if body is not None:
                     limit = self.route.body_limit
                     parts["body"] = bodies.read_json(environ, body, limit)
@@ -70,23 +68,19 @@ class Endpoint:
                     parts["query"] = bodies.read_query(environ, query)
                 with self.app.concurrency:
                     return _response(self.route.handler(context, **parts))
-            except CallerError as problem:
-                return errors.of_caller(problem)
-            except OUTAGES as problem:
-                return errors.of_outage(problem)
             except Exception as problem:
-                return errors.of_defect(problem)
+                return errors.as_json(errors.from_exception(problem))
 
         def respond(**parts: Any) -> HTTPResponse:
             started = perf_counter()
-            response = answer(request.environ, parts)
+            response = handle(request.environ, parts)
             seconds = perf_counter() - started
             self.app.traffic.count(*route, response.status_code, seconds)
             return response
 
         return respond
 
-    def _call(self, environ: dict[str, Any]) -> RequestContext:
+    def _context(self, environ: dict[str, Any]) -> RequestContext:
         app = self.app
         user, is_service = authenticate(environ, self.route.access, app)
         return RequestContext(
@@ -98,25 +92,23 @@ class Endpoint:
 
 
 def bottle_of(routes: Iterable[Route], app: AppContext) -> Bottle:
-    """A Bottle of these routes that answers its own errors in JSON, too."""
+    """A Bottle application of these routes; its own errors are JSON, too."""
     bottle = Bottle()
     bottle.router.add_filter("id", lambda _: (rf"[0-9]{{1,{ID_DIGITS}}}", int, None))
-    bottle.default_error_handler = errors.of_bottle
+    bottle.default_error_handler = errors.from_bottle
     for route in routes:
         endpoint = Endpoint(route=route, app=app)
         bottle.route(route.path, method=route.method, callback=endpoint.callback())
     return bottle
 
 
-def _response(answer: Result[Any]) -> HTTPResponse:
-    if answer.body is None:
-        return HTTPResponse(status=answer.status)
-    if isinstance(answer.body, RawBody):
-        headers = {**errors.JSON_HEADERS, **answer.body.headers}
-        headers["Content-Type"] = answer.body.content_type
-        return HTTPResponse(answer.body.content, status=answer.status, **headers)
-    return HTTPResponse(
-        answer.body.model_dump_json().encode(),
-        status=answer.status,
-        **errors.JSON_HEADERS,
-    )
+def _response(result: Result[Any]) -> HTTPResponse:
+    body, status = result.body, result.status
+    if body is None:
+        return HTTPResponse(status=status)
+    if isinstance(body, RawBody):
+        headers = {**errors.JSON_HEADERS, **body.headers}
+        headers["Content-Type"] = body.content_type
+        return HTTPResponse(body.content, status=status, **headers)
+    content = body.model_dump_json().encode()
+    return HTTPResponse(content, status=status, **errors.JSON_HEADERS)

@@ -1,4 +1,4 @@
-"""Receiving a large body piece by piece: it is never held as a whole."""
+"""Receives a large body piece by piece, never as a whole."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,40 +15,43 @@ MEDIA_TYPES = (JSON_LINES, CSV)
 
 @dataclass(frozen=True)
 class Upload:
-    """A body on its way to us."""
+    """A large body that is being received."""
 
     environ: dict[str, Any]
     limit: int
-    # A form has an end of its own, so it may come without a length.
+    # A multipart form marks its own end, so it needs no Content-Length.
     needs_length: bool = field(default=True, kw_only=True)
 
     @property
     def media_type(self) -> str:
         """One of MEDIA_TYPES; raises UnsupportedType."""
-        stated = self.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-        if stated not in MEDIA_TYPES:
+        content_type = self.environ.get("CONTENT_TYPE", "")
+        media_type = content_type.partition(";")[0].strip().lower()
+        if media_type not in MEDIA_TYPES:
             known = " or ".join(MEDIA_TYPES)
-            raise UnsupportedType(f"The body must be {known}; say so in Content-Type.")
-        return str(stated)
+            raise UnsupportedType(f"The Content-Type must be {known}.")
+        return str(media_type)
 
     def check_length(self) -> int | None:
-        """The length that the caller has stated, if they had to."""
-        length = stream.stated_length(self.environ)
+        """The Content-Length; raises LengthRequired or TooLarge."""
+        length = stream.content_length(self.environ)
         if length is None:
-            is_sure = stream.tells_breaks if self.needs_length else stream.has_end
-            if not is_sure(self.environ):
+            check = (
+                stream.reports_truncation if self.needs_length else stream.is_terminated
+            )
+            if not check(self.environ):
                 raise LengthRequired
         elif length > self.limit:
             raise self._too_large()
         return length
 
     def pieces(self) -> Iterator[bytes]:
-        """Raises CallerError when the body ends early or does not end in time."""
+        """The body; raises CallerError when it ends early or exceeds the limit."""
         length = self.check_length()
         received = 0
         while length is None or received < length:
-            rest = PIECE_SIZE if length is None else length - received
-            piece = stream.receive(self.environ, min(rest, PIECE_SIZE))
+            left = PIECE_SIZE if length is None else length - received
+            piece = stream.receive(self.environ, min(left, PIECE_SIZE))
             if not piece:
                 break
             received += len(piece)
@@ -60,4 +63,4 @@ class Upload:
 
     def _too_large(self) -> TooLarge:
         mebibytes = self.limit // 2**20
-        return TooLarge(f"A file may have {mebibytes} MiB.", limit=self.limit)
+        return TooLarge(f"A file may have up to {mebibytes} MiB.", limit=self.limit)

@@ -1,4 +1,4 @@
-"""A request's body on its way to us, and the time that it may take."""
+"""Receives a request's body on the event loop, with timeouts."""
 
 import asyncio
 import io
@@ -6,28 +6,28 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-# So much of a body, and a piece, waits in memory for the rest of it.
-AHEAD = 64 * 1024
+# A longer body is not received as a whole: the rest is read while it is processed.
+READ_AHEAD = 64 * 1024
 
 
-class Broken(OSError):
-    """The connection ended, or went wrong, in the middle of the body."""
+class BodyTruncated(OSError):
+    """The connection ended or failed in the middle of the body."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timeouts:
-    """How long a client may take, in seconds."""
+    """The time that a client may take, in seconds."""
 
-    # Without sending anything.
+    # Between two pieces.
     silent_s: float = 10.0
-    # For a body, or for the first AHEAD bytes of a long one.
+    # For a short body, or for the first READ_AHEAD bytes of a long one.
     short_s: float = 30.0
-    # For the rest of a long one: 64 MiB at 1 Mbit/s.
+    # For the rest of a long body: 64 MiB at 1 Mbit/s.
     long_s: float = 600.0
 
 
-class Body:
-    """The pieces of a body; belongs to the event loop."""
+class BodyReader:
+    """Reads the pieces of a body; used only on the event loop."""
 
     def __init__(
         self, pieces: AsyncIterator[bytes], length: int | None, timeouts: Timeouts
@@ -40,29 +40,30 @@ class Body:
         self._deadline = self._loop.time() + timeouts.short_s
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         return self._left == 0
 
     async def read_ahead(self) -> bytes:
         """All of a short body, or the beginning of a long one.
 
-        That is longer than AHEAD, so that whoever takes no more refuses it at once.
+        The beginning is longer than READ_AHEAD, so that a handler with a smaller limit
+        refuses the body at once.
         """
         ahead = await self.read()
-        while len(ahead) <= AHEAD and not self.is_whole:
+        while len(ahead) <= READ_AHEAD and not self.is_complete:
             ahead += await self.read()
-        if not self.is_whole:
+        if not self.is_complete:
             self._deadline += self._timeouts.long_s
         return ahead
 
     async def read(self) -> bytes:
-        """The next piece, empty when it is whole; raises Broken or TimeoutError."""
-        if self.is_whole:
+        """The next piece, empty at the end; raises BodyTruncated or TimeoutError."""
+        if self.is_complete:
             return b""
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - only tasks await
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
         silent_until = self._loop.time() + self._timeouts.silent_s
-        # asyncio.timeout() costs four times as much, and nobody else cancels us.
+        # asyncio.timeout() costs four times as much, and nothing else cancels us.
         timer = self._loop.call_at(min(silent_until, self._deadline), task.cancel)
         try:
             piece = await anext(self._pieces)
@@ -77,9 +78,10 @@ class Body:
         return piece
 
     async def _check_end(self) -> None:
-        """Granian says b"" once at the end, and twice where a body breaks off.
+        """Granian yields b"" once at the end of a body, and twice if it is truncated.
 
-        Twice after a chunked body with trailers, too; nobody sends those.
+        It also yields b"" twice after a chunked body with trailers, which clients do
+        not send.
         """
         try:
             await anext(self._pieces)
@@ -87,14 +89,14 @@ class Body:
             if not self._left:
                 self._left = 0
                 return
-        raise Broken("the body ended early")
+        raise BodyTruncated("the body ended early")
 
 
-class Stream(io.RawIOBase):
-    """A long body for a thread to read, which waits for the loop."""
+class BlockingBody(io.RawIOBase):
+    """A long body as a file for a thread, which waits for the event loop."""
 
     def __init__(
-        self, ahead: bytes, body: Body, loop: asyncio.AbstractEventLoop
+        self, ahead: bytes, body: BodyReader, loop: asyncio.AbstractEventLoop
     ) -> None:
         self._rest = memoryview(ahead)
         self._body = body
@@ -104,7 +106,7 @@ class Stream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Raises OSError when the body breaks off or does not come in time."""
+        """Raises OSError when the body is truncated or does not arrive in time."""
         if not self._rest:
             reading = asyncio.run_coroutine_threadsafe(self._body.read(), self._loop)
             self._rest = memoryview(reading.result())

@@ -1,4 +1,4 @@
-"""From a request as granian shows it to the environ of WSGI (PEP 3333)."""
+"""Builds the WSGI environ (PEP 3333) from granian's request."""
 
 import sys
 from functools import lru_cache
@@ -9,8 +9,8 @@ BASE: dict[str, Any] = {
     "SERVER_SOFTWARE": "granian",
     "wsgi.errors": sys.stderr,
     "wsgi.input_terminated": True,
-    # A body that breaks off raises OSError; of other hosts' the API is not so sure.
-    "bottlepost.breaks_are_told": True,
+    # A truncated body raises OSError; other hosts may report a normal end.
+    "bottlepost.reports_truncation": True,
     "wsgi.multiprocess": False,
     "wsgi.multithread": True,
     "wsgi.run_once": False,
@@ -19,10 +19,10 @@ BASE: dict[str, Any] = {
 
 
 def build(scope: Any, body: IO[bytes], length: int | None) -> dict[str, Any]:
-    """`length` is None when nobody knows how long the body will be."""
+    """`length` is None if the length of the body is unknown."""
     environ = BASE.copy()
     environ["REQUEST_METHOD"] = scope.method
-    # Decoded by granian; what was no UTF-8 has become U+FFFD.
+    # Granian has decoded the path, and replaced invalid UTF-8 by U+FFFD.
     environ["PATH_INFO"] = scope.path.encode().decode("latin-1")
     environ["QUERY_STRING"] = scope.query_string
     environ["SERVER_NAME"], environ["SERVER_PORT"] = _split(scope.server)
@@ -33,24 +33,24 @@ def build(scope: Any, body: IO[bytes], length: int | None) -> dict[str, Any]:
     environ["wsgi.input"] = body
     for name, value in scope.headers.items():
         if key := _key(name):
-            said = environ.get(key)
-            between = "; " if key == "HTTP_COOKIE" else ","
-            environ[key] = value if said is None else f"{said}{between}{value}"
+            earlier = environ.get(key)
+            separator = "; " if key == "HTTP_COOKIE" else ","
+            environ[key] = value if earlier is None else f"{earlier}{separator}{value}"
     if length is not None:
         environ["CONTENT_LENGTH"] = str(length)
     return environ
 
 
 def _split(address: str) -> tuple[str, str]:
-    """127.0.0.1:8080 or [::1]:8080, in its two parts."""
+    """Host and port of an address such as 127.0.0.1:8080 or [::1]:8080."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), port
 
 
 @lru_cache(1024)
 def _key(name: str) -> str:
-    """What a header is called there; empty when it must not be seen there."""
-    # X_A and X-A would be the same there, and a proxy in front may check only one.
+    """A header's key in the environ; empty for headers that are left out."""
+    # X_A and X-A would get the same key, and a proxy in front may check only one.
     if "_" in name or name in ("content-length", "transfer-encoding"):
         return ""
     if name == "content-type":

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable
 from typing import IO, Any
 
 from host import environ
-from host.body import Body, Broken, Stream, Timeouts
+from host.body import BlockingBody, BodyReader, BodyTruncated, Timeouts
 from host.thread_pool import ThreadPool
 
-# As many long bodies are read at once, each by a thread of its own beside the others.
-STREAMS = 16
-# As many more wait for their turn, with AHEAD bytes each.
-QUEUE = 64
-# After an answer its task may lie so long.
+# Long bodies that are read at once, each by an additional thread.
+MAX_STREAMS = 16
+# Long bodies that wait for such a thread, each with READ_AHEAD bytes in memory.
+MAX_QUEUED = 64
+# The tasks of answered requests end at this interval at the latest.
 SETTLE_S = 0.25
 RETRY_AFTER_S = 2
 
@@ -24,17 +24,17 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class RsgiApp:
-    """Receives requests on the event loop, and has threads answer them."""
+    """Receives requests on the event loop, and answers them in threads."""
 
     def __init__(
         self, app: WsgiApp, *, threads: int, timeouts: Timeouts | None = None
     ) -> None:
         self._app = app
         self._timeouts = timeouts or Timeouts()
-        self._threads = ThreadPool(threads + STREAMS)
-        self._streams = asyncio.Semaphore(STREAMS)
+        self._threads = ThreadPool(threads + MAX_STREAMS)
+        self._streams = asyncio.Semaphore(MAX_STREAMS)
         self._queued = 0
-        # Tasks whose requests are answered; see `_run`.
+        # The futures of answered requests; see `_run`.
         self._answered: deque[Future[None]] = deque()
         self._running = 0
         self._is_settling = False
@@ -56,20 +56,22 @@ class RsgiApp:
             await self._receive(scope, proto, None if length is None else int(length))
         except TimeoutError:
             _refuse(proto, 408, "too_slow", "The body did not come in time.")
-        except Broken:
+        except BodyTruncated:
             _refuse(proto, 400, "bad_request", "The body ended early.")
 
     async def _receive(self, scope: Any, proto: Any, length: int | None) -> None:
-        body = Body(aiter(proto), length, self._timeouts)
+        body = BodyReader(aiter(proto), length, self._timeouts)
         ahead = await body.read_ahead()
-        if body.is_whole:
+        if body.is_complete:
             await self._run(scope, proto, io.BytesIO(ahead), len(ahead))
-        elif self._queued == QUEUE or not await self._take_stream():
-            _refuse(proto, 503, "unavailable", "Too many long bodies; try again.")
+        elif self._queued == MAX_QUEUED or not await self._take_stream():
+            _refuse(
+                proto, 503, "unavailable", "Too many large requests at once; try again."
+            )
         else:
             try:
-                stream = io.BufferedReader(Stream(ahead, body, self._loop))
-                await self._run(scope, proto, stream, length, at_once=True)
+                stream = io.BufferedReader(BlockingBody(ahead, body, self._loop))
+                await self._run(scope, proto, stream, length, wake_loop=True)
             finally:
                 self._streams.release()
 
@@ -90,12 +92,12 @@ class RsgiApp:
         body: IO[bytes],
         length: int | None,
         *,
-        at_once: bool = False,
+        wake_loop: bool = False,
     ) -> None:
-        """Returns when a thread has answered: granian takes an earlier end for a 500.
+        """Return after a thread has answered; if it ends earlier, granian sends a 500.
 
-        But nobody waits for us then, and to wake the loop for each request costs more
-        than to look, with the next request, which ones have been answered.
+        Nothing else waits for this task, and waking the loop for each request is
+        expensive. So the next request, or a timer, ends the tasks of answered ones.
         """
         self._settle()
         answered: Future[None] = self._loop.create_future()
@@ -105,7 +107,7 @@ class RsgiApp:
                 self._answer(environ.build(scope, body, length), proto)
             finally:
                 self._answered.append(answered)
-                if at_once:
+                if wake_loop:
                     self._loop.call_soon_threadsafe(self._settle)
 
         self._threads.run(answer)
@@ -117,6 +119,7 @@ class RsgiApp:
         self._running -= 1
 
     def _settle(self) -> None:
+        """End the tasks of answered requests."""
         while self._answered:
             self._answered.popleft().set_result(None)
 
@@ -126,8 +129,8 @@ class RsgiApp:
         if self._is_settling:
             self._loop.call_later(SETTLE_S, self._settle_later)
 
-    def _answer(self, called: dict[str, Any], proto: Any) -> None:
-        """In a thread; granian takes the answer from any."""
+    def _answer(self, request: dict[str, Any], proto: Any) -> None:
+        """Call the WSGI application in a thread; granian accepts responses from any."""
         head: list[Any] = []
         content: list[bytes] = []
 
@@ -135,7 +138,7 @@ class RsgiApp:
             head[:] = int(status[:3]), headers
             return content.append
 
-        chunks = self._app(called, start)
+        chunks = self._app(request, start)
         try:
             content.extend(chunks)
         finally:
@@ -145,7 +148,7 @@ class RsgiApp:
 
 
 def _refuse(proto: Any, status: int, code: str, message: str) -> None:
-    """In the API's format, to a client whose body we do not go on reading."""
+    """Send an error in the API's format, and close the connection."""
     headers = [
         ("Content-Type", "application/json"),
         ("Cache-Control", "no-store"),

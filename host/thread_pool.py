@@ -1,4 +1,4 @@
-"""ThreadPool that are there for whoever has something to be done."""
+"""A daemon thread pool without futures."""
 
 import logging
 from collections import deque
@@ -10,27 +10,27 @@ log = logging.getLogger(__name__)
 
 
 class ThreadPool:
-    """At most so many, begun when all others are at work; one thread hands out work.
+    """Starts a thread when all others are busy, up to a limit; one thread calls `run`.
 
-    `ThreadPoolExecutor` makes a future for each call, which costs more than all else
-    here, and joins its threads at the end of the process, however long they wait.
+    `ThreadPoolExecutor` creates a future for each call, which costs more than the rest
+    of the host, and joins its threads at exit, even if they wait for a long poll.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._begun = 0
+    def __init__(self, max_threads: int) -> None:
+        self._max_threads = max_threads
+        self._started = 0
         self._idle: deque[None] = deque()
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
     def run(self, call: Callable[[], None]) -> None:
-        """As soon as one of them is free."""
+        """Run a call as soon as a thread is free."""
         self._calls.put(call)
         try:
             self._idle.pop()
         except IndexError:
-            if self._begun < self._most:
-                self._begun += 1
-                name = f"request-{self._begun}"
+            if self._started < self._max_threads:
+                self._started += 1
+                name = f"request-{self._started}"
                 Thread(target=self._work, name=name, daemon=True).start()
 
     def _work(self) -> None:
@@ -39,7 +39,7 @@ class ThreadPool:
             try:
                 call()
             except BaseException:
-                # Not even SystemExit may cost us a thread.
+                # Not even SystemExit may end the thread.
                 log.exception("a request failed")
             del call
             self._idle.append(None)

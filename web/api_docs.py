@@ -1,4 +1,4 @@
-"""GET /docs: the API as a page, made from its OpenAPI document."""
+"""GET /docs: the OpenAPI document as a page."""
 
 import json
 from functools import cache
@@ -10,16 +10,16 @@ import api
 from api import openapi
 from web.page_request import PageRequest, page
 
-# The heading of each group of operations, by the tag of the group.
+# The heading of each group of operations, by its tag.
 CHAPTERS = {
     "groupchat": "Messages",
     "chats": "Conversations and members",
     "accounts": "Users, tokens and devices",
     "imports": "Imports",
-    "jobs": "Pushes on their way",
+    "jobs": "Jobs",
     "health": "Health",
     "metrics": "Metrics",
-    "description": "This description",
+    "description": "API description",
 }
 
 
@@ -47,7 +47,7 @@ def _document() -> dict[str, Any]:
 
 
 def _describe(schema: dict[str, Any]) -> str:
-    """A JSON schema in a few words."""
+    """A JSON schema as short text."""
     if "$ref" in schema:
         return str(schema["$ref"].rpartition("/")[2])
     if "anyOf" in schema:

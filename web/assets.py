@@ -1,4 +1,4 @@
-"""What browsers get: templates and static files, read once and kept."""
+"""Templates and static files, read once per process."""
 
 import hashlib
 from functools import cache
@@ -18,7 +18,7 @@ TYPES = {
 
 
 class Asset(NamedTuple):
-    """A static file; `version` changes with its content."""
+    """A static file; its version changes with its content."""
 
     content: bytes
     content_type: str
@@ -27,17 +27,17 @@ class Asset(NamedTuple):
 
 @cache
 def static_files() -> dict[str, Asset]:
-    """Every static file there is, by name: no path from outside reaches the disk."""
+    """All static files by name; no path from a request reaches the disk."""
     return {path.name: _asset(path) for path in (HERE / "static").iterdir()}
 
 
 def address(name: str) -> str:
-    """Where a static file is, in this version: browsers may keep it for ever."""
+    """The address of a static file in its current version, which browsers may cache."""
     return f"/static/{name}?v={static_files()[name].version}"
 
 
 def render(view: str, **values: object) -> bytes:
-    """A page made of a template; values are escaped unless it says otherwise."""
+    """A rendered template; it escapes all values that are not marked as HTML."""
     html: str = _template(view).render(address=address, **values)
     return html.encode()
 

@@ -1,4 +1,4 @@
-"""The dashboard: signing in with the service key, and what is going on."""
+"""The dashboard: login with the service key, statistics, and a test push."""
 
 import hmac
 from datetime import datetime, timedelta
@@ -12,33 +12,34 @@ from models.base import utc_now
 from models.errors import Invalid
 from web import figures
 from web.page_request import PageRequest, page, redirect
-from web.plots import Time
+from web.plots import TimeAxis
 from web.session import OPERATOR_COOKIE, set_cookie
 
 REFRESH_S = 30
 LARGEST_ID_DIGITS = 18
-# Where signing in may lead; the first is where it leads by itself.
-BEHIND_LOGIN = ("/dashboard", "/imports")
+# The pages that a login may redirect to; the first is the default.
+LOGIN_TARGETS = ("/dashboard", "/imports")
 
 
 class Span(NamedTuple):
-    """How far back the dashboard looks, and in which pieces."""
+    """A time range of the dashboard, divided into intervals."""
 
     name: str
-    step: timedelta
-    pieces: int
-    # Every how many pieces their time is written.
+    interval: timedelta
+    intervals: int
+    # The axis has a label at one interval in this many.
     every: int
 
     def begin(self, now: datetime) -> datetime:
-        """Of the first piece: a round time, so that pieces do not wander."""
-        step_s = int(self.step.total_seconds())
-        last = int(now.timestamp()) // step_s * step_s
-        return datetime.fromtimestamp(last, now.tzinfo) - self.step * (self.pieces - 1)
+        """The start of the first interval, rounded so that intervals stay fixed."""
+        interval_s = int(self.interval.total_seconds())
+        last_s = int(now.timestamp()) // interval_s * interval_s
+        last = datetime.fromtimestamp(last_s, now.tzinfo)
+        return last - self.interval * (self.intervals - 1)
 
-    def time(self, begin: datetime) -> Time:
-        words = [f"{begin + self.step * number:%H:%M}" for number in range(self.pieces)]
-        return Time(words, self.every)
+    def axis(self, begin: datetime) -> TimeAxis:
+        starts = (begin + self.interval * number for number in range(self.intervals))
+        return TimeAxis([f"{start:%H:%M}" for start in starts], self.every)
 
 
 SPANS = {
@@ -48,20 +49,21 @@ SPANS = {
 
 
 def show(request: PageRequest) -> HTTPResponse:
+    """The dashboard, or the login form."""
     if not request.is_operator:
         return page("login", title="Sign in", problem="", to="/dashboard")
     query = parse_qs(request.environ.get("QUERY_STRING", ""))
     chosen = query.get("span", ["hour"])[0]
     span = SPANS.get(chosen, SPANS["hour"])
-    is_still = "still" in query
+    is_paused = "still" in query
     now = utc_now()
     since = span.begin(now)
-    seen: dict[str, Any] = {}
+    data: dict[str, Any] = {}
     with request.app.store.read() as session:
         first = statistics.first_job_since(session, since)
-        buckets = statistics.over_time(session, first, since, span.step)
-        delays = statistics.delays(session, first, since, span.step)
-        seen |= {
+        buckets = statistics.over_time(session, first, since, span.interval)
+        delays = statistics.delays(session, first, since, span.interval)
+        data |= {
             "queue": statistics.queue(session, now),
             "outcomes": statistics.outcomes(session, first),
             "jobs": statistics.failing_jobs(session, first),
@@ -71,16 +73,16 @@ def show(request: PageRequest) -> HTTPResponse:
     return page(
         "dashboard",
         title="Dashboard",
-        refresh_s=0 if is_still else REFRESH_S,
+        refresh_s=0 if is_paused else REFRESH_S,
         now=now,
         spans=SPANS,
         chosen=chosen,
-        is_still=is_still,
+        is_paused=is_paused,
         seconds=_seconds,
-        figures=figures.draw(span.time(since), buckets, delays),
+        figures=figures.draw(span.axis(since), buckets, delays),
         slots=request.app.slots() if request.app.slots else None,
-        key=request.sessions.form_key(request.cookie(OPERATOR_COOKIE)),
-        **seen,
+        key=request.sessions.csrf_token(request.cookie(OPERATOR_COOKIE)),
+        **data,
     )
 
 
@@ -95,7 +97,7 @@ def log_in(request: PageRequest) -> HTTPResponse:
     request.sessions.count_login(request.environ.get("REMOTE_ADDR", ""))
     key = request.form.get("service_key", "").strip()
     to = request.form.get("to", "")
-    to = to if to in BEHIND_LOGIN else BEHIND_LOGIN[0]
+    to = to if to in LOGIN_TARGETS else LOGIN_TARGETS[0]
     if not hmac.compare_digest(key.encode(), request.app.service_key.encode()):
         problem = "This is not the service key."
         return page("login", status=401, title="Sign in", problem=problem, to=to)
@@ -112,7 +114,7 @@ def log_out(request: PageRequest) -> HTTPResponse:
 
 
 def test_push(request: PageRequest) -> HTTPResponse:
-    """To everything a user has, named by their id or by one of their devices'."""
+    """Send a test push to all devices of a user, given by a user or device id."""
     form = request.operator_form()
     number = form.get("number", "").strip()
     is_number = number.isascii() and number.isdigit()

@@ -1,4 +1,4 @@
-"""The page on `/`: the demo where `make run` has set one up, else where to go."""
+"""The page at `/`: the demo if `make run` has set one up, else the start page."""
 
 import json
 import ssl
@@ -15,22 +15,23 @@ from models.errors import NotFound
 from web.page_request import SAFE_HEADERS, PageRequest, page
 from web.session import USER_COOKIE, set_cookie
 
-GATEWAY_TIMEOUT_S = 20
-PUSHES_AT_ONCE = 200
+SANDBOX_TIMEOUT_S = 20
+MAX_PUSHES = 200
 
 
 def show(request: PageRequest) -> HTTPResponse:
+    """The demo, or the start page."""
     scene = _scene(request)
     if scene is None:
         return page("start", title="Start")
     answer = page("demo", title="Demo", scene=scene, writer=scene["people"][0])
-    # So that the links to jobs work; everybody here may see all of them.
+    # The links to jobs need a cookie; every person of the demo may see all jobs.
     set_cookie(answer, request.environ, USER_COOKIE, scene["people"][0]["token"])
     return answer
 
 
 def inbox(request: PageRequest) -> HTTPResponse:
-    """What has arrived on the phones, fetched so that no browser need trust a CA."""
+    """The pushes in the sandbox; fetched here, so that no browser must trust its CA."""
     scene = _scene(request)
     if scene is None:
         raise NotFound
@@ -39,15 +40,15 @@ def inbox(request: PageRequest) -> HTTPResponse:
         since = "0"
     try:
         with request.released():
-            told = _fetch(scene["inbox"], scene["ca_file"], since)
+            pushes = _fetch(scene["inbox"], scene["ca_file"], since)
     except (OSError, URLError):
-        return errors.unavailable("The sandbox does not answer.")
+        return errors.as_json(errors.unavailable("The sandbox does not answer."))
     headers = {**SAFE_HEADERS, **errors.JSON_HEADERS}
-    return HTTPResponse(json.dumps(told), headers=headers)
+    return HTTPResponse(json.dumps(pushes), headers=headers)
 
 
 def _scene(request: PageRequest) -> dict[str, Any] | None:
-    """The people, phones and gateway; None where no demo runs, or not yet."""
+    """The people, phones and sandbox of the demo; None if no demo is running."""
     path = request.demo_file
     try:
         return None if path is None else dict(json.loads(path.read_text()))
@@ -56,10 +57,10 @@ def _scene(request: PageRequest) -> dict[str, Any] | None:
 
 
 def _fetch(url: str, ca_file: str, since: str) -> dict[str, Any]:
-    address = f"{url}?since={since}&limit={PUSHES_AT_ONCE}"
+    address = f"{url}?since={since}&limit={MAX_PUSHES}"
     context = _tls(ca_file, Path(ca_file).stat().st_mtime)
     opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
-    with opener.open(address, timeout=GATEWAY_TIMEOUT_S) as answer:
+    with opener.open(address, timeout=SANDBOX_TIMEOUT_S) as answer:
         last = int(answer.headers["x-inbox-last"])
         return {"last": last, "pushes": json.load(answer)}
 

@@ -1,4 +1,4 @@
-"""A form for a file of users, conversations, devices and members."""
+"""The page with the form that imports a file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,17 +15,18 @@ from web.multipart import Part
 from web.page_request import PageRequest, page, redirect
 from web.session import OPERATOR_COOKIE
 
-ADDRESS = "/imports"
-# Browsers do not know JSON lines, and some call CSV a spreadsheet: the name decides.
-ENDINGS = {".csv": CSV, ".ndjson": JSON_LINES, ".jsonl": JSON_LINES}
-# What the form has beside its file.
-ROOM = 64 * 1024
-SHOWN = 10
+PATH = "/imports"
+# The name decides, because browsers do not know JSON lines, and some send CSV as a
+# spreadsheet's type.
+EXTENSIONS = {".csv": CSV, ".ndjson": JSON_LINES, ".jsonl": JSON_LINES}
+# The form may have this many bytes beside the file.
+FORM_OVERHEAD = 64 * 1024
+RECENT_IMPORTS = 10
 
 
 @dataclass(frozen=True)
 class FormFile(Upload):
-    """The file in a form on its way to us."""
+    """The file of a form that is being received."""
 
     part: Part = field(kw_only=True)
 
@@ -33,35 +34,36 @@ class FormFile(Upload):
     def media_type(self) -> str:
         """One of MEDIA_TYPES; raises Invalid."""
         name = (self.part.filename or "").lower()
-        for ending, media_type in ENDINGS.items():
-            if name.endswith(ending):
+        for extension, media_type in EXTENSIONS.items():
+            if name.endswith(extension):
                 return media_type
         if self.part.media_type in MEDIA_TYPES:
             return self.part.media_type
-        raise Invalid(f"The file's name must end in one of {', '.join(ENDINGS)}.")
+        raise Invalid(f"The file's name must end in one of {', '.join(EXTENSIONS)}.")
 
     def pieces(self) -> Iterator[bytes]:
         return self.part.pieces
 
 
 def show(request: PageRequest) -> HTTPResponse:
+    """The form, and the recent imports."""
     if not request.is_operator:
-        return page("login", title="Sign in", problem="", to=ADDRESS)
+        return page("login", title="Sign in", problem="", to=PATH)
     with request.app.store.read() as session:
-        recent = stored.recent(session, SHOWN)
+        recent = stored.recent(session, RECENT_IMPORTS)
     return page(
         "imports",
         title="Import",
         recent=recent,
-        endings=",".join(ENDINGS),
-        key=request.sessions.form_key(request.cookie(OPERATOR_COOKIE)),
+        extensions=",".join(EXTENSIONS),
+        key=request.sessions.csrf_token(request.cookie(OPERATOR_COOKIE)),
     )
 
 
-def take(request: PageRequest) -> HTTPResponse:
-    """Begin an import with the form's file, and lead to the page that follows it."""
+def upload(request: PageRequest) -> HTTPResponse:
+    """Start an import of the form's file, and redirect to the page of its progress."""
     request.check_operator()
-    body = Upload(request.environ, UPLOAD_LIMIT + ROOM, needs_length=False)
+    body = Upload(request.environ, UPLOAD_LIMIT + FORM_OVERHEAD, needs_length=False)
     body.check_length()
     pieces = body.pieces()
     try:
@@ -70,25 +72,25 @@ def take(request: PageRequest) -> HTTPResponse:
         file = FormFile(request.environ, body.limit, needs_length=False, part=part)
         started = imports.start(request.context(), file)
     except CallerError:
-        # A browser looks at our answer only when it has sent all of the form.
+        # A browser reads the response only after it has sent the whole form.
         with request.released():
             for _ in pieces:
                 pass
         raise
-    assert started.body is not None  # noqa: S101 - a start always has an answer
+    assert started.body is not None  # noqa: S101 - a start always has a body
     return redirect(started.body.job.url)
 
 
 def _find_file(request: PageRequest, pieces: Iterator[bytes]) -> Part:
-    """The file, once the key of the form before it has been seen to be right."""
+    """The file; raises Forbidden unless a valid CSRF token comes before it."""
     key = ""
     for part in multipart.parts(request.environ.get("CONTENT_TYPE", ""), pieces):
         if part.name == "key":
             key = part.value()
         elif part.name == "file":
-            request.check_key(key)
+            request.check_csrf_token(key)
             if not part.filename:
                 break
             return part
-    request.check_key(key)
+    request.check_csrf_token(key)
     raise Invalid("Choose a file first.")

@@ -1,6 +1,7 @@
-"""The pages of a job: on its way, its result, its error.
+"""The pages of a job: in progress, its result, its error.
 
-They need no script: a page that waits loads itself again, and an ended job leads on.
+They need no script: the page of a job in progress reloads itself, and redirects to the
+result or the error when the job has ended.
 """
 
 from collections.abc import Sequence
@@ -22,55 +23,57 @@ from web.page_request import PageRequest, page, redirect
 from web.session import USER_COOKIE, set_cookie
 
 RESULT, ERROR = "result", "error"
-ENDS = {COMPLETED: RESULT, FAILED: ERROR}
-HEADINGS = {"": "On its way", RESULT: "Done", ERROR: "This failed"}
+# The page of each final state.
+OUTCOME_OF_STATE = {COMPLETED: RESULT, FAILED: ERROR}
+HEADINGS = {"": "In progress", RESULT: "Done", ERROR: "Failed"}
 REFRESH_S = 1
-# A job that has waited so long is not over in a second either.
+# A job that has taken a minute will hardly end within a second.
 SLOW_REFRESH_S = 5
 SLOW_AFTER_S = 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobView:
-    """A job as its pages show it; any kind of background work fits in."""
+    """A push or an import as the pages of jobs show it."""
 
-    # Its address, and its name and number.
+    # The path of the page that shows its progress.
     path: str
+    # Its kind and number, such as "Push 7".
     name: str
     state: str
-    # What it counts, in the plural.
+    # The plural of what it counts: "devices" or "rows".
     unit: str
     done: int
-    # None as long as nobody knows.
+    # None until the job starts.
     total: int | None
     created_at: datetime
     error: str | None = None
     facts: Sequence[tuple[str, str]] = field(default=())
-    # Above the details of what went wrong, and the details.
+    # The table of problems: its headings and its rows.
     columns: tuple[str, str, str] = ("", "", "")
     problems: Sequence[tuple[object, str, object]] = field(default=())
 
     @property
-    def end(self) -> str:
-        """Which of its pages its state leads to; empty while it is on its way."""
-        return ENDS.get(self.state, "")
+    def outcome(self) -> str:
+        """ "result" or "error"; empty while the job is in progress."""
+        return OUTCOME_OF_STATE.get(self.state, "")
 
     @property
-    def address(self) -> str:
-        """Where its story goes on."""
-        return f"{self.path}/{self.end}" if self.end else self.path
+    def page_path(self) -> str:
+        """The path of the page for its current state."""
+        return f"{self.path}/{self.outcome}" if self.outcome else self.path
 
 
 def send(request: PageRequest) -> HTTPResponse:
-    """A message from a form; the browser is led to the page of its job."""
+    """Send a message from a form, and redirect to the page of its job."""
     form = dict(request.form)
     token = form.pop("token", "")
     if not token:
-        # Only the cookie speaks for the browser, and it is sent along by itself.
+        # The browser sends its cookie with any form, so check where this one is from.
         request.check_origin()
     context = request.context(token)
     sent = messages.send(context, bodies.from_form(form, NewMessage))
-    assert sent.body is not None  # noqa: S101 - a send always has an answer
+    assert sent.body is not None  # noqa: S101 - a send always has a body
     answer = redirect(sent.body.job.url)
     if token:
         set_cookie(answer, request.environ, USER_COOKIE, token)
@@ -78,30 +81,32 @@ def send(request: PageRequest) -> HTTPResponse:
 
 
 def query(request: PageRequest) -> HTTPResponse:
-    """The button "Look again"."""
+    """Handle the button "Check again": redirect to the page of the job."""
     wanted = bodies.from_form(request.form, JobQuery)
     return redirect(f"/jobs/{wanted.id}")
 
 
-def push(request: PageRequest, job_id: int, end: str = "") -> HTTPResponse:
-    status = jobs.visible(request.context(), job_id)
+def push(request: PageRequest, job_id: int, outcome: str = "") -> HTTPResponse:
+    """Show the progress or the outcome of a push."""
+    status = jobs.find_visible(request.context(), job_id)
     with request.app.store.read() as session:
         reasons = stored.reasons(session, job_id)
-    return _show(_push_view(status, reasons), end)
+    return _show(_push_view(status, reasons), outcome)
 
 
-def upload(request: PageRequest, import_id: int, end: str = "") -> HTTPResponse:
+def upload(request: PageRequest, import_id: int, outcome: str = "") -> HTTPResponse:
+    """Show the progress or the outcome of an import."""
     context = request.context()
     if not context.is_service:
-        raise Forbidden("An import is for those who sign in at the dashboard.")
-    return _show(_import_view(*imports.find(context, import_id)), end)
+        raise Forbidden("Sign in at the dashboard to see an import.")
+    return _show(_import_view(*imports.find(context, import_id)), outcome)
 
 
-def _show(view: JobView, end: str) -> HTTPResponse:
-    """The page that was asked for, if it is the one that the state leads to."""
-    if view.end != end:
-        return redirect(view.address)
-    heading = HEADINGS[end]
+def _show(view: JobView, outcome: str) -> HTTPResponse:
+    """The requested page if it fits the job's state, else a redirect."""
+    if view.outcome != outcome:
+        return redirect(view.page_path)
+    heading = HEADINGS[outcome]
     title = f"{view.name}: {heading.lower()}"
     age_s = (utc_now() - view.created_at).total_seconds()
     refresh_s = REFRESH_S if age_s < SLOW_AFTER_S else SLOW_REFRESH_S
@@ -110,7 +115,7 @@ def _show(view: JobView, end: str) -> HTTPResponse:
         job=view,
         heading=heading,
         title=title,
-        refresh_s=0 if end else refresh_s,
+        refresh_s=0 if outcome else refresh_s,
     )
 
 
@@ -136,9 +141,9 @@ def _push_view(status: JobStatus, reasons: Sequence[tuple[str, str, int]]) -> Jo
 def _import_view(job: ImportJob, problems: Sequence[Problem]) -> JobView:
     facts = [
         ("Rows", f"{job.total:,}"),
-        ("In place", f"{job.done:,}"),
+        ("Imported", f"{job.done:,}"),
         ("New or changed", f"{job.changed:,}"),
-        ("Left out", f"{job.failed:,}"),
+        ("Skipped", f"{job.failed:,}"),
     ]
     return JobView(
         path=f"/imports/{job.id}",
@@ -158,4 +163,4 @@ def _import_view(job: ImportJob, problems: Sequence[Problem]) -> JobView:
 def _duration(begin: datetime, end: datetime | None) -> list[tuple[str, str]]:
     if end is None:
         return []
-    return [("Took", f"{(end - begin).total_seconds():,.2f} s")]
+    return [("Duration", f"{(end - begin).total_seconds():,.2f} s")]

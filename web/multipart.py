@@ -1,122 +1,99 @@
-"""Reading a form with a file piece by piece (RFC 7578): it is never held as a whole."""
+"""Reads a form with a file piece by piece (RFC 7578), never as a whole."""
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from multipart import (
+    MultipartError,
+    MultipartSegment,
+    ParserLimitReached,
+    PushMultipartParser,
+    parse_options_header,
+)
 
 from models.errors import Invalid, UnsupportedType
 
 MEDIA_TYPE = "multipart/form-data"
-LONGEST_HEAD = 4096
-LONGEST_VALUE = 4096
-MOST_PARTS = 20
+MAX_HEADER_BYTES = 4096
+MAX_VALUE_BYTES = 4096
+MAX_PARTS = 20
 
-# Printable, and no longer than RFC 2046 §5.1.1 lets it be.
-_find_boundary = re.compile(r'[;\s]boundary="?([!#-:<-~]{1,70})"?(?:;|$)').search
-_find_disposition = re.compile(
-    rb"^content-disposition:[ \t]*form-data[ \t]*;(.*?)\r?$",
-    re.IGNORECASE | re.MULTILINE,
-).search
-_find_type = re.compile(
-    rb"^content-type:[ \t]*([!-~]+)", re.IGNORECASE | re.MULTILINE
-).search
-# Browsers write a quotation mark inside a name as %22.
-_parameters = re.compile(r'(name|filename)="([^"]*)"').findall
+# RFC 2046 §5.1.1 allows 70 characters.
+_is_boundary = re.compile(r"[ -~]{1,70}").fullmatch
+
+# The parser yields a segment for each field, then its content, then None.
+Events = Iterator[Any]
 
 
 @dataclass(frozen=True)
 class Part:
-    """A field of the form; what is in it must be read before the next one comes."""
+    """A field of the form; its content must be read before the next field."""
 
     name: str
-    # Of a file, the name that it had.
+    # The file's name; None if the field is not a file.
     filename: str | None
-    # As the browser has guessed it; empty when it has not.
+    # The browser's guess; empty without one.
     media_type: str
     pieces: Iterator[bytes]
 
     def value(self) -> str:
-        """What a short field says."""
-        return _joined(self.pieces, LONGEST_VALUE).decode(errors="replace")
+        """The content of a short field."""
+        text = b""
+        for piece in self.pieces:
+            text += piece
+            if len(text) > MAX_VALUE_BYTES:
+                raise Invalid("A field of the form is too long.")
+        return text.decode(errors="replace")
 
 
 def parts(content_type: str, pieces: Iterable[bytes]) -> Iterator[Part]:
     """The fields in their order; raises Invalid when the form cannot be read."""
-    if content_type.partition(";")[0].strip().lower() != MEDIA_TYPE:
+    media_type, options = parse_options_header(content_type)
+    if media_type != MEDIA_TYPE:
         raise UnsupportedType(f"The form must be sent as {MEDIA_TYPE}.")
-    found = _find_boundary(content_type)
-    if found is None:
-        raise Invalid("The form does not say what is between its fields.")
-    # So that the first boundary is like all others.
-    source = _Source(b"\r\n", iter(pieces))
-    boundary = b"\r\n--" + found[1].encode()
-    _joined(source.until(boundary), LONGEST_HEAD)
-    for _ in range(MOST_PARTS):
-        after = source.take(2)
-        if after == b"--":
-            return
-        if after != b"\r\n":
-            break
-        head = _joined(source.until(b"\r\n\r\n"), LONGEST_HEAD)
-        content = source.until(boundary)
-        yield _part(head, content)
-        # What was not read lies before the next field.
-        for _ in content:
-            pass
-    raise Invalid("The form cannot be read.")
+    boundary = options.get("boundary", "")
+    if not _is_boundary(boundary):
+        raise Invalid("The form's Content-Type does not name a boundary.")
+    events = _parse(boundary, pieces)
+    for event in events:
+        if isinstance(event, MultipartSegment):
+            content = _content(events)
+            yield Part(
+                name=event.name or "",
+                filename=event.filename,
+                media_type=event.content_type or "",
+                pieces=content,
+            )
+            # Unread content comes before the next field.
+            for _ in content:
+                pass
 
 
-class _Source:
-    """Bytes that come in pieces, of which no more is kept than is looked at."""
-
-    def __init__(self, first: bytes, pieces: Iterator[bytes]) -> None:
-        self._rest = first
-        self._pieces = pieces
-
-    def until(self, mark: bytes) -> Iterator[bytes]:
-        """What comes before the mark, which is taken away with it."""
-        while (place := self._rest.find(mark)) < 0:
-            # The end of this piece may be the beginning of the mark.
-            sure = max(0, len(self._rest) - len(mark) + 1)
-            if sure:
-                piece, self._rest = self._rest[:sure], self._rest[sure:]
-                yield piece
-            self._read_on()
-        piece, self._rest = self._rest[:place], self._rest[place + len(mark) :]
-        if piece:
-            yield piece
-
-    def take(self, size: int) -> bytes:
-        while len(self._rest) < size:
-            self._read_on()
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
-
-    def _read_on(self) -> None:
-        more = next(self._pieces, b"")
-        if not more:
-            raise Invalid("The form ends too early.")
-        self._rest += more
-
-
-def _joined(pieces: Iterable[bytes], longest: int) -> bytes:
-    text = b""
-    for piece in pieces:
-        text += piece
-        if len(text) > longest:
-            raise Invalid("A field of the form is too long.")
-    return text
-
-
-def _part(head: bytes, pieces: Iterator[bytes]) -> Part:
-    disposition = _find_disposition(head)
-    if disposition is None:
-        raise Invalid("A field of the form has no name.")
-    named = dict(_parameters(disposition[1].decode(errors="replace")))
-    media_type = _find_type(head)
-    return Part(
-        name=named.get("name", ""),
-        filename=named.get("filename"),
-        media_type=media_type[1].decode().lower() if media_type else "",
-        pieces=pieces,
+def _parse(boundary: str, pieces: Iterable[bytes]) -> Events:
+    # The strict mode would refuse a trailing line end that comes in its own piece.
+    parser = PushMultipartParser(
+        boundary, max_header_size=MAX_HEADER_BYTES, max_segment_count=MAX_PARTS
     )
+    try:
+        for piece in pieces:
+            yield from parser.parse(piece)
+    except ParserLimitReached:
+        message = "The form has too many fields, or a field's header is too long."
+        raise Invalid(message) from None
+    except MultipartError:
+        raise Invalid("The form cannot be read.") from None
+    try:
+        parser.close()
+    except MultipartError:
+        raise Invalid("The form ends too early.") from None
+
+
+def _content(events: Events) -> Iterator[bytes]:
+    """The pieces of the current field."""
+    for event in events:
+        if event is None:
+            return
+        # Version 1 of the parser yields bytearrays.
+        yield bytes(event)

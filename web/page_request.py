@@ -1,4 +1,4 @@
-"""A browser's request, and the answers it understands."""
+"""A browser's request, and its HTML responses and redirects."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from web.session import OPERATOR_COOKIE, USER_COOKIE, Sessions
 
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    # Not "no-referrer": with that, browsers hide a form's origin from us, too.
+    # With "no-referrer", browsers would also hide a form's origin from us.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
@@ -38,14 +38,14 @@ PAGE_HEADERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class PageRequest:
-    """What a page's handler gets."""
+    """A browser's request for the handler of a page."""
 
     app: AppContext
     # Written by `make run`; with it, `/` is the demo.
     demo_file: Path | None
     sessions: Sessions
     environ: dict[str, Any]
-    # The fields that were filled in.
+    # The fields of the form that were filled in.
     form: dict[str, str]
 
     def cookie(self, name: str) -> str:
@@ -57,12 +57,12 @@ class PageRequest:
 
     @property
     def is_operator(self) -> bool:
-        """The browser has shown the service key, not long ago."""
+        """Whether the browser has a valid session of an operator."""
         cookie = self.cookie(OPERATOR_COOKIE)
         return bool(cookie) and self.sessions.is_valid(cookie)
 
     def context(self, token: str = "") -> RequestContext:
-        """The same as a request to the API, by a token or by the browser's cookie."""
+        """The context of an API request, authenticated by a token or a cookie."""
         if not token and self.is_operator:
             return RequestContext(app=self.app, caller=None, is_service=True)
         bearer = f"Bearer {token or self.cookie(USER_COOKIE)}"
@@ -74,11 +74,11 @@ class PageRequest:
         return RequestContext(app=self.app, caller=caller, is_service=is_service)
 
     def released(self) -> AbstractContextManager[None]:
-        """While a page only waits for somebody else, other requests are let in."""
+        """Leave the concurrency limit while the handler only waits."""
         return RequestContext(app=self.app, caller=None).released()
 
     def check_origin(self) -> None:
-        """Raises Forbidden when another site made the browser send its cookie here."""
+        """Raises Forbidden if another site made the browser send this form."""
         site = self.environ.get("HTTP_SEC_FETCH_SITE")
         origin = self.environ.get("HTTP_ORIGIN")
         if site is not None:
@@ -90,21 +90,21 @@ class PageRequest:
             raise Forbidden("This form was sent from another site.")
 
     def operator_form(self) -> dict[str, str]:
-        """The form of an operator, surely filled in on our page."""
+        """The form, if an operator sent it from our page; raises as the checks do."""
         self.check_operator()
-        self.check_key(self.form.get("key", ""))
+        self.check_csrf_token(self.form.get("key", ""))
         return self.form
 
     def check_operator(self) -> None:
-        """Raises Unauthorized or Forbidden unless an operator sent it from our page."""
+        """Raises Unauthorized or Forbidden unless an operator sent it from our site."""
         if not self.is_operator:
             raise Unauthorized
         self.check_origin()
 
-    def check_key(self, key: str) -> None:
-        """Raises Forbidden unless our own forms of this session have that key."""
-        if not self.sessions.is_form_key(self.cookie(OPERATOR_COOKIE), key):
-            raise Forbidden("This form is out of date; load the page again.")
+    def check_csrf_token(self, token: str) -> None:
+        """Raises Forbidden unless the form has this session's CSRF token."""
+        if not self.sessions.is_csrf_token(self.cookie(OPERATOR_COOKIE), token):
+            raise Forbidden("This form is out of date; reload the page.")
 
 
 def _host_of(origin: str) -> str | None:
@@ -115,9 +115,10 @@ def _host_of(origin: str) -> str | None:
 
 
 def page(view: str, *, status: int = 200, **values: object) -> HTTPResponse:
+    """A template as a response."""
     return HTTPResponse(assets.render(view, **values), status=status, **PAGE_HEADERS)
 
 
 def redirect(to: str) -> HTTPResponse:
-    """To be looked at with GET, whatever led here."""
+    """Redirect; the browser follows with GET after any method."""
     return HTTPResponse(b"", status=303, Location=to, **PAGE_HEADERS)

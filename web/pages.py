@@ -1,4 +1,4 @@
-"""The pages for people: which there are, and how they share addresses with the API."""
+"""The table of pages, and how pages share addresses with the API."""
 
 import re
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from bottle import Bottle, HTTPResponse
 
 from api import bodies, errors
 from api.context import AppContext
-from datastore import OUTAGES
-from models.errors import CallerError, NotFound, TooMany, Unauthorized
+from api.errors import ErrorResponse
+from models.errors import NotFound
 from web import api_docs, assets, dashboard, demo_page, import_page, job_pages
 from web.page_request import SAFE_HEADERS, PageRequest, page
 from web.session import Sessions
 
 FORM = "application/x-www-form-urlencoded"
-# Where browsers and programs meet: a browser's request goes on to PREFIX + address.
+# At an address that the API has, too, a browser's request is sent to PREFIX + address.
 PREFIX = "/pages"
 is_form_address = re.compile(r"/groupchat/send|/query").fullmatch
 is_job_address = re.compile(r"/(jobs|imports)/[0-9]+").fullmatch
@@ -27,24 +27,24 @@ A_YEAR_S = 365 * 24 * 3600
 TITLES = {
     401: "Please sign in",
     403: "Not allowed",
-    404: "Nothing here",
-    429: "A little slower, please",
-    503: "Back in a moment",
+    404: "Not found",
+    429: "Too many requests",
+    503: "Not available now",
 }
 
 
 class PageRoute(NamedTuple):
-    """A row of the table; a handler takes the visit and the numbers of the path."""
+    """A row of the table; a handler takes the page request and the path's parts."""
 
     method: str
     path: str
     handler: Callable[..., HTTPResponse]
-    # Its form brings a file, which the handler receives itself.
+    # The form contains a file, which the handler receives itself.
     takes_file: bool = False
 
 
 def static(request: PageRequest, name: str) -> HTTPResponse:
-    """A file, kept by browsers as long as its address says which version it is."""
+    """A static file; browsers may cache it if the address names its version."""
     asset = assets.static_files().get(name)
     if asset is None:
         raise NotFound
@@ -53,7 +53,7 @@ def static(request: PageRequest, name: str) -> HTTPResponse:
     if request.environ.get("QUERY_STRING") == f"v={asset.version}":
         headers["Cache-Control"] = f"public, max-age={A_YEAR_S}, immutable"
     else:
-        # Scripts name one another without a version, so browsers ask each time.
+        # Scripts import one another without a version, so browsers must revalidate.
         headers["Cache-Control"] = "no-cache"
         if request.environ.get("HTTP_IF_NONE_MATCH") == version:
             return HTTPResponse(status=304, **headers)
@@ -61,9 +61,9 @@ def static(request: PageRequest, name: str) -> HTTPResponse:
 
 
 def worker(request: PageRequest) -> HTTPResponse:
-    """The service worker, at an address from which it may serve all pages."""
+    """The service worker, at an address whose scope includes all pages."""
     answer = static(request, WORKER)
-    # It runs by itself, long after the page: nothing but our pictures is for it.
+    # It outlives the page, and loads nothing but our icons.
     answer.set_header("Content-Security-Policy", "default-src 'none'; img-src 'self'")
     return answer
 
@@ -77,11 +77,13 @@ ROUTES = (
     PageRoute("POST", f"{PREFIX}/groupchat/send", job_pages.send),
     PageRoute("POST", f"{PREFIX}/query", job_pages.query),
     PageRoute("GET", f"{PREFIX}/jobs/<job_id:id>", job_pages.push),
-    PageRoute("GET", "/jobs/<job_id:id>/<end:re:result|error>", job_pages.push),
-    PageRoute("GET", import_page.ADDRESS, import_page.show),
-    PageRoute("POST", import_page.ADDRESS, import_page.take, takes_file=True),
+    PageRoute("GET", "/jobs/<job_id:id>/<outcome:re:result|error>", job_pages.push),
+    PageRoute("GET", import_page.PATH, import_page.show),
+    PageRoute("POST", import_page.PATH, import_page.upload, takes_file=True),
     PageRoute("GET", f"{PREFIX}/imports/<import_id:id>", job_pages.upload),
-    PageRoute("GET", "/imports/<import_id:id>/<end:re:result|error>", job_pages.upload),
+    PageRoute(
+        "GET", "/imports/<import_id:id>/<outcome:re:result|error>", job_pages.upload
+    ),
     PageRoute("GET", "/dashboard", dashboard.show),
     PageRoute("POST", "/dashboard/login", dashboard.log_in),
     PageRoute("POST", "/dashboard/logout", dashboard.log_out),
@@ -91,7 +93,7 @@ ROUTES = (
 
 @dataclass(frozen=True, kw_only=True)
 class PageEndpoint:
-    """Calls a page's handler, and answers in HTML whatever happens."""
+    """Calls a page's handler, and turns each exception into an HTML page."""
 
     route: PageRoute
     app: AppContext
@@ -103,15 +105,11 @@ class PageEndpoint:
             request = self._read(bottle.request.environ)
             with self.app.concurrency:
                 return self.route.handler(request, **parts)
-        except CallerError as problem:
-            return _of_caller(problem)
-        except OUTAGES as problem:
-            return _failed(errors.of_outage(problem))
         except Exception as problem:
-            return _failed(errors.of_defect(problem))
+            return _error_page(errors.from_exception(problem))
 
     def _read(self, environ: dict[str, Any]) -> PageRequest:
-        """Read outside the gate: who sends slowly holds up nobody."""
+        """Read outside the limit: a client that sends slowly blocks no others."""
         has_form = self.route.method == "POST" and not self.route.takes_file
         return PageRequest(
             app=self.app,
@@ -130,64 +128,54 @@ def mount(application: Bottle, app: AppContext, demo_file: Path | None = None) -
             route=route, app=app, demo_file=demo_file, sessions=sessions
         )
         application.route(route.path, method=route.method, callback=endpoint)
-    application.add_hook("before_request", _lead_browsers)
-    application.add_hook("before_request", _refuse_odd_addresses)
+    application.add_hook("before_request", _route_browsers)
+    application.add_hook("before_request", _refuse_malformed_paths)
 
 
-def _lead_browsers() -> None:
-    """Send a browser that asks for a shared address to the page behind it."""
+def _route_browsers() -> None:
+    """Route a browser's request for a shared address to the page."""
     environ = bottle.request.environ
     path = environ["PATH_INFO"]
     if environ["REQUEST_METHOD"] == "POST":
         media_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-        # A form of ours has no token in its head: curl -d says it is one, too.
+        # `curl -d` has the Content-Type of a form, but a form has no bearer token.
         scheme = environ.get("HTTP_AUTHORIZATION", "").partition(" ")[0].lower()
         is_form = media_type == FORM and scheme != "bearer"
-        is_meant = is_form and is_form_address(path)
+        is_for_page = is_form and is_form_address(path)
     else:
-        # Programs say */* or application/json; every browser names text/html.
+        # Programs accept */* or application/json; every browser names text/html.
         accepts_html = "text/html" in environ.get("HTTP_ACCEPT", "")
-        is_meant = accepts_html and is_job_address(path)
-    if is_meant:
+        is_for_page = accepts_html and is_job_address(path)
+    if is_for_page:
         environ["PATH_INFO"] = PREFIX + path
 
 
-def _refuse_odd_addresses() -> None:
-    """Bottle would take /%ff for the start page, and /jobs/1%0a for /jobs/1.
+def _refuse_malformed_paths() -> None:
+    """Give a malformed path to the 404 page.
 
-    It drops bytes that are not UTF-8, and its patterns let a last line break pass.
+    Bottle drops bytes that are not UTF-8, so /%ff would be the start page, and its
+    patterns accept a trailing line break, so /jobs/1%0a would be /jobs/1.
     """
     environ = bottle.request.environ
     try:
-        is_odd = "\n" in environ["bottle.raw_path"].encode("latin-1").decode()
+        is_malformed = "\n" in environ["bottle.raw_path"].encode("latin-1").decode()
     except UnicodeError:
-        is_odd = True
-    if is_odd:
+        is_malformed = True
+    if is_malformed:
         environ["PATH_INFO"] = "/\N{REPLACEMENT CHARACTER}"
 
 
-def _of_caller(problem: CallerError) -> HTTPResponse:
-    status = errors.STATUS[type(problem)]
-    message = problem.message
-    if isinstance(problem, Unauthorized):
-        message = "This page is for those who have signed in."
+def _error_page(error: ErrorResponse) -> HTTPResponse:
+    """The error that the API would return, as HTML."""
+    needs_login = error.status == 401
+    default = "Something went wrong" if error.status >= 500 else "That did not work"
     answer = page(
         "problem",
-        status=status,
-        title=TITLES.get(status, "That did not work"),
-        message=message,
-        may_sign_in=isinstance(problem, Unauthorized),
+        status=error.status,
+        title=TITLES.get(error.status, default),
+        message="Sign in to see this page." if needs_login else error.message,
+        may_sign_in=needs_login,
     )
-    if isinstance(problem, TooMany):
-        answer.set_header("Retry-After", str(problem.details["retry_after_s"]))
+    for name, value in error.headers.items():
+        answer.set_header(name, value)
     return answer
-
-
-def _failed(answer: HTTPResponse) -> HTTPResponse:
-    """The same as the API says, as a page."""
-    return page(
-        "problem",
-        status=answer.status_code,
-        title=TITLES.get(answer.status_code, "Something went wrong"),
-        message=errors.message_of(answer),
-    )

@@ -1,4 +1,4 @@
-"""Plots as SVG, drawn on the server: no script, and colours from the style sheet."""
+"""Draws the dashboard's plots as SVG; colours come from the style sheet."""
 
 import math
 from collections.abc import Sequence
@@ -10,31 +10,32 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 8, 12, 26
 INNER_WIDTH = WIDTH - LEFT - RIGHT
 INNER_HEIGHT = HEIGHT - TOP - BOTTOM
 GRID_LINES = 4
-# The steps of an axis are 1, 2 or 5 times a power of ten.
-NICE = (1, 2, 5, 10)
-GAP = 0.18
+# An axis is divided into steps of 1, 2 or 5 times a power of ten.
+ROUND_STEPS = (1, 2, 5, 10)
+# The gap between two bars, as a part of the width per bar.
+BAR_GAP = 0.18
 
 
 class Series(NamedTuple):
-    """A value per piece of time; None where there is none. `kind` is its CSS class."""
+    """One value per interval, None for no value; `kind` is the CSS class."""
 
     name: str
     kind: str
     values: Sequence[float | None]
 
 
-class Time(NamedTuple):
-    """What stands below: the pieces' beginnings in words, and where to write them."""
+class TimeAxis(NamedTuple):
+    """The start of each interval as text; one label in `every` is shown."""
 
-    words: Sequence[str]
+    labels: Sequence[str]
     every: int
 
 
-def bars(title: str, series: Sequence[Series], time: Time) -> str:
+def bars(title: str, series: Sequence[Series], axis: TimeAxis) -> str:
     """Stacked bars, the first series at the bottom."""
     sums = [sum(v or 0 for v in column) for column in _columns(series)]
-    top = nice_top(max(sums, default=0), whole=True)
-    slot = INNER_WIDTH / max(len(time.words), 1)
+    top = round_top(max(sums, default=0), whole=True)
+    slot = INNER_WIDTH / max(len(axis.labels), 1)
     parts = []
     for number, column in enumerate(_columns(series)):
         below = 0.0
@@ -42,31 +43,32 @@ def bars(title: str, series: Sequence[Series], time: Time) -> str:
             if value:
                 parts.append(_bar(number, slot, below / top, value / top, one.kind))
                 below += value
-    return _figure(title, series, _axes(time, top), "".join(parts))
+    return _figure(title, series, _axes(axis, top), "".join(parts))
 
 
-def lines(title: str, series: Sequence[Series], time: Time) -> str:
-    """A line per series with a dot at each value; a gap is a gap."""
+def lines(title: str, series: Sequence[Series], axis: TimeAxis) -> str:
+    """A line per series with a dot at each value, interrupted where there is none."""
     known = [v for one in series for v in one.values if v is not None]
-    top = nice_top(max(known, default=0))
-    slot = INNER_WIDTH / max(len(time.words), 1)
+    top = round_top(max(known, default=0))
+    slot = INNER_WIDTH / max(len(axis.labels), 1)
     parts = [_line(one, slot, top) for one in series]
-    return _figure(title, series, _axes(time, top), "".join(parts))
+    return _figure(title, series, _axes(axis, top), "".join(parts))
 
 
-def nice_top(highest: float, *, whole: bool = False) -> float:
-    """The end of an axis that its grid lines divide into round numbers."""
+def round_top(highest: float, *, whole: bool = False) -> float:
+    """The end of an axis whose grid lines are round numbers."""
     least = float(GRID_LINES) if whole else 0.004
     step = max(highest, least) / GRID_LINES
     power = 10.0 ** math.floor(math.log10(step))
-    # A hair less, for 0.3 / 0.1 is a hair more than 3.
-    return next(n for n in NICE if n * power >= step * 0.999999) * power * GRID_LINES
+    # The tolerance absorbs rounding errors of floats.
+    factor = next(n for n in ROUND_STEPS if n * power >= step * 0.999999)
+    return factor * power * GRID_LINES
 
 
 def _bar(number: int, slot: float, below: float, height: float, kind: str) -> str:
-    x = LEFT + (number + GAP / 2) * slot
+    x = LEFT + (number + BAR_GAP / 2) * slot
     y = TOP + INNER_HEIGHT * (1 - below - height)
-    size = f'width="{slot * (1 - GAP):.1f}" height="{INNER_HEIGHT * height:.1f}"'
+    size = f'width="{slot * (1 - BAR_GAP):.1f}" height="{INNER_HEIGHT * height:.1f}"'
     return f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" {size}/>'
 
 
@@ -84,7 +86,7 @@ def _line(one: Series, slot: float, top: float) -> str:
     return f'<g class="line {one.kind}"><path d="{path}"/>{dots}</g>'
 
 
-def _figure(title: str, series: Sequence[Series], axes: str, drawn: str) -> str:
+def _figure(title: str, series: Sequence[Series], axes: str, shapes: str) -> str:
     legend = "".join(
         f'<li><span class="key {one.kind}"></span>{escape(one.name)}</li>'
         for one in series
@@ -93,13 +95,13 @@ def _figure(title: str, series: Sequence[Series], axes: str, drawn: str) -> str:
         f'<figure class="plot">'
         f"<figcaption>{escape(title)}<ul>{legend}</ul></figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(_in_words(title, series))}">'
-        f"{axes}{drawn}</svg></figure>"
+        f'aria-label="{escape(_description(title, series))}">'
+        f"{axes}{shapes}</svg></figure>"
     )
 
 
-def _axes(time: Time, top: float) -> str:
-    return _grid(top) + _time(time)
+def _axes(axis: TimeAxis, top: float) -> str:
+    return _grid(top) + _time_labels(axis)
 
 
 def _grid(top: float) -> str:
@@ -114,13 +116,13 @@ def _grid(top: float) -> str:
     return "".join(parts)
 
 
-def _time(time: Time) -> str:
-    slot = INNER_WIDTH / max(len(time.words), 1)
+def _time_labels(axis: TimeAxis) -> str:
+    slot = INNER_WIDTH / max(len(axis.labels), 1)
     return "".join(
         f'<text x="{LEFT + (number + 0.5) * slot:.1f}" y="{HEIGHT - 7}" '
-        f'text-anchor="middle">{escape(word)}</text>'
-        for number, word in enumerate(time.words)
-        if number % time.every == time.every // 2
+        f'text-anchor="middle">{escape(label)}</text>'
+        for number, label in enumerate(axis.labels)
+        if number % axis.every == axis.every // 2
     )
 
 
@@ -131,14 +133,14 @@ def _short(value: float) -> str:
     return f"{value:g}"
 
 
-def _in_words(title: str, series: Sequence[Series]) -> str:
-    """For those who do not see the plot."""
-    told = []
+def _description(title: str, series: Sequence[Series]) -> str:
+    """The plot as text, for screen readers."""
+    parts = []
     for one in series:
         known = [value for value in one.values if value is not None]
-        most = f"at most {max(known):,.4g}" if known else "nothing"
-        told.append(f"{one.name}: {most}")
-    return f"{title}. {'; '.join(told)}."
+        highest = f"at most {max(known):,.4g}" if known else "nothing"
+        parts.append(f"{one.name}: {highest}")
+    return f"{title}. {'; '.join(parts)}."
 
 
 def _columns(series: Sequence[Series]) -> list[tuple[float | None, ...]]:

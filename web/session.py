@@ -1,4 +1,4 @@
-"""Cookies: a user's token, or a signed note that somebody has shown the service key."""
+"""Session cookies: a user's token, or a signed session of an operator."""
 
 import hmac
 import secrets
@@ -9,31 +9,35 @@ from typing import Any
 
 from bottle import HTTPResponse
 
-from api.limits import Limit
+from api.limits import RateLimit
 
 USER_COOKIE = "bottlepost_user"
 OPERATOR_COOKIE = "bottlepost_operator"
 LIFETIME_S = 12 * 3600
-# Of an address, in a process: guessing a key of 16 characters takes for ever.
+# Per address and process: too slow to guess a key of 16 characters.
 LOGINS_PER_MINUTE = 30
 
 
 class Sessions:
-    """Signs and checks operators' cookies; every process with the key agrees."""
+    """Signs and checks operators' cookies.
+
+    A cookie is valid in every process that has the same service key.
+    """
 
     def __init__(
         self, service_key: str, clock: Callable[[], float] = time.time
     ) -> None:
-        # A key of its own: what is signed here can never pass as something else.
+        # A derived key: a signature made here is never valid for another purpose.
         self._key = hmac.digest(service_key.encode(), b"operator sessions", "sha256")
         self._clock = clock
-        self._logins = Limit(LOGINS_PER_MINUTE)
+        self._logins = RateLimit(LOGINS_PER_MINUTE)
 
     def count_login(self, address: str) -> None:
-        """Raises TooMany when this address has tried too often."""
+        """Count a login attempt; raises TooMany above the rate limit."""
         self._logins.take(zlib.crc32(address.encode()))
 
     def issue(self) -> str:
+        """The cookie of a new session."""
         session = f"{int(self._clock()) + LIFETIME_S}.{secrets.token_urlsafe(16)}"
         return f"{session}.{self._sign(session)}"
 
@@ -43,12 +47,12 @@ class Sessions:
             return False
         return int(session.partition(".")[0]) > self._clock()
 
-    def form_key(self, cookie: str) -> str:
-        """What a form of this session carries, and no other site can know."""
+    def csrf_token(self, cookie: str) -> str:
+        """The CSRF token for the forms of this session."""
         return self._sign(f"form {cookie}")
 
-    def is_form_key(self, cookie: str, key: str) -> bool:
-        return _is_same(key, self.form_key(cookie))
+    def is_csrf_token(self, cookie: str, token: str) -> bool:
+        return _is_same(token, self.csrf_token(cookie))
 
     def _sign(self, text: str) -> str:
         return hmac.digest(self._key, text.encode(), "sha256").hex()
@@ -57,7 +61,7 @@ class Sessions:
 def set_cookie(
     response: HTTPResponse, environ: dict[str, Any], name: str, value: str
 ) -> None:
-    """For this site only, out of the scripts' reach; an empty value takes it away."""
+    """Set a cookie for this site, hidden from scripts; an empty value deletes it."""
     is_operator = name == OPERATOR_COOKIE
     response.set_cookie(
         name,
@@ -66,7 +70,7 @@ def set_cookie(
         max_age=LIFETIME_S if value else 0,
         httponly=True,
         secure=environ.get("wsgi.url_scheme") == "https",
-        # A form on the app's own site may lead a user here; an operator comes alone.
+        # A link or form on the app's own site may lead a user here, but no operator.
         samesite="strict" if is_operator else "lax",
     )
 

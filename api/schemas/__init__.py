@@ -1,4 +1,4 @@
-"""What goes in and out as JSON; these classes validate and describe it."""
+"""Schemas of requests and responses; they validate the JSON and describe it."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -12,12 +12,12 @@ from pydantic import (
     StringConstraints,
 )
 
-# The databases' widest integer.
+# The largest integer of the databases.
 LARGEST_ID = 2**63 - 1
 
 
 class In(BaseModel):
-    """A request's body or query: nothing unknown, nothing of the wrong type."""
+    """A request's body or query; unknown fields and wrong types are refused."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
@@ -25,13 +25,13 @@ class In(BaseModel):
 
 
 class Out(BaseModel):
-    """An answer's body; built by our own code, times in UTC."""
+    """A response's body; its times are in UTC."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
-def said(problem: Any) -> str:
-    """What one of pydantic's errors says; it puts a prefix before our own sentences."""
+def message_of(problem: Any) -> str:
+    """The message of a pydantic error, without pydantic's prefix for our own ones."""
     return str(problem["msg"]).removeprefix("Value error, ")
 
 
@@ -50,12 +50,12 @@ Name = Annotated[
 Text = Annotated[
     str, StringConstraints(min_length=1, max_length=4000), AfterValidator(_writable)
 ]
-# Printable ASCII: compared byte for byte by every database.
+# Printable ASCII, which all databases compare byte by byte.
 Key = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,100}$")]
 
 
 def _moment(value: object) -> datetime:
-    """RFC 3339 with its zone; pydantic by itself also takes seconds since 1970."""
+    """Parse RFC 3339 with a zone; pydantic would also accept Unix timestamps."""
     try:
         moment = datetime.fromisoformat(value if isinstance(value, str) else "")
         if moment.tzinfo is None:

@@ -1,4 +1,4 @@
-"""Users, tokens and devices as JSON."""
+"""Schemas of users, tokens and devices."""
 
 import re
 from collections.abc import Callable
@@ -17,13 +17,13 @@ from api.schemas import Id, In, Key, Name, Out
 from models import addresses, subscriptions
 from models.accounts import Device
 
-LONGEST_TOKEN_S = 10 * 366 * 24 * 3600
+MAX_TOKEN_S = 10 * 366 * 24 * 3600
 
 
 class NewUser(In):
     name: Name
     external_id: Key | None = None
-    """What your backend calls them; posted again, it finds the same user."""
+    """Your backend's id of the user; posted again, it finds the same user."""
 
 
 class UserQuery(In):
@@ -35,12 +35,12 @@ class ChangedUser(In):
 
 
 class NewToken(In):
-    expires_in: Annotated[int, Field(ge=1, le=LONGEST_TOKEN_S)] | None = None
-    """Seconds until it ends; null is never."""
+    expires_in: Annotated[int, Field(ge=1, le=MAX_TOKEN_S)] | None = None
+    """Seconds until the token expires; null means never."""
 
 
 class Token(Out):
-    """A bearer token; this is the only time it can be read."""
+    """A bearer token; only this response contains it."""
 
     id: int
     user_id: int
@@ -50,7 +50,7 @@ class Token(Out):
 
 
 class TokenOut(Out):
-    """What is known of a token, without the token."""
+    """A token without its secret part."""
 
     id: int
     created_at: datetime
@@ -64,7 +64,7 @@ class Tokens(Out):
 
 class Logout(In):
     device_id: Id | None = None
-    """The device that is to get no more pushes."""
+    """The device that gets no more pushes."""
 
 
 class UserOut(Out):
@@ -79,7 +79,7 @@ class CreatedUser(UserOut):
 
 
 def _platform(value: Any) -> Any:
-    """Lower case; Google called FCM "GCM" before."""
+    """Lower-case; GCM is the old name of FCM."""
     if not isinstance(value, str):
         return value
     name = value.lower()
@@ -97,7 +97,7 @@ def _browser(token: str) -> str:
 
 
 EMAIL = "email"
-# What a provider's token looks like; each gives the form that it is kept in.
+# Validators of the providers' tokens; each returns the form that is stored.
 TOKENS: dict[str, Callable[[str], str]] = {
     "apns": _phone,
     "fcm": _phone,
@@ -113,8 +113,8 @@ DeviceToken = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 class NewDevice(In):
     platform: Platform
     token: DeviceToken
-    """What the provider gave to the app; of a browser its PushSubscription as JSON,
-    and for mail, which only the service key registers, the address."""
+    """The provider's token; for webpush the PushSubscription as JSON, and for email the
+    address, which only the service key can register."""
     app: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")] | None = None
     environment: Literal["production", "sandbox"] = "production"
     locale: (
@@ -123,8 +123,8 @@ class NewDevice(In):
 
     @field_validator("token")
     @classmethod
-    def _of_platform(cls, token: str, info: ValidationInfo) -> str:
-        # A platform that was refused is not among the data.
+    def _check_token(cls, token: str, info: ValidationInfo) -> str:
+        # `info.data` has no platform if it was invalid.
         check = TOKENS.get(info.data.get("platform", ""))
         return check(token) if check else token
 

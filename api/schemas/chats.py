@@ -1,4 +1,4 @@
-"""Conversations and members as JSON."""
+"""Schemas of conversations and members."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -10,8 +10,8 @@ from api.schemas.messages import MessageOut, message_out
 from datastore.chats import Listed
 from models.base import utc_now
 
-MOST_MEMBERS = 200_000
-UserIds = Annotated[list[Id], FailFast(), Field(max_length=MOST_MEMBERS)]
+MAX_MEMBERS = 200_000
+UserIds = Annotated[list[Id], FailFast(), Field(max_length=MAX_MEMBERS)]
 Role = Literal["owner", "member"]
 
 
@@ -19,10 +19,10 @@ class NewChat(In):
     name: Name
     members: UserIds = Field(default_factory=list)
     external_id: Key | None = None
-    """What your backend calls it; posted again, it finds the same conversation.
+    """Your backend's id of the conversation; posted again, it finds the same one.
     Service key only."""
     owner: Id | None = None
-    """Who is to own it; a user who starts one owns it. Service key only."""
+    """The owner's id; a user who creates a conversation owns it. Service key only."""
 
 
 class ChangedChat(In):
@@ -34,7 +34,7 @@ class NewMembers(In):
 
 
 class AddedMembers(Out):
-    """How many were not members before."""
+    """The number of users who were not members before."""
 
     added: int
 
@@ -44,7 +44,7 @@ class NewRole(In):
 
 
 class ChatOut(Out):
-    """A conversation; `members` are the first 1,000 by id, the rest is paged."""
+    """A conversation; `members` has the first 1,000 ids, the rest is paged."""
 
     id: int
     external_id: str | None
@@ -52,23 +52,23 @@ class ChatOut(Out):
     created_at: datetime
     last_seq: int
     role: Role | None
-    """The caller's own; null for the service."""
+    """The caller's role; null for the service."""
     member_count: int
     members: list[int]
 
 
-# Id of the last message, or 0, and id of the conversation.
-Place = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}-[0-9]{1,18}$")]
+# The id of the last message (or 0) and the id of the conversation.
+Cursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}-[0-9]{1,18}$")]
 
 
 class ChatPage(In):
-    before: Place | None = None
-    """As the page before said in `next`."""
+    before: Cursor | None = None
+    """The `next` of the previous page."""
     limit: Annotated[int, Field(ge=1, le=200, strict=False)] = 50
 
 
 class ListedChat(Out):
-    """A conversation as its member sees it in the list."""
+    """A conversation in the list of one of its members."""
 
     id: int
     external_id: str | None
@@ -83,13 +83,13 @@ class ListedChat(Out):
 
 
 class Chats(Out):
-    """The last written to first; `next` goes on, null is the end."""
+    """The most recently active come first; `next` is null on the last page."""
 
     conversations: list[ListedChat]
     next: str | None
 
 
-def listed_chat(listed: Listed) -> ListedChat:
+def listed_chat_out(listed: Listed) -> ListedChat:
     membership, external_id, message = listed
     is_muted = membership.muted_until is not None and membership.muted_until > utc_now()
     return ListedChat(
@@ -106,7 +106,7 @@ def listed_chat(listed: Listed) -> ListedChat:
     )
 
 
-def place_in_list(listed: Listed) -> str:
+def cursor_after(listed: Listed) -> str:
     activity = listed.last_message.id if listed.last_message else 0
     return f"{activity}-{listed.membership.chat_id}"
 
@@ -121,11 +121,11 @@ class MemberOut(Out):
     name: str
     role: Role
     read_seq: int
-    """Number of the last message they have read."""
+    """The number of the last message that the member has read."""
 
 
 class Members(Out):
-    """In the order of their ids."""
+    """Members, ordered by id."""
 
     members: list[MemberOut]
     has_more: bool
@@ -133,7 +133,7 @@ class Members(Out):
 
 class Mute(In):
     until: Time | None
-    """Null ends it."""
+    """Null unmutes."""
 
 
 class Muted(Out):

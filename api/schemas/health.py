@@ -1,4 +1,4 @@
-"""How the server is."""
+"""Schemas of the health checks."""
 
 from datetime import datetime
 from typing import Literal
@@ -11,14 +11,14 @@ class Health(Out):
 
 
 class RouteTrouble(Out):
-    """A way to a provider that refuses our credentials; the notifier's log says why."""
+    """A route to a provider that refuses our credentials; the log has the reason."""
 
     route: str
     since: datetime
 
 
 class Readiness(Out):
-    """Whether requests can be served, and which pushes have to wait nevertheless."""
+    """The server is ready; `troubles` names the routes whose pushes have to wait."""
 
     status: Literal["ok"] = "ok"
     troubles: list[RouteTrouble]

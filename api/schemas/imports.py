@@ -1,4 +1,4 @@
-"""Imports as JSON, and the rows of their files."""
+"""Schemas of imports and of the rows in their files."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -50,7 +50,7 @@ class Started(Out):
 
 
 class ProblemOut(Out):
-    """A line that was left out; `field` is empty when it is the line as a whole."""
+    """A line that was skipped; `field` is empty if the whole line is invalid."""
 
     line: int
     field: str
@@ -58,14 +58,14 @@ class ProblemOut(Out):
 
 
 class Import(Out):
-    """How far an import is, in rows."""
+    """The progress of an import, in rows."""
 
     id: int
     state: Literal["queued", "processing", "completed", "failed"]
     total: int
     done: int
     changed: int
-    """Of those done, the ones that were not in the database like that before."""
+    """The done rows that were new or changed something."""
     failed: int
     created_at: datetime
     started_at: datetime | None

@@ -1,4 +1,4 @@
-"""The progress of a push as JSON."""
+"""Schemas of jobs."""
 
 from datetime import datetime
 from typing import Literal
@@ -7,7 +7,7 @@ from api.schemas import Id, In, Out
 
 
 class Job(Out):
-    """How many devices a push is for and how far it is; unknown until it starts."""
+    """The progress of a push, in devices; the total is unknown until it starts."""
 
     id: int
     state: Literal["queued", "processing", "completed", "failed"]

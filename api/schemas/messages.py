@@ -1,4 +1,4 @@
-"""Messages as JSON."""
+"""Schemas of messages."""
 
 import json
 from datetime import datetime, timedelta
@@ -11,19 +11,19 @@ from datastore.messages import LONGEST_TTL_S, Draft
 from models.base import utc_now
 from models.chats import Message
 
-MOST_MENTIONS = 50
-# A push has 4 KiB for everything.
-MOST_DATA_BYTES = 2048
-MOST_DELAY = timedelta(days=366)
+MAX_MENTIONS = 50
+# A whole push has 4 KiB.
+MAX_DATA_BYTES = 2048
+MAX_DELAY = timedelta(days=366)
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1, strict=False)]
 
 
 def _data_key(key: str) -> str:
-    """The names that Apple and Google keep for themselves, and ours."""
+    """Refuses names that Apple, Google or Bottlepost reserve."""
     if key in ("aps", "from", "message_type", "bottlepost"):
         raise ValueError("is a reserved name")
     if key.startswith(("google", "gcm")):
-        raise ValueError("begins like the names reserved by Google")
+        raise ValueError("starts with a prefix that Google reserves")
     return key
 
 
@@ -34,7 +34,7 @@ def _no_nul(text: str) -> str:
 
 
 def _soon(moment: datetime) -> datetime:
-    if moment > utc_now() + MOST_DELAY:
+    if moment > utc_now() + MAX_DELAY:
         raise ValueError("must be within a year")
     return moment
 
@@ -43,19 +43,19 @@ DataKey = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$"), AfterValidator(_data_key)
 ]
 DataValue = Annotated[
-    str, StringConstraints(max_length=MOST_DATA_BYTES), AfterValidator(_no_nul)
+    str, StringConstraints(max_length=MAX_DATA_BYTES), AfterValidator(_no_nul)
 ]
 
 
 def _in_json(text: str) -> int:
-    """Its bytes inside a push, where a control character is six; without the quotes."""
+    """The size in bytes inside a push, without quotes; control characters take six."""
     return len(json.dumps(text, ensure_ascii=False).encode()) - 2
 
 
 def _fits(data: dict[str, str]) -> dict[str, str]:
     size = sum(_in_json(key) + _in_json(value) for key, value in data.items())
-    if size > MOST_DATA_BYTES:
-        raise ValueError(f"must not exceed {MOST_DATA_BYTES:,} bytes, written as JSON")
+    if size > MAX_DATA_BYTES:
+        raise ValueError(f"must not exceed {MAX_DATA_BYTES:,} bytes, written as JSON")
     return data
 
 
@@ -66,15 +66,15 @@ class NewMessage(In):
     conversation: Id
     message: Text
     client_id: Key | None = None
-    """Your name for the message: under it, it is stored and pushed once."""
+    """Your id of the message; posted again, it is neither stored nor pushed again."""
     data: Data | None = None
-    """Delivered in the push to the app; at most 2,048 bytes, written as JSON."""
-    mentions: Annotated[list[Id], Field(max_length=MOST_MENTIONS)] | None = None
-    """Members who get the push although they have muted the conversation."""
+    """Strings for the app, delivered in the push; at most 2,048 bytes as JSON."""
+    mentions: Annotated[list[Id], Field(max_length=MAX_MENTIONS)] | None = None
+    """Members who get the push even if they have muted the conversation."""
     silent: bool = False
-    """Pushed without alert and sound."""
+    """The push has no alert and no sound."""
     deliver_after: Annotated[Time, AfterValidator(_soon)] | None = None
-    """The push waits until then; the message is in the conversation at once."""
+    """The push waits until this time; the message is visible at once."""
     ttl: Annotated[int, Field(ge=0, le=LONGEST_TTL_S)] = LONGEST_TTL_S
     """Seconds after which the push is no longer worth delivering."""
 
@@ -95,7 +95,7 @@ class ChangedMessage(In):
 
 
 class MessageOut(Out):
-    """A message; of a deleted one, only its place is left."""
+    """A message; a deleted one keeps only its place."""
 
     id: int
     conversation: int
@@ -129,7 +129,7 @@ def message_out(message: Message) -> MessageOut:
 
 
 class Conversation(Out):
-    """What of a conversation costs the same for 2 members and for 200,000."""
+    """The fields of a conversation that do not depend on its number of members."""
 
     id: int
     name: str
@@ -153,11 +153,11 @@ class MessagePage(In):
     after: Seq | None = None
     limit: Annotated[int, Field(ge=1, le=200, strict=False)] = 50
     wait: Annotated[int, Field(ge=0, le=60, strict=False)] = 0
-    """Up to so many seconds for a message after `after`, if there is none yet."""
+    """Seconds to wait for a message after `after`, if there is none yet."""
 
 
 class Messages(Out):
-    """In the order they were written."""
+    """Messages, ordered by `seq`."""
 
     messages: list[MessageOut]
     has_more: bool
@@ -165,7 +165,7 @@ class Messages(Out):
 
 class Read(In):
     seq: Annotated[int, Field(ge=0, le=2**31 - 1)]
-    """Number of the last message that was read."""
+    """The number of the last message that was read."""
 
 
 class ReadState(Out):

@@ -24,12 +24,12 @@ def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox
 def world(
     shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Scene]:
-    """One server for a file whose tests break nothing; they make it their `scene`."""
+    """One server for a file whose tests break nothing; it serves as their `scene`."""
     run_dir = tmp_path_factory.mktemp("world")
     with Server(run_dir, {**shared_sandbox.environment, **FAST}) as server:
         scene = Scene(run_dir, server, shared_sandbox)
-        # First a PushProcess has to start and to connect to both providers, which
-        # takes longer than the times of these tests.
+        # The first push waits for a PushProcess to start and to connect to both
+        # providers, which takes longer than these tests allow.
         warm_up = scene.talk(2)
         scene.wait_until_ended(warm_up, warm_up.post())
         yield scene

@@ -1,4 +1,4 @@
-"""Whoever has only /openapi.json can make a client of it that works."""
+"""A client generated from /openapi.json works."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import generated
+from tests.support import generated_client
 from tests.support.server import Server
 
 POST_A_MESSAGE = """
@@ -46,16 +46,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def directory(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the package is that was generated."""
+    """The directory with the generated package."""
     directory = tmp_path_factory.mktemp("client")
-    # It is made at the first request for it; the generator waits five seconds.
+    # The first request builds the document; the generator waits only five seconds.
     server.client.get("/openapi.json")
-    generated.generate(f"{server.url}/openapi.json", directory)
+    generated_client.generate(f"{server.url}/openapi.json", directory)
     return directory
 
 
 def test_generated_client_posts_a_message(server: Server, directory: Path) -> None:
-    printed = generated.run(POST_A_MESSAGE, directory, server.url, server.service_key)
+    printed = generated_client.run(
+        POST_A_MESSAGE, directory, server.url, server.service_key
+    )
 
     said = json.loads(printed)
     assert said == {
@@ -71,7 +73,9 @@ def test_client_has_every_operation(server: Server, directory: Path) -> None:
     paths = server.client.get("/openapi.json").json["paths"].values()
     operations = {each["operationId"] for path in paths for each in path.values()}
 
-    made = {module.stem for module in (directory / generated.PACKAGE).rglob("*.py")}
+    made = {
+        module.stem for module in (directory / generated_client.PACKAGE).rglob("*.py")
+    }
 
-    # The generator knows neither JSON lines nor CSV.
+    # The generator supports neither JSON lines nor CSV.
     assert operations - made == {"imports_start"}

@@ -1,4 +1,4 @@
-"""The requests that docs/api.md begins with, as a newcomer types them."""
+"""The requests of the introduction in docs/api.md, run as they are written."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""When, to whom and in which order a push goes out, or does not."""
+"""Delayed, expired, deleted and muted pushes, and their order."""
 
 from collections import defaultdict
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ def scene(world: Scene) -> Scene:
 
 
 def shown(scene: Scene, token: str | None = None) -> list[str]:
-    """The texts that phones have shown, in order of arrival."""
+    """The texts that phones have shown, ordered by arrival."""
     query: dict[str, Any] = {} if token is None else {"token": token}
     payloads = [push["payload"] for push in scene.sandbox.inbox(**query)]
     texts = []
@@ -32,7 +32,7 @@ def shown(scene: Scene, token: str | None = None) -> list[str]:
     return texts
 
 
-def test_a_push_that_was_put_off_arrives_at_its_time(scene: Scene) -> None:
+def test_a_delayed_push_arrives_at_its_time(scene: Scene) -> None:
     talk = scene.talk(4)
     moment = utc_now() + timedelta(seconds=4)
 
@@ -46,12 +46,12 @@ def test_a_push_that_was_put_off_arrives_at_its_time(scene: Scene) -> None:
     for push in scene.sandbox.inbox():
         arrived[push["token"]].append(datetime.fromisoformat(push["arrived_at"]))
     for token in talk.tokens:
-        # What is put off keeps nobody else waiting.
+        # A delayed push does not delay the others.
         assert shown(scene, token) == ["now", "later"]
         assert arrived[token][1] >= moment
 
 
-def test_a_push_that_nobody_took_in_time_is_dropped(scene: Scene) -> None:
+def test_an_expired_push_is_dropped(scene: Scene) -> None:
     talk = scene.talk(4, platforms=("apns",))
     scene.sandbox.control(outage={"apns": "503"})
 
@@ -79,7 +79,7 @@ def test_a_message_deleted_before_its_push_is_never_shown(scene: Scene) -> None:
     assert shown(scene) == ["well"] * 4
 
 
-def test_who_muted_a_conversation_hears_of_it_only_when_mentioned(
+def test_a_muted_conversation_pushes_only_mentions(
     scene: Scene,
 ) -> None:
     talk = scene.talk(1)

@@ -1,4 +1,4 @@
-"""A file is chosen in a real browser without scripts, and followed to its end."""
+"""Imports a file with a real browser without scripts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ PEOPLE = 2000
 
 @pytest.fixture
 def page(browser: Any, scene: Scene) -> Iterator[Page]:
-    """The form, in front of an operator."""
+    """The form, opened by an operator."""
     with Tab(browser, java_script_enabled=False) as tab:
         tab.page.goto(f"{scene.server.url}/imports")
         tab.page.get_by_label("Service key").fill(scene.server.service_key)
@@ -39,7 +39,7 @@ def test_a_file_leads_to_its_result_and_its_bad_lines(page, tmp_path) -> None:
 
     choose(page, tmp_path / "crew.ndjson", rows)
 
-    # The page loads itself until there is a result.
+    # The page reloads until there is a result.
     page.wait_for_url("**/imports/1/result", timeout=60_000)
     expect(
         page.get_by_text(f"{3 * PEOPLE + 2:,} of {3 * PEOPLE + 2:,} rows")
@@ -48,19 +48,19 @@ def test_a_file_leads_to_its_result_and_its_bad_lines(page, tmp_path) -> None:
         "external_id"
     )
     page.get_by_role("link", name="Import another file").click()
-    expect(page.get_by_role("region", name="The last imports")).to_contain_text(
+    expect(page.get_by_role("region", name="Recent imports")).to_contain_text(
         "completed"
     )
 
 
-def test_a_large_file_that_is_refused_is_told_why(page, tmp_path) -> None:
-    # All of it is on its way before the browser looks at an answer.
+def test_the_refusal_of_a_large_file_has_a_reason(page, tmp_path) -> None:
+    # The browser sends the whole form before it reads the response.
     choose(page, tmp_path / "crew.csv", b"ship\n" + b"Argo\n" * 4_000_000)
 
     expect(page.get_by_role("main")).to_contain_text("unknown columns: ship.")
 
 
-def test_a_file_that_is_too_large_is_told_so(page, tmp_path) -> None:
+def test_a_file_that_is_too_large_is_refused(page, tmp_path) -> None:
     choose(page, tmp_path / "crew.csv", b"type\n" * (UPLOAD_LIMIT // 5 + 100_000))
 
-    expect(page.get_by_role("main")).to_contain_text("A file may have 64 MiB.")
+    expect(page.get_by_role("main")).to_contain_text("A file may have up to 64 MiB.")

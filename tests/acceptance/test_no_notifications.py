@@ -1,4 +1,4 @@
-"""Where a browser gets no notifications, the demo page says why."""
+"""The demo page gives the reason if a browser gets no notifications."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.support import notify
+from tests.support import demo_notifications
 from tests.support.browser import PLAIN_HOST, Tab
 from tests.support.demo import Demo, Stage
 from tests.support.wait import until
@@ -25,7 +25,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.fixture
 def tab(browser: Any, stage: Stage) -> Iterator[Tab]:
-    """The demo page, with its reader's permission."""
+    """The demo page, with permission for notifications."""
     with Tab(browser) as tab:
         tab.page.context.grant_permissions(["notifications"], origin=stage.url)
         yield tab
@@ -35,12 +35,14 @@ def test_a_browser_without_a_push_service_says_so(tab, stage) -> None:
     page = tab.page
     page.goto(stage.url)
 
-    # Chromium's own answer: it can reach no push service from here.
-    notify.button(page).click()
+    # Chromium itself reports this, because it cannot reach its push service.
+    demo_notifications.button(page).click()
 
-    expect(notify.word(page)).to_contain_text("push service gives it no subscription")
-    expect(notify.button(page)).to_be_enabled()
-    assert notify.browsers_of(stage, "Ada") == []
+    expect(demo_notifications.status(page)).to_contain_text(
+        "push service gave no subscription"
+    )
+    expect(demo_notifications.button(page)).to_be_enabled()
+    assert demo_notifications.browsers_of(stage, "Ada") == []
 
 
 def test_a_push_service_that_never_answers_is_not_waited_for(tab, stage) -> None:
@@ -48,28 +50,32 @@ def test_a_push_service_that_never_answers_is_not_waited_for(tab, stage) -> None
     page.clock.install()
     page.add_init_script(NO_ANSWER)
     page.goto(stage.url)
-    notify.button(page).click()
+    demo_notifications.button(page).click()
     until(lambda: page.evaluate("window.isAsked"), what="for it to be asked")
 
     page.clock.fast_forward(20_000)
 
-    expect(notify.word(page)).to_contain_text("it does not answer")
+    expect(demo_notifications.status(page)).to_contain_text("it does not answer")
 
 
 def test_without_permission_it_says_so(browser, stage) -> None:
     with Tab(browser) as tab:
         tab.page.goto(stage.url)
 
-        # Without a window there is nobody to ask: Chromium refuses.
-        notify.button(tab.page).click()
+        # Headless Chromium cannot ask the user, so it denies the permission.
+        demo_notifications.button(tab.page).click()
 
-        expect(notify.word(tab.page)).to_contain_text("You have refused notifications")
-        expect(notify.button(tab.page)).to_be_disabled()
+        expect(demo_notifications.status(tab.page)).to_contain_text(
+            "Notifications from this page are blocked"
+        )
+        expect(demo_notifications.button(tab.page)).to_be_disabled()
 
 
 def test_over_plain_http_it_says_so(browser, stage) -> None:
     with Tab(browser) as tab:
         tab.page.goto(stage.url.replace("127.0.0.1", PLAIN_HOST))
 
-        expect(notify.word(tab.page)).to_contain_text("only over HTTPS or on localhost")
-        expect(notify.button(tab.page)).to_be_disabled()
+        expect(demo_notifications.status(tab.page)).to_contain_text(
+            "only over HTTPS or on localhost"
+        )
+        expect(demo_notifications.button(tab.page)).to_be_disabled()

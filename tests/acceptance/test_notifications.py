@@ -1,7 +1,7 @@
-"""Web push in a real browser: from the button to the notification, and back.
+"""Web push in a real browser, from the button to the notification.
 
-Only the browser's own push service is the test's: as strict as a real one, it decrypts
-what our server pushes, and the browser's own tools hand that to the service worker.
+Only the browser's push service is replaced: the test's one is as strict, decrypts what
+the server pushes, and delivers it to the service worker by the DevTools protocol.
 """
 
 import json
@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support import notify, push_service, tls
+from tests.support import demo_notifications, push_service, tls
 from tests.support.browser import Tab
 from tests.support.demo import Demo, Stage
-from tests.support.notify import Worker
+from tests.support.demo_notifications import Worker
 from tests.support.push_service import PushService
 from tests.support.wait import until
 
@@ -31,7 +31,7 @@ CLICK = """async () => {
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     settings = {
         "BOTTLEPOST_WEBPUSH_ALLOW": "localhost",
-        # The test's authority is the one that everybody knows.
+        # The server trusts the test's certificate authority.
         "SSL_CERT_FILE": str(tls.authority().ca_file),
     }
     with Demo(tmp_path_factory.mktemp("notifications") / "var", **settings) as demo:
@@ -46,17 +46,17 @@ def service() -> Iterator[PushService]:
 
 @pytest.fixture
 def tab(browser: Any, stage: Stage) -> Iterator[Tab]:
-    """The demo page, with its reader's permission."""
+    """The demo page, with permission for notifications."""
     with Tab(browser) as tab:
         tab.page.context.grant_permissions(["notifications"], origin=stage.url)
         yield tab
     for name, client in stage.people.items():
-        for device in notify.browsers_of(stage, name):
+        for device in demo_notifications.browsers_of(stage, name):
             client.delete(f"/devices/{device['id']}")
 
 
 def use(service: PushService, page: Page) -> None:
-    """Have the page's browser subscribe at the test's push service."""
+    """Make the page's browser subscribe at the test's push service."""
     subscription = service.subscribe().token
     page.add_init_script(
         SUBSCRIBE.replace("SUBSCRIPTION = {}", f"SUBSCRIPTION = {subscription}")
@@ -66,8 +66,8 @@ def use(service: PushService, page: Page) -> None:
 def turn_on(page: Page, stage: Stage) -> Worker:
     worker = Worker(page, stage.url)
     page.goto(stage.url)
-    notify.button(page).click()
-    expect(notify.word(page)).to_contain_text("This browser notifies Ada")
+    demo_notifications.button(page).click()
+    expect(demo_notifications.status(page)).to_contain_text("This browser notifies Ada")
     return worker
 
 
@@ -78,7 +78,7 @@ def post(stage: Stage, name: str, text: str) -> dict[str, Any]:
 
 
 def push(seq: int, **more: Any) -> dict[str, Any]:
-    """As our server writes it, see docs/webpush-and-email.md."""
+    """A push as the server writes it, see docs/webpush-and-email.md."""
     about = {"conversation": 1, "message": seq, "seq": seq}
     shown = {"title": "Bo", "chat": "Lighthouse", "body": f"no. {seq}"}
     told = {"silent": False, "tag": f"message-{seq}", "badge": seq, "data": {}}
@@ -95,7 +95,7 @@ def test_a_message_is_a_notification_until_it_is_deleted(tab, stage, service) ->
     page = tab.page
     use(service, page)
     worker = turn_on(page, stage)
-    (device,) = notify.browsers_of(stage, "Ada")
+    (device,) = demo_notifications.browsers_of(stage, "Ada")
 
     said = post(stage, "Bo", "Land in sight!")
     until(lambda: len(service.inbox) == 1, what="for the push")
@@ -120,10 +120,10 @@ def test_turning_it_off_removes_the_device(tab, stage, service) -> None:
     use(service, page)
     turn_on(page, stage)
 
-    notify.button(page).click()
+    demo_notifications.button(page).click()
 
-    expect(notify.button(page)).to_have_text("Notify me here")
-    assert notify.browsers_of(stage, "Ada") == []
+    expect(demo_notifications.button(page)).to_have_text("Notify me here")
+    assert demo_notifications.browsers_of(stage, "Ada") == []
     assert page.evaluate("sessionStorage.getItem('subscribed')") is None
 
 
@@ -134,8 +134,8 @@ def test_it_is_still_on_after_loading_the_page_again(tab, stage, service) -> Non
 
     page.reload()
 
-    expect(notify.button(page)).to_have_text("Stop notifying me here")
-    assert len(notify.browsers_of(stage, "Ada")) == 1
+    expect(demo_notifications.button(page)).to_have_text("Stop notifying me here")
+    assert len(demo_notifications.browsers_of(stage, "Ada")) == 1
 
 
 def test_a_browser_notifies_one_person_at_a_time(tab, stage, service) -> None:
@@ -144,12 +144,14 @@ def test_a_browser_notifies_one_person_at_a_time(tab, stage, service) -> None:
     turn_on(page, stage)
 
     page.get_by_role("radio", name="Bo").check()
-    expect(notify.word(page)).to_have_text("So far this browser notifies Ada.")
-    notify.button(page).click()
+    expect(demo_notifications.status(page)).to_have_text(
+        "This browser currently notifies Ada."
+    )
+    demo_notifications.button(page).click()
 
-    expect(notify.word(page)).to_contain_text("This browser notifies Bo")
-    assert notify.browsers_of(stage, "Ada") == []
-    assert len(notify.browsers_of(stage, "Bo")) == 1
+    expect(demo_notifications.status(page)).to_contain_text("This browser notifies Bo")
+    assert demo_notifications.browsers_of(stage, "Ada") == []
+    assert len(demo_notifications.browsers_of(stage, "Bo")) == 1
 
 
 def test_the_worker_replaces_and_withdraws_by_the_tag(tab, stage, service) -> None:
@@ -183,7 +185,7 @@ def test_the_worker_takes_what_is_not_ours(tab, stage, service) -> None:
     use(service, page)
     worker = turn_on(page, stage)
 
-    # A silent message has nothing to show, and an app without a preview no text.
+    # A silent message shows nothing, and an app without previews shows no text.
     worker.deliver({**quiet("", 1), "bottlepost": {"conversation": 1, "seq": 1}})
     worker.deliver(push(2, title="New message", chat="", body=""))
 
@@ -211,7 +213,7 @@ def test_a_click_leads_to_its_reader_who_has_read_it(tab, stage, service) -> Non
         return int(chat["read_seq"])
 
     until(lambda: read() == seq, what="for Ada to have read it")
-    # Her other notifications go with the news of it.
+    # The push about her reading closes her other notifications.
     until(lambda: len(service.inbox) == 3, what="for the news")
     worker.wait_until_shown(("Bo · Lighthouse", "Which one?"))
     worker.deliver(service.payloads()[2])

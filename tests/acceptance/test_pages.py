@@ -1,4 +1,4 @@
-"""The pages in a real browser, beside a real server and the sandbox's phones."""
+"""The pages in a real browser, with a real server and the sandbox."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.support.browser import Tab
 from tests.support.demo import Demo, Stage
 from tests.support.uploads import crew, json_lines
 
-# Answers after which a device's push is over, and the job has failed.
+# Responses that are final, so that the job fails.
 REFUSALS = {
     "iPad": "payload-too-large",
     "Pixel": "invalid-payload",
@@ -66,7 +66,7 @@ def test_a_message_is_written_and_seen_on_the_phones(browser, stage) -> None:
         ):
             expect(cards(page, phone).first).to_contain_text("Ada")
             expect(cards(page, phone).first).to_contain_text("Land in sight!")
-        expect(page.locator("#job")).to_contain_text("3 of 3 devices have it")
+        expect(page.locator("#job")).to_contain_text("3 of 3 devices reached")
         expect(
             page.get_by_role("heading", name=phone_of("Ada", "iPhone"))
         ).to_be_hidden()
@@ -123,7 +123,7 @@ def test_without_scripts_a_message_leads_to_the_result_of_its_job(
         page.get_by_role("textbox", name="Message").fill("By pigeon")
         page.get_by_role("button", name="Send").click()
 
-        # The page loads itself until there is a result.
+        # The page reloads until there is a result.
         page.wait_for_url("**/jobs/*/result")
         expect(page.get_by_role("heading", name="Done")).to_be_visible()
         expect(page.get_by_text("3 of 3 devices")).to_be_visible()
@@ -141,7 +141,7 @@ def test_without_scripts_a_failed_job_leads_to_its_error(browser, stage) -> None
         page.get_by_role("button", name="Send").click()
 
         page.wait_for_url("**/jobs/*/error")
-        expect(page.get_by_role("heading", name="This failed")).to_be_visible()
+        expect(page.get_by_role("heading", name="Failed")).to_be_visible()
         expect(page.get_by_role("alert")).to_have_text(re.compile("^(apns|fcm): "))
         expect(page.get_by_role("cell", name="PayloadTooLarge")).to_be_visible()
 
@@ -163,7 +163,7 @@ def test_the_dashboard_shows_the_plots_and_what_failed(browser, stage) -> None:
         page.get_by_role("region", name="Failing jobs").get_by_role(
             "link"
         ).first.click()
-        expect(page.get_by_role("heading", name="This failed")).to_be_visible()
+        expect(page.get_by_role("heading", name="Failed")).to_be_visible()
         assert tab.complaints == []
 
 
@@ -201,7 +201,7 @@ def test_a_page_fits_a_phone_and_can_be_read(browser, stage, path, scheme) -> No
 
 
 def unnamed(page: Page) -> list[str]:
-    """Controls that a screen reader could not name."""
+    """The controls without a name for screen readers."""
     return page.evaluate(
         """() => [...document.querySelectorAll("input, textarea, select, button, a")]
           .filter((one) => one.type !== "hidden" && !one.hidden)
@@ -210,5 +210,6 @@ def unnamed(page: Page) -> list[str]:
     )
 
 
-# Of text on a plain background, by WCAG's formula; gradients are left to the eye.
+# The lowest contrast of text on a plain background, by WCAG's formula; it ignores
+# gradients.
 LEAST_CONTRAST = Path(__file__).with_name("contrast.js").read_text()

@@ -1,4 +1,4 @@
-"""A house of its own for every test."""
+"""An API with its own database for every test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +13,13 @@ from tests.support.chat_api import ChatApi, User
 
 @pytest.fixture
 def limits() -> Limits:
-    """None; a test file about limits has its own."""
+    """No limits; a test file about limits overrides this."""
     return per_minute()
 
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
-    """Of the database; tests with ON_EVERY_DATABASE run on each."""
+    """The kind of the database; tests with ON_EVERY_DATABASE run on each."""
     return getattr(request, "param", "sqlite")
 
 
@@ -42,7 +42,7 @@ def bob(chat_api: ChatApi) -> User:
 
 @pytest.fixture
 def eve(chat_api: ChatApi) -> User:
-    """In none of the conversations."""
+    """A user in none of the conversations."""
     return chat_api.user("Eve")
 
 

@@ -1,4 +1,4 @@
-"""An app's own backend: its key, and the tokens that it signs for its users."""
+"""The app's own tokens: keys, and tokens signed with them."""
 
 import json
 import time
@@ -18,14 +18,14 @@ ALGORITHMS = {"RS256": RSAAlgorithm, "ES256": ECAlgorithm, "EdDSA": OKPAlgorithm
 
 
 def claims(subject: Any, **changed: Any) -> dict[str, Any]:
-    """What a good token says; None leaves a claim out."""
-    said = {"sub": subject, "aud": AUDIENCE, "iss": ISSUER, "exp": time.time() + 60}
-    return {k: v for k, v in (said | changed).items() if v is not None}
+    """The claims of a valid token; None leaves a claim out."""
+    valid = {"sub": subject, "aud": AUDIENCE, "iss": ISSUER, "exp": time.time() + 60}
+    return {k: v for k, v in (valid | changed).items() if v is not None}
 
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs by one key of its own."""
+    """Signs tokens with one key."""
 
     algorithm: str = "ES256"
     kid: str | None = None
@@ -41,10 +41,10 @@ class Signer:
     def token(self, subject: Any, **changed: Any) -> str:
         return self.sign(claims(subject, **changed))
 
-    def sign(self, said: dict[str, Any], **header: Any) -> str:
+    def sign(self, payload: dict[str, Any], **header: Any) -> str:
         if self.kid is not None:
             header = {"kid": self.kid, **header}
-        return jwt.encode(said, self.key, self.algorithm, headers=header)
+        return jwt.encode(payload, self.key, self.algorithm, headers=header)
 
     @property
     def pem(self) -> bytes:
@@ -54,7 +54,7 @@ class Signer:
 
     @property
     def jwk(self) -> dict[str, Any]:
-        """The public half."""
+        """The public key."""
         to_jwk = ALGORITHMS[self.algorithm].to_jwk
         value = to_jwk(self.key.public_key(), as_dict=True)
         return {**value, "alg": self.algorithm, "use": "sig", **self._named()}

@@ -1,4 +1,4 @@
-"""Chromium without a window, as the system has it; nothing is downloaded."""
+"""Headless Chromium as installed on the system; nothing is downloaded."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 PLAIN_HOST = "plain.example"
-# As root it has no sandbox of its own; and it must not speak to anybody by itself.
+# As root Chromium has no sandbox; its background requests are disabled.
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -18,22 +18,22 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
-    # No name leads anywhere but here; a page of this one is not "secure".
+    # No name resolves to another host; a page of PLAIN_HOST is no secure context.
     f"--host-resolver-rules=MAP {PLAIN_HOST} 127.0.0.1, MAP * ~NOTFOUND, "
     "EXCLUDE 127.0.0.1",
 )
-PATIENCE_MS = 60_000
-expect.set_options(timeout=PATIENCE_MS)
+TIMEOUT_MS = 60_000
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 def program() -> str | None:
-    """Where Chromium is, if it is installed."""
+    """The path of Chromium; None if it is not installed."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextmanager
 def running(executable: str) -> Iterator[Browser]:
-    """A browser with a profile of its own, which goes with it."""
+    """A browser with a temporary profile."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=executable, args=list(ARGUMENTS)
@@ -45,11 +45,11 @@ def running(executable: str) -> Iterator[Browser]:
 
 
 class Tab:
-    """A page in a session of its own, and all it complained about or fetched."""
+    """A page in its own session, with its errors, warnings and requested addresses."""
 
     def __init__(self, browser: Browser, **options: Any) -> None:
         self._context = browser.new_context(**options)
-        self._context.set_default_timeout(PATIENCE_MS)
+        self._context.set_default_timeout(TIMEOUT_MS)
         self.page: Page = self._context.new_page()
         self.complaints: list[str] = []
         self.addresses: list[str] = []

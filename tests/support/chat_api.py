@@ -1,4 +1,4 @@
-"""The API over a real database in this process, and users to call it."""
+"""The API with a real database in this process, and users who call it."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from notifier.dispatchers import Dispatcher
 from notifier.engine.loop import Engine
 from tests.support import databases
 from tests.support.dispatcher import RecordingDispatcher
-from tests.support.wsgi import WsgiClient
+from tests.support.wsgi_client import WsgiClient
 from web import pages
 
 ON_EVERY_DATABASE = pytest.mark.parametrize("kind", databases.KINDS, indirect=True)
@@ -44,7 +44,7 @@ def build_app(
 
 @dataclass
 class User:
-    """A user's id and a client that speaks for them."""
+    """A user's id, and a client with the user's token."""
 
     id: int
     client: WsgiClient
@@ -52,18 +52,18 @@ class User:
 
 @dataclass
 class ChatApi:
-    """The API without the pushes, its database and its clients."""
+    """The API without pushes, its database and its clients."""
 
     store: Datastore
     dispatcher: RecordingDispatcher = field(default_factory=RecordingDispatcher)
     limits: Limits = field(default_factory=per_minute)
-    most_waiting: int = 6
+    max_waiting: int = 6
     webpush_key: str | None = None
     slots: Callable[[], tuple[int, int]] | None = None
     app_tokens: AppTokens | None = None
 
     def __post_init__(self) -> None:
-        self.long_poll = LongPoll(self.most_waiting)
+        self.long_poll = LongPoll(self.max_waiting)
         self.app: Any = build_app(
             self.store,
             self.dispatcher,
@@ -73,7 +73,7 @@ class ChatApi:
             app_tokens=self.app_tokens,
             slots=self.slots,
         )
-        self.nobody = WsgiClient(self.app)
+        self.anonymous = WsgiClient(self.app)
         self.service = WsgiClient(self.app, SERVICE_KEY)
 
     def user(self, name: str) -> User:
@@ -90,7 +90,7 @@ class ChatApi:
         return who.client.post("/groupchat/send", body)
 
     def work(self) -> None:
-        """What the PushProcess does behind the answer."""
+        """Push all jobs, as a PushProcess does after the response."""
 
         async def drain() -> None:
             store = Datastore(self.store.url.render_as_string(hide_password=False))

@@ -1,9 +1,9 @@
-"""A small JSON client over real HTTP, one connection kept per thread."""
+"""A small JSON client over HTTP with one connection per thread."""
 
 import http.client
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -23,20 +23,13 @@ class Reply(NamedTuple):
         return self.json["error"]["code"]
 
 
-class Client:
-    """Talks to one server; `token` is the bearer token unless a call brings its own."""
+class HttpMethods:
+    """The HTTP methods as shortcuts of `request`, for all clients of the tests."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
-        self.url = url.rstrip("/")
-        self.token = token
-        self._host = urlsplit(url).netloc
-        self._local = threading.local()
+    request: Callable[..., Reply]
 
-    def as_user(self, token: str) -> "Client":
-        return Client(self.url, token)
-
-    def get(self, path: str, **headers: str) -> Reply:
-        return self.request("GET", path, headers=headers)
+    def get(self, path: str, **options: Any) -> Reply:
+        return self.request("GET", path, **options)
 
     def delete(self, path: str) -> Reply:
         return self.request("DELETE", path)
@@ -50,6 +43,19 @@ class Client:
     def patch(self, path: str, body: Any = None) -> Reply:
         return self.request("PATCH", path, body)
 
+
+class Client(HttpMethods):
+    """Calls one server; `token` is the bearer token unless `headers` has another."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self.url = url.rstrip("/")
+        self.token = token
+        self._host = urlsplit(url).netloc
+        self._local = threading.local()
+
+    def as_user(self, token: str) -> "Client":
+        return Client(self.url, token)
+
     def request(
         self,
         method: str,
@@ -57,7 +63,7 @@ class Client:
         body: Any = None,
         headers: dict[str, str] | None = None,
     ) -> Reply:
-        """Bytes, and an iterator of them, go as they are, everything else as JSON."""
+        """Send bytes, or an iterator of them, unchanged; any other body as JSON."""
         sent = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         if body is not None:
             sent["Content-Type"] = "application/json"
@@ -70,7 +76,7 @@ class Client:
         except (http.client.RemoteDisconnected, ConnectionError):
             if not is_kept:
                 raise
-            # The server ended a connection that had been idle: once more, anew.
+            # The server has closed an idle connection: retry once on a new one.
             return self._exchange(method, path, body, sent)
 
     def _exchange(

@@ -1,4 +1,4 @@
-"""Runs the curl lines that we print and document, where no curl is installed too."""
+"""Runs documented curl commands, without an installed curl."""
 
 import json
 import shlex
@@ -8,7 +8,7 @@ from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 
 def run(line: str) -> Any:
-    """The JSON that `curl -sS URL [-H ...] [-d ...] [--cacert ...]` would print."""
+    """The JSON output of `curl -sS URL [-H ...] [-d ...] [--cacert ...]`."""
     program, *words = shlex.split(line)
     assert program == "curl"
     tls = ssl.create_default_context()

@@ -1,10 +1,10 @@
-"""An ASGI application that says back what it was asked."""
+"""An ASGI application that echoes its requests."""
 
 from typing import Any
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """`/418/…` answers with that status; the body and the topic come back."""
+    """Echo the body and the topic; the path `/418/…` chooses the status 418."""
     if scope["type"] != "http":
         return
     body = b""

@@ -18,22 +18,21 @@ from tests.support.paths import ROOT
 from tests.support.push_processes import is_alive
 from tests.support.wait import until
 
-# What a server needs of our own environment to start at all.
+# Variables of the environment that a server needs to start.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 
 
-# Below those that the system gives to outgoing connections, so that none of them
-# takes a port before its server does.
+# Below the system's ephemeral ports, so that no outgoing connection takes a port before
+# its server does.
 PORTS = range(15_000, 32_000)
-# The locks on ports that were given away, but are perhaps not in use at this moment;
-# they go with this process.
+# Locks on assigned ports, which may not be in use yet; they end with this process.
 _locks: list[int] = []
-# On a machine with much else to do.
+# Enough on a busy machine.
 START_S = 60.0
 
 
 def free_port() -> int:
-    """One that nobody listens on, and that no other test is given."""
+    """A port without a listener that no other test gets."""
     directory = Path(tempfile.gettempdir(), f"bottlepost-ports-{os.getuid()}")
     directory.mkdir(exist_ok=True)
     for port in random.sample(PORTS, 1000):
@@ -50,8 +49,8 @@ def free_port() -> int:
 class Server:
     """`python server.py`, or another host's command, and a client for it.
 
-    In a command's arguments "{port}" stands for the port. With another host the
-    database must have been upgraded before.
+    "{port}" in the command is replaced by the port. Another host needs a database that
+    is already upgraded.
     """
 
     def __init__(
@@ -96,30 +95,30 @@ class Server:
             until(self._is_ready, START_S, what=f"for {self._command} to be ready")
 
     def user(self, name: str) -> tuple[int, Client]:
-        """A new user's id and a client that speaks for them."""
+        """A new user's id, and a client with the user's token."""
         made = self.client.post("/users", {"name": name}).json
         return made["id"], self.client.as_user(made["token"])
 
     def workers(self) -> list[int]:
-        """The server's own child processes, where it has some."""
+        """The ids of the server's child processes."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
     def stop(self, timeout_s: float = 60) -> int:
-        """Ask it to end, as an operator would; returns its exit status."""
+        """Send SIGTERM, as an operator would; returns the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
 
     def kill(self) -> None:
-        """End it as a power cut would, its workers too."""
-        # Itself first, so that it starts no new worker meanwhile.
+        """Kill the server and its workers, as a power failure would."""
+        # The server first, so that it starts no new worker meanwhile.
         pids = [self.pid, *self.living_workers()]
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(60)
-        # The last of them to go closes the port.
+        # The port is free when the last process has ended.
         until(lambda: not any(map(is_alive, pids)), what="for killed workers to go")
 
     def log(self) -> str:
@@ -139,7 +138,7 @@ class Server:
         return self.process.poll() is None
 
     def living_workers(self) -> list[int]:
-        """The same; none when the server itself has ended."""
+        """The same; empty if the server has ended."""
         try:
             return self.workers()
         except FileNotFoundError:

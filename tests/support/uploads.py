@@ -1,4 +1,4 @@
-"""Files to import."""
+"""Rows of files to import."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ def member(of: str, user: str, **more: Any) -> dict[str, Any]:
 
 
 def crew(people: int) -> list[dict[str, Any]]:
-    """So many users in one conversation, with a device each."""
+    """A conversation with this many users, each with a device."""
     numbers = range(people)
     return [
         conversation("crew", "The crew"),

@@ -1,44 +1,44 @@
 // Notifications of this browser: its push subscription is a device of the chosen person.
-// What is on is known by the browser and the server alone; nothing is kept in the page.
+// The state is only in the browser and on the server; the page stores nothing.
 import { call } from "./call.js";
 
 const WORKER = "/worker.js";
-// A browser that cannot reach its push service may go on trying for ever.
+// A browser that cannot reach its push service may never give up.
 const SUBSCRIBE_MS = 20_000;
 const REFUSED =
-  "You have refused notifications from this page; allow them in the browser’s settings for it.";
+  "Notifications from this page are blocked; allow them in the browser’s settings.";
 
 const area = document.querySelector(".notify");
-const [button, word] = [area.querySelector("button"), area.querySelector("[role=status]")];
+const [button, status] = [area.querySelector("button"), area.querySelector("[role=status]")];
 const chat = document.querySelector(".chat").dataset.conversation;
 const people = [...document.querySelectorAll("[name=token]")];
 const chosen = () => people.find((one) => one.checked);
-// Whose device this browser is: { person, device }, or null.
-let holder = null;
+// The owner of this browser's subscription: { person, device }, or null.
+let owner = null;
 let isBusy = false;
 
-// Why it cannot be done here at all, in a sentence.
+// The reason why this browser cannot get notifications; empty if it can.
 function obstacle() {
   if (!window.isSecureContext) {
     return "Browsers allow notifications only over HTTPS or on localhost.";
   }
   const needed = ["PushManager", "Notification", "ServiceWorkerRegistration"];
   if (!needed.every((name) => name in window) || !navigator.serviceWorker) {
-    return "This browser takes no pushes from web pages.";
+    return "This browser does not support web push.";
   }
   return Notification.permission === "denied" ? REFUSED : "";
 }
 
 function show(problem = "") {
   const [me, why] = [chosen(), obstacle()];
-  const [name, isOn] = [me.dataset.name, holder?.person === me];
+  const [name, isOn] = [me.dataset.name, owner?.person === me];
   button.disabled = Boolean(why);
   button.textContent = isOn ? "Stop notifying me here" : "Notify me here";
   area.classList.toggle("failed", Boolean(problem));
-  let said = `Messages to ${name} appear as notifications of this browser.`;
-  if (isOn) said = `This browser notifies ${name}: write as somebody else, and look.`;
-  else if (holder) said = `So far this browser notifies ${holder.person.dataset.name}.`;
-  word.textContent = why || problem || said;
+  let text = `Messages to ${name} appear as notifications of this browser.`;
+  if (isOn) text = `This browser notifies ${name}. Write as another person to see it.`;
+  else if (owner) text = `This browser currently notifies ${owner.person.dataset.name}.`;
+  status.textContent = why || problem || text;
 }
 
 async function subscription() {
@@ -46,7 +46,7 @@ async function subscription() {
   return registration?.pushManager.getSubscription();
 }
 
-async function find() {
+async function findOwner() {
   const known = await subscription();
   for (const person of known ? people : []) {
     const { devices } = await call(person.value, "/devices");
@@ -57,77 +57,77 @@ async function find() {
   return null;
 }
 
-async function permit() {
+async function askPermission() {
   const answer = await Notification.requestPermission();
   if (answer === "denied") throw new Error(REFUSED);
-  if (answer !== "granted") throw new Error("The browser was not given your permission.");
+  if (answer !== "granted") throw new Error("You have not allowed notifications.");
 }
 
 async function subscribe(manager, key) {
-  const late = new Promise((_, fail) => {
+  const timeout = new Promise((_, fail) => {
     setTimeout(fail, SUBSCRIBE_MS, new Error("it does not answer"));
   });
-  const asked = manager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
+  const subscribed = manager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
   try {
-    return await Promise.race([asked, late]);
+    return await Promise.race([subscribed, timeout]);
   } catch (problem) {
-    const said = `The browser’s own push service gives it no subscription: ${problem.message}.`;
-    throw new Error(said, { cause: problem });
+    const text = `The browser’s push service gave no subscription: ${problem.message}.`;
+    throw new Error(text, { cause: problem });
   }
 }
 
 async function turnOff() {
-  if (holder) {
-    const path = `/devices/${holder.device.id}`;
-    await call(holder.person.value, path, { method: "DELETE" }).catch((problem) => {
-      // It has logged out, or another browser window was faster.
+  if (owner) {
+    const path = `/devices/${owner.device.id}`;
+    await call(owner.person.value, path, { method: "DELETE" }).catch((problem) => {
+      // The device was removed by a logout or by another window.
       if (problem.status !== 404) throw problem;
     });
-    holder = null;
+    owner = null;
   }
   await (await subscription())?.unsubscribe();
 }
 
 async function turnOn(person) {
-  await permit();
+  await askPermission();
   const { public_key: key } = await call("", "/webpush/key");
-  // The subscription may be another person's, or of a key that the server had before.
+  // The subscription may belong to another person, or to an older server key.
   await turnOff();
   await navigator.serviceWorker.register(WORKER);
   const { pushManager } = await navigator.serviceWorker.ready;
   const token = JSON.stringify(await subscribe(pushManager, key));
   const body = { platform: "webpush", token };
   const device = await call(person.value, "/devices", { method: "POST", body });
-  holder = { person, device };
+  owner = { person, device };
 }
 
-// One after the other, and the page says how each ended.
+// Runs one action at a time, and shows how it ended.
 async function attempt(work) {
   if (isBusy) return;
   isBusy = true;
   area.setAttribute("aria-busy", "true");
-  word.textContent = "One moment …";
+  status.textContent = "One moment …";
   let problem = "";
   try {
     await work();
-  } catch (trouble) {
-    problem = trouble.message;
+  } catch (error) {
+    problem = error.message;
   }
   isBusy = false;
   area.removeAttribute("aria-busy");
   show(problem);
 }
 
-// A notification was clicked: its reader is the chosen one now, and has read so far.
+// After a click on a notification: choose its reader, and mark the message as read.
 async function open(seq) {
-  if (!holder) return;
-  const { person } = holder;
+  if (!owner) return;
+  const { person } = owner;
   person.checked = true;
   person.dispatchEvent(new Event("change", { bubbles: true }));
   await call(person.value, `/groupchat/${chat}/read`, { method: "PUT", body: { seq } });
 }
 
-async function begin() {
+async function start() {
   area.hidden = false;
   show();
   if (obstacle()) return;
@@ -135,17 +135,17 @@ async function begin() {
   permission?.addEventListener("change", () => isBusy || show());
   navigator.serviceWorker.addEventListener("message", ({ data }) => open(data.opened));
   await attempt(async () => {
-    holder = await find();
+    owner = await findOwner();
   });
   const opened = /^#read-(\d+)$/.exec(location.hash);
   if (opened) await open(Number(opened[1]));
 }
 
-const started = begin();
+const started = start();
 button.addEventListener("click", async () => {
-  // Whoever clicks before we know how things stand is served then.
+  // A click during the start waits until the state is known.
   await started.catch(() => {});
   const me = chosen();
-  attempt(holder?.person === me ? turnOff : () => turnOn(me));
+  attempt(owner?.person === me ? turnOff : () => turnOn(me));
 });
 for (const person of people) person.addEventListener("change", () => isBusy || show());

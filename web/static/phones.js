@@ -1,8 +1,8 @@
-// The phones: what has arrived at Apple's and Google's stand-in, as their owners see it.
-const EVERY_MS = 500;
-const AGAIN_MS = 2000;
+// The phones: show the pushes that the sandbox has received, as their owners see them.
+const POLL_MS = 500;
+const RETRY_MS = 2000;
 const RECENT = 200;
-const MOST_CARDS = 20;
+const MAX_CARDS = 20;
 
 const phones = new Map(
   [...document.querySelectorAll(".phone")].map((one) => [one.dataset.token, one]),
@@ -11,37 +11,37 @@ const template = document.querySelector("#card").content.firstElementChild;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const DIGITS = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 const clock = (moment) => moment.toLocaleTimeString([], DIGITS);
-// Larger than any number there is: tells only how far the inbox is.
+// Larger than any number, so that the first response only returns the inbox's last one.
 let last = 999_999_999_999;
 
 export function showPhonesOfOthers(writer) {
   for (const phone of phones.values()) phone.hidden = phone.dataset.owner === writer;
 }
 
-// What the app itself reads in a push: to take a notification away, and the badge.
-function told(push) {
-  const news = push.payload?.bottlepost ?? push.payload?.data?.bottlepost;
+// The data for the app in a push: notifications to withdraw, and the badge.
+function appData(push) {
+  const data = push.payload?.bottlepost ?? push.payload?.data?.bottlepost;
   try {
-    return (typeof news === "string" ? JSON.parse(news) : news) ?? {};
+    return (typeof data === "string" ? JSON.parse(data) : data) ?? {};
   } catch {
     return {};
   }
 }
 
-function seenOnApple(payload) {
+function shownOnApple(payload) {
   const { alert, badge } = payload.aps ?? {};
   if (typeof alert === "string") return { title: "", body: alert, badge };
   const { title = "", subtitle = "", body = "" } = alert ?? {};
   return { title, subtitle, body, badge };
 }
 
-function seenOnAndroid(payload) {
+function shownOnAndroid(payload) {
   const shown = { ...payload.notification, ...payload.android?.notification };
   const { title = "", body = "", notification_count: badge } = shown;
   return { title, body, badge };
 }
 
-function mark(push) {
+function tagOf(push) {
   return push.platform === "apns"
     ? push.headers["apns-collapse-id"]
     : push.payload?.android?.notification?.tag;
@@ -62,23 +62,23 @@ function show(push) {
   const phone = phones.get(push.token);
   if (!phone) return;
   const payload = push.payload ?? {};
-  const seen = push.platform === "apns" ? seenOnApple(payload) : seenOnAndroid(payload);
-  const news = told(push);
+  const shown = push.platform === "apns" ? shownOnApple(payload) : shownOnAndroid(payload);
+  const data = appData(push);
   const cards = phone.querySelector(".cards");
-  const id = mark(push) ?? news.tag;
+  const id = tagOf(push) ?? data.tag;
   const earlier = id && [...cards.children].find((one) => one.dataset.mark === id);
   if (earlier) earlier.remove();
-  if (news.kind !== "withdraw" && (seen.title || seen.body)) {
-    const element = card(push, seen);
+  if (data.kind !== "withdraw" && (shown.title || shown.body)) {
+    const element = card(push, shown);
     if (id) element.dataset.mark = id;
     cards.prepend(element);
   }
-  if (cards.children.length > MOST_CARDS) cards.lastElementChild.remove();
-  const badge = Number(seen.badge ?? news.badge ?? 0);
+  if (cards.children.length > MAX_CARDS) cards.lastElementChild.remove();
+  const badge = Number(shown.badge ?? data.badge ?? 0);
   phone.querySelector(".badge").textContent = badge ? ` · badge ${badge}` : "";
 }
 
-function tellTime() {
+function showTime() {
   const now = new Date();
   const date = now.toLocaleDateString([], { weekday: "long", day: "numeric", month: "long" });
   for (const phone of phones.values()) {
@@ -88,15 +88,15 @@ function tellTime() {
   }
 }
 
-async function look() {
+async function poll() {
   const answer = await fetch(`/demo/inbox?since=${last}`);
   if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
   const inbox = await answer.json();
   if (inbox.last < last) {
-    // The first look, or a sandbox that was started anew.
+    // The first poll, or the sandbox was restarted.
     for (const phone of phones.values()) phone.querySelector(".cards").replaceChildren();
     last = Math.max(0, inbox.last - RECENT);
-    if (inbox.last > last) await look();
+    if (inbox.last > last) await poll();
     return;
   }
   inbox.pushes.forEach(show);
@@ -105,14 +105,14 @@ async function look() {
 
 export async function followPhones() {
   for (;;) {
-    let rest_ms = EVERY_MS;
+    let pause_ms = POLL_MS;
     try {
-      tellTime();
-      // Nobody looks at a page in the background.
-      if (!document.hidden) await look();
+      showTime();
+      // A page in the background needs no updates.
+      if (!document.hidden) await poll();
     } catch {
-      rest_ms = AGAIN_MS;
+      pause_ms = RETRY_MS;
     }
-    await pause(rest_ms);
+    await pause(pause_ms);
   }
 }

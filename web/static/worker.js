@@ -1,9 +1,9 @@
-// The service worker: shows pushes as notifications, and takes them away again.
+// The service worker: shows pushes as notifications, and closes them again.
 const ICON = "/static/icon.png";
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
-self.addEventListener("push", (event) => event.waitUntil(take(read(event.data))));
+self.addEventListener("push", (event) => event.waitUntil(handle(read(event.data))));
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();
   event.waitUntil(open(event.notification.data));
@@ -13,18 +13,18 @@ function read(data) {
   try {
     return data.json();
   } catch {
-    // Not one of our server's, but say of a browser's developer tools.
+    // Not from our server, but for example from a browser's developer tools.
     return { title: "Bottlepost", body: data?.text() };
   }
 }
 
-async function take(push) {
-  await Promise.all([push.silent ? close(push) : show(push), count(push.badge)]);
+async function handle(push) {
+  await Promise.all([push.silent ? close(push) : show(push), showBadge(push.badge)]);
 }
 
 function show({ title, chat, body, tag, bottlepost }) {
   const heading = [title, chat].filter(Boolean).join(" · ");
-  // A message that is pushed a second time takes the place of the first, and is quiet.
+  // A message that is pushed twice replaces its first notification without a sound.
   return self.registration.showNotification(heading, {
     body,
     tag,
@@ -34,21 +34,21 @@ function show({ title, chat, body, tag, bottlepost }) {
 }
 
 async function close({ tag, bottlepost: { kind, conversation, seq } }) {
-  const isOver = {
+  const mustClose = {
     withdraw: (one) => one.tag === tag,
     read: ({ data }) => data?.conversation === conversation && data.seq <= seq,
   };
   const shown = await self.registration.getNotifications();
-  for (const one of shown.filter(isOver[kind] ?? (() => false))) one.close();
+  for (const one of shown.filter(mustClose[kind] ?? (() => false))) one.close();
 }
 
-async function count(badge) {
+async function showBadge(badge) {
   if (badge === undefined || !navigator.setAppBadge) return;
-  // Browsers refuse it to pages that are not installed.
+  // Browsers allow a badge only for installed pages.
   await navigator.setAppBadge(badge).catch(() => {});
 }
 
-// The page that is there already, or a new one.
+// Focuses the open page, or opens a new one.
 async function open(message) {
   const pages = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
   const page = pages.find((one) => new URL(one.url).pathname === "/");

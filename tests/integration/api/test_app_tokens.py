@@ -1,4 +1,4 @@
-"""The API, called with tokens of the app's own."""
+"""The API with the app's own tokens."""
 
 import time
 
@@ -16,7 +16,7 @@ SIGNER = Signer()
 
 
 def trusting(chat_api: ChatApi, subject) -> ChatApi:
-    """The same house, with the app's tokens let in."""
+    """The same API, which also accepts the app's own tokens."""
     keys = [PyJWK(SIGNER.jwk)]
     tokens = AppTokens(keys, audience=AUDIENCE, issuer=ISSUER, subject=subject)
     return ChatApi(chat_api.store, app_tokens=tokens)
@@ -34,21 +34,21 @@ def by_external_id(chat_api):
 
 @pytest.fixture
 def imported(chat_api) -> User:
-    """A user whom the app calls "Zoe"."""
+    """A user with the external id "Zoe"."""
     with chat_api.store.write() as session:
         zoe = UserRow(name="Zoe", external_id="Zoe", created_at=utc_now())
         session.add(zoe)
         session.flush()
-        return User(zoe.id, chat_api.nobody)
+        return User(zoe.id, chat_api.anonymous)
 
 
 def ask(chat_api, token: str, path: str = "/devices"):
-    return chat_api.nobody.as_user(token).get(path)
+    return chat_api.anonymous.as_user(token).get(path)
 
 
 def test_token_of_the_app_is_as_good_as_one_of_ours(by_id, ann, bob):
     chat = by_id.chat(ann, bob)
-    bobs = by_id.nobody.as_user(SIGNER.token(str(bob.id)))
+    bobs = by_id.anonymous.as_user(SIGNER.token(str(bob.id)))
 
     sent = bobs.post("/groupchat/send", {"conversation": chat, "message": "Noon?"})
 
@@ -62,7 +62,7 @@ def test_tokens_of_ours_stay_good_beside_it(by_id, ann):
 
 @ON_EVERY_DATABASE
 def test_user_is_found_by_what_the_app_calls_them(by_external_id, imported):
-    zoe = by_external_id.nobody.as_user(SIGNER.token("Zoe"))
+    zoe = by_external_id.anonymous.as_user(SIGNER.token("Zoe"))
 
     chat = zoe.post("/groupchat", {"name": "Lunch"}).json
 
@@ -72,7 +72,7 @@ def test_user_is_found_by_what_the_app_calls_them(by_external_id, imported):
 
 @ON_EVERY_DATABASE
 @pytest.mark.parametrize("subject", ["zoe", "ZOE", "Zoe ", "Zoé", "1", "", "x" * 101])
-def test_name_that_is_not_exactly_theirs_is_nobody(by_external_id, imported, subject):
+def test_an_inexact_external_id_is_an_unknown_user(by_external_id, imported, subject):
     answer = ask(by_external_id, SIGNER.token(subject))
 
     assert (answer.status, answer.code) == (401, "unknown_user")
@@ -81,7 +81,7 @@ def test_name_that_is_not_exactly_theirs_is_nobody(by_external_id, imported, sub
 @pytest.mark.parametrize(
     "subject", ["999", "0", "-1", "01", "1.0", "\u0661", "9" * 30, "Z"]
 )
-def test_number_that_is_nobodys_is_nobody(by_id, ann, subject):
+def test_an_unused_id_is_an_unknown_user(by_id, ann, subject):
     answer = ask(by_id, SIGNER.token(subject))
 
     assert (answer.status, answer.code) == (401, "unknown_user")
@@ -109,7 +109,7 @@ def test_refusal_says_why_and_nothing_of_the_token(by_id, ann, changed, code):
         assert secret not in answer.body.decode()
 
 
-def test_stranger_is_told_nothing(by_id, ann):
+def test_an_unverified_token_gets_no_details(by_id, ann):
     stranger = Signer()
 
     known = ask(by_id, stranger.token(str(ann.id)))
@@ -126,7 +126,7 @@ def test_user_of_the_app_is_not_the_service(by_id, ann):
 
 
 def test_logging_out_removes_the_device_and_cannot_end_the_token(by_id, ann):
-    client = by_id.nobody.as_user(SIGNER.token(str(ann.id)))
+    client = by_id.anonymous.as_user(SIGNER.token(str(ann.id)))
     device = client.post("/devices", {"platform": "fcm", "token": "x"}).json
 
     answer = client.post("/logout", {"device_id": device["id"]})
@@ -155,6 +155,6 @@ def test_server_takes_its_keys_from_the_settings(tmp_path):
         ann = server.client.as_user(SIGNER.token(str(ann_id)))
 
         assert ann.get("/devices").status == 200
-        # Not a test of tokens, but of settings that reach the API.
+        # This tests that the settings reach the API.
         assert len(ann.get("/webpush/key").json["public_key"]) == 87
         ann.close()

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is ours: 4xx in the error format, never a 500."""
+"""Invalid input gets a 4xx in the API's error format, never a 500."""
 
 import io
 import json
@@ -231,7 +231,7 @@ def test_line_break_is_part_of_no_address(ann, chat, end):
     assert (answer.status, answer.code) == (404, "not_found")
 
 
-def test_other_methods_are_405_and_told_the_right_ones(ann):
+def test_other_methods_are_405_with_the_allowed_ones(ann):
     answer = ann.client.put("/devices", {})
 
     assert (answer.status, answer.code) == (405, "method_not_allowed")
@@ -282,7 +282,7 @@ def test_no_body_ends_in_a_500(callers, path, body):
 @HOUSE_IS_KEPT
 @given(token=st.text(st.characters(max_codepoint=255), max_size=60))
 def test_no_authorization_ends_in_a_500(chat_api, token):
-    answer = chat_api.nobody.request(
+    answer = chat_api.anonymous.request(
         "GET", "/devices", HTTP_AUTHORIZATION=f"Bearer {token}"
     )
 

@@ -46,7 +46,7 @@ def test_wrong_query_is_refused(ann, chat, query):
         ("data", {"a": "\0"}),
         ("data", {"a": "x" * 2049}),
         ("data", {"a": "ü" * 1024, "b": "x"}),
-        # As JSON, these are two bytes and six.
+        # In JSON, these take two bytes and six.
         ("data", {"a": '"' * 1024}),
         ("data", {"a": "\x01" * 342}),
         ("data", {f"k{n}": "" for n in range(33)}),

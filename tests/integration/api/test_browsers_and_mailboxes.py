@@ -104,13 +104,13 @@ def test_token_of_a_phone_is_printable_ascii(ann, platform, token):
 def test_key_for_browsers_is_for_everybody(chat_api):
     with_key = ChatApi(chat_api.store, webpush_key="a-public-key")
 
-    answer = with_key.nobody.get("/webpush/key")
+    answer = with_key.anonymous.get("/webpush/key")
 
     assert (answer.status, answer.json) == (200, {"public_key": "a-public-key"})
 
 
 def test_server_without_web_push_says_so(chat_api):
-    answer = chat_api.nobody.get("/webpush/key")
+    answer = chat_api.anonymous.get("/webpush/key")
 
     assert (answer.status, answer.code) == (404, "not_found")
     assert answer.json["error"]["message"] == "This server does not push to browsers."

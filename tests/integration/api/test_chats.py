@@ -150,7 +150,7 @@ def test_last_owner_stays_while_others_are_there(ann, bob, chat):
 
 @pytest.fixture
 def ownerless(chat_api, ann, bob):
-    """A conversation in which nobody is an owner."""
+    """A conversation without an owner."""
     members = [ann.id, bob.id]
     made = chat_api.service.post("/groupchat", {"name": "Lunch", "members": members})
     return int(made.json["id"])
@@ -192,7 +192,7 @@ def test_stranger_cannot_be_taken_out(chat_api, ann, eve, chat, ownerless):
     assert [answer.status for answer in answers] == [404, 404]
 
 
-def test_stranger_who_leaves_cannot_tell_a_conversation_from_none(eve, chat):
+def test_outsider_cannot_find_out_whether_a_conversation_exists(eve, chat):
     answer = eve.client.delete(f"/groupchat/{chat}/members/{eve.id}")
 
     nowhere = eve.client.delete(f"/groupchat/999/members/{eve.id}")

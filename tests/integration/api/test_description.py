@@ -1,4 +1,4 @@
-"""/openapi.json and /docs, and whether the API keeps what they promise."""
+"""/openapi.json and /docs, and whether the API conforms to them."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def as_text(ctx, value):
 
 
 DOCUMENT = openapi.document(api.DESCRIBED)
-PROMISES = (
+CHECKS = (
     not_a_server_error,
     status_code_conformance,
     content_type_conformance,
@@ -46,19 +46,19 @@ def test_every_operation_answers_as_it_is_described(case, clients):
     for client in clients:
         headers = {"Authorization": f"Bearer {client.token}"}
         answer = case.call(headers=headers, app=client.app)
-        case.validate_response(answer, checks=PROMISES)
+        case.validate_response(answer, checks=CHECKS)
 
 
 @pytest.fixture
 def clients(chat_api, ann, bob, chat):
-    """Someone with things to be found under 1, and the service."""
+    """A user whose objects have the id 1, and the service."""
     ann.client.post("/devices", {"platform": "apns", "token": "of-ann"})
     chat_api.say(ann, chat, "hello")
     return [ann.client, chat_api.service]
 
 
 def test_document_is_served_and_knows_every_route(chat_api):
-    served = chat_api.nobody.get("/openapi.json")
+    served = chat_api.anonymous.get("/openapi.json")
 
     assert served.json == json.loads(json.dumps(DOCUMENT))
     known = {
@@ -90,7 +90,7 @@ def test_every_reference_leads_somewhere():
 
 
 class Addresses(HTMLParser):
-    """What a page loads or leads to."""
+    """The addresses that a page loads or links to."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -107,14 +107,14 @@ class Addresses(HTMLParser):
 
 
 def test_docs_show_every_operation_and_load_nothing_foreign(chat_api):
-    page = chat_api.nobody.get("/docs")
+    page = chat_api.anonymous.get("/docs")
 
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in page.headers["content-security-policy"]
     addresses = Addresses(page.body.decode())
     for tag, target in addresses.found:
         is_ours = (
-            chat_api.nobody.get(target).status == 200 if target[0] == "/" else None
+            chat_api.anonymous.get(target).status == 200 if target[0] == "/" else None
         )
         assert is_ours or (tag, target[1:] in addresses.ids) == ("a", True)
     for methods in DOCUMENT["paths"].values():

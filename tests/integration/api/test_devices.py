@@ -106,7 +106,7 @@ def test_removed_device_is_gone(ann):
     assert ann.client.delete(f"/devices/{device_id}").status == 404
 
 
-def test_nobody_removes_the_device_of_another(ann, bob):
+def test_a_user_cannot_remove_another_users_device(ann, bob):
     device_id = ann.client.post("/devices", TOKEN).json["id"]
 
     assert bob.client.delete(f"/devices/{device_id}").status == 404
@@ -136,7 +136,7 @@ def test_service_sees_and_removes_devices_of_a_user(chat_api, ann, bob):
     assert chat_api.service.get(path).json == {"devices": []}
 
 
-def test_nobody_gets_no_devices(chat_api):
+def test_an_unknown_user_gets_no_devices(chat_api):
     posted = chat_api.service.post("/users/777/devices", TOKEN)
     listed = chat_api.service.get("/users/777/devices")
 
@@ -146,7 +146,7 @@ def test_nobody_gets_no_devices(chat_api):
 
 @pytest.fixture
 def full(monkeypatch, ann):
-    """Tokens of Ann, who may have no more of them."""
+    """The tokens of Ann, who has reached the limit of devices."""
     monkeypatch.setattr(accounts, "MOST_DEVICES", 3)
     tokens = [{"platform": "apns", "token": f"t{number}"} for number in range(3)]
     assert [ann.client.post("/devices", each).status for each in tokens] == [201] * 3
@@ -159,7 +159,7 @@ def test_user_has_a_limited_number_of_devices(chat_api, ann, bob, full):
     answers = [
         ann.client.post("/devices", {**TOKEN, "token": "new"}),
         chat_api.service.post(f"/users/{ann.id}/devices", {**TOKEN, "token": "new"}),
-        # Of somebody else, until now.
+        # Another user's device until now.
         ann.client.post("/devices", TOKEN),
     ]
 

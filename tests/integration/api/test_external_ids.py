@@ -1,4 +1,4 @@
-"""Users and conversations under the names that the app's own backend has for them."""
+"""External ids of users and conversations."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -36,10 +36,10 @@ def test_user_posted_again_is_the_one_of_the_first_time(chat_api: ChatApi) -> No
     same = ("id", "external_id", "name", "created_at")
     assert [first.json[key] for key in same] == [again.json[key] for key in same]
     assert again.json["name"] == "Ann"
-    # The first token cannot be shown again, so the answer brings another.
+    # The first token cannot be shown again, so the response has another one.
     assert first.json["token"] != again.json["token"]
     for answer in (first, again):
-        reader = chat_api.nobody.as_user(answer.json["token"])
+        reader = chat_api.anonymous.as_user(answer.json["token"])
         assert reader.get("/groupchat").status == 200
     assert count(chat_api, User) == 1
 
@@ -79,11 +79,11 @@ def test_an_import_and_the_api_mean_the_same_by_a_name(chat_api: ChatApi) -> Non
     assert chat_api.service.get("/users?external_id=u-1").json["id"] == ann["id"]
     shown = chat_api.service.get(f"/groupchat/{lunch['id']}").json
     assert shown["members"] == [ann["id"]]
-    # An import says what shall be there, the name too.
+    # An import also changes names.
     assert make_user(chat_api, "Ann").json["name"] == "Anna"
 
 
-def test_members_are_told_the_external_id(chat_api: ChatApi, ann) -> None:
+def test_members_see_the_external_id(chat_api: ChatApi, ann) -> None:
     chat = make_chat(chat_api, "Lunch", members=[ann.id]).json["id"]
 
     (listed,) = ann.client.get("/groupchat").json["conversations"]
@@ -102,7 +102,7 @@ def test_members_cannot_take_a_name_that_is_the_backends(
     assert count(chat_api, Chat) == 0
 
 
-def test_conversation_of_the_service_needs_nobody(chat_api: ChatApi) -> None:
+def test_conversation_of_the_service_needs_no_members(chat_api: ChatApi) -> None:
     made = make_chat(chat_api, "Lunch").json
 
     assert (made["role"], made["members"]) == (None, [])
@@ -128,7 +128,7 @@ def test_ended_conversation_does_not_come_back(chat_api: ChatApi) -> None:
 def test_upper_and_lower_case_are_never_taken_for_the_same(chat_api: ChatApi) -> None:
     ann, other = make_user(chat_api, "Ann", "ann"), make_user(chat_api, "Bob", "ANN")
 
-    # Where the database cannot tell them apart, the second is refused.
+    # A database that treats them as equal refuses the second one.
     assert other.status in (201, 409)
     assert other.json.get("id") != ann.json["id"]
 

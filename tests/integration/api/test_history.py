@@ -9,7 +9,7 @@ pytestmark = ON_EVERY_DATABASE
 
 @pytest.fixture
 def talk(chat_api, ann, chat):
-    """The address of a conversation of ten messages."""
+    """The address of a conversation with ten messages."""
     for number in range(1, 11):
         chat_api.say(ann, chat, f"message {number}")
     return f"/groupchat/{chat}/messages"

@@ -1,4 +1,4 @@
-"""POST /import: what is taken, what is refused, and what is left of it."""
+"""POST /import: accepted and refused files, and their cleanup."""
 
 import io
 import json
@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from api.imports import MOST_ROWS, UPLOAD_LIMIT
+from api.imports import MAX_ROWS, UPLOAD_LIMIT
 from api.uploads import CSV, JSON_LINES
 from models.imports import ImportChunk, ImportJob
 from tests.support.chat_api import ON_EVERY_DATABASE, ChatApi
 from tests.support.client import Reply
 from tests.support.uploads import crew, json_lines, member, user
 
-# The host marks where a body ends, as well where it has broken off.
+# The host marks the end of a body, but reports a truncated one as a normal end.
 ENDS = {"wsgi.input_terminated": True}
 FORMER = {"type": "user", "external_id": "u-1", "name": "Ann"}
 
@@ -96,7 +96,7 @@ def test_imported_user_is_found_and_reads_their_conversation(chat_api: ChatApi) 
 
     ann = chat_api.service.get("/users?external_id=u-1").json
     token = chat_api.service.post(f"/users/{ann['id']}/tokens", {}).json["token"]
-    chats = chat_api.nobody.as_user(token).get("/groupchat").json["conversations"]
+    chats = chat_api.anonymous.as_user(token).get("/groupchat").json["conversations"]
 
     assert (ann["external_id"], ann["name"]) == ("u-1", "User 1")
     assert [(chat["name"], chat["role"]) for chat in chats] == [("The crew", "member")]
@@ -121,7 +121,7 @@ def test_unknown_user_and_import_are_not_found(chat_api: ChatApi) -> None:
         (b"{}", {"CONTENT_LENGTH": ""}, 411, "length_required"),
         (b"{}", {"CONTENT_LENGTH": "", **ENDS}, 411, "length_required"),
         (b"{}", {"CONTENT_LENGTH": "100"}, 400, "bad_request"),
-        (b"{}\n" * (MOST_ROWS + 1), {}, 413, "too_large"),
+        (b"{}\n" * (MAX_ROWS + 1), {}, 413, "too_large"),
     ],
 )
 def test_what_cannot_be_taken_leaves_nothing(
@@ -136,7 +136,7 @@ def test_what_cannot_be_taken_leaves_nothing(
 
 
 class Endless(io.RawIOBase):
-    """Rows without an end, made as they are read."""
+    """An endless body of rows, generated as they are read."""
 
     def __init__(self) -> None:
         self.line = json.dumps(FORMER).encode() + b" " * 15_000 + b"\n"
@@ -151,7 +151,7 @@ class Endless(io.RawIOBase):
 def test_body_is_never_held_as_a_whole(chat_api: ChatApi) -> None:
     upload(chat_api, json_lines(user("u-1")))
     body = Endless()
-    # The last line is cut, so it is a bad one; the others are taken.
+    # The last line is cut off, so it is invalid; the others are imported.
     environ = {"CONTENT_LENGTH": str(UPLOAD_LIMIT), "wsgi.input": body}
 
     tracemalloc.start()
@@ -166,7 +166,7 @@ def test_body_is_never_held_as_a_whole(chat_api: ChatApi) -> None:
 
 
 def test_sender_is_not_held_up_by_a_slow_upload(chat_api: ChatApi) -> None:
-    """As many uploads as the gate has places are open, and others are answered."""
+    """As many clients as the concurrency limit send slowly; others are answered."""
     go, reading = threading.Event(), threading.Semaphore(0)
 
     class Slow(io.RawIOBase):

@@ -34,7 +34,7 @@ def test_job_is_shown_to_members_and_the_service_only(chat_api, ann, bob, eve, c
             bob.client,
             chat_api.service,
             eve.client,
-            chat_api.nobody,
+            chat_api.anonymous,
         )
     ]
 

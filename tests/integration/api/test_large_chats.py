@@ -1,4 +1,4 @@
-"""Conversations of very many members."""
+"""Conversations with very many members."""
 
 from sqlalchemy import insert
 

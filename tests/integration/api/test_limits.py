@@ -1,4 +1,4 @@
-"""429: too many messages of a user, or in a conversation."""
+"""429 for too many messages of a user or in a conversation."""
 
 import pytest
 
@@ -8,16 +8,16 @@ from tests.support.chat_api import ChatApi
 
 @pytest.fixture
 def limits():
-    """Counted by a clock that stands still."""
+    """Rate limits with a clock that stands still."""
     return per_minute(user=60, chat=90, clock=lambda: 0.0)
 
 
 def burst(chat_api: ChatApi, who, chat, count=40) -> int:
-    """How many of so many messages at once are taken."""
+    """Send `count` messages at once; returns how many were accepted."""
     return [chat_api.say(who, chat, "hi").status for _ in range(count)].count(201)
 
 
-def test_user_is_slowed_down_and_told_how_long(chat_api, ann, chat):
+def test_user_is_limited_and_gets_a_retry_after(chat_api, ann, chat):
     assert burst(chat_api, ann, chat) == 10
 
     refused = chat_api.say(ann, chat, "hi")
@@ -25,19 +25,19 @@ def test_user_is_slowed_down_and_told_how_long(chat_api, ann, chat):
     assert int(refused.headers["retry-after"]) >= 1
 
 
-def test_one_users_haste_is_not_anothers(chat_api, ann, bob, chat):
+def test_one_users_limit_does_not_affect_another(chat_api, ann, bob, chat):
     burst(chat_api, ann, chat)
 
     assert chat_api.say(bob, chat, "hi").status == 201
 
 
-def test_conversation_is_slowed_down_whoever_writes(chat_api, ann, bob, chat):
+def test_the_limit_of_a_conversation_counts_all_members(chat_api, ann, bob, chat):
     taken = burst(chat_api, ann, chat) + burst(chat_api, bob, chat)
 
     assert taken == 15
 
 
-def test_outsiders_do_not_use_up_a_conversation(chat_api, bob, eve, chat):
+def test_outsiders_do_not_count_for_a_conversation(chat_api, bob, eve, chat):
     burst(chat_api, eve, chat)
 
     assert chat_api.say(bob, chat, "hi").status == 201

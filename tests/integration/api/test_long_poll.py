@@ -1,20 +1,20 @@
-"""Long-polling a conversation."""
+"""Long polls for messages of a conversation."""
 
 import threading
 import time
 
 import pytest
 
-from api.long_poll import MOST_OF_A_USER
+from api.long_poll import MAX_PER_USER
 from tests.support.chat_api import ChatApi, build_app
 from tests.support.wait import until
-from tests.support.wsgi import WsgiClient
+from tests.support.wsgi_client import WsgiClient
 
 THREADED = {"wsgi.multithread": True}
 
 
 class Poll:
-    """A long-poll in a thread of its own."""
+    """A long poll in its own thread."""
 
     def __init__(self, user, chat, after=0, wait_s=20):
         self.reply, self.took_s = None, None
@@ -39,8 +39,8 @@ def is_waiting(chat_api: ChatApi, chat: int, count: int = 1) -> bool:
 
 
 def as_many_as_may_wait(chat_api, ann, bob, chat) -> list[Poll]:
-    polls = [Poll(who, chat) for who in [ann, bob] * (chat_api.most_waiting // 2)]
-    until(lambda: is_waiting(chat_api, chat, chat_api.most_waiting))
+    polls = [Poll(who, chat) for who in [ann, bob] * (chat_api.max_waiting // 2)]
+    until(lambda: is_waiting(chat_api, chat, chat_api.max_waiting))
     return polls
 
 
@@ -92,22 +92,22 @@ def test_too_many_are_answered_at_once(chat_api, ann, bob, chat):
     assert all(poll.result().json["messages"] for poll in polls)
 
 
-def test_nobody_takes_the_places_of_others(chat_api, ann, bob, chat):
-    polls = [Poll(bob, chat) for _ in range(MOST_OF_A_USER)]
-    until(lambda: is_waiting(chat_api, chat, MOST_OF_A_USER))
+def test_one_user_cannot_take_all_places(chat_api, ann, bob, chat):
+    polls = [Poll(bob, chat) for _ in range(MAX_PER_USER)]
+    until(lambda: is_waiting(chat_api, chat, MAX_PER_USER))
 
     one_more = Poll(bob, chat)
     assert one_more.result().json["messages"] == []
     assert one_more.took_s < 15
     polls.append(Poll(ann, chat))
-    until(lambda: is_waiting(chat_api, chat, MOST_OF_A_USER + 1))
+    until(lambda: is_waiting(chat_api, chat, MAX_PER_USER + 1))
     chat_api.say(ann, chat, "enough")
 
     assert all(poll.result().json["messages"] for poll in polls)
 
 
-def test_who_has_waited_may_wait_again(chat_api, bob, chat):
-    for poll in [Poll(bob, chat, wait_s=1) for _ in range(MOST_OF_A_USER)]:
+def test_a_user_may_wait_again_after_a_long_poll(chat_api, bob, chat):
+    for poll in [Poll(bob, chat, wait_s=1) for _ in range(MAX_PER_USER)]:
         poll.result()
 
     again = Poll(bob, chat, wait_s=1)
@@ -116,7 +116,7 @@ def test_who_has_waited_may_wait_again(chat_api, bob, chat):
     assert again.took_s >= 1
 
 
-def test_those_who_wait_keep_nobody_out(chat_api, ann, bob, chat):
+def test_long_polls_do_not_block_other_requests(chat_api, ann, bob, chat):
     polls = as_many_as_may_wait(chat_api, ann, bob, chat)
 
     assert ann.client.get("/devices").status == 200
@@ -125,7 +125,7 @@ def test_those_who_wait_keep_nobody_out(chat_api, ann, bob, chat):
     assert all(poll.result().json["messages"] for poll in polls)
 
 
-def test_who_is_taken_out_waits_no_longer(ann, bob, chat_api, chat):
+def test_a_removed_member_waits_no_longer(ann, bob, chat_api, chat):
     poll = Poll(bob, chat)
     until(lambda: is_waiting(chat_api, chat))
 

@@ -1,4 +1,4 @@
-"""Changing, taking back and reading messages, and how they are to be pushed."""
+"""Editing, deleting and reading messages, and the options of their pushes."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ pytestmark = ON_EVERY_DATABASE
 
 @pytest.fixture
 def jobs(chat_api):
-    """The push jobs in the order they were made."""
+    """The push jobs, ordered by creation."""
 
     def read() -> list[PushJob]:
         with chat_api.store.read() as session:

@@ -1,4 +1,4 @@
-"""GET /metrics, read as Prometheus does."""
+"""GET /metrics, parsed as Prometheus does."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ REACHED, REFUSED = 3, 2
 
 
 class Scrape(dict):
-    """A sample's name and labels → its number."""
+    """The samples by name and labels."""
 
     def __init__(self, client) -> None:
         answer = client.get("/metrics")
@@ -30,7 +30,7 @@ class Scrape(dict):
         return self["bottlepost_" + name, tuple(sorted(labels.items()))]
 
     def total(self, name: str, **labels: str) -> float:
-        """Over all processes."""
+        """The sum over all processes."""
         wanted = labels.items()
         return sum(
             value
@@ -49,7 +49,7 @@ def test_content_type_names_the_format(chat_api):
 
 
 @ON_EVERY_DATABASE
-def test_empty_installation_is_told_in_zeros(chat_api):
+def test_empty_installation_has_zeros(chat_api):
     told = Scrape(chat_api.service)
 
     for state in ("queued", "processing", "waiting"):
@@ -59,7 +59,7 @@ def test_empty_installation_is_told_in_zeros(chat_api):
 
 
 @ON_EVERY_DATABASE
-def test_jobs_are_told_by_their_state(chat_api, ann, chat):
+def test_jobs_are_counted_by_state(chat_api, ann, chat):
     jobs = [chat_api.say(ann, chat, "hello").json["job"]["id"] for _ in range(6)]
     now = utc_now()
     set_jobs(
@@ -77,7 +77,7 @@ def test_jobs_are_told_by_their_state(chat_api, ann, chat):
 
 
 @ON_EVERY_DATABASE
-def test_pushes_of_the_last_hour_are_told_with_their_reasons(chat_api, ann, chat):
+def test_pushes_of_the_last_hour_are_counted_by_reason(chat_api, ann, chat):
     device = ann.client.post("/devices", {"platform": "apns", "token": "a"}).json["id"]
     done, failed, old = (
         chat_api.say(ann, chat, "x").json["job"]["id"] for _ in range(3)
@@ -149,7 +149,7 @@ def test_processes_are_counted_where_there_are_some(chat_api):
 def test_requests_are_counted_by_route_and_status(chat_api, ann, chat):
     for path in (f"/groupchat/{chat}", f"/groupchat/{chat}", "/groupchat/999"):
         ann.client.get(path)
-    chat_api.nobody.get(f"/groupchat/{chat}")
+    chat_api.anonymous.get(f"/groupchat/{chat}")
 
     told = Scrape(chat_api.service)
 
@@ -161,9 +161,9 @@ def test_requests_are_counted_by_route_and_status(chat_api, ann, chat):
     assert 0 < told.total("http_request_seconds_sum", **route) < 60
 
 
-def test_addresses_that_strangers_make_up_are_no_series(chat_api):
+def test_unknown_addresses_create_no_series(chat_api):
     for number in range(3):
-        chat_api.nobody.get(f"/made/up/{number}")
+        chat_api.anonymous.get(f"/made/up/{number}")
 
     told = Scrape(chat_api.service)
 
@@ -184,8 +184,8 @@ def test_every_worker_tells_the_same_of_the_database(tmp_path):
             server.client.close()
             return len(answerers(told)) == 2
 
-        # The system spreads new connections over the workers as it likes, and the
-        # second may be up a good while after the first.
+        # The system chooses the worker of each connection, and the second worker may
+        # start much later than the first.
         until(have_both_told, what="for both workers to answer")
 
     assert {scrape.number("jobs", state="waiting") for scrape in told} == {1}

@@ -22,7 +22,7 @@ def test_message_is_answered_with_itself_its_conversation_and_its_job(
     assert job["url"] == f"/jobs/{job['id']}"
 
 
-def test_dispatcher_is_told_once_and_after_the_commit(
+def test_dispatcher_is_called_once_and_after_the_commit(
     chat_api: ChatApi, ann: User, chat
 ):
     seen = []

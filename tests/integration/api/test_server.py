@@ -1,4 +1,4 @@
-"""`python server.py` as a process, over real HTTP."""
+"""`python server.py` as a process, over HTTP."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""Tokens that end: by their time, by the service, by logging out."""
+"""Tokens that expire, are revoked, or end with a logout."""
 
 from datetime import timedelta
 
@@ -68,7 +68,7 @@ def test_token_of_another_user_is_not_revoked(chat_api, ann, bob):
     assert ann.client.as_user(token["token"]).get("/devices").status == 200
 
 
-def test_nobody_has_no_tokens_and_gets_none(chat_api):
+def test_an_unknown_user_has_no_tokens_and_gets_none(chat_api):
     assert chat_api.service.post("/users/777/tokens", {}).code == "not_found"
     assert chat_api.service.get("/users/777/tokens").code == "not_found"
 

@@ -1,4 +1,4 @@
-"""When something of ours is broken."""
+"""Outages and bugs of the server."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from datastore import Datastore, provider_troubles
 from models.base import utc_now
 from tests.support.chat_api import SERVICE_KEY, build_app
 from tests.support.dispatcher import RecordingDispatcher
-from tests.support.wsgi import WsgiClient
+from tests.support.wsgi_client import WsgiClient
 
 
 def broken(store_url: str) -> WsgiClient:
@@ -31,15 +31,15 @@ def test_database_that_cannot_be_opened_is_503(tmp_path):
 
 
 def test_a_provider_in_trouble_is_named_and_leaves_the_server_ready(chat_api):
-    assert chat_api.nobody.get("/readyz").json == {"status": "ok", "troubles": []}
+    assert chat_api.anonymous.get("/readyz").json == {"status": "ok", "troubles": []}
     with chat_api.store.write() as session:
         provider_troubles.report(session, "fcm shop", "invalid_grant", now=utc_now())
 
-    answer = chat_api.nobody.get("/readyz")
+    answer = chat_api.anonymous.get("/readyz")
 
     (trouble,) = answer.json["troubles"]
     assert (answer.status, trouble["route"]) == (200, "fcm shop")
-    # Anybody may ask.
+    # This route is public.
     assert b"invalid_grant" not in answer.body
 
 

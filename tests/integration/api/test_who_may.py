@@ -1,4 +1,4 @@
-"""Every route by every kind of caller."""
+"""Every route with every kind of caller."""
 
 import pytest
 
@@ -41,7 +41,7 @@ TABLE = [
     ("POST", "/users/1/tokens", {}, 401, 403, 403, 403, 201),
     ("GET", "/users/1/tokens", None, 401, 403, 403, 403, 200),
     ("DELETE", "/users/1/tokens/1", None, 401, 403, 403, 403, 204),
-    # Admitted, and then told what is missing.
+    # Authorized callers are told what is missing.
     ("POST", "/import", {}, 401, 403, 403, 403, 415),
     ("GET", "/imports/1", None, 401, 403, 403, 403, 404),
     ("GET", "/users", None, 401, 403, 403, 403, 400),
@@ -63,7 +63,7 @@ def clients(chat_api, ann, bob, eve, chat):
     ann.client.post("/devices", {"platform": "apns", "token": "of-ann"})
     chat_api.say(ann, chat, "hello")
     chat_api.say(bob, chat, "hello")
-    people = [chat_api.nobody, eve.client, bob.client, ann.client, chat_api.service]
+    people = [chat_api.anonymous, eve.client, bob.client, ann.client, chat_api.service]
     return dict(zip(CALLERS, people, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""PushProcess under every web server we say it works with."""
+"""PushProcess under every supported web server."""
 
 import json
 import os
@@ -27,8 +27,8 @@ from tests.support.wait import until
 BIN = Path(sys.executable).parent
 
 GUNICORN = "-m gunicorn -w 1 -b 127.0.0.1:{port} tests.support.wsgi_host:create_app()"
-# A worker that is still starting may miss uWSGI's word that it is over; uWSGI would
-# give it a minute then.
+# A worker that is still starting may miss uWSGI's signal to end; uWSGI would then wait
+# a minute for it.
 UWSGI = (
     "--http-socket 127.0.0.1:{port} --master --need-app --die-on-term "
     "--worker-reload-mercy 5 --module tests.support.wsgi_host:create_app()"
@@ -40,7 +40,7 @@ HOSTS = {
     "granian": "-m granian --interface wsgi --port {port} --respawn-failed-workers "
     "--factory tests.support.wsgi_host:create_app",
     # As `python server.py` runs.
-    "door": "-m granian --interface rsgi --port {port} --respawn-failed-workers "
+    "own-host": "-m granian --interface rsgi --port {port} --respawn-failed-workers "
     "--factory tests.support.wsgi_host:create_door",
     "gunicorn-sync": GUNICORN,
     "gunicorn-gthread": f"{GUNICORN} -k gthread --threads 4",
@@ -49,15 +49,15 @@ HOSTS = {
     "uwsgi-processes": f"{BIN}/uwsgi {UWSGI} --processes 2",
     "uwsgi-threads": f"{BIN}/uwsgi {UWSGI} --enable-threads --threads 4",
 }
-# The process is held meanwhile, so whoever waits for it waits far longer; the rest is
-# for a busy machine.
+# The process is held meanwhile, so a request that waited for it would take far longer;
+# the margin is for a busy machine.
 AT_ONCE_S = 60.0
-# The server is its only worker: who kills the one kills the other.
+# The server is its only worker, so killing the worker ends the server.
 SINGLE = {"bottle", "waitress"}
 
 
 class WebServer:
-    """A host, and what a client sees of it."""
+    """A web server and an HTTP client for it."""
 
     def __init__(self, kind: str, settings: Settings) -> None:
         self._port = free_port()
@@ -72,7 +72,7 @@ class WebServer:
             )
 
     def send(self, chat_id: int) -> dict[str, Any]:
-        """Post a message as soon as anybody answers."""
+        """Post a message as soon as the server answers."""
         return until(lambda: self._try_to_send(chat_id))
 
     def _try_to_send(self, chat_id: int) -> dict[str, Any] | None:
@@ -92,7 +92,7 @@ class WebServer:
             connection.close()
 
     def stop(self) -> float:
-        """Ask it to end; how long that took."""
+        """Send SIGTERM, and wait for the end; returns the seconds it took."""
         started = time.monotonic()
         self.process.terminate()
         self.process.wait(120)
@@ -134,7 +134,7 @@ def settings(store: Datastore, tmp_path: Path) -> Iterator[Settings]:
 
 
 class Work:
-    """A job that stays in the hands of its PushProcess until it is let go."""
+    """A job that its PushProcess holds until it is released."""
 
     def __init__(self, settings: Settings, store: Datastore) -> None:
         self._directory = settings.run_dir
@@ -150,8 +150,8 @@ class Work:
         (self.pid,) = owners(self._directory)
         return answer
 
-    def let_go(self) -> int:
-        """Returns who pushed it in the end."""
+    def release(self) -> int:
+        """Release the job; returns the id of the process that pushed it."""
         (self._directory / "hold").unlink()
         return until(lambda: dict(pushed(self._directory)).get(self.job_id))
 
@@ -182,17 +182,17 @@ def _check_an_ordinary_message(work: Work, server: WebServer) -> None:
     assert answer["took_s"] < AT_ONCE_S
     assert answer["sockets"]
     assert set(answer["sockets"]) & set(held) == set()
-    assert work.let_go() == work.pid
+    assert work.release() == work.pid
     until(lambda: is_gone(work.pid), what="for the process, or its zombie, to go")
 
 
 def _check_a_killed_worker(work: Work, server: WebServer) -> None:
     answer = work.begin(server)
-    # A worker that answers once only may have gone already.
+    # A worker that serves only one request may have ended already.
     push_processes.kill(answer["pid"])
 
     assert is_alive(work.pid)
-    assert work.let_go() == work.pid
+    assert work.release() == work.pid
 
 
 def _check_the_end_of_the_host(work: Work, server: WebServer) -> None:
@@ -202,4 +202,4 @@ def _check_the_end_of_the_host(work: Work, server: WebServer) -> None:
 
     assert took_s < AT_ONCE_S
     assert is_alive(work.pid)
-    assert work.let_go() == work.pid
+    assert work.release() == work.pid

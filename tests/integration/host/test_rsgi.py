@@ -1,4 +1,4 @@
-"""Clients of `python server.py` that send slowly, half or very much."""
+"""Clients of `python server.py` that send slowly, partially, or large bodies."""
 
 import http.client
 import json
@@ -16,18 +16,18 @@ import pytest
 from sqlalchemy import func, select
 
 from datastore import Datastore
-from host.body import AHEAD
-from host.rsgi import STREAMS
+from host.body import READ_AHEAD
+from host.rsgi import MAX_STREAMS
 from models.imports import ImportJob
-from tests.support.halves import FORM, JSON, answer, chunk, head, sent
-from tests.support.hasty_host import SILENT_S
+from tests.support.impatient_server import SILENT_S
+from tests.support.partial_requests import FORM, JSON, answer, chunk, head, sent
 from tests.support.server import Server
 from tests.support.uploads import user
 from tests.support.wait import until
 
-HASTY = (sys.executable, "-m", "tests.support.hasty_host")
+IMPATIENT = (sys.executable, "-m", "tests.support.impatient_server")
 JSON_LINES = "application/x-ndjson"
-# As long as a line may be, so that there is little to be put in place afterwards.
+# The longest allowed lines, so that a large file has few rows to import.
 ROWS = [
     json.dumps(user(f"u-{n}")).encode().ljust(16_000) + b"\n" for n in range(20 * 66)
 ]
@@ -36,23 +36,23 @@ FILE = b"".join(ROWS)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("door")) as started:
+    with Server(tmp_path_factory.mktemp("server")) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("hasty"), command=HASTY) as started:
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("impatient"), command=IMPATIENT) as started:
         yield started
 
 
-def test_half_requests_hold_nobody_up(server: Server) -> None:
+def test_half_requests_block_no_others(server: Server) -> None:
     _, ann = server.user("Ann")
     chat = ann.post("/groupchat", {"name": "Alone"}).json["id"]
     token = ann.token or ""
     form = head("/dashboard/login", FORM, content_length=1000) + b"key=1"
     send = head("/groupchat/send", JSON, token, content_length=1000) + b"{"
-    long = head("/groupchat", JSON, token, content_length=AHEAD * 2) + b"{"
+    long = head("/groupchat", JSON, token, content_length=READ_AHEAD * 2) + b"{"
     chunks = head("/groupchat", JSON, token, transfer_encoding="chunked") + chunk(b"{")
 
     with sent(server.port, [form, send] * 50 + [long, chunks] * 25) as halves:
@@ -60,7 +60,7 @@ def test_half_requests_hold_nobody_up(server: Server) -> None:
         said = ann.post("/groupchat/send", {"conversation": chat, "message": "here"})
 
         assert (health.status, said.status) == (200, 201)
-        # So they were held up by none of them, rather than after them.
+        # No half request has ended yet, so none of them has blocked the others.
         for half in halves:
             half.setblocking(False)
             with pytest.raises(BlockingIOError):
@@ -70,11 +70,11 @@ def test_half_requests_hold_nobody_up(server: Server) -> None:
 def test_slow_long_bodies_leave_room_for_others(server: Server) -> None:
     _, ann = server.user("Ann")
     chat = ann.post("/groupchat", {"name": "Alone"}).json["id"]
-    begun = head("/groupchat", JSON, ann.token or "", content_length=AHEAD * 3)
-    begun += b" " * (AHEAD * 2)
+    begun = head("/groupchat", JSON, ann.token or "", content_length=READ_AHEAD * 3)
+    begun += b" " * (READ_AHEAD * 2)
 
-    with sent(server.port, [begun] * (STREAMS + 100)) as halves:
-        # Those that nobody is left to read are told so, the last ones at once.
+    with sent(server.port, [begun] * (MAX_STREAMS + 100)) as halves:
+        # Requests above the limit are refused, the last ones at once.
         refused = halves[-1].recv(65536)
         said = ann.post("/groupchat/send", {"conversation": chat, "message": "here"})
 
@@ -90,33 +90,35 @@ def test_slow_long_bodies_leave_room_for_others(server: Server) -> None:
         head("/dashboard/login", FORM, content_length=1000) + b"key=1",
         head("/groupchat/send", JSON, "nobody", content_length=1000),
         head("/groupchat/send", JSON, transfer_encoding="chunked") + chunk(b"{"),
-        head("/groupchat", JSON, content_length=AHEAD * 2) + b"{" * 1000,
+        head("/groupchat", JSON, content_length=READ_AHEAD * 2) + b"{" * 1000,
     ],
     ids=["form", "nothing", "chunked", "long"],
 )
-def test_a_body_that_stops_ends_its_connection(hasty: Server, begun: bytes) -> None:
-    with sent(hasty.port, [begun]) as (half,):
+def test_a_body_that_stops_ends_its_connection(impatient: Server, begun: bytes) -> None:
+    with sent(impatient.port, [begun]) as (half,):
         told = answer(half)
 
     assert told.startswith(b"HTTP/1.1 408")
     assert b'"code": "too_slow"' in told
 
 
-def test_a_long_body_that_stops_ends_its_connection(hasty: Server) -> None:
-    begun = head("/groupchat", JSON, hasty.service_key, content_length=AHEAD * 4)
+def test_a_long_body_that_stops_ends_its_connection(impatient: Server) -> None:
+    begun = head(
+        "/groupchat", JSON, impatient.service_key, content_length=READ_AHEAD * 4
+    )
 
-    with sent(hasty.port, [begun + b" " * (AHEAD * 2)]) as (half,):
+    with sent(impatient.port, [begun + b" " * (READ_AHEAD * 2)]) as (half,):
         told = answer(half)
 
     assert told.startswith(b"HTTP/1.1 400")
     assert b"could not be received" in told
 
 
-def test_a_body_in_drops_ends_its_connection(hasty: Server) -> None:
-    """Never silent for long, and not done in time."""
+def test_a_body_in_drops_ends_its_connection(impatient: Server) -> None:
+    """The client sends regularly, but does not finish in time."""
     begun = head("/dashboard/login", FORM, content_length=1000)
 
-    with sent(hasty.port, [begun]) as (half,):
+    with sent(impatient.port, [begun]) as (half,):
         half.settimeout(SILENT_S / 5)
         deadline, told = time.monotonic() + 30, b""
         while not told and time.monotonic() < deadline:
@@ -130,7 +132,7 @@ def test_a_body_in_drops_ends_its_connection(hasty: Server) -> None:
 
 
 def imported(server: Server, body: Any, **headers: str) -> dict[str, Any]:
-    """What came in of an upload."""
+    """The import of an uploaded body."""
     headers = {"Content-Type": JSON_LINES, **headers}
     started = server.client.request("POST", "/import", body, headers)
     assert started.status == 202, started.body
@@ -213,17 +215,17 @@ def test_an_upload_whose_client_vanishes_leaves_nothing(server: Server) -> None:
     until(lambda: count_imports(server) == before)
 
 
-@pytest.mark.parametrize("size", [AHEAD + 1, 5 * 2**20])
+@pytest.mark.parametrize("size", [READ_AHEAD + 1, 5 * 2**20])
 @pytest.mark.parametrize("is_chunked", [False, True])
-def test_a_body_that_is_too_long_is_refused_as_ever(
+def test_a_body_that_is_too_long_is_refused(
     server: Server, is_chunked: bool, size: int
 ) -> None:
     how = {"transfer_encoding": "chunked"} if is_chunked else {"content_length": size}
     begun = head("/users", JSON, server.service_key, connection="close", **how)
 
     with sent(server.port, [begun]) as (half,):
-        # It hears no more than it needs.
-        content = b" " * (AHEAD + 1)
+        # The server refuses it after this much.
+        content = b" " * (READ_AHEAD + 1)
         half.sendall(chunk(content) if is_chunked else content)
         told = answer(half)
 

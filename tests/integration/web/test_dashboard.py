@@ -1,4 +1,4 @@
-"""The dashboard: who gets in, what it counts, and its test push."""
+"""The dashboard: login, statistics, and the test push."""
 
 import re
 
@@ -7,18 +7,18 @@ import pytest
 from datastore import provider_troubles
 from models.base import utc_now
 from models.pushes import PushFailure
+from tests.support.browser_client import BrowserClient
 from tests.support.chat_api import SERVICE_KEY
-from tests.support.forms import Visitor
 
 
 @pytest.fixture
 def visitor(chat_api):
-    return Visitor(chat_api.app)
+    return BrowserClient(chat_api.app)
 
 
 @pytest.fixture
 def operator(visitor):
-    """Signed in."""
+    """A browser that is signed in."""
     visitor.post("/dashboard/login", service_key=SERVICE_KEY)
     return visitor
 
@@ -60,7 +60,7 @@ def test_another_key_does_not(visitor, key):
 def test_guessing_is_slowed_down(visitor):
     answers = [visitor.post("/dashboard/login", service_key="x") for _ in range(10)]
 
-    # A guess comes back every two seconds.
+    # The rate limit allows one attempt every two seconds.
     assert 5 <= [answer.status for answer in answers].count(401) < 9
     assert int(answers[-1].headers["retry-after"]) >= 1
 
@@ -126,7 +126,7 @@ def test_a_test_push_goes_to_all_that_a_user_has(chat_api, operator, ann, kind):
         ({"kind": "user"}, 400),
     ],
 )
-def test_a_test_push_to_nobody_is_refused(operator, form, status):
+def test_a_test_push_to_an_unknown_user_is_refused(operator, form, status):
     answer = operator.post("/dashboard/test-push", key=form_key(operator), **form)
 
     assert answer.status == status

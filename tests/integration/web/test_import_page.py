@@ -1,4 +1,4 @@
-"""The form for a file to import: who may, what it takes, what it says."""
+"""The import form: access, accepted files, and its error messages."""
 
 import io
 import re
@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 
 from api.imports import UPLOAD_LIMIT
 from models.imports import ImportJob
+from tests.support.browser_client import BrowserClient
 from tests.support.chat_api import SERVICE_KEY
 from tests.support.client import Reply
-from tests.support.forms import Visitor
 from tests.support.uploads import json_lines, user
 
 CSV = b"type,external_id,name\nuser,u-1,Ann\nuser,u 2,Bob\n"
@@ -22,7 +22,7 @@ BOUNDARY = b"a-boundary-of-the-tests"
 
 @pytest.fixture
 def visitor(chat_api):
-    return Visitor(chat_api.app)
+    return BrowserClient(chat_api.app)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def operator(visitor):
     return visitor
 
 
-def form_key(operator: Visitor) -> str:
+def form_key(operator: BrowserClient) -> str:
     html = operator.get("/imports").body.decode()
     found = re.search(r'name="key" value="(\w+)"', html)
     assert found
@@ -45,12 +45,18 @@ def head(name: str, filename: str | None = None) -> bytes:
 
 
 def upload(
-    visitor: Visitor, key: str, content: bytes, name: str = "crew.csv", **environ: Any
+    visitor: BrowserClient,
+    key: str,
+    content: bytes,
+    name: str = "crew.csv",
+    **environ: Any,
 ) -> Reply:
     body = b"%b%b\r\n%b%b\r\n--%b--\r\n" % (
         head("key"), key.encode(), head("file", name), content, BOUNDARY,
     )  # fmt: skip
-    return visitor.send("/imports", body, CONTENT_TYPE=content_type(), **environ)
+    return visitor.request(
+        "POST", "/imports", body, CONTENT_TYPE=content_type(), **environ
+    )
 
 
 def content_type() -> str:
@@ -85,12 +91,12 @@ def test_json_lines_are_known_by_their_name(operator, name):
     [
         (b"", "", 400, "Choose a file first."),
         (b"", "empty.csv", 400, "The first line must name the columns."),
-        (b"", "empty.ndjson", 400, "There are no rows in this file."),
+        (b"", "empty.ndjson", 400, "The file has no rows."),
         (b"ship,sea\n1,2\n", "a.csv", 400, "unknown columns: sea, ship."),
         (CSV, "crew.xlsx", 400, "must end in one of .csv, .ndjson, .jsonl."),
     ],
 )
-def test_what_cannot_be_taken_is_said(chat_api, operator, content, name, status, said):
+def test_a_wrong_file_gets_a_message(chat_api, operator, content, name, status, said):
     answer = upload(operator, form_key(operator), content, name)
 
     assert answer.status == status
@@ -98,7 +104,7 @@ def test_what_cannot_be_taken_is_said(chat_api, operator, content, name, status,
     assert count_imports(chat_api) == 0
 
 
-def test_a_file_that_is_too_large_is_said(operator):
+def test_a_file_that_is_too_large_is_refused(operator):
     answer = upload(
         operator, form_key(operator), CSV, CONTENT_LENGTH=str(2 * UPLOAD_LIMIT)
     )
@@ -151,7 +157,7 @@ def test_signing_in_leads_nowhere_else(visitor):
 
 
 class Endless(io.RawIOBase):
-    """A form whose file has no end, made as it is read."""
+    """A form with an endless file, generated as it is read."""
 
     def __init__(self, beginning: bytes) -> None:
         self.rest = beginning
@@ -174,7 +180,7 @@ def test_a_file_is_never_held_as_a_whole(chat_api, operator):
 
     tracemalloc.start()
     sent = {"CONTENT_TYPE": content_type(), **environ, "wsgi.input": body}
-    answer = operator.send("/imports", b"", **sent)
+    answer = operator.request("POST", "/imports", b"", **sent)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -184,8 +190,8 @@ def test_a_file_is_never_held_as_a_whole(chat_api, operator):
     assert count_imports(chat_api) == 0
 
 
-def test_who_sends_a_form_slowly_holds_up_nobody(chat_api, operator):
-    """As many forms as the gate has places are open, and others are answered."""
+def test_a_slow_form_blocks_no_other_request(chat_api, operator):
+    """Five clients send slowly, and another one is answered meanwhile."""
     key, go, reading = form_key(operator), threading.Event(), threading.Semaphore(0)
 
     class Slow(io.RawIOBase):

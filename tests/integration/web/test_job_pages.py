@@ -1,4 +1,4 @@
-"""What a browser without scripts sees of a job, step by step."""
+"""The pages of a job in a browser without scripts."""
 
 import io
 import re
@@ -11,18 +11,18 @@ from sqlalchemy import update
 from models.base import utc_now
 from models.imports import ImportJob
 from models.pushes import PushFailure, PushJob
+from tests.support.browser_client import BrowserClient
 from tests.support.chat_api import SERVICE_KEY, build_app
-from tests.support.forms import Visitor
 
 
 @pytest.fixture
 def visitor(chat_api):
-    return Visitor(chat_api.app)
+    return BrowserClient(chat_api.app)
 
 
 @pytest.fixture
 def job(visitor, ann, chat):
-    """The address of a job that Ann's form has made."""
+    """The address of the job of Ann's message."""
     sent = {"conversation": chat, "message": "Noon?", "token": ann.client.token}
     return visitor.post("/groupchat/send", **sent).headers["location"]
 
@@ -109,7 +109,7 @@ def test_one_address_has_a_page_for_browsers_and_json_for_programs(visitor, ann,
 
 
 @pytest.mark.parametrize("path", ["/groupchat/send", "/query"])
-def test_a_program_that_forgets_its_content_type_is_told_in_json(ann, job, path):
+def test_a_program_with_the_wrong_content_type_gets_json(ann, job, path):
     form = "application/x-www-form-urlencoded"
 
     answer = ann.client.request("POST", path, b'{"id": 1}', CONTENT_TYPE=form)
@@ -126,7 +126,7 @@ def test_a_form_may_pass_through_a_proxy_that_asks_for_a_password(visitor, job, 
 
 
 def test_a_job_is_shown_to_members_only(chat_api, job, eve):
-    stranger, nobody = Visitor(chat_api.app), Visitor(chat_api.app)
+    stranger, nobody = BrowserClient(chat_api.app), BrowserClient(chat_api.app)
     stranger.cookies["bottlepost_user"] = eve.client.token
 
     assert stranger.get(job).status == 404
@@ -186,7 +186,7 @@ def test_a_form_without_a_length_may_be_half_of_one(visitor, job, ann, chat):
         ({"conversation": "1", "message": "a", "token": "\N{SNOWMAN}"}, 401),
     ],
 )
-def test_a_wrong_form_is_told_in_html(visitor, job, form, status):
+def test_a_wrong_form_gets_html(visitor, job, form, status):
     answer = visitor.post("/groupchat/send", **form)
 
     assert answer.status == status
@@ -248,30 +248,30 @@ def test_a_failed_import_leads_to_its_error(chat_api, operator, upload):
 
 
 def test_an_import_is_shown_to_operators_only(chat_api, ann, upload):
-    user, nobody = Visitor(chat_api.app), Visitor(chat_api.app)
+    user, nobody = BrowserClient(chat_api.app), BrowserClient(chat_api.app)
     user.cookies["bottlepost_user"] = ann.client.token
 
     assert (user.get(upload).status, nobody.get(upload).status) == (403, 401)
     assert "Sign in with the service key" in nobody.get(upload).body.decode()
 
 
-def test_who_sends_a_form_slowly_holds_up_nobody(chat_api):
+def test_a_slow_form_blocks_no_other_request(chat_api):
     app = build_app(
         chat_api.store, chat_api.dispatcher, concurrency=threading.Semaphore(1)
     )
 
     class Slow(io.BytesIO):
-        """A form that comes only after somebody else has been served."""
+        """A form that arrives only after another request was answered."""
 
         def read(self, size: int | None = -1) -> bytes:
             pool = ThreadPoolExecutor(1)
-            other = pool.submit(Visitor(app).get, "/dashboard")
+            other = pool.submit(BrowserClient(app).get, "/dashboard")
             pool.shutdown(wait=False)
             assert other.result(timeout=60).status == 200
             return super().read(size)
 
     environ = {"wsgi.input": Slow(b"message=x")}
 
-    answer = Visitor(app).post("/groupchat/send", environ, message="x")
+    answer = BrowserClient(app).post("/groupchat/send", environ, message="x")
 
     assert answer.status == 401

@@ -1,13 +1,13 @@
-"""The page on `/`: no demo, and nobody's token, unless one was set up."""
+"""The page at `/`: it has no demo and no tokens unless a demo was set up."""
 
 import json
 
+from tests.support.browser_client import BrowserClient
 from tests.support.chat_api import build_app
-from tests.support.forms import Visitor
 
 
 def with_demo(chat_api, path):
-    return Visitor(build_app(chat_api.store, chat_api.dispatcher, demo_file=path))
+    return BrowserClient(build_app(chat_api.store, chat_api.dispatcher, demo_file=path))
 
 
 def scene(ann, tmp_path):
@@ -21,7 +21,7 @@ def scene(ann, tmp_path):
         "devices": [
             {"owner": "A<nn", "model": "Pixel", "platform": "fcm", "token": "t"}
         ],
-        # Port 1: nobody is there.
+        # Nothing listens on port 1.
         "inbox": "https://127.0.0.1:1/inbox",
         "ca_file": str(ca_file),
     }
@@ -30,7 +30,7 @@ def scene(ann, tmp_path):
 
 
 def test_a_plain_installation_shows_where_to_go(chat_api):
-    page = Visitor(chat_api.app).get("/")
+    page = BrowserClient(chat_api.app).get("/")
 
     assert page.status == 200
     assert 'href="/docs"' in page.body.decode()
@@ -39,13 +39,13 @@ def test_a_plain_installation_shows_where_to_go(chat_api):
 
 
 def test_a_plain_installation_has_no_inbox(chat_api):
-    assert Visitor(chat_api.app).get("/demo/inbox?since=0").status == 404
+    assert BrowserClient(chat_api.app).get("/demo/inbox?since=0").status == 404
 
 
 def test_a_demo_that_is_not_ready_is_none(chat_api, tmp_path):
     page = with_demo(chat_api, tmp_path / "later.json").get("/")
 
-    assert "Bottlepost is up" in page.body.decode()
+    assert "Bottlepost is running" in page.body.decode()
 
 
 def test_the_demo_shows_its_people_and_their_phones(chat_api, ann, tmp_path):
@@ -58,7 +58,7 @@ def test_the_demo_shows_its_people_and_their_phones(chat_api, ann, tmp_path):
     assert " style=" not in html
 
 
-def test_a_sandbox_that_is_away_is_told(chat_api, ann, tmp_path):
+def test_an_unreachable_sandbox_is_reported(chat_api, ann, tmp_path):
     answer = with_demo(chat_api, scene(ann, tmp_path)).get("/demo/inbox?since=0")
 
     assert (answer.status, answer.code) == (503, "unavailable")
@@ -68,7 +68,7 @@ def test_a_sandbox_that_is_away_is_told(chat_api, ann, tmp_path):
 
 
 def test_static_files_are_kept_by_browsers_until_they_change(chat_api):
-    visitor = Visitor(chat_api.app)
+    visitor = BrowserClient(chat_api.app)
     html = visitor.get("/").body.decode()
     address = html.split('<link rel="stylesheet" href="')[1].split('"')[0]
 
@@ -80,7 +80,7 @@ def test_static_files_are_kept_by_browsers_until_they_change(chat_api):
 
 
 def test_a_file_without_its_version_is_asked_for_each_time(chat_api):
-    visitor = Visitor(chat_api.app)
+    visitor = BrowserClient(chat_api.app)
 
     answer = visitor.get("/static/phones.js")
     again = visitor.get("/static/phones.js", HTTP_IF_NONE_MATCH=answer.headers["etag"])
@@ -93,4 +93,4 @@ def test_a_file_without_its_version_is_asked_for_each_time(chat_api):
 
 def test_nothing_but_static_files_is_static(chat_api):
     for name in ("none.css", "../__init__.py", "%2e%2e%2f__init__.py"):
-        assert Visitor(chat_api.app).get(f"/static/{name}").status == 404
+        assert BrowserClient(chat_api.app).get(f"/static/{name}").status == 404

@@ -1,9 +1,9 @@
-"""Every page by every kind of visitor; forms are tried without the key they carry."""
+"""Every page for every kind of visitor; forms are sent without their CSRF token."""
 
 import pytest
 
+from tests.support.browser_client import BrowserClient
 from tests.support.chat_api import SERVICE_KEY
-from tests.support.forms import Visitor
 from tests.support.uploads import json_lines, user
 from web import pages
 
@@ -20,7 +20,7 @@ TABLE = [
     ("GET", "/jobs/1", None, 401, 404, 200, 200),
     ("GET", "/jobs/1/result", None, 401, 404, 303, 303),
     ("GET", "/imports", None, 200, 200, 200, 200),
-    # Admitted, and then told that it must be a form with a file.
+    # Operators are told that it must be a form with a file.
     ("POST", "/imports", {}, 401, 401, 401, 415),
     ("GET", "/imports/1", None, 401, 403, 403, 200),
     ("GET", "/imports/1/error", None, 401, 403, 403, 303),
@@ -40,7 +40,7 @@ def visitors(chat_api, ann, bob, eve, chat):
     chat_api.service.request(
         "POST", "/import", rows, CONTENT_TYPE="application/x-ndjson"
     )
-    made = {name: Visitor(chat_api.app) for name in VISITORS}
+    made = {name: BrowserClient(chat_api.app) for name in VISITORS}
     made["outsider"].cookies["bottlepost_user"] = eve.client.token
     made["member"].cookies["bottlepost_user"] = bob.client.token
     made["operator"].post("/dashboard/login", service_key=SERVICE_KEY)
@@ -61,9 +61,9 @@ def test_visitor_gets_what_the_table_says(visitors, row, visitor):
 @pytest.mark.parametrize("visitor", VISITORS)
 @pytest.mark.parametrize(
     ("path", "secret"),
-    [("/dashboard", "Failing devices"), ("/imports", "The last imports")],
+    [("/dashboard", "Failing devices"), ("/imports", "Recent imports")],
 )
-def test_who_has_not_signed_in_sees_the_login_only(visitors, path, secret, visitor):
+def test_only_operators_see_more_than_the_login(visitors, path, secret, visitor):
     html = visitors[visitor].get(path).body.decode()
 
     assert (secret in html) == (visitor == "operator")
@@ -73,11 +73,14 @@ def test_who_has_not_signed_in_sees_the_login_only(visitors, path, secret, visit
 def test_table_knows_every_page():
     def shape(path: str) -> list[str]:
         parts = path.removeprefix(pages.PREFIX).split("/")
-        # The numbers, names and ends in a path.
+        # The variable parts of a path.
         return ["#" if part[:1] == "<" or part.isdigit() else part for part in parts]
 
     known = {
-        (method, *shape(path.replace("result", "<end>").replace("error", "<end>")))
+        (
+            method,
+            *shape(path.replace("result", "<outcome>").replace("error", "<outcome>")),
+        )
         for method, path, *_ in TABLE
     }
     routes = {

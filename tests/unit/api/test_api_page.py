@@ -1,4 +1,4 @@
-"""docs/api.md."""
+"""docs/api.md names every route."""
 
 import re
 
@@ -18,7 +18,7 @@ def test_page_names_exactly_the_routes_there_are():
         for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/[^\s`]*)", PAGE)
     }
     routes = {(route.method, shape(route.path)) for route in api.ROUTES}
-    # A page, but one about the API.
+    # This page is part of the documentation of the API.
     routes |= {("GET", "/docs")}
 
     assert written == routes

@@ -1,4 +1,4 @@
-"""Which of the app's own tokens are believed."""
+"""Which of the app's own tokens are accepted."""
 
 import base64
 import hashlib
@@ -82,7 +82,7 @@ def test_clocks_may_disagree_a_little() -> None:
     assert trusting(SIGNER).subject(token) == "7"
 
 
-def test_who_cannot_sign_learns_nothing_about_the_claims() -> None:
+def test_a_bad_signature_reveals_nothing_about_the_claims() -> None:
     stranger = Signer()
     wrong = stranger.token("7", aud="x", iss="x", exp=1)
 
@@ -105,7 +105,7 @@ def test_unsigned_token_is_refused(name: str) -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("secret", ["pem", "jwk"])
 def test_public_key_is_no_secret_to_sign_with(algorithm: str, secret: str) -> None:
-    """Everybody has the public key; as an HMAC secret it must open nothing."""
+    """The public key is not secret, so it must not be accepted as an HMAC secret."""
     signer = Signer(algorithm)
     known = signer.pem if secret == "pem" else json.dumps(signer.jwk).encode()
     signed = f"{_part({'alg': 'HS256', 'typ': 'JWT'})}.{_part(claims('7'))}"
@@ -168,7 +168,7 @@ def test_single_key_with_a_name_checks_only_tokens_of_that_name() -> None:
     assert refusal(signer.sign(claims("7"), kid="b"), trusting(signer)) is Unauthorized
 
 
-def test_critical_extension_that_nobody_understands_is_refused() -> None:
+def test_an_unknown_critical_extension_is_refused() -> None:
     token = SIGNER.sign(claims("7"), crit=["x"], x=1)
 
     assert refusal(token, trusting(SIGNER)) is Unauthorized

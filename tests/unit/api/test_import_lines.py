@@ -1,4 +1,4 @@
-"""From bytes to rows: whatever the bytes are, every line has its row or its problem."""
+"""Every line of an upload becomes a row or a problem."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import import_lines
-from api.import_lines import LONGEST_LINE
+from api.import_lines import MAX_LINE
 from api.uploads import CSV, JSON_LINES
 from models.errors import Invalid
 from models.imports import Problem, Row
@@ -102,7 +102,7 @@ def test_rows_of_the_documentation_are_read():
             "role",
             "owner",
         ),
-        (b'{"a": "' + b"x" * LONGEST_LINE + b'"}', "", "longer"),
+        (b'{"a": "' + b"x" * MAX_LINE + b'"}', "", "longer"),
     ],
 )
 def test_bad_line_is_named_and_the_others_are_read(line, field, part):
@@ -199,4 +199,4 @@ def test_long_lines_are_counted_right(length, before):
     first, bad, last = read(body, size=16_000)
 
     assert (first.line, bad.line, last.line) == (1, 2, 2 + before)
-    assert ("longer" in bad.message) == (length > LONGEST_LINE)
+    assert ("longer" in bad.message) == (length > MAX_LINE)

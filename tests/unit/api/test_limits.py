@@ -1,18 +1,11 @@
-"""The leaky bucket."""
+"""Rate limits by a leaky bucket."""
 
 import pytest
 
 from api import limits
-from api.limits import Limit
+from api.limits import RateLimit
 from models.errors import TooMany
-
-
-class Clock:
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
+from tests.support.clock import Clock
 
 
 @pytest.fixture
@@ -32,11 +25,11 @@ def taken(limit, key, count):
 
 
 def test_ten_seconds_worth_may_come_at_once(clock):
-    assert taken(Limit(60, clock), 1, 100) == 10
+    assert taken(RateLimit(60, clock), 1, 100) == 10
 
 
 def test_after_the_burst_they_come_at_the_rate(clock):
-    limit = Limit(60, clock)
+    limit = RateLimit(60, clock)
     taken(limit, 1, 100)
 
     for _ in range(20):
@@ -45,7 +38,7 @@ def test_after_the_burst_they_come_at_the_rate(clock):
 
 
 def test_refusal_says_when_to_come_back(clock):
-    limit = Limit(6, clock)
+    limit = RateLimit(6, clock)
     limit.take(1)
     with pytest.raises(TooMany) as refused:
         limit.take(1)
@@ -56,23 +49,23 @@ def test_refusal_says_when_to_come_back(clock):
 
 
 def test_slow_limit_still_lets_one_through(clock):
-    assert taken(Limit(1, clock), 1, 5) == 1
+    assert taken(RateLimit(1, clock), 1, 5) == 1
 
 
 def test_zero_is_no_limit(clock):
-    assert taken(Limit(0, clock), 1, 1000) == 1000
+    assert taken(RateLimit(0, clock), 1, 1000) == 1000
 
 
 def test_keys_do_not_share(clock):
-    limit = Limit(60, clock)
+    limit = RateLimit(60, clock)
     taken(limit, 1, 100)
 
     assert taken(limit, 2, 100) == 10
 
 
-def test_memory_is_bounded_and_those_who_wait_are_remembered(clock, monkeypatch):
-    monkeypatch.setattr(limits, "MOST_KEYS", 100)
-    limit = Limit(60, clock)
+def test_memory_is_bounded_and_busy_keys_are_kept(clock, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_KEYS", 100)
+    limit = RateLimit(60, clock)
     taken(limit, 1, 100)
     for key in range(2, 95):
         limit.take(key)

@@ -1,4 +1,4 @@
-"""A body arrives whole, or it is seen to be broken."""
+"""A body is read completely, or its truncation is reported."""
 
 import asyncio
 import io
@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from host.body import AHEAD, Body, Broken, Stream, Timeouts
+from host.body import READ_AHEAD, BlockingBody, BodyReader, BodyTruncated, Timeouts
 
-LONG = b"0123456789abcdef" * (AHEAD // 8)
+LONG = b"0123456789abcdef" * (READ_AHEAD // 8)
 
 
 class Pieces:
-    """As granian says them; `ends` times nothing before it stops."""
+    """Pieces like granian's, with `ends` empty ones before the end."""
 
     def __init__(self, *pieces: bytes, ends: int = 1) -> None:
         self.rest = [*pieces, *[b""] * ends]
@@ -28,7 +28,7 @@ class Pieces:
 
 
 class Silence(Pieces):
-    """Its last piece never comes."""
+    """Pieces of which the last one never arrives."""
 
     async def __anext__(self) -> bytes:
         if len(self.rest) == 1:
@@ -37,36 +37,39 @@ class Silence(Pieces):
 
 
 def run(
-    pieces: Pieces, length: int | None, then: Callable[[Body], Any], **timeouts: float
+    pieces: Pieces,
+    length: int | None,
+    then: Callable[[BodyReader], Any],
+    **timeouts: float,
 ) -> Any:
     async def act() -> Any:
-        return await then(Body(pieces, length, Timeouts(**timeouts)))
+        return await then(BodyReader(pieces, length, Timeouts(**timeouts)))
 
     return asyncio.run(act())
 
 
 @pytest.mark.parametrize("length", [6, None])
-def test_a_short_body_is_read_as_a_whole(length: int | None) -> None:
-    async def read(body: Body) -> tuple[bytes, bool]:
-        return await body.read_ahead(), body.is_whole
+def test_a_short_body_is_read_completely(length: int | None) -> None:
+    async def read(body: BodyReader) -> tuple[bytes, bool]:
+        return await body.read_ahead(), body.is_complete
 
     assert run(Pieces(b"abc", b"def"), length, read) == (b"abcdef", True)
 
 
 @pytest.mark.parametrize("length", [len(LONG), None])
-def test_of_a_long_one_only_the_beginning_is(length: int | None) -> None:
+def test_only_the_beginning_of_a_long_body_is_read_ahead(length: int | None) -> None:
     pieces = Pieces(*[LONG[at : at + 1000] for at in range(0, len(LONG), 1000)])
 
-    async def read(body: Body) -> tuple[int, bool]:
-        return len(await body.read_ahead()), body.is_whole
+    async def read(body: BodyReader) -> tuple[int, bool]:
+        return len(await body.read_ahead()), body.is_complete
 
     assert run(pieces, length, read) == (66_000, False)
 
 
-def test_no_more_is_asked_for_than_the_length() -> None:
+def test_reading_stops_at_the_length() -> None:
     pieces = Pieces(b"abc")
 
-    run(pieces, 3, Body.read_ahead)
+    run(pieces, 3, BodyReader.read_ahead)
 
     assert pieces.rest == [b""]
 
@@ -77,13 +80,13 @@ def test_no_more_is_asked_for_than_the_length() -> None:
         (Pieces(b"abc", ends=2), None),
         (Pieces(ends=2), None),
         (Pieces(b"abc", ends=2), 5),
-        # Whatever granian says, it is too short.
+        # Shorter than its length, although granian reports a normal end.
         (Pieces(b"abc", ends=1), 5),
     ],
 )
-def test_a_body_that_breaks_off_is_broken(pieces: Pieces, length: int | None) -> None:
-    with pytest.raises(Broken):
-        run(pieces, length, Body.read_ahead)
+def test_a_truncated_body_is_reported(pieces: Pieces, length: int | None) -> None:
+    with pytest.raises(BodyTruncated):
+        run(pieces, length, BodyReader.read_ahead)
 
 
 @pytest.mark.parametrize(
@@ -91,15 +94,17 @@ def test_a_body_that_breaks_off_is_broken(pieces: Pieces, length: int | None) ->
 )
 def test_a_body_that_stops_is_not_waited_for(timeouts: dict[str, float]) -> None:
     with pytest.raises(TimeoutError):
-        run(Silence(b"abc"), 5, Body.read_ahead, **timeouts)
+        run(Silence(b"abc"), 5, BodyReader.read_ahead, **timeouts)
 
 
 def read_in_a_thread(pieces: Pieces, length: int | None, **timeouts: float) -> bytes:
-    """As the application would."""
+    """Read the body in a thread, as the application does."""
 
-    async def read(body: Body) -> bytes:
+    async def read(body: BodyReader) -> bytes:
         ahead = await body.read_ahead()
-        stream = io.BufferedReader(Stream(ahead, body, asyncio.get_running_loop()))
+        stream = io.BufferedReader(
+            BlockingBody(ahead, body, asyncio.get_running_loop())
+        )
         return await asyncio.to_thread(stream.read)
 
     read_all: bytes = run(pieces, length, read, **timeouts)
@@ -114,8 +119,8 @@ def test_a_thread_gets_all_of_a_long_body(length: int | None) -> None:
 
 
 @pytest.mark.parametrize("length", [len(LONG) + 1, None])
-def test_a_thread_is_told_that_a_long_body_is_broken(length: int | None) -> None:
-    with pytest.raises(Broken):
+def test_a_thread_gets_an_error_for_a_truncated_long_body(length: int | None) -> None:
+    with pytest.raises(BodyTruncated):
         read_in_a_thread(Pieces(LONG, ends=2), length)
 
 

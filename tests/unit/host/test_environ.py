@@ -1,4 +1,4 @@
-"""What the WSGI application is told of a request."""
+"""The WSGI environ of a request."""
 
 import io
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from host import environ
 
 
 class Headers(list):
-    """As granian gives them: in their order, repeated ones too."""
+    """Headers like granian's: in order, with repetitions."""
 
     def items(self) -> list[tuple[str, str]]:
         return self

@@ -1,4 +1,4 @@
-"""ThreadPool are begun as they are needed, and outlive what they are given."""
+"""Threads start when they are needed, and survive failing calls."""
 
 import threading
 

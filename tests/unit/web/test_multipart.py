@@ -1,4 +1,4 @@
-"""Forms with a file, however their bytes come in."""
+"""Forms with a file, in pieces of any size."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def test_a_file_comes_out_as_it_went_in_whatever_the_pieces(content, size) -> No
     assert read(body, size=size) == [("key", None, b"abc"), ("file", "a.csv", content)]
 
 
-def test_what_was_not_read_of_a_field_is_passed_over() -> None:
+def test_unread_content_of_a_field_is_skipped() -> None:
     body = form(field("a", b"x" * 100), field("b", b"2"))
 
     names = [part.name for part in multipart.parts(CONTENT_TYPE, iter([body]))]
@@ -57,7 +57,7 @@ def test_what_was_not_read_of_a_field_is_passed_over() -> None:
     assert names == ["a", "b"]
 
 
-def test_names_are_utf_8_and_types_are_told() -> None:
+def test_names_are_utf_8_and_types_are_lower_case() -> None:
     head = 'Content-Disposition: form-data; name="file"; filename="Größe.csv"'
     part = f"{head}\r\nContent-Type: Text/CSV\r\n\r\n1".encode()
 
@@ -97,6 +97,8 @@ def test_a_large_file_is_never_held_as_a_whole() -> None:
         form(b"x" * 5000 + b"\r\n\r\n"),
         b"x" * 10_000 + form(field("a", b"1")),
         form(*[field("a", b"1")] * 21),
+        form(b"Content-Disposition: attachment\r\n\r\n1"),
+        form(b"Content-Disposition: form-data; name=\xff\r\n\r\n1"),
     ],
 )
 def test_what_is_no_form_is_refused(body) -> None:
@@ -104,9 +106,30 @@ def test_what_is_no_form_is_refused(body) -> None:
         read(body)
 
 
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_a_last_line_end_may_come_alone(size) -> None:
+    body = form(field("a", b"1"))
+    pieces = [body[:-size], body[-size:]]
+
+    (found,) = multipart.parts(CONTENT_TYPE, iter(pieces))
+
+    assert found.name == "a"
+
+
+def test_a_form_that_ends_early_is_reported_as_such() -> None:
+    with pytest.raises(Invalid, match="ends too early"):
+        read(form(field("a", b"1"))[:-6])
+
+
 @pytest.mark.parametrize(
     "content_type",
-    ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; x"],
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; x",
+        f"multipart/form-data; boundary={'x' * 71}",
+        'multipart/form-data; boundary="a\nb"',
+    ],
 )
 def test_without_a_boundary_it_is_refused(content_type) -> None:
     with pytest.raises(Invalid):

@@ -7,13 +7,13 @@ import pytest
 
 from web import plots
 from web.figures import percentiles
-from web.plots import Series, Time
+from web.plots import Series, TimeAxis
 
-THREE = Time(["10:00", "10:01", "10:02"], 1)
+THREE = TimeAxis(["10:00", "10:01", "10:02"], 1)
 
 
 def drawn(figure: str, tag: str) -> list[dict[str, str]]:
-    """What the browser reads must be well-formed XML."""
+    """The attributes of all elements with this tag; the SVG must be well-formed."""
     return [element.attrib for element in ElementTree.fromstring(figure).iter(tag)]
 
 
@@ -22,12 +22,12 @@ def drawn(figure: str, tag: str) -> list[dict[str, str]]:
     [(0, 4), (1, 4), (4, 4), (5, 8), (17, 20), (21, 40), (400, 400), (401, 800)],
 )
 def test_an_axis_of_counts_ends_on_a_round_number(highest, top):
-    assert plots.nice_top(highest, whole=True) == top
+    assert plots.round_top(highest, whole=True) == top
 
 
 @pytest.mark.parametrize(("highest", "top"), [(0.3, 0.4), (0.012, 0.02), (7, 8)])
 def test_an_axis_of_times_does_so_too(highest, top):
-    assert plots.nice_top(highest) == pytest.approx(top)
+    assert plots.round_top(highest) == pytest.approx(top)
 
 
 def test_bars_stand_on_one_another():
@@ -64,7 +64,7 @@ def test_an_empty_plot_is_a_plot():
     assert "p50: nothing" in figure
 
 
-def test_a_plot_is_told_in_words_too():
+def test_a_plot_has_a_text_for_screen_readers():
     figure = plots.bars("A & B", [Series("<sends>", "sends", [1, 2500, 3])], THREE)
 
     (svg,) = drawn(figure, "svg")

@@ -1,20 +1,14 @@
-"""Signed cookies."""
+"""Signed cookies of operators."""
 
 import pytest
 
+from tests.support.clock import Clock
 from web.session import LIFETIME_S, Sessions
-
-
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 @pytest.fixture
@@ -52,6 +46,6 @@ def test_nonsense_is_not_valid(sessions, cookie):
 def test_a_form_key_belongs_to_one_session(sessions):
     one, other = sessions.issue(), sessions.issue()
 
-    assert sessions.is_form_key(one, sessions.form_key(one))
-    assert not sessions.is_form_key(other, sessions.form_key(one))
-    assert not sessions.is_form_key(one, "\N{SNOWMAN}")
+    assert sessions.is_csrf_token(one, sessions.csrf_token(one))
+    assert not sessions.is_csrf_token(other, sessions.csrf_token(one))
+    assert not sessions.is_csrf_token(one, "\N{SNOWMAN}")

@@ -1,4 +1,4 @@
-"""The API called as a function: no socket, everything else real."""
+"""A client that calls the WSGI application in this process, without a socket."""
 
 import io
 import json
@@ -7,11 +7,11 @@ from urllib.parse import unquote
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
-from tests.support.client import Reply
+from tests.support.client import HttpMethods, Reply
 
 
-class WsgiClient:
-    """Like Client, for an application in this process; checks WSGI's rules too."""
+class WsgiClient(HttpMethods):
+    """Like Client, for an application in this process; also validates WSGI's rules."""
 
     def __init__(self, app: Any, token: str | None = None) -> None:
         self.app = app
@@ -21,25 +21,10 @@ class WsgiClient:
     def as_user(self, token: str | None) -> "WsgiClient":
         return WsgiClient(self.app, token)
 
-    def get(self, path: str) -> Reply:
-        return self.request("GET", path)
-
-    def delete(self, path: str) -> Reply:
-        return self.request("DELETE", path)
-
-    def post(self, path: str, body: Any = None) -> Reply:
-        return self.request("POST", path, body)
-
-    def put(self, path: str, body: Any = None) -> Reply:
-        return self.request("PUT", path, body)
-
-    def patch(self, path: str, body: Any = None) -> Reply:
-        return self.request("PATCH", path, body)
-
     def request(
         self, method: str, path: str, body: Any = None, **environ: Any
     ) -> Reply:
-        """Bytes go as they are, the rest as JSON; `environ` has the last word."""
+        """Send bytes unchanged, other bodies as JSON; `environ` overrides defaults."""
         path, _, query = path.partition("?")
         sent = {
             "REQUEST_METHOD": method,
@@ -55,13 +40,13 @@ class WsgiClient:
                 "CONTENT_TYPE": "application/json",
                 "CONTENT_LENGTH": str(len(body)),
             }
-        call: dict[str, Any] = {
+        full_environ: dict[str, Any] = {
             **sent,
             "wsgi.input": io.BytesIO(body or b""),
             **environ,
         }
-        setup_testing_defaults(call)
-        return self._run(call)
+        setup_testing_defaults(full_environ)
+        return self._run(full_environ)
 
     def _run(self, environ: dict[str, Any]) -> Reply:
         started: list[tuple[int, dict[str, str]]] = []

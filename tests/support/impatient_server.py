@@ -1,4 +1,4 @@
-"""`python server.py`, but that it soon loses patience with slow clients."""
+"""`python server.py` with short timeouts for slow clients."""
 
 import server
 from host.body import Timeouts
@@ -14,4 +14,4 @@ def create_app() -> RsgiApp:
 
 
 if __name__ == "__main__":
-    server.main("tests.support.hasty_host:create_app")
+    server.main("tests.support.impatient_server:create_app")

@@ -1,4 +1,4 @@
-"""Requests of which no more than a part is sent."""
+"""Requests that are sent only in part."""
 
 import socket
 from collections.abc import Iterable, Iterator
@@ -9,11 +9,11 @@ JSON = "application/json"
 
 
 def head(path: str, media_type: str, token: str = "", **headers: object) -> bytes:
-    """Everything before the body; `content_length=5` is Content-Length: 5."""
+    """The request line and headers; `content_length=5` is Content-Length: 5."""
     lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Type: {media_type}"]
     if token:
         lines.append(f"Authorization: Bearer {token}")
-    lines += [f"{name.replace('_', '-')}: {said}" for name, said in headers.items()]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "\r\n"]).encode()
 
 
@@ -23,7 +23,7 @@ def chunk(content: bytes) -> bytes:
 
 @contextmanager
 def sent(port: int, requests: Iterable[bytes]) -> Iterator[list[socket.socket]]:
-    """A connection for each, closed in the end."""
+    """A connection for each request; all are closed at the end."""
     with ExitStack() as opened:
         connections = []
         for request in requests:
@@ -35,7 +35,7 @@ def sent(port: int, requests: Iterable[bytes]) -> Iterator[list[socket.socket]]:
 
 
 def answer(connection: socket.socket) -> bytes:
-    """All that comes until the server ends the connection."""
+    """Everything received until the server closes the connection."""
     received = b""
     try:
         while piece := connection.recv(65536):

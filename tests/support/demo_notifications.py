@@ -1,4 +1,4 @@
-"""What the demo page says about notifications, and the worker that shows them."""
+"""Web push on the demo page: its button and status, and the service worker."""
 
 import json
 from typing import Any
@@ -10,23 +10,23 @@ from tests.support.wait import until
 
 
 class Worker:
-    """The page's service worker, and the line on which a browser brings it pushes."""
+    """The page's service worker; delivers pushes to it by the DevTools protocol."""
 
     def __init__(self, page: Page, url: str) -> None:
         self._page, self._url = page, url
         self._known: list[str] = []
-        self._line = page.context.new_cdp_session(page)
-        self._line.on("ServiceWorker.workerRegistrationUpdated", self._note)
-        self._line.send("ServiceWorker.enable")
+        self._devtools = page.context.new_cdp_session(page)
+        self._devtools.on("ServiceWorker.workerRegistrationUpdated", self._note)
+        self._devtools.send("ServiceWorker.enable")
 
     def _note(self, event: dict[str, Any]) -> None:
         self._known += [each["registrationId"] for each in event["registrations"]]
 
     def deliver(self, push: dict[str, Any]) -> None:
         while not self._known:
-            # The browser's own events come in meanwhile.
+            # Playwright handles events of the browser while it waits.
             self._page.wait_for_timeout(10)
-        self._line.send(
+        self._devtools.send(
             "ServiceWorker.deliverPushMessage",
             {
                 "origin": self._url,
@@ -37,7 +37,7 @@ class Worker:
 
     @property
     def shown(self) -> list[tuple[str, str]]:
-        """Heading and text of the notifications, the newest last."""
+        """Title and text of the notifications, the newest last."""
         found = self._page.evaluate(
             """() => navigator.serviceWorker.ready
               .then((registration) => registration.getNotifications())
@@ -53,7 +53,7 @@ def button(page: Page) -> Any:
     return page.locator(".notify:not([aria-busy]) button")
 
 
-def word(page: Page) -> Any:
+def status(page: Page) -> Any:
     return page.locator(".notify [role=status]")
 
 
