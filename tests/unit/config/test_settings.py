@@ -1,5 +1,7 @@
 """Settings come from the environment once; nonsense is refused by name."""
 
+import pickle
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +69,8 @@ def test_a_secret_may_come_from_a_file(read: Read, tmp_path: Path) -> None:
         ("PUSH_LINGER_S", "soon", "must be a number of seconds"),
         ("APNS_URL", "http://api.push.apple.com", "must look like https://"),
         ("FCM_URL", "https://", "must look like https://"),
+        ("FCM_URL", "https://[", "must look like https://"),
+        ("REDIS_URL", "redis://[", "must begin with redis://"),
         ("CA_FILE", "/nowhere/ca.pem", "cannot be read"),
         ("PUSH_PROXY", "https://proxy:3128", "must look like http://"),
         ("PUSH_PROXY", "http://me:secret@", "must look like http://"),
@@ -117,6 +121,21 @@ def test_a_value_given_twice_is_refused(read: Read, tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match="both set"):
         read(SERVICE_KEY_FILE=str(file))
+
+
+def test_a_refused_secret_is_not_shown(read: Read) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(SERVICE_KEY="-".join(("too", "short")))
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "is too short" in shown
+    assert "too-short" not in shown
+
+
+def test_settings_survive_the_border_of_a_process(read: Read) -> None:
+    settings = read(WEBPUSH_ALLOW="ntfy.home")
+
+    assert pickle.loads(pickle.dumps(settings)) == settings
 
 
 def test_the_sandbox_may_share_our_environment(read: Read) -> None:
