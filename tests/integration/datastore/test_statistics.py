@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event, update
 
 from datastore import Datastore, statistics
-from datastore.statistics import Bucket, Queue
+from datastore.statistics import Bucket, QueueLengths
 from models.base import utc_now
 from models.pushes import PushFailure, PushJob
 from tests.support import chats
@@ -65,7 +65,7 @@ def test_no_jobs_are_no_trouble(store: Datastore) -> None:
 
         assert statistics.over_time(session, first, NOON, MINUTE) == []
         assert statistics.delays(session, first, NOON, MINUTE) == []
-        assert statistics.queue(session, NOON) == Queue(0, 0, 0)
+        assert statistics.queue(session, NOON) == QueueLengths(0, 0, 0)
         assert statistics.failing_jobs(session, first) == []
 
 
@@ -109,7 +109,9 @@ def test_the_queue_is_what_has_not_ended(store, chat) -> None:
     job(store, chat, now, due_at=None)
 
     with store.read() as session:
-        assert statistics.queue(session, now) == Queue(due=1, leased=2, waiting=1)
+        assert statistics.queue(session, now) == QueueLengths(
+            due=1, leased=2, waiting=1
+        )
 
 
 def test_failures_come_with_their_reasons(store, chat) -> None:
