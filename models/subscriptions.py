@@ -39,7 +39,7 @@ class Subscription(NamedTuple):
 
     @property
     def token(self) -> str:
-        """The subscription as JSON; always the same text, which identifies the device."""
+        """The subscription as JSON, always spelled alike: it identifies the device."""
         keys = {"p256dh": _base64(self.point), "auth": _base64(self.auth)}
         value = {"endpoint": self.origin + self.path, "keys": keys}
         return json.dumps(value, separators=(",", ":"))
