@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt import PyJWK, PyJWTError
 from jwt.algorithms import Algorithm, ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-# Each key has one algorithm, whatever a token says of itself. None of them is
-# symmetric: whoever can check a token must not be able to make one.
+# Each key has one algorithm, and the token's own claim is ignored. None is symmetric,
+# because a key that checks tokens must not be able to make them.
 ALGORITHMS: dict[str, type[Any]] = {
     "RS256": RSAAlgorithm,
     "ES256": ECAlgorithm,
@@ -20,7 +20,7 @@ SHORTEST_RSA_BITS = 2048
 
 
 def of_pem(path: Path) -> list[PyJWK]:
-    """The one key of the file; raises ValueError with what is wrong with it."""
+    """The key in the file; raises ValueError that says what is wrong."""
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
     except (ValueError, OSError, TypeError):
@@ -34,7 +34,7 @@ def of_pem(path: Path) -> list[PyJWK]:
 
 
 def of_jwks(path: Path) -> list[PyJWK]:
-    """Those keys of the set that we can use, at least one; raises ValueError."""
+    """The usable keys of the set, at least one; raises ValueError."""
     try:
         value = json.loads(path.read_text())
         members = value["keys"]
@@ -44,7 +44,7 @@ def of_jwks(path: Path) -> list[PyJWK]:
         raise ValueError("holds no JWK Set") from None
     if any(member.keys() & {"d", "k"} for member in members):
         raise ValueError("holds a private key; only public ones belong there")
-    keys = [key for member in members if (key := _found(member)) is not None]
+    keys = [key for member in members if (key := _usable_or_none(member)) is not None]
     if not keys:
         raise ValueError("holds no key for RS256, ES256 or EdDSA")
     names = [key.key_id for key in keys]
@@ -53,8 +53,8 @@ def of_jwks(path: Path) -> list[PyJWK]:
     return keys
 
 
-def _found(member: dict[str, Any]) -> PyJWK | None:
-    """A set may also hold keys for other purposes; those are left out."""
+def _usable_or_none(member: dict[str, Any]) -> PyJWK | None:
+    """The key, or None if it is for another purpose or algorithm."""
     if member.get("use", "sig") != "sig" or not isinstance(member.get("kid", ""), str):
         return None
     try:
@@ -74,7 +74,7 @@ def _usable(member: dict[str, Any]) -> PyJWK:
 
 def _fits(algorithm: str, key: Any) -> bool:
     if isinstance(key, ec.EllipticCurvePublicKey):
-        # The library would take a key on any curve for ES256.
+        # The library would accept a key on any curve for ES256.
         return algorithm == "ES256" and key.curve.name == "secp256r1"
     kinds = {"RS256": rsa.RSAPublicKey, "EdDSA": ed25519.Ed25519PublicKey}
     return algorithm in kinds and isinstance(key, kinds[algorithm])

@@ -12,7 +12,7 @@ PORTS = {"smtps": 465, "smtp": 587}
 
 
 class Server(NamedTuple):
-    """Where mails are handed in."""
+    """The mail server that accepts our mails."""
 
     host: str
     port: int
@@ -22,7 +22,7 @@ class Server(NamedTuple):
 
 
 def server(url: str) -> Server:
-    """The server of the URL; ValueError says what is wrong, without the password."""
+    """The server of the URL; ValueError says what is wrong and hides the password."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -46,15 +46,15 @@ def server(url: str) -> Server:
     )
 
 
-def _security(scheme: str, host: str, wish: str | None) -> Security:
-    """Passwords and messages cross a network only in TLS, unless told otherwise."""
+def _security(scheme: str, host: str, wanted: str | None) -> Security:
+    """TLS everywhere but on loopback, unless the URL says otherwise."""
     if scheme == "smtps":
-        if wish is not None:
+        if wanted is not None:
             raise ValueError("cannot have ?tls= with smtps://, which always is TLS")
         return "tls"
-    if wish not in (None, "none", "starttls"):
+    if wanted not in (None, "none", "starttls"):
         raise ValueError("may have ?tls=none or ?tls=starttls and nothing else")
-    if wish == "none" or (wish is None and _is_loopback(host)):
+    if wanted == "none" or (wanted is None and _is_loopback(host)):
         return "none"
     return "starttls"
 
@@ -67,7 +67,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def sender(text: str) -> Address:
-    """The address of "Name <name@example.org>"; ValueError when it is not one."""
+    """The address in "Name <name@example.org>"; raises ValueError for another form."""
     if text.isprintable():
         header = SMTP.header_factory("From", text)
         addresses = [] if header.defects else list(header.addresses)

@@ -1,4 +1,4 @@
-"""The key pair by which push services know us (RFC 8292), made on first use."""
+"""The VAPID key pair, which identifies us to push services (RFC 8292)."""
 
 import os
 import secrets
@@ -19,14 +19,14 @@ FILE_NAME = "vapid.pem"
 def private_key(settings: "Settings") -> ec.EllipticCurvePrivateKey:
     """The key of the settings, or the one in the run directory.
 
-    Browsers subscribe to one key only, so it is made once and then kept. Raises
-    ValueError naming the file that holds no such key.
+    Browsers subscribe to one key only, so it is created once and then kept. Raises
+    ValueError that names a file without such a key.
     """
     path = settings.vapid_key_file
     if path is None:
         path = settings.run_dir / FILE_NAME
         if not path.exists():
-            _make(path)
+            _create(path)
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError, OSError) as problem:
@@ -37,7 +37,7 @@ def private_key(settings: "Settings") -> ec.EllipticCurvePrivateKey:
 
 
 def public_key(settings: "Settings") -> str:
-    """What a browser wants as `applicationServerKey`."""
+    """The key that a browser needs as `applicationServerKey`."""
     return encoded(private_key(settings))
 
 
@@ -49,21 +49,21 @@ def encoded(key: ec.EllipticCurvePrivateKey) -> str:
     return urlsafe_b64encode(point).rstrip(b"=").decode()
 
 
-def _make(path: Path) -> None:
+def _create(path: Path) -> None:
     pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(descriptor, "wb") as file:
             file.write(pem)
             file.flush()
             os.fsync(descriptor)
-        # Of several processes that start at once one wins, and all read its key.
+        # If several processes create a key at once, all use the first one.
         with suppress(FileExistsError):
-            os.link(draft, path)
+            os.link(temporary, path)
     finally:
-        draft.unlink()
+        temporary.unlink()

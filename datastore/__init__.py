@@ -1,4 +1,4 @@
-"""Connections and transactions; the queries live beside, one file per noun."""
+"""Connections and transactions; the queries are in the modules beside, one per noun."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -19,16 +19,16 @@ T = TypeVar("T")
 
 # Raised when the database does not answer. OperationalError also means a full disk, a
 # lost lock or a missing table: in every case the request may succeed later, unchanged.
-# OSError comes from the lock file on which the writers of SQLite queue.
+# OSError comes from the lock file of SQLite's writers.
 OUTAGES = (OperationalError, InterfaceError, PoolTimeout, OSError)
 
 
 class Datastore:
-    """One database. Safe to share between threads, and over a fork.
+    """One database. It may be shared between threads, and by both sides of a fork.
 
-    What is committed survives a crash of the process. With `durable` it also survives
-    a power cut; without, SQLite may then forget the last moments, and senders do not
-    wait for the disk behind this process.
+    A commit survives a crash of the process. With `durable` it also survives a power
+    cut. Without it, SQLite may lose the last commits then, but senders do not wait
+    while this process writes to the disk.
     """
 
     def __init__(self, url: str, *, durable: bool = True) -> None:
@@ -37,11 +37,11 @@ class Datastore:
         options = {"isolation_level": mariadb.ISOLATION}
         self.engine = create_engine(
             self.url,
-            # A connection that the server closed meanwhile is replaced, not handed out.
+            # A connection that the server has closed is replaced before it is used.
             pool_pre_ping=not self.is_sqlite,
             **(options if mariadb.is_meant(self.url) else {}),
         )
-        self._queue = (
+        self._write_lock = (
             sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
         )
         self._group_commit = GroupCommit(self.write)
@@ -49,8 +49,8 @@ class Datastore:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether others want to write about as often as there is a turn to be had."""
-        return self._queue is not None and self._queue.is_crowded
+        """Whether most of our recent writes had to wait for another writer."""
+        return self._write_lock is not None and self._write_lock.is_contended
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -66,8 +66,8 @@ class Datastore:
             Session(connection, expire_on_commit=False) as session,
         ):
             connection.execution_options(sqlite_begin="IMMEDIATE")
-            # What can be done before the turn and after it keeps nobody waiting.
-            with self._queue.turn() if self._queue else nullcontext():
+            # Held as briefly as possible, because other writers wait for it.
+            with self._write_lock.held() if self._write_lock else nullcontext():
                 try:
                     session.connection()
                     yield session
@@ -77,29 +77,29 @@ class Datastore:
                     raise
 
     def write_grouped(self, work: Callable[[Session], T]) -> T:
-        """The same for a function, with those of other threads where turns are scarce.
+        """Run `work` in a transaction, on SQLite together with those of other threads.
 
-        `work` may be called a second time, after the first has been undone.
+        `work` may be called twice; its first call is then rolled back.
         """
-        if self._queue is not None:
+        if self._write_lock is not None:
             return self._group_commit.run(work)
         with self.write() as session:
             return work(session)
 
     def close(self) -> None:
         self.engine.dispose()
-        if self._queue is not None:
-            self._queue.close()
+        if self._write_lock is not None:
+            self._write_lock.close()
 
     def forget_connections(self) -> None:
-        """In a forked child: the parent goes on using them, so they stay open."""
+        """In a forked child: leave them open, because the parent goes on using them."""
         self.engine.dispose(close=False)
         self._group_commit = GroupCommit(self.write)
-        if self._queue is not None:
-            self._queue.forget()
+        if self._write_lock is not None:
+            self._write_lock.reset()
 
 
-# What is registered with os cannot be taken back, so it must not hold a store.
+# Weak, because a hook cannot be unregistered from `os` and would keep each store alive.
 _open_stores: WeakSet[Datastore] = WeakSet()
 
 

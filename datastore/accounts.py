@@ -4,15 +4,18 @@ import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import bindparam, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from datastore import external_ids
 from models.accounts import ApiToken, Device, User
+from models.chats import Chat
 from models.errors import Conflict, NotFound
+
+# What the app's own backend can name by an external id.
+Named = TypeVar("Named", User, Chat)
 
 # Below the number of parameters that every database takes in one statement.
 IDS_AT_ONCE = 1000
@@ -25,11 +28,12 @@ class Identity(NamedTuple):
 
     id: int
     name: str
-    # None: the token is not one of ours, so we cannot end it either.
+    # None: the token is the app's own, so we cannot revoke it.
     token_id: int | None
 
 
-# Built once: every request asks this, and building a statement costs more than it.
+# Built once, because building a statement costs more than running it, and every
+# request runs one of these.
 _IDENTITY = (
     select(User.id, User.name, ApiToken.id)
     .join(ApiToken, ApiToken.user_id == User.id)
@@ -52,7 +56,35 @@ def add_user(
 ) -> tuple[User, bool]:
     """A new user, or the one who has this external id; and whether they are new."""
     user = User(name=name, external_id=external_id, created_at=now)
-    return external_ids.add(session, user)
+    return get_or_create(session, user)
+
+
+def get_or_create(session: Session, new: Named) -> tuple[Named, bool]:
+    """The row that has this external id, else the new one; and whether it is new."""
+    known = _same_external_id(session, new)
+    if known is not None:
+        return known, False
+    try:
+        with session.begin_nested():
+            session.add(new)
+    except IntegrityError:
+        # Another request inserted the same one between our two statements.
+        known = _same_external_id(session, new)
+        if known is None:
+            raise
+        return known, False
+    return new, True
+
+
+def _same_external_id(session: Session, new: Named) -> Named | None:
+    if new.external_id is None:
+        return None
+    model = type(new)
+    found = session.scalar(select(model).where(model.external_id == new.external_id))
+    # A database may compare "ann" and "Ann" as equal.
+    if found is not None and found.external_id != new.external_id:
+        raise Conflict("This external id is taken, but for upper and lower case.")
+    return found
 
 
 def rename_user(session: Session, user_id: int, name: str) -> User:
@@ -64,7 +96,7 @@ def rename_user(session: Session, user_id: int, name: str) -> User:
 
 
 def _find_user(session: Session, user_id: int, *, for_update: bool = False) -> User:
-    # Without the key: what others write about the user need not wait.
+    # Without the key, so that inserts of rows that refer to the user need not wait.
     lock = {"key_share": True} if for_update else None
     user = session.get(User, user_id, with_for_update=lock)
     if user is None:
@@ -73,7 +105,7 @@ def _find_user(session: Session, user_id: int, *, for_update: bool = False) -> U
 
 
 def find_by_external_id(session: Session, external_id: str) -> User:
-    """Raises NotFound when nobody is called so."""
+    """Raises NotFound when no user has this external id."""
     user = session.scalar(select(User).where(User.external_id == external_id))
     if user is None:
         raise NotFound("No user has this external id.")
@@ -83,7 +115,7 @@ def find_by_external_id(session: Session, external_id: str) -> User:
 def issue_token(
     session: Session, user_id: int, now: datetime, *, expires_at: datetime | None = None
 ) -> tuple[str, ApiToken]:
-    """A new bearer token; it is shown this once, the row keeps its hash."""
+    """A new bearer token, which is shown only now, and its row, which has the hash."""
     _find_user(session, user_id)
     token = secrets.token_urlsafe(32)
     row = ApiToken(
@@ -106,7 +138,7 @@ def list_tokens(session: Session, user_id: int) -> Sequence[ApiToken]:
 
 
 def revoke_token(session: Session, user_id: int, token_id: int, now: datetime) -> None:
-    """From now on it opens nothing; raises NotFound when the user has no such one."""
+    """End a token at once; raises NotFound when the user has no such token."""
     token = session.get(ApiToken, token_id)
     if token is None or token.user_id != user_id:
         raise NotFound("The user has no such token.")
@@ -115,7 +147,7 @@ def revoke_token(session: Session, user_id: int, token_id: int, now: datetime) -
 
 
 def identify(session: Session, token: str, now: datetime) -> Identity | None:
-    """Whose token this is, while it is valid."""
+    """The user of a bearer token, if the token is valid."""
     values = {"token_hash": sha256(token), "now": now}
     row = session.connection().execute(_IDENTITY, values).first()
     return Identity(*row) if row else None
@@ -127,16 +159,16 @@ def identify_user(session: Session, user_id: int) -> Identity | None:
 
 
 def identify_external(session: Session, external_id: str) -> Identity | None:
-    """The user whom the app's own backend calls so."""
+    """The user to whom the app's own backend has given this id."""
     values = {"known_as": external_id}
     row = session.connection().execute(_BY_EXTERNAL_ID, values).first()
-    # A database may take "ann" and "Ann" for the same.
+    # A database may compare "ann" and "Ann" as equal.
     is_same = row is not None and row.external_id == external_id
     return Identity(row.id, row.name, None) if row and is_same else None
 
 
 def check_users(session: Session, user_ids: Sequence[int]) -> None:
-    """Raises NotFound naming (some of) the users that do not exist."""
+    """Raises NotFound naming up to 20 of the users that do not exist."""
     for ids in in_slices(user_ids):
         known = set(session.scalars(select(User.id).where(User.id.in_(ids))))
         if len(known) < len(ids):
@@ -160,11 +192,12 @@ def register_device(
     locale: str | None,
     now: datetime,
 ) -> tuple[Device, bool]:
-    """The device of that token, now this user's, and whether it is new.
+    """The device of the token, now this user's, and whether it is new.
 
-    Raises NotFound when there is no such user, Conflict when they have too many.
+    Raises NotFound when there is no such user, and Conflict when the user has too many
+    devices.
     """
-    # For update, so that their devices are counted one registration after another.
+    # For update: parallel registrations would each count too few devices.
     _find_user(session, user_id, for_update=True)
     values = {
         "user_id": user_id,
@@ -201,11 +234,11 @@ def register_device(
 
 
 def _make_room(session: Session, user_id: int) -> None:
-    """Raises Conflict when the user has as many devices as anybody may have."""
+    """Raises Conflict when the user has the highest number of devices allowed."""
     count = select(func.count()).select_from(Device).where(Device.user_id == user_id)
     if session.scalars(count).one() < MOST_DEVICES:
         return
-    # Dead ones make way: each time an app is installed it gets a new token.
+    # Disabled devices are deleted first: each installation of an app has a new token.
     session.execute(
         delete(Device)
         .where(Device.user_id == user_id, Device.disabled_at.is_not(None))

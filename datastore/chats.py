@@ -1,4 +1,4 @@
-"""Conversations and who sits in them."""
+"""Conversations and their members."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,8 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from datastore import external_ids
-from datastore.accounts import in_slices
+from datastore.accounts import get_or_create, in_slices
 from models.accounts import User
 from models.chats import MEMBER, OWNER, Chat, Member, Message, Role
 from models.errors import Conflict, NotFound
@@ -18,7 +17,7 @@ NOT_A_MEMBER = "This user is not a member of the conversation."
 
 
 class Membership(NamedTuple):
-    """A user's place in a chat, and the chat as it stood when it was read."""
+    """A member of a chat, with the state of the chat at the time of reading."""
 
     chat_id: int
     chat_name: str
@@ -31,14 +30,14 @@ class Membership(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """A line of a user's list of conversations."""
+    """A row of a user's list of conversations."""
 
     membership: Membership
     external_id: str | None
     last_message: Message | None
 
 
-class MemberRow(NamedTuple):
+class ListedMember(NamedTuple):
     """A member as the others see them."""
 
     id: int
@@ -47,7 +46,7 @@ class MemberRow(NamedTuple):
     read_seq: int
 
 
-# Built once: it is part of every send, and building it costs more than running it.
+# Built once, because every send runs it, and building it costs more than running it.
 _MEMBERSHIP_COLUMNS = (
     Chat.id,
     Chat.name,
@@ -79,12 +78,12 @@ def create(
     now: datetime,
     external_id: str | None = None,
 ) -> tuple[Chat, bool]:
-    """A chat of its owner and the users given, who must exist; and whether it is new.
+    """A chat with its owner and members, who must exist; and whether it is new.
 
-    It is not when there is one of this external id, which stays as it is.
+    A chat that has this external id already is returned unchanged.
     """
     new = Chat(name=name, external_id=external_id, last_seq=0, created_at=now)
-    chat, is_new = external_ids.add(session, new)
+    chat, is_new = get_or_create(session, new)
     if chat.deleted_at is not None:
         raise Conflict("The conversation of this external id has been ended.")
     if not is_new:
@@ -118,7 +117,7 @@ def membership(
 
 
 def is_member(session: Session, chat_id: int, user_id: int) -> bool:
-    """As long as the chat has not been ended."""
+    """False for a deleted chat."""
     query = (
         select(Member.user_id)
         .join(Chat, Chat.id == Member.chat_id)
@@ -134,10 +133,10 @@ def is_member(session: Session, chat_id: int, user_id: int) -> bool:
 def list_for(
     session: Session, user_id: int, *, before: tuple[int, int] | None, limit: int
 ) -> list[Listed]:
-    """A user's conversations, the last written to first.
+    """A user's conversations, those with the newest messages first.
 
-    The key of the list is (id of the last message or 0, id of the chat), descending.
-    Its cost grows with the user's conversations, not with their members or messages.
+    `before` is the key of a row: (id of its last message or 0, id of the chat).
+    The cost grows with the user's conversations, not with their members or messages.
     """
     activity = func.coalesce(Message.id, 0)
     query = (
@@ -163,7 +162,7 @@ def rename(session: Session, chat_id: int, name: str) -> None:
 
 
 def remove(session: Session, chat_id: int, now: datetime) -> None:
-    """Nobody sees the chat any more, and nothing of it is pushed any more."""
+    """Delete the chat: it is no longer shown, and its messages are no longer pushed."""
     session.execute(update(Chat).where(Chat.id == chat_id).values(deleted_at=now))
 
 
@@ -178,20 +177,20 @@ def mute(session: Session, membership: Membership, until: datetime | None) -> No
 
 
 def add_members(session: Session, chat: Chat, user_ids: Sequence[int]) -> list[int]:
-    """Seat those who are not in the chat yet; returns who they are.
+    """Add the users who are not in the chat yet; returns these.
 
-    The users must exist and the chat must have been read for update.
+    The users must exist, and the chat must have been read for update.
     """
     new: list[int] = []
     for ids in in_slices(sorted(set(user_ids))):
-        seated = set(
+        present = set(
             session.scalars(
                 select(Member.user_id).where(
                     Member.chat_id == chat.id, Member.user_id.in_(ids)
                 )
             )
         )
-        new += [user_id for user_id in ids if user_id not in seated]
+        new += [user_id for user_id in ids if user_id not in present]
     _insert_members(session, chat, new, MEMBER)
     return new
 
@@ -216,7 +215,7 @@ def _insert_members(
 
 
 def set_role(session: Session, chat_id: int, user_id: int, role: Role) -> None:
-    """The chat must have been read for update, so that an owner is left."""
+    """Raises Conflict for the last owner; the chat must have been read for update."""
     former = _role(session, chat_id, user_id)
     if former == OWNER and role != OWNER:
         _check_owner_is_left(session, chat_id, without=user_id)
@@ -228,7 +227,7 @@ def set_role(session: Session, chat_id: int, user_id: int, role: Role) -> None:
 
 
 def remove_member(session: Session, chat_id: int, user_id: int) -> None:
-    """The chat must have been read for update, so that an owner is left."""
+    """Raises Conflict for the last owner; the chat must have been read for update."""
     if _role(session, chat_id, user_id) == OWNER:
         _check_owner_is_left(session, chat_id, without=user_id)
     session.execute(
@@ -249,19 +248,19 @@ def _role(session: Session, chat_id: int, user_id: int) -> Role:
 
 
 def _check_owner_is_left(session: Session, chat_id: int, *, without: int) -> None:
-    """Raises Conflict when an owner's going would leave others without one."""
+    """Raises Conflict when the other members would have no owner."""
     others = select(Member.user_id).where(
         Member.chat_id == chat_id, Member.user_id != without
     )
     if session.scalar(others.limit(1)) is None:
         return
-    # The owners are few, but finding none looks at every member: a rare question.
+    # Only when there is no other owner does this read every member, which is rare.
     if session.scalar(others.where(Member.role == OWNER).limit(1)) is None:
         raise Conflict("Make another member an owner of the conversation first.")
 
 
 def member_ids(session: Session, chat_id: int, *, limit: int) -> Sequence[int]:
-    """The first members in the order of their ids."""
+    """The first members, in the order of their ids."""
     return session.scalars(
         select(Member.user_id)
         .where(Member.chat_id == chat_id)
@@ -272,7 +271,7 @@ def member_ids(session: Session, chat_id: int, *, limit: int) -> Sequence[int]:
 
 def members(
     session: Session, chat_id: int, *, after: int, limit: int
-) -> list[MemberRow]:
+) -> list[ListedMember]:
     """Members in the order of their ids."""
     rows = session.execute(
         select(User.id, User.name, Member.role, Member.read_seq)
@@ -281,17 +280,17 @@ def members(
         .order_by(Member.user_id)
         .limit(limit)
     )
-    return [MemberRow(*row) for row in rows]
+    return [ListedMember(*row) for row in rows]
 
 
 def strangers(session: Session, chat_id: int, user_ids: Sequence[int]) -> list[int]:
-    """Those of the users who are not members; for a handful of users."""
-    seated = session.scalars(
+    """Those of the users who are not members; meant for few users."""
+    present = session.scalars(
         select(Member.user_id).where(
             Member.chat_id == chat_id, Member.user_id.in_(user_ids)
         )
     )
-    return sorted(set(user_ids) - set(seated))
+    return sorted(set(user_ids) - set(present))
 
 
 def count_members(session: Session, chat_id: int) -> int:

@@ -1,4 +1,4 @@
-"""Writes of several threads in one transaction: one turn, one wait for the disk."""
+"""Group commit: writes of several threads share one transaction and one fsync."""
 
 import threading
 from collections import deque
@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 
 class GroupCommit:
-    """Whoever comes while another one's transaction is under way waits for the next.
+    """Runs the writes that arrive during one transaction in the next one.
 
-    The first of those who wait leads: in its thread it does what all of them want,
-    one after another. One that fails before it has written anything fails alone; if
-    it has, or the commit fails, all is undone, and if they were several, each is done
-    in a transaction of its own.
+    The first waiting thread is the leader: it runs the writes of all, one after
+    another. A write that fails before it has changed anything fails alone. If it has
+    changed something, or if the commit fails, the transaction is rolled back, and
+    each of several writes then runs in a transaction of its own.
 
     `write` opens a transaction of SQLite.
     """
@@ -26,11 +26,11 @@ class GroupCommit:
         self._write = write
         self._lock = threading.Lock()
         self._waiting: deque[PendingWrite[Any]] = deque()
-        self._is_led = False
+        self._has_leader = False
 
     @property
     def waiting(self) -> int:
-        """How many wait for the next transaction."""
+        """How many writes wait for the next transaction."""
         return len(self._waiting)
 
     def run(self, work: Callable[[Session], T]) -> T:
@@ -38,49 +38,50 @@ class GroupCommit:
         pending = PendingWrite(work)
         with self._lock:
             self._waiting.append(pending)
-            leads, self._is_led = not self._is_led, True
-        if not leads:
-            pending.called.acquire()
-        if not pending.has_ended:
+            is_leader, self._has_leader = not self._has_leader, True
+        if not is_leader:
+            pending.wait()
+        # It has been woken to lead if another leader has not run its write.
+        if not pending.is_done:
             self._lead(pending)
         return pending.outcome()
 
     def _lead(self, own: "PendingWrite[Any]") -> None:
-        """`own` is the first of those who wait."""
+        """Run the group of waiting writes, of which `own` is the first."""
         group: list[PendingWrite[Any]] = []
         try:
-            self._do(group)
+            self._run_together(group)
         except Exception as problem:
-            # Without a transaction nobody was gathered; whoever leads next will see.
+            # No transaction was opened: only our write fails, the next leader tries.
             group = group or [self._waiting.popleft()]
             if group == [own]:
                 own.problem = problem
             else:
                 for pending in group:
-                    self._do_alone(pending)
+                    self._run_alone(pending)
         except BaseException:
-            # Our thread is made to end, and the others are not done.
+            # Our thread is being ended; the writes of the others were rolled back.
             group = group or [self._waiting.popleft()]
             for pending in group:
                 pending.problem = RuntimeError("the transaction was interrupted")
             raise
         finally:
-            self._wake_group(own, group)
+            self._hand_over(own, group)
 
-    def _do(self, group: "list[PendingWrite[Any]]") -> None:
+    def _run_together(self, group: "list[PendingWrite[Any]]") -> None:
         with self._write() as session:
-            # Not earlier: more have come while we waited for the turn.
-            group += self._gather()
+            # Only now, because more writes arrived while we waited for the lock.
+            group += self._take_waiting()
             for pending in group:
-                pending.do_in(session)
+                pending.run_in(session)
 
-    def _gather(self) -> "list[PendingWrite[Any]]":
+    def _take_waiting(self) -> "list[PendingWrite[Any]]":
         with self._lock:
             group = list(self._waiting)
             self._waiting.clear()
         return group
 
-    def _do_alone(self, pending: "PendingWrite[Any]") -> None:
+    def _run_alone(self, pending: "PendingWrite[Any]") -> None:
         pending.problem = None
         try:
             with self._write() as session:
@@ -88,34 +89,41 @@ class GroupCommit:
         except Exception as problem:
             pending.problem = problem
 
-    def _wake_group(
+    def _hand_over(
         self, own: "PendingWrite[Any]", group: "list[PendingWrite[Any]]"
     ) -> None:
+        """Wake the threads of the group, and the next leader."""
         with self._lock:
             leader = self._waiting[0] if self._waiting else None
-            self._is_led = leader is not None
+            self._has_leader = leader is not None
         for pending in group:
-            pending.has_ended = True
+            pending.is_done = True
             if pending is not own:
-                pending.called.release()
+                pending.wake()
         if leader is not None:
-            leader.called.release()
+            leader.wake()
 
 
 class PendingWrite(Generic[T]):
-    """What one thread wants, and what has become of it."""
+    """The write of one thread, and its result."""
 
     def __init__(self, work: Callable[[Session], T]) -> None:
         self.work = work
-        self.has_ended = False
+        self.is_done = False
         self.result: Any = None
         self.problem: Exception | None = None
-        # Released when it has ended, or has to lead.
-        self.called = threading.Lock()
-        self.called.acquire()
+        self._wake_up = threading.Lock()
+        self._wake_up.acquire()
 
-    def do_in(self, session: Session) -> None:
-        """Raises if it fails and leaves something behind in the transaction."""
+    def wait(self) -> None:
+        """Return when the write is done, or when its thread has to lead."""
+        self._wake_up.acquire()
+
+    def wake(self) -> None:
+        self._wake_up.release()
+
+    def run_in(self, session: Session) -> None:
+        """Raises if the write fails and leaves a change in the transaction."""
         before = _changes(session)
         try:
             self.result = self.work(session)
@@ -132,6 +140,6 @@ class PendingWrite(Generic[T]):
 
 
 def _changes(session: Session) -> Any:
-    """Rows that this connection has ever written."""
+    """How many rows this connection has written so far."""
     driver: Any = session.connection().connection.driver_connection
     return driver.total_changes

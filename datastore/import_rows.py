@@ -1,7 +1,7 @@
-"""Puts the rows of an import in place: a few statements for any number of rows.
+"""Applies the rows of an import: a few statements for any number of rows.
 
-A row is what shall be there. What is there already stays as it is, so the same rows a
-second time change nothing; nothing is ever taken away.
+A row states what shall exist. What exists already is kept and nothing is deleted, so
+applying the same rows again changes nothing.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ NO_USER = "no user has this external id"
 NO_CONVERSATION = "no conversation has this external id"
 NOT_THEIRS = "this token is registered by another user"
 
-# Built once: a chunk may be about as many chats as it has rows.
+# Built once, because each row of a chunk may name another chat.
 _ROLES = select(Member.user_id, Member.role).where(
     Member.chat_id == bindparam("chat"),
     Member.user_id.in_(bindparam("users", expanding=True)),
@@ -29,15 +29,15 @@ _ROLES = select(Member.user_id, Member.role).where(
 
 
 class Put(NamedTuple):
-    """What came of the rows."""
+    """The result of applying rows."""
 
-    # Rows that were not in the database like that before.
+    # Rows that have changed the database.
     changed: int
     problems: list[Problem]
 
 
 def put(session: Session, rows: Sequence[Row], now: datetime) -> Put:
-    """At most a thousand rows, in an order in which each finds what it refers to."""
+    """Apply up to 1000 rows, by kind, so that each row finds what it refers to."""
 
     def of(kind: Kind) -> list[Row]:
         return [row for row in rows if row.kind == kind]
@@ -53,7 +53,7 @@ def put(session: Session, rows: Sequence[Row], now: datetime) -> Put:
 def _put_named(
     session: Session, model: type[User | Chat], rows: Sequence[Row], now: datetime
 ) -> int:
-    # Of two rows with one id, the later counts.
+    # The last of several rows with the same id counts.
     wanted = {row.values["external_id"]: row.values["name"] for row in rows}
     known = {
         str(external_id): (number, name)
@@ -98,7 +98,7 @@ def _put_devices(
         if device is None:
             new.append(_new_device(row, user_id, key[1], now))
         elif device.user_id != user_id:
-            # Who holds the phone has said so itself; a file must not take it away.
+            # The phone itself has registered its user; a file must not change that.
             problems.append(Problem(row.line, "token", NOT_THEIRS))
         else:
             changed += _correct(device, row, now)
@@ -124,16 +124,16 @@ def _new_device(
 
 
 def _correct(device: Device, row: Row, now: datetime) -> bool:
-    """Take over what the file says about a device that is known; is anything new?
+    """Update a known device; returns whether anything has changed.
 
-    Not its environment: the provider may have taught us better meanwhile.
+    Its environment is kept, because a provider's response may have corrected it.
     """
     app = row.values.get("app", device.app)
     locale = row.values.get("locale", device.locale)
     if (app, locale) == (device.app, device.locale):
         return False
     if app != device.app:
-        # For another app the token may be alive.
+        # With another app, the token may be valid again.
         device.registered_at, device.disabled_at, device.reason = now, None, None
     device.app, device.locale = app, locale
     return True
@@ -151,7 +151,7 @@ def _put_members(session: Session, rows: Sequence[Row], problems: list[Problem])
             problems.append(Problem(row.line, "user", NO_USER))
         else:
             membership = (chat.id, user_id)
-            # Once an owner, always an owner: nothing is taken away.
+            # An owner in any row stays an owner, because nothing is taken away.
             if wanted.get(membership) != OWNER:
                 wanted[membership] = row.values["role"]
     known = _roles(session, wanted)
@@ -192,7 +192,7 @@ def _user_ids(session: Session, rows: Sequence[Row]) -> dict[str, int]:
 
 
 def _chats(session: Session, rows: Sequence[Row]) -> dict[str, Chat]:
-    """For update: who joins now must see no message that comes meanwhile twice."""
+    """For update: no message may be posted while members get the `last_seq`."""
     named = {row.values["conversation"] for row in rows}
     found = session.scalars(
         select(Chat)
@@ -206,7 +206,7 @@ def _chats(session: Session, rows: Sequence[Row]) -> dict[str, Chat]:
 def _devices(
     session: Session, keys: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], Device]:
-    """Platform by platform, as their index has them."""
+    """One query per platform, because their index begins with it."""
     hashes: dict[str, list[str]] = defaultdict(list)
     for platform, token_hash in keys:
         hashes[platform].append(token_hash)
@@ -224,7 +224,7 @@ def _devices(
 def _roles(
     session: Session, memberships: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], str]:
-    """Chat by chat, as their index has them."""
+    """One query per chat, because their index begins with it."""
     users: dict[int, list[int]] = defaultdict(list)
     for chat_id, user_id in memberships:
         users[chat_id].append(user_id)

@@ -1,7 +1,7 @@
-"""Imports: an upload is stored in chunks, claimed under a lease, and put in place.
+"""Imports: an upload is stored in chunks, claimed under a lease, and applied.
 
-A chunk is deleted in the transaction that puts its rows in place and counts them, so
-whoever goes on after a crash begins with the first one that is left.
+A chunk is deleted in the transaction that applies and counts its rows, so after a
+crash the import goes on with the first chunk that is left.
 """
 
 from collections.abc import Sequence
@@ -23,16 +23,16 @@ from models.imports import (
 )
 from models.pushes import COMPLETED, FAILED, PROCESSING, QUEUED
 
-# Of the bad lines, this many are kept for the report; all are counted.
+# Bad lines that are kept for the report; all are counted.
 MOST_PROBLEMS = 500
-# An upload that has not ended by then never will.
+# An upload that takes longer was cut off.
 LONGEST_UPLOAD = timedelta(hours=1)
-# An import that has been claimed so often without getting on is given up.
+# An import fails after so many claims in a row that applied no chunk.
 MOST_ATTEMPTS = 8
 
 
 def begin(session: Session, now: datetime) -> int:
-    """Make room for an upload, and give up those of others that never ended."""
+    """Start an upload; returns its id. Uploads that were cut off are deleted."""
     abandoned = session.scalars(
         select(ImportJob.id).where(
             ImportJob.state == RECEIVING, ImportJob.created_at < now - LONGEST_UPLOAD
@@ -61,7 +61,7 @@ def add(
 
 
 def close(session: Session, import_id: int, now: datetime) -> None:
-    """The upload is complete, and can be worked on."""
+    """End the upload, so that the import can be claimed."""
     session.execute(
         update(ImportJob)
         .where(ImportJob.id == import_id)
@@ -70,14 +70,14 @@ def close(session: Session, import_id: int, now: datetime) -> None:
 
 
 def discard(session: Session, import_id: int) -> None:
-    """Forget an upload that will not be completed."""
+    """Delete an upload that will not be completed."""
     for model in (ImportChunk, ImportProblem):
         session.execute(delete(model).where(model.import_id == import_id))
     session.execute(delete(ImportJob).where(ImportJob.id == import_id))
 
 
 def recent(session: Session, limit: int) -> Sequence[ImportJob]:
-    """The newest first, without those whose upload has not ended."""
+    """The newest imports whose upload has ended, newest first."""
     return session.scalars(
         select(ImportJob)
         .where(ImportJob.state != RECEIVING)
@@ -87,7 +87,7 @@ def recent(session: Session, limit: int) -> Sequence[ImportJob]:
 
 
 def due() -> Select[Any]:
-    """When the next import can be claimed."""
+    """Selects the time from which the next import can be claimed."""
     return (
         select(ImportJob.due_at)
         .where(ImportJob.due_at.is_not(None))
@@ -99,7 +99,7 @@ def due() -> Select[Any]:
 def claim(
     session: Session, owner: str, *, now: datetime, lease_until: datetime
 ) -> ImportJob | None:
-    """Take the import that has been due the longest."""
+    """Claim the import that has been due the longest."""
     job = session.scalar(
         select(ImportJob)
         .where(ImportJob.due_at <= now)
@@ -123,7 +123,7 @@ def put_next(
     now: datetime,
     lease_until: datetime,
 ) -> bool:
-    """Put the next chunk in place; False when none is left, or it is not ours now."""
+    """Apply the next chunk; False when none is left, or the lease was lost."""
     job = _ours(session, owner, import_id)
     if job is None:
         return False
@@ -155,7 +155,7 @@ def put_off(
     now: datetime,
     until: datetime,
 ) -> None:
-    """Give back an import that fails by itself; after too many tries for good."""
+    """Release an import that failed, to be tried again; the last attempt ends it."""
     job = _ours(session, owner, import_id)
     if job is None:
         return
@@ -167,7 +167,7 @@ def put_off(
 
 
 def release_owner(session: Session, owner: str, now: datetime) -> int:
-    """Make what an ended engine held due at once; returns how many that were."""
+    """Make the imports of an ended engine due at once; returns their number."""
     result = session.execute(
         update(ImportJob)
         .where(ImportJob.lease_owner == owner)
@@ -184,7 +184,7 @@ def find(session: Session, import_id: int) -> ImportJob | None:
 
 
 def problems(session: Session, import_id: int) -> list[Problem]:
-    """The bad lines that were kept, in the order of the lines."""
+    """The bad lines that were kept, in order."""
     found = session.execute(
         select(ImportProblem.line, ImportProblem.field, ImportProblem.message)
         .where(ImportProblem.import_id == import_id)

@@ -1,4 +1,4 @@
-"""PostgreSQL's own bell: NOTIFY when there is work, LISTEN where it is waited for."""
+"""Wake-ups by PostgreSQL: NOTIFY when a job is added, LISTEN in waiting workers."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,14 +17,14 @@ def is_possible(store: Datastore) -> bool:
 
 
 def ring(session: Session) -> None:
-    """Heard by every listener when the session's transaction commits."""
+    """Wake every listener when the session's transaction commits."""
     session.execute(select(func.pg_notify(CHANNEL, "")))
 
 
 def listen(store: Datastore, *, look_s: float) -> Iterator[None]:
-    """Yields once when it begins to listen, at every ring, and every `look_s`.
+    """Yields once when it begins to listen, at each wake-up, and every `look_s`.
 
-    Holds a connection of its own; raises the driver's error when that is lost.
+    Uses a connection of its own; raises the driver's error when that is lost.
     """
     pooled = store.engine.raw_connection()
     connection: Any = pooled.driver_connection

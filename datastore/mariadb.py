@@ -1,4 +1,4 @@
-"""What has to be said to MariaDB that the other databases do by themselves."""
+"""Settings and a migration lock that only MariaDB needs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
-# Its own default, REPEATABLE READ, locks gaps between rows: claims of several hosts
-# would then run into deadlocks with the sends.
+# Its default, REPEATABLE READ, locks gaps between rows: claims of several hosts would
+# deadlock with sends.
 ISOLATION = "READ COMMITTED"
 MIGRATION_LOCK = "bottlepost_migrations"
 LOCK_WAIT_S = 600
@@ -20,10 +20,10 @@ def is_meant(url: URL) -> bool:
 
 @contextmanager
 def migrating(session: Session) -> Iterator[None]:
-    """Alone with the schema in this block; each statement about it commits by itself.
+    """Holds the lock of migrations; MariaDB commits each change of the schema at once.
 
-    Tables made here hold every character, and tell `a` from `A` where they compare:
-    the server's defaults may do neither.
+    Tables that are created here store every character and compare `a` and `A` as
+    different, which the server's defaults may not do.
     """
     name = {"name": MIGRATION_LOCK, "wait_s": LOCK_WAIT_S}
     session.execute(text("SELECT GET_LOCK(:name, :wait_s)"), name)

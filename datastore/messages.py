@@ -1,7 +1,7 @@
-"""What is written in conversations: posting, reading, changing, taking back.
+"""Messages: posting, reading, editing and deleting them.
 
-Whoever writes to a chat holds its row first, so numbers are given in order and a
-message posted twice is stored once, on every database.
+A post locks the chat's row first, so on every database messages are numbered in order,
+and a message posted twice is stored once.
 """
 
 from dataclasses import dataclass
@@ -19,40 +19,40 @@ from models.pushes import MESSAGE, READ, WITHDRAW, PushJob
 
 # Four weeks: the longest that Google keeps a message for a phone that is off.
 LONGEST_TTL_S = 28 * 24 * 3600
-# Who looks at the app within a day sees the badge corrected by the next message.
+# After a day the next message will correct the badge.
 READ_TTL_S = 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """What a member wants to say, and how it is to be pushed."""
+    """A message to be posted, and how it shall be pushed."""
 
     text: str
-    # The same again from the same member is the same message.
+    # A second post by the same member with this id returns the first message.
     client_id: str | None = None
     data: dict[str, str] | None = None
     mentions: list[int] | None = None
     silent: bool = False
-    # The push waits until then; the message is in the conversation at once.
+    # The push waits until then; the conversation shows the message at once.
     deliver_after: datetime | None = None
     ttl_s: int = LONGEST_TTL_S
 
 
 class Posted(NamedTuple):
-    """A stored message and its job; not new when it had been posted before."""
+    """A stored message and its job; not new if it had been posted before."""
 
     message: Message
     job_id: int
     is_new: bool
 
 
-# The statements of a send, built once: building one costs more than running it.
+# The statements of a send, built once, because building costs more than running them.
 _INSERT = insert(Message).returning(Message.id)
-_COUNT = (
+_SET_LAST_SEQ = (
     update(Chat).where(Chat.id == bindparam("chat")).values(last_seq=bindparam("seq"))
 )
-# Never back: of two devices, the one that has read further is right.
-_SEEN = (
+# Never lowered: of two devices of a user, the one that has read further is right.
+_SET_READ_SEQ = (
     update(Member)
     .where(Member.chat_id == bindparam("chat"), Member.user_id == bindparam("user"))
     .where(Member.read_seq < bindparam("seq"))
@@ -63,7 +63,7 @@ _SEEN = (
 def post(
     session: Session, membership: Membership, draft: Draft, now: datetime
 ) -> Posted:
-    """Store a message and its push job; the seat must have been read for update."""
+    """Store a message and its job; the membership must have been read for update."""
     if draft.client_id and (
         first := _posted_before(session, membership, draft.client_id)
     ):
@@ -95,7 +95,7 @@ def _store(
         "silent": draft.silent,
         "created_at": now,
     }
-    # None would be stored as JSON's null, which is not the database's.
+    # None would be stored as the JSON value null, not as the database's NULL.
     if draft.data:
         values["data"] = draft.data
     if draft.mentions:
@@ -107,9 +107,9 @@ def _store(
         "user": membership.user_id,
         "seq": values["seq"],
     }
-    connection.execute(_COUNT, place)
-    # Who writes has seen the conversation: one's own message is never unread.
-    connection.execute(_SEEN, place)
+    connection.execute(_SET_LAST_SEQ, place)
+    # The sender's own message is never unread, nor are those before it.
+    connection.execute(_SET_READ_SEQ, place)
     return Message(id=message_id, **values)
 
 
@@ -138,7 +138,7 @@ def history(
     before: int | None,
     limit: int,
 ) -> list[Message]:
-    """Up to `limit` messages in order: the first after a number, else the last."""
+    """Up to `limit` messages in order: the first after `after`, else the last."""
     query = select(Message).where(Message.chat_id == chat_id)
     if before is not None:
         query = query.where(Message.seq < before)
@@ -152,7 +152,7 @@ def history(
 def edit(
     session: Session, membership: Membership, message_id: int, text: str, now: datetime
 ) -> Message:
-    """The sender changes the text; what has been pushed stays as it is."""
+    """Change the sender's own text; notifications already shown keep the old one."""
     message = _message(session, membership, message_id)
     if message.sender_id != membership.user_id:
         raise Forbidden("Only its sender may change a message.")
@@ -164,7 +164,7 @@ def edit(
 def delete(
     session: Session, membership: Membership, message_id: int, now: datetime
 ) -> int:
-    """Empty a message and withdraw its notifications; returns the job that does."""
+    """Empty a message; returns the job that withdraws its notifications."""
     message = _message(session, membership, message_id)
     if message.sender_id != membership.user_id and membership.role != OWNER:
         raise Forbidden("Only its sender or an owner may delete a message.")
@@ -201,10 +201,13 @@ def _message(session: Session, membership: Membership, message_id: int) -> Messa
 def mark_read(
     session: Session, membership: Membership, seq: int, now: datetime
 ) -> tuple[int, int | None]:
-    """How far the user has read now, and the job that tells their devices, if any."""
+    """The number up to which the user has read, and the job that updates the badges.
+
+    There is no job if the user had read as far before.
+    """
     seq = min(seq, membership.last_seq)
     place = {"chat": membership.chat_id, "user": membership.user_id, "seq": seq}
-    if not session.connection().execute(_SEEN, place).rowcount:
+    if not session.connection().execute(_SET_READ_SEQ, place).rowcount:
         return membership.read_seq, None
     message = session.scalars(
         select(Message).where(Message.chat_id == membership.chat_id, Message.seq == seq)

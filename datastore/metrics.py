@@ -1,4 +1,4 @@
-"""What a monitoring system is told: the queue as it is, and the last hour's pushes."""
+"""Queries of the metrics: the queue, and the jobs and pushes of the last hour."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 from models.accounts import Device
 from models.pushes import COMPLETED, FAILED, PushFailure, PushJob
 
-# A provider may invent reasons, and each of them is a series for ever.
+# Providers may add reasons at any time, and each one is a time series of its own.
 MOST_REASONS = 100
 
 
-class Ended(NamedTuple):
-    """Jobs of one state, and what became of the pushes of theirs."""
+class EndedJobs(NamedTuple):
+    """Jobs that ended in one state, and the results of their pushes."""
 
     state: str
     jobs: int
@@ -22,8 +22,8 @@ class Ended(NamedTuple):
     failed: int
 
 
-class Refused(NamedTuple):
-    """Pushes that were not accepted, for one reason."""
+class RefusedPushes(NamedTuple):
+    """Pushes that failed for the same reason."""
 
     platform: str
     outcome: str
@@ -32,7 +32,7 @@ class Refused(NamedTuple):
 
 
 def oldest_due_age_s(session: Session, now: datetime) -> float:
-    """How long the job that has waited the longest could have been claimed."""
+    """How long the oldest free job has been due."""
     oldest = session.scalar(
         select(func.min(PushJob.due_at)).where(
             PushJob.due_at <= now, PushJob.lease_owner.is_(None)
@@ -41,8 +41,8 @@ def oldest_due_age_s(session: Session, now: datetime) -> float:
     return 0.0 if oldest is None else (now - oldest).total_seconds()
 
 
-def ended(session: Session, first_job: int) -> list[Ended]:
-    """Of the jobs from that one on; shards count for their pushes only."""
+def ended(session: Session, first_job: int) -> list[EndedJobs]:
+    """Jobs from that id on, by state; a shard counts only with its pushes."""
     rows = session.execute(
         select(
             PushJob.state,
@@ -53,12 +53,14 @@ def ended(session: Session, first_job: int) -> list[Ended]:
         .where(PushJob.id >= first_job, PushJob.state.in_((COMPLETED, FAILED)))
         .group_by(PushJob.state)
     )
-    found = {state: Ended(state, *map(int, sums)) for state, *sums in rows}
-    return [found.get(state, Ended(state, 0, 0, 0)) for state in (COMPLETED, FAILED)]
+    found = {state: EndedJobs(state, *map(int, sums)) for state, *sums in rows}
+    return [
+        found.get(state, EndedJobs(state, 0, 0, 0)) for state in (COMPLETED, FAILED)
+    ]
 
 
-def refused(session: Session, first_job: int) -> list[Refused]:
-    """The most frequent first; a device that is gone has no platform any more."""
+def refused(session: Session, first_job: int) -> list[RefusedPushes]:
+    """By number, highest first; the platform is empty for devices removed since."""
     platform = func.coalesce(Device.platform, "")
     count = func.count()
     rows = session.execute(
@@ -69,4 +71,4 @@ def refused(session: Session, first_job: int) -> list[Refused]:
         .order_by(count.desc(), PushFailure.reason)
         .limit(MOST_REASONS)
     )
-    return [Refused(*row) for row in rows]
+    return [RefusedPushes(*row) for row in rows]

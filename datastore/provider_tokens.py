@@ -1,4 +1,4 @@
-"""The providers' access tokens, and whose turn it is to make the next one."""
+"""The providers' access tokens, and which process refreshes each of them."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from models.pushes import ProviderToken
 
 
 class Token(NamedTuple):
-    """A token as it is shared."""
+    """An access token that all processes use."""
 
     token: str
     issued_at: datetime
@@ -19,10 +19,10 @@ class Token(NamedTuple):
 
 
 def find(session: Session, name: str) -> tuple[Token | None, datetime | None]:
-    """The token of that name, however old, and until when its replacement is awaited.
+    """The token of that name, even if expired, and the deadline of its refresh.
 
-    The token is None if there is none yet or it was refused; the time, if nobody is
-    making another one.
+    The token is None if there is none yet, or if it was refused. The deadline is None
+    if no process is refreshing the token.
     """
     row = session.get(ProviderToken, name)
     if row is None:
@@ -41,14 +41,17 @@ def take_turn(
     now: datetime,
     until: datetime,
 ) -> bool:
-    """Whether the refresher is the one to replace that token, until the given time."""
+    """Claim the refresh until the given time; False if another process has it.
+
+    Also False if `instead_of` is no longer the current token.
+    """
     if session.get(ProviderToken, name) is None:
         _insert(session, name)
     taken = session.execute(
         update(ProviderToken)
         .where(
             ProviderToken.name == name,
-            # Nobody has made a newer one since we looked.
+            # No newer one has been saved since ours was read.
             ProviderToken.token.is_(None)
             if instead_of is None
             else ProviderToken.token == instead_of,
@@ -67,12 +70,12 @@ def _insert(session: Session, name: str) -> None:
         with session.begin_nested():
             session.add(ProviderToken(name=name))
     except IntegrityError:
-        # Another process was first; its row serves as well.
+        # Another process was first, and its row will do.
         return
 
 
 def save(session: Session, name: str, refresher: str, token: Token) -> None:
-    """End the refresher's turn with a new token; nothing happens if it has lost it."""
+    """End the refresh with a new token; does nothing if the claim was lost."""
     session.execute(
         update(ProviderToken)
         .where(ProviderToken.name == name, ProviderToken.refresher == refresher)
@@ -81,7 +84,7 @@ def save(session: Session, name: str, refresher: str, token: Token) -> None:
 
 
 def give_up_turn(session: Session, name: str, refresher: str) -> None:
-    """End the refresher's turn without a token."""
+    """End the refresh without a token."""
     session.execute(
         update(ProviderToken)
         .where(ProviderToken.name == name, ProviderToken.refresher == refresher)
@@ -92,7 +95,7 @@ def give_up_turn(session: Session, name: str, refresher: str) -> None:
 def refuse(
     session: Session, name: str, token: str, *, now: datetime, not_since: datetime
 ) -> bool:
-    """Forget this very token, unless one was refused after `not_since` already."""
+    """Delete exactly this token, unless one was already refused after `not_since`."""
     refused = session.execute(
         update(ProviderToken)
         .where(

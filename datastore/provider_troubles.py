@@ -1,4 +1,4 @@
-"""Which providers refuse our credentials, for all processes to see."""
+"""The providers that refuse our credentials, shared by all processes."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from models.pushes import RouteTrouble
 
 
 def find_all(session: Session) -> Sequence[RouteTrouble]:
-    """Those that last refused us, the longest standing first."""
+    """The routes whose last push was refused for our credentials, oldest first."""
     return session.scalars(select(RouteTrouble).order_by(RouteTrouble.since)).all()
 
 
@@ -22,7 +22,7 @@ def reason_of(session: Session, route: str) -> str | None:
 
 
 def report(session: Session, route: str, reason: str | None, *, now: datetime) -> None:
-    """Keep the newest reason and the time of the first; None ends the trouble."""
+    """Save the newest reason and the time of the first; None deletes the entry."""
     row = session.get(RouteTrouble, route)
     if reason is None:
         if row is not None:

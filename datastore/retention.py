@@ -1,6 +1,6 @@
-"""Taking away what ended long ago: jobs, and what was noted about their devices.
+"""Deletes jobs and imports that ended long ago, with their failures.
 
-Messages are the users' and stay; only their `client_id` is forgotten with the job.
+Messages belong to the users and are kept; only their `client_id` goes with the job.
 """
 
 from datetime import datetime
@@ -15,7 +15,7 @@ from models.pushes import MESSAGE, PushFailure, PushJob
 
 
 def forget_pushes(session: Session, before: datetime, limit: int) -> int:
-    """Delete up to `limit` push jobs that ended before that; returns how many.
+    """Delete up to `limit` push jobs that ended before then; returns their number.
 
     The oldest go first, each with all of its shards and failures.
     """
@@ -24,11 +24,11 @@ def forget_pushes(session: Session, before: datetime, limit: int) -> int:
         return 0
     jobs = [row.id for row in found]
     shards = session.scalars(select(PushJob.id).where(PushJob.parent_id.in_(jobs)))
-    parts = list(shards)
-    session.execute(delete(PushFailure).where(PushFailure.job_id.in_(jobs + parts)))
-    session.execute(delete(PushJob).where(PushJob.id.in_(parts)))
+    shard_ids = list(shards)
+    session.execute(delete(PushFailure).where(PushFailure.job_id.in_(jobs + shard_ids)))
+    session.execute(delete(PushJob).where(PushJob.id.in_(shard_ids)))
     session.execute(delete(PushJob).where(PushJob.id.in_(jobs)))
-    # A message that is sent again would be answered with its job.
+    # A message that is sent again would be answered with its job, which is deleted.
     sent = [row.message_id for row in found if row.kind == MESSAGE]
     session.execute(
         update(Message)
@@ -39,27 +39,27 @@ def forget_pushes(session: Session, before: datetime, limit: int) -> int:
 
 
 def _ended_pushes(session: Session, before: datetime) -> Select[int, str, int]:
-    """Jobs of which every shard has ended, in the order of their ids."""
+    """Selects jobs whose shards have all ended, by id."""
     shard = aliased(PushJob)
-    goes_on = exists().where(
+    has_unfinished_shard = exists().where(
         shard.parent_id == PushJob.id,
         or_(shard.finished_at.is_(None), shard.finished_at >= before),
     )
     return (
         select(PushJob.id, PushJob.kind, PushJob.message_id)
         .where(
-            # Nothing newer has to be looked at: there is no index on the end.
+            # Newer jobs are skipped by id, because `finished_at` has no index.
             PushJob.id < first_job_since(session, before),
             PushJob.parent_id.is_(None),
             PushJob.finished_at < before,
-            ~goes_on,
+            ~has_unfinished_shard,
         )
         .order_by(PushJob.id)
     )
 
 
 def forget_imports(session: Session, before: datetime, limit: int) -> int:
-    """Delete up to `limit` imports that ended before that; returns how many."""
+    """Delete up to `limit` imports that ended before then; returns their number."""
     ended = select(ImportJob.id).where(ImportJob.finished_at < before)
     imports = session.scalars(ended.order_by(ImportJob.id).limit(limit)).all()
     for part in (ImportChunk, ImportProblem):

@@ -1,4 +1,4 @@
-"""A push to look at: from the house itself, to everything one user has."""
+"""A test push: a message from Bottlepost itself to all devices of one user."""
 
 from datetime import datetime
 
@@ -11,8 +11,8 @@ from models.accounts import Device, User
 from models.chats import MEMBER, OWNER, Chat, Member
 from models.errors import NotFound
 
-SENDER = "Bottlepost"
-CHAT = "Test pushes"
+SENDER_NAME = "Bottlepost"
+CHAT_NAME = "Test pushes"
 TEXT = "This is a test push. If you can read it, pushes reach this device."
 
 
@@ -25,13 +25,13 @@ def owner_of(session: Session, device_id: int) -> int:
 
 
 def send(session: Session, user_id: int, now: datetime) -> int:
-    """Say something to the user in a conversation of theirs with us; the job's id."""
+    """Post a message to the user in a conversation of its own; returns the job's id."""
     accounts.check_users(session, [user_id])
     found = _chat_with(session, user_id)
     if found is None:
-        sender, _ = accounts.add_user(session, SENDER, now)
+        sender, _ = accounts.add_user(session, SENDER_NAME, now)
         chat, _ = chats.create(
-            session, CHAT, owner_id=sender.id, user_ids=[user_id], now=now
+            session, CHAT_NAME, owner_id=sender.id, user_ids=[user_id], now=now
         )
         found = (chat.id, sender.id)
     membership = chats.membership(session, *found, for_update=True)
@@ -39,14 +39,14 @@ def send(session: Session, user_id: int, now: datetime) -> int:
 
 
 def _chat_with(session: Session, user_id: int) -> tuple[int, int] | None:
-    """The conversation of an earlier test push and its sender."""
+    """The conversation and the sender of an earlier test push."""
     target = aliased(Member)
     row = session.execute(
         select(Chat.id, User.id)
         .join(target, (target.chat_id == Chat.id) & (target.user_id == user_id))
         .join(Member, (Member.chat_id == Chat.id) & (Member.role == OWNER))
-        .join(User, (User.id == Member.user_id) & (User.name == SENDER))
-        .where(target.role == MEMBER, Chat.name == CHAT, Chat.deleted_at.is_(None))
+        .join(User, (User.id == Member.user_id) & (User.name == SENDER_NAME))
+        .where(target.role == MEMBER, Chat.name == CHAT_NAME, Chat.deleted_at.is_(None))
         .order_by(Chat.id)
         .limit(1)
     ).first()

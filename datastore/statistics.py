@@ -1,4 +1,4 @@
-"""What the dashboard counts: sends and pushes over time, the queue, what failed."""
+"""Queries of the dashboard: sends and pushes over time, the queue, and failures."""
 
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -19,15 +19,16 @@ from sqlalchemy.orm import Session
 from models.accounts import Device, User
 from models.pushes import FAILED, MESSAGE, PushFailure, PushJob
 
-# Percentiles are taken of so many of the newest jobs at most.
-SAMPLE = 5_000
+# Percentiles are taken from the newest jobs, at most this many.
+MOST_DELAYS = 5_000
 MOST_ROWS = 10
-# SQLite looks for "later than" in an index, but for "not NULL" at every row.
-LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+# Earlier than any job. SQLite searches an index for "later than this", but reads every
+# row for "not NULL".
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Bucket(NamedTuple):
-    """A piece of the time that is shown; `number` counts from its beginning."""
+    """Counts of one step of the time axis; `number` counts steps from its start."""
 
     number: int
     sends: int
@@ -36,14 +37,14 @@ class Bucket(NamedTuple):
 
 
 class Delay(NamedTuple):
-    """Seconds from a message to the start of its push, and to its end."""
+    """Seconds from a message to the start and to the end of its push."""
 
     number: int
     start_s: float
     end_s: float
 
 
-class Queue(NamedTuple):
+class QueueLengths(NamedTuple):
     due: int
     leased: int
     waiting: int
@@ -68,9 +69,9 @@ class FailingDevice(NamedTuple):
 
 
 def first_job_since(session: Session, since: datetime) -> int:
-    """The id from which on jobs are newer: ids grow with time, so halving finds it.
+    """The first id of the jobs created since then, found by binary search.
 
-    An index on the time would have to be kept up by every send.
+    Ids grow with time; an index on the time would cost every send a write.
     """
     low, high = 0, session.scalar(select(func.max(PushJob.id))) or 0
     at_or_after = select(PushJob.id, PushJob.created_at).order_by(PushJob.id).limit(1)
@@ -87,7 +88,7 @@ def first_job_since(session: Session, since: datetime) -> int:
 def over_time(
     session: Session, first_job: int, since: datetime, step: timedelta
 ) -> list[Bucket]:
-    """Messages, and what became of their pushes, by the time they were written."""
+    """Messages and the results of their pushes, by the time of the message."""
     number = _bucket(session, since, step)
     is_send = (PushJob.kind == MESSAGE) & PushJob.parent_id.is_(None)
     rows = session.execute(
@@ -107,7 +108,7 @@ def over_time(
 def delays(
     session: Session, first_job: int, since: datetime, step: timedelta
 ) -> list[Delay]:
-    """Of the newest jobs that have ended; newest first."""
+    """Delays of the newest jobs that have ended, newest first."""
     rows = session.execute(
         select(PushJob.created_at, PushJob.started_at, PushJob.finished_at)
         .where(
@@ -117,7 +118,7 @@ def delays(
             PushJob.finished_at.is_not(None),
         )
         .order_by(PushJob.id.desc())
-        .limit(SAMPLE)
+        .limit(MOST_DELAYS)
     )
     return [
         Delay(
@@ -130,8 +131,8 @@ def delays(
     ]
 
 
-def queue(session: Session, now: datetime) -> Queue:
-    """Jobs that have not ended: due and free, being worked on, put off."""
+def queue(session: Session, now: datetime) -> QueueLengths:
+    """Numbers of jobs that have not ended: due and free, leased, waiting."""
     is_leased = PushJob.lease_owner.is_not(None)
     is_due = PushJob.due_at <= now
     row = session.execute(
@@ -139,13 +140,13 @@ def queue(session: Session, now: datetime) -> Queue:
             func.sum(case((~is_leased & is_due, 1), else_=0)),
             func.sum(case((is_leased, 1), else_=0)),
             func.sum(case((~is_leased & ~is_due, 1), else_=0)),
-        ).where(PushJob.due_at > LONG_AGO)
+        ).where(PushJob.due_at > EARLIEST)
     ).one()
-    return Queue(*(int(count or 0) for count in row))
+    return QueueLengths(*(int(count or 0) for count in row))
 
 
 def outcomes(session: Session, first_job: int) -> list[tuple[str, str, int]]:
-    """Outcome, the provider's reason, and how many pushes; the most frequent first."""
+    """Outcomes, the providers' reasons and the numbers of pushes, highest first."""
     count = func.count()
     rows = session.execute(
         select(PushFailure.outcome, PushFailure.reason, count)
@@ -158,7 +159,7 @@ def outcomes(session: Session, first_job: int) -> list[tuple[str, str, int]]:
 
 
 def failing_jobs(session: Session, first_job: int) -> list[FailingJob]:
-    """The newest with an error, or with devices that will not get their push."""
+    """The newest jobs with an error, or with devices that did not accept the push."""
     rows = session.execute(
         select(
             PushJob.id,
@@ -181,7 +182,7 @@ def failing_jobs(session: Session, first_job: int) -> list[FailingJob]:
 
 
 def failing_devices(session: Session, first_job: int) -> list[FailingDevice]:
-    """Those that the most pushes did not reach, and why the last one did not."""
+    """The devices with the most failed pushes, and the reason of the last failure."""
     counted = (
         select(
             PushFailure.device_id,
@@ -216,11 +217,11 @@ def failing_devices(session: Session, first_job: int) -> list[FailingDevice]:
 
 
 def _bucket(session: Session, since: datetime, step: timedelta) -> ColumnElement[int]:
-    """How many steps after the beginning a job was created."""
+    """The number of whole steps from `since` to the creation of a job."""
     step_s = int(step.total_seconds())
     age_s: ColumnElement[int]
     if session.get_bind().dialect.name in ("mysql", "mariadb"):
-        # It has no seconds since 1970 that do not depend on the session's zone.
+        # Its seconds since 1970 depend on the session's time zone.
         age_s = func.timestampdiff(text("SECOND"), since, PushJob.created_at)
     else:
         age_s = extract("epoch", PushJob.created_at) - int(since.timestamp())

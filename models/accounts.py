@@ -1,4 +1,4 @@
-"""Who uses the chat and on which devices: users, their API tokens, their devices."""
+"""Users, their API tokens and their devices."""
 
 from datetime import datetime
 
@@ -14,14 +14,14 @@ class User(Base):
     __tablename__ = "user"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    # What the app's own backend calls them; imports know users by it.
+    # The id in the app's own backend; imports refer to users by it.
     external_id: Mapped[str | None] = mapped_column(String(100), unique=True)
     name: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime]
 
 
 class ApiToken(Base):
-    """A bearer token of a user; only its SHA-256 is kept."""
+    """A bearer token of a user; only its SHA-256 is stored."""
 
     __tablename__ = "api_token"
 
@@ -38,11 +38,11 @@ class Device(Base):
 
     __tablename__ = "device"
     __table_args__ = (
-        # Tokens are too long for an index on some databases; their hash is not.
+        # Some databases cannot index a text as long as a token, so its hash is indexed.
         UniqueConstraint("platform", "token_hash"),
-        # The fan-out walks (user, device) by keyset.
+        # The fan-out pages by the key (user, device).
         Index("ix_device_user_id_id", "user_id", "id"),
-        # A removed device's number must not name another one in old failures.
+        # Ids are never reused: old failures must not name another device.
         {"sqlite_autoincrement": True},
     )
 
@@ -51,13 +51,13 @@ class Device(Base):
     platform: Mapped[str] = mapped_column(String(16))
     token: Mapped[str] = mapped_column(Text)
     token_hash: Mapped[str] = mapped_column(String(64))
-    # APNs topic or other name of the app; NULL is the app of the settings.
+    # The APNs topic, or another name of the app; NULL means the app of the settings.
     app: Mapped[str | None] = mapped_column(String(200))
-    # "production" or "sandbox": only APNs tells them apart.
+    # "production" or "sandbox"; only APNs distinguishes them.
     environment: Mapped[str] = mapped_column(String(16))
     locale: Mapped[str | None] = mapped_column(String(35))
-    # Renewed at every registration: an old "gone" must not disable a new token.
+    # Updated by each registration: an older "gone" must not disable a new token.
     registered_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
-    # Why it was disabled, or what makes it suspect while it still is enabled.
+    # Why the device was disabled, or may soon be.
     reason: Mapped[str | None] = mapped_column(String(100))

@@ -5,20 +5,20 @@ import re
 LONGEST = 254
 LONGEST_LOCAL_PART = 64
 
-# A dot-atom (RFC 5322 §3.2.3). Quoted local parts are allowed by the letter, but
-# nobody has one, and they are how things get smuggled into headers and commands.
+# A dot-atom (RFC 5322 §3.2.3). Quoted local parts are valid, but almost unused, and
+# they allow injections into headers and commands.
 _is_local_part = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 ).fullmatch
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-# The last label is not a number: user@127.0.0.1 is no address.
+# The last label must not be a number: user@127.0.0.1 is no address.
 _is_domain = re.compile(rf"({_LABEL}\.)+(?=[A-Za-z0-9-]*[A-Za-z]){_LABEL}").fullmatch
 
 
 def parse(token: str) -> str:
     """The address with its domain in lower case.
 
-    Raises ValueError with a sentence on what is wrong with it.
+    Raises ValueError with a sentence that says what is wrong.
     """
     if not token.isascii():
         raise ValueError(

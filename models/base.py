@@ -1,4 +1,4 @@
-"""The declarative base and the column types every table shares."""
+"""The declarative base, and the column types that all tables share."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,12 +8,12 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
-# SQLite numbers rows by itself only in a column declared exactly INTEGER.
+# SQLite generates ids only in a column that is declared exactly INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
 
 def utc_now() -> datetime:
-    """The present moment, aware and in UTC: the one clock of the project."""
+    """The current time, aware and in UTC: the only clock of the project."""
     return datetime.now(UTC)
 
 
@@ -47,16 +47,16 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def where_set(name: str, column: str, *more: str) -> Index:
-    """An index of the rows in which its first column is not NULL.
+    """A partial index of the rows whose first column is not NULL.
 
-    MariaDB knows no such thing and keeps all rows in it.
+    MariaDB has no partial indexes, so there it covers all rows.
     """
     is_set = text(f"{column} IS NOT NULL")
     return Index(name, column, *more, sqlite_where=is_set, postgresql_where=is_set)
 
 
 class Base(DeclarativeBase):
-    """Names constraints the same way on every database, so migrations can find them."""
+    """Gives constraints the same names on every database, so migrations find them."""
 
     metadata = MetaData(
         naming_convention={

@@ -28,17 +28,17 @@ class Chat(Base):
     __tablename__ = "chat"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    # What the app's own backend calls it; imports know conversations by it.
+    # The id in the app's own backend; imports refer to conversations by it.
     external_id: Mapped[str | None] = mapped_column(String(100), unique=True)
     name: Mapped[str] = mapped_column(String(200))
-    # Number of the newest message: paging, unread counts and badges come from it.
+    # The number of the newest message, for paging, unread counts and badges.
     last_seq: Mapped[int] = mapped_column(Integer, default=0)
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
 
 
 class Member(Base):
-    """A user's place in a chat; leaving deletes the row, so no later push follows."""
+    """A user in a chat; leaving deletes the row, so no later push follows."""
 
     __tablename__ = "member"
     __table_args__ = (Index("ix_member_user_id_chat_id", "user_id", "chat_id"),)
@@ -46,14 +46,14 @@ class Member(Base):
     chat_id: Mapped[int] = mapped_column(ForeignKey("chat.id"), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
     role: Mapped[Role] = mapped_column(String(16))
-    # last_seq of the chat when the user came: earlier messages are not pushed to them.
+    # last_seq when the user joined: earlier messages are not pushed to them.
     joined_seq: Mapped[int] = mapped_column(Integer)
     read_seq: Mapped[int] = mapped_column(Integer)
     muted_until: Mapped[datetime | None]
 
 
 class Message(Base):
-    """What a member wrote."""
+    """A message by a member."""
 
     __tablename__ = "message"
     __table_args__ = (
@@ -66,14 +66,14 @@ class Message(Base):
     # 1, 2, 3 … within its chat.
     seq: Mapped[int] = mapped_column(Integer)
     sender_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
-    # The sender's own name for the message: posting it again changes nothing.
+    # The sender's own id of the message: posting it again changes nothing.
     client_id: Mapped[str | None] = mapped_column(String(100))
     text: Mapped[str] = mapped_column(Text)
     # The app's own key/value strings, delivered inside the push.
     data: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    # Users (ids) who are told although they have muted the conversation.
+    # Ids of users who get the push although they have muted the conversation.
     mentions: Mapped[list[int] | None] = mapped_column(JSON)
-    # Delivered without alert and sound.
+    # Pushed without alert and sound.
     silent: Mapped[bool] = mapped_column(Boolean, default=False)
     created_at: Mapped[datetime]
     edited_at: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""What a caller can do wrong; a class's docstring is its message."""
+"""Errors of the caller; the docstring of a class is its message."""
 
 from typing import Any
 

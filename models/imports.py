@@ -1,4 +1,4 @@
-"""Uploads on their way into the database: jobs, their chunks, and bad lines."""
+"""Imports: jobs, chunks of their rows, and bad lines."""
 
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
@@ -8,14 +8,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, BigId
 
-# The upload has not ended; afterwards the states are those of a push job.
+# The upload has not ended; the later states are those of a push job.
 RECEIVING: Final = "receiving"
 
 Kind = Literal["user", "conversation", "device", "member"]
 
 
 class Row(NamedTuple):
-    """A good line: what it says, in names and values that were checked."""
+    """A valid line: its names and values, which have been checked."""
 
     line: int
     kind: Kind
@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Why a line was left out; `field` is empty when it is the line as a whole."""
+    """Why a line was skipped; `field` is empty if the whole line is wrong."""
 
     line: int
     field: str
@@ -41,16 +41,16 @@ class ImportJob(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     state: Mapped[str] = mapped_column(String(16))
-    # NULL while it is received and after it has ended.
+    # NULL during the upload, and after the import has ended.
     due_at: Mapped[datetime | None]
     lease_owner: Mapped[str | None] = mapped_column(String(100))
-    # Lines with a row on them.
+    # Lines that hold a row, good or bad.
     total: Mapped[int] = mapped_column(Integer, default=0)
     done: Mapped[int] = mapped_column(Integer, default=0)
     failed: Mapped[int] = mapped_column(Integer, default=0)
-    # Of those done, the ones that were not in the database like that before.
+    # Rows that have changed the database.
     changed: Mapped[int] = mapped_column(Integer, default=0)
-    # How often it has been claimed since it last got on.
+    # Claims since the last chunk that was applied.
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
@@ -59,7 +59,7 @@ class ImportJob(Base):
 
 
 class ImportChunk(Base):
-    """Some rows of an upload; deleted when they are in, so what is left is the rest."""
+    """Rows of an upload; deleted when they are applied, so the rest is what is left."""
 
     __tablename__ = "import_chunk"
 
@@ -73,7 +73,7 @@ class ImportChunk(Base):
 
 
 class ImportProblem(Base):
-    """A bad line; only the first ones of an upload are kept."""
+    """A bad line; only the first ones of an upload are stored."""
 
     __tablename__ = "import_problem"
 

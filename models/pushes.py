@@ -1,7 +1,7 @@
-"""Work for the notifier: jobs, devices that did not accept, provider tokens.
+"""Rows of the notifier: jobs, failures, provider tokens and provider problems.
 
-The row is the job: it is written in its message's transaction, and whoever holds its
-lease pushes it.
+The row is the job: it is written in the transaction of its message, and the engine
+that holds its lease pushes it.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ PROCESSING = "processing"
 COMPLETED = "completed"
 FAILED = "failed"
 
-# What a push says: here is a message, forget that message, this user has read so far.
+# Kinds of pushes: show a message, withdraw its notification, or correct the badge.
 MESSAGE = "message"
 WITHDRAW = "withdraw"
 READ = "read"
@@ -35,12 +35,12 @@ class PushJob(Base):
     """A message to be pushed, or one key range (shard) of its audience."""
 
     __tablename__ = "push_job"
-    # An ended job is in none of these indexes: they stay as small as the queue, however
-    # long the history, and a send does not write to all of them.
+    # Ended jobs are in none of these indexes, so these stay as small as the queue, and
+    # a send does not write to all of them.
     __table_args__ = (
-        # "Is anything due, or has a lease expired?" is one look into one index.
+        # Due jobs and expired leases are found by one search of this index.
         where_set("ix_push_job_due_at", "due_at"),
-        # "Is an earlier message of this chat still being fanned out?"
+        # Finds an earlier message of the chat that is still being fanned out.
         where_set("ix_push_job_ordering_key_message_id", "ordering_key", "message_id"),
         where_set("ix_push_job_lease_owner", "lease_owner"),
         where_set("ix_push_job_parent_id", "parent_id"),
@@ -50,40 +50,40 @@ class PushJob(Base):
     message_id: Mapped[int] = mapped_column(ForeignKey("message.id"), index=True)
     chat_id: Mapped[int] = mapped_column(ForeignKey("chat.id"))
     kind: Mapped[str] = mapped_column(String(16), default=MESSAGE)
-    # Of kind READ: the reader, whose own devices are told.
+    # For READ: the reader, whose own devices get the push.
     only_user: Mapped[int | None] = mapped_column(BigId)
-    # A shard points to the job it was split from, which is the first shard itself.
+    # A shard points to the job it was split from, which is itself the first shard.
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("push_job.id"))
     state: Mapped[str] = mapped_column(String(16))
-    # When it may be claimed: at first the delivery time, while it is leased the end
-    # of the lease, between retries the next try; NULL once it has ended.
+    # When it may be claimed: first the delivery time, then the end of the lease or the
+    # time of the next retry; NULL once it has ended.
     due_at: Mapped[datetime | None]
     lease_owner: Mapped[str | None] = mapped_column(String(100))
-    # The chat whose order it holds until it has been fanned out; NULL afterwards,
-    # and from the start when its delivery was put off on purpose.
+    # The chat whose later jobs wait until this one has been fanned out; then NULL.
+    # Always NULL for a message with a later delivery time.
     ordering_key: Mapped[int | None] = mapped_column(BigId)
-    # Keyset cursor: every device up to and including (user, device) is recorded.
+    # Keyset cursor: all devices up to and including (user, device) are recorded.
     cursor_user: Mapped[int] = mapped_column(BigId, default=0)
     cursor_device: Mapped[int] = mapped_column(BigId, default=0)
     # Last user of the shard, inclusive; NULL means to the end.
     until_user: Mapped[int | None] = mapped_column(BigId)
     fanned_out: Mapped[bool] = mapped_column(Boolean, default=False)
-    # Devices it is for; NULL until they have been counted.
+    # Number of devices; NULL until they have been counted.
     total: Mapped[int | None] = mapped_column(Integer)
     accepted: Mapped[int] = mapped_column(Integer, default=0)
     failed: Mapped[int] = mapped_column(Integer, default=0)
-    # How often it has been claimed.
+    # Number of claims.
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    # After this moment nothing of it is tried again.
+    # After this time nothing is retried.
     expires_at: Mapped[datetime]
 
 
 class PushFailure(Base):
-    """A device that has not accepted its push; accepted ones need no row."""
+    """A device that has not accepted its push; accepted pushes have no row."""
 
     __tablename__ = "push_failure"
     __table_args__ = (
@@ -96,7 +96,7 @@ class PushFailure(Base):
     outcome: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(String(200))
     attempts: Mapped[int] = mapped_column(Integer)
-    # When it is tried again; NULL means this outcome is final.
+    # The time of the next attempt; NULL means that this outcome is final.
     next_attempt_at: Mapped[datetime | None]
 
 
@@ -109,16 +109,16 @@ class ProviderToken(Base):
     token: Mapped[str | None] = mapped_column(Text)
     issued_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
-    # Who is making the next one, and until when the others wait for it.
+    # The process that fetches the next token, and how long the others wait for it.
     refresher: Mapped[str | None] = mapped_column(String(100))
     refresh_until: Mapped[datetime | None]
-    # When the provider last refused one: a second refusal soon after must not be
-    # answered with yet another token.
+    # When the provider last refused a token: a second refusal soon after must not
+    # cause another refresh.
     refused_at: Mapped[datetime | None]
 
 
 class RouteTrouble(Base):
-    """A provider that refuses our credentials, as some process has seen it last."""
+    """A provider that refuses our credentials, as last seen by any process."""
 
     __tablename__ = "route_trouble"
 
@@ -128,7 +128,7 @@ class RouteTrouble(Base):
 
 
 class Target(NamedTuple):
-    """One device as the fan-out reads it: all a channel needs to push to it."""
+    """A device as the fan-out reads it, with all that a channel needs."""
 
     user_id: int
     device_id: int
@@ -137,18 +137,18 @@ class Target(NamedTuple):
     app: str | None
     environment: str
     registered_at: datetime
-    # Unread messages of the user, shown on the app's icon.
+    # Number of the user's unread messages, shown on the app's icon.
     badge: int
-    # How often this job has tried it before.
+    # Earlier attempts of this job.
     attempts: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notification:
-    """What every device of a job is told: the message, ready to be rendered."""
+    """The message of a job, ready to be rendered for its devices."""
 
     job_id: int
-    # MESSAGE is shown; WITHDRAW takes it away again; READ only corrects the badge.
+    # MESSAGE is shown, WITHDRAW removes it again, READ only corrects the badge.
     kind: str = MESSAGE
     message_id: int
     chat_id: int
@@ -160,5 +160,5 @@ class Notification:
     data: dict[str, str] = field(default_factory=dict)
     silent: bool = False
     created_at: datetime
-    # The provider stops trying after this moment.
+    # The provider does not deliver it after this time.
     expires_at: datetime

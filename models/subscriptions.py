@@ -13,21 +13,21 @@ LONGEST = 4096
 POINT_SIZE = 65
 AUTH_SIZE = 16
 
-# A name or an IPv4 address; names beyond ASCII come in their xn-- form.
+# A name or an IPv4 address; names beyond ASCII are in their xn-- form.
 _is_host = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?").fullmatch
 _is_ip6 = re.compile(r"[0-9a-f:.]+").fullmatch
 _is_url_text = re.compile(r"[!-~]+").fullmatch
 
 
 class Subscription(NamedTuple):
-    """Where a browser can be reached and the keys that only it can read with."""
+    """A browser's address at its push service, and the keys to encrypt for it."""
 
     host: str
     port: int
     # Path and query of the endpoint.
     path: str
     key: ec.EllipticCurvePublicKey
-    # The same key as it is written.
+    # The same key, encoded.
     point: bytes
     auth: bytes
 
@@ -39,14 +39,14 @@ class Subscription(NamedTuple):
 
     @property
     def token(self) -> str:
-        """The same as JSON, always written alike: it is what the device is known by."""
+        """The subscription as JSON, always spelled alike: it identifies the device."""
         keys = {"p256dh": _base64(self.point), "auth": _base64(self.auth)}
         value = {"endpoint": self.origin + self.path, "keys": keys}
         return json.dumps(value, separators=(",", ":"))
 
 
 def parse(token: str) -> Subscription:
-    """The subscription; raises ValueError with a sentence on what is wrong with it."""
+    """The subscription; raises ValueError with a sentence that says what is wrong."""
     if len(token) > LONGEST:
         raise ValueError(f"a subscription has at most {LONGEST} characters")
     try:
@@ -86,7 +86,7 @@ def _bytes(keys: dict[str, Any], name: str, size: int) -> bytes:
     text = keys.get(name)
     if isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9_-]+={0,2}", text):
         text = text.rstrip("=")
-        # One digit over a multiple of four is no base64; it has a wrong size anyway.
+        # A length of 4n + 1 is not valid base64.
         raw = (
             urlsafe_b64decode(text + "=" * (-len(text) % 4))
             if len(text) % 4 != 1
@@ -105,5 +105,5 @@ def _key(point: bytes) -> ec.EllipticCurvePublicKey:
     try:
         return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
     except ValueError:
-        # Encrypting to a point beside the curve would give our own key away.
+        # Encrypting to a point that is not on the curve would reveal our own key.
         raise ValueError("the subscription's key p256dh is not on P-256") from None

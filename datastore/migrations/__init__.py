@@ -1,4 +1,4 @@
-"""Bringing a database's schema to the newest version, with Alembic."""
+"""Brings a database's schema to the newest version, with Alembic."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 
 from datastore import Datastore, mariadb
 
-# Any fixed number: whoever migrates a PostgreSQL database holds this advisory lock.
+# Any fixed number: PostgreSQL's advisory lock of the process that migrates.
 MIGRATION_LOCK = 6_071_403
 
 
 def upgrade(store: Datastore) -> None:
-    """Run the missing migrations in one transaction; several callers wait in turn."""
-    with store.write() as session, _turn(store, session):
+    """Run the missing migrations in one transaction, in one process at a time."""
+    with store.write() as session, _locked(store, session):
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent))
         config.attributes["connection"] = session.connection()
@@ -25,8 +25,8 @@ def upgrade(store: Datastore) -> None:
 
 
 @contextmanager
-def _turn(store: Datastore, session: Session) -> Iterator[None]:
-    """Nobody else migrates in this block."""
+def _locked(store: Datastore, session: Session) -> Iterator[None]:
+    """No other process migrates in this block; on SQLite, `write` sees to that."""
     if mariadb.is_meant(store.url):
         with mariadb.migrating(session):
             yield

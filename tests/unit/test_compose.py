@@ -1,4 +1,4 @@
-"""compose.yaml and the Dockerfile describe what the code knows."""
+"""compose.yaml and the Dockerfile agree with the code."""
 
 import re
 from configparser import ConfigParser
@@ -16,12 +16,12 @@ from tests.support.paths import ROOT
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "BOTTLEPOST_HOST" in str(service)]
-# ${NAME:?what is missing}, which docker compose fills in.
+# ${NAME:?message}, which docker compose replaces.
 FROM_OUTSIDE = re.compile(r"\$\{(\w+):\?[^}]*\}")
 
 
 def environment(service: str, sandbox: Path) -> dict[str, str]:
-    """As the container would see it, the sandbox's volume being somewhere else."""
+    """The environment of a container, with the sandbox's files in `sandbox`."""
     for name in ("apns-key.p8", "fcm-service-account.json", "ca.pem"):
         (sandbox / name).touch()
     return {
@@ -37,7 +37,7 @@ def test_two_web_hosts_and_two_workers_are_described() -> None:
 
 
 @pytest.mark.parametrize("service", OURS)
-def test_every_variable_is_a_setting_and_its_value_is_good(
+def test_every_variable_is_a_setting_with_a_valid_value(
     service: str, tmp_path: Path
 ) -> None:
     values = environment(service, tmp_path)
@@ -49,7 +49,7 @@ def test_every_variable_is_a_setting_and_its_value_is_good(
     assert settings.apns_key_file == tmp_path / "apns-key.p8"
 
 
-def test_a_value_that_no_setting_takes_would_be_noticed(tmp_path: Path) -> None:
+def test_misspelt_variable_would_be_noticed(tmp_path: Path) -> None:
     values = environment("worker1", tmp_path) | {"BOTTLEPOST_BROKR_URL": "redis://x"}
 
     with pytest.raises(config.SettingsError, match="BOTTLEPOST_BROKR_URL"):
@@ -57,7 +57,7 @@ def test_a_value_that_no_setting_takes_would_be_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("service", OURS)
-def test_commands_are_ours(service: str) -> None:
+def test_commands_exist(service: str) -> None:
     python, *arguments = SERVICES[service]["command"]
 
     assert python == "python"
@@ -69,7 +69,7 @@ def test_commands_are_ours(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_what_a_service_names_is_there(service: str) -> None:
+def test_services_and_volumes_that_are_named_exist(service: str) -> None:
     described = SERVICES[service]
 
     needs = set(described.get("depends_on", ()))
@@ -80,8 +80,8 @@ def test_what_a_service_names_is_there(service: str) -> None:
     assert named <= COMPOSE["volumes"].keys()
 
 
-def test_a_database_that_is_being_set_up_is_not_healthy() -> None:
-    """Only its Unix socket is open then, and our containers come by TCP."""
+def test_health_check_of_the_database_uses_tcp() -> None:
+    """During its setup only the Unix socket is open; our containers use TCP."""
     assert "--host" in SERVICES["postgresql"]["healthcheck"]["test"]
 
 

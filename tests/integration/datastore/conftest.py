@@ -1,4 +1,4 @@
-"""A fresh, migrated database for every test, of every kind."""
+"""A new, migrated database of each kind for every test."""
 
 from collections.abc import Iterator
 from pathlib import Path

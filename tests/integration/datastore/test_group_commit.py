@@ -1,4 +1,4 @@
-"""Threads that write together share a transaction, and nothing else."""
+"""Group commit: threads share a transaction, but not each other's failures."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -18,26 +18,26 @@ from tests.support.wait import until
 
 
 class CountingStore:
-    """A database with one counter, and what is done to it together."""
+    """A database with one counter; it counts its transactions, and can fail them."""
 
     def __init__(self, store: Datastore) -> None:
         self.store = store
         self.group_commit = GroupCommit(self._write)
         self.begun = 0
         self.committed = 0
-        # Raised at the beginning, or in place of the next commit.
-        self.locked: Exception | None = None
-        self.full: Exception | None = None
+        # Raised at the beginning of each transaction, or by the next commit.
+        self.begin_error: Exception | None = None
+        self.commit_error: Exception | None = None
         chats.make_chat(store, 1)
 
     @contextmanager
     def _write(self) -> Iterator[Session]:
         self.begun += 1
-        if self.locked is not None:
-            raise self.locked
+        if self.begin_error is not None:
+            raise self.begin_error
         with self.store.write() as session:
             yield session
-            problem, self.full = self.full, None
+            problem, self.commit_error = self.commit_error, None
             if problem is not None:
                 raise problem
         self.committed += 1
@@ -60,19 +60,19 @@ def add_one(session: Session) -> int:
     return seen + 1
 
 
-def refuse(session: Session) -> int:
-    raise KeyError("refused")
+def fail_unchanged(session: Session) -> int:
+    raise KeyError("failed")
 
 
-def add_and_break(session: Session) -> int:
+def add_and_fail(session: Session) -> int:
     add_one(session)
-    raise KeyError("broken")
+    raise KeyError("failed")
 
 
-def behind_one_another(
+def run_behind_open_transaction(
     counting: CountingStore, works: list[Callable[[Session], int]]
 ) -> list[Future[int]]:
-    """The first keeps its transaction open until all the others wait for theirs."""
+    """Results of a first write, which ends when all the others wait, and of these."""
     others_wait = threading.Event()
 
     def keep_open(session: Session) -> int:
@@ -91,16 +91,16 @@ def behind_one_another(
     return found
 
 
-def test_those_who_wait_go_together_and_in_order(counting: CountingStore) -> None:
-    found = behind_one_another(counting, [add_one] * 5)
+def test_waiting_writes_share_a_transaction_in_order(counting: CountingStore) -> None:
+    found = run_behind_open_transaction(counting, [add_one] * 5)
 
     assert [each.result() for each in found] == [1, 2, 3, 4, 5, 6]
     assert counting.committed == 2
     assert counting.counter() == 6
 
 
-def test_one_that_is_refused_is_refused_alone(counting: CountingStore) -> None:
-    found = behind_one_another(counting, [add_one, refuse, add_one])
+def test_write_that_fails_unchanged_fails_alone(counting: CountingStore) -> None:
+    found = run_behind_open_transaction(counting, [add_one, fail_unchanged, add_one])
 
     assert [each.result() for each in (found[1], found[3])] == [2, 3]
     assert isinstance(found[2].exception(), KeyError)
@@ -108,30 +108,30 @@ def test_one_that_is_refused_is_refused_alone(counting: CountingStore) -> None:
     assert counting.counter() == 3
 
 
-def test_one_that_breaks_leaves_nothing_behind(counting: CountingStore) -> None:
-    found = behind_one_another(counting, [add_one, add_and_break, add_one])
+def test_failed_write_leaves_no_change(counting: CountingStore) -> None:
+    found = run_behind_open_transaction(counting, [add_one, add_and_fail, add_one])
 
     assert [each.result() for each in (found[1], found[3])] == [2, 3]
     assert isinstance(found[2].exception(), KeyError)
     assert counting.counter() == 3
 
 
-def test_after_a_commit_that_failed_each_is_done_alone(counting: CountingStore) -> None:
-    def fill(session: Session) -> int:
-        counting.full = OSError("no space")
+def test_each_write_runs_alone_after_a_failed_commit(counting: CountingStore) -> None:
+    def fill_disk(session: Session) -> int:
+        counting.commit_error = OSError("no space")
         return add_one(session)
 
-    found = behind_one_another(counting, [add_one, fill, add_one])
+    found = run_behind_open_transaction(counting, [add_one, fill_disk, add_one])
 
     assert [found[0].result(), found[1].result(), found[3].result()] == [1, 2, 3]
     assert str(found[2].exception()) == "no space"
     assert counting.counter() == 3
 
 
-def test_one_whose_own_commit_failed_is_told_and_not_done_again(
+def test_single_write_with_a_failed_commit_is_not_repeated(
     counting: CountingStore,
 ) -> None:
-    counting.full = OSError("no space")
+    counting.commit_error = OSError("no space")
 
     with pytest.raises(OSError, match="no space"):
         counting.group_commit.run(add_one)
@@ -139,24 +139,24 @@ def test_one_whose_own_commit_failed_is_told_and_not_done_again(
     assert (counting.begun, counting.counter()) == (1, 0)
 
 
-def test_without_a_database_each_is_told_and_the_next_succeeds(
+def test_outage_fails_each_write_and_the_next_succeeds(
     counting: CountingStore,
 ) -> None:
-    counting.locked = OSError("away")
+    counting.begin_error = OSError("away")
     with ThreadPoolExecutor(4) as threads:
         found = [threads.submit(counting.group_commit.run, add_one) for _ in range(4)]
     assert [str(each.exception()) for each in found] == ["away"] * 4
 
-    counting.locked = None
+    counting.begin_error = None
 
     assert counting.group_commit.run(add_one) == 1
 
 
-def test_a_thread_that_is_made_to_end_stops_nobody(counting: CountingStore) -> None:
+def test_ended_thread_does_not_block_the_others(counting: CountingStore) -> None:
     def end(session: Session) -> int:
         raise SystemExit
 
-    found = behind_one_another(counting, [end, add_one])
+    found = run_behind_open_transaction(counting, [end, add_one])
     later = counting.group_commit.run(add_one)
 
     assert isinstance(found[1].exception(), SystemExit)

@@ -1,4 +1,4 @@
-"""Rows of an import find their place: once, whatever dies and however often."""
+"""Imports: rows are applied exactly once, also after crashes and retries."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -25,8 +25,8 @@ PHONE = Row(
     "device",
     {"user": "u-1", "platform": "fcm", "token": "t-1", "environment": "production"},
 )
-SEAT = Row(4, "member", {"user": "u-1", "conversation": "c-1", "role": "member"})
-ALL = [ANN, LUNCH, PHONE, SEAT]
+MEMBERSHIP = Row(4, "member", {"user": "u-1", "conversation": "c-1", "role": "member"})
+ALL = [ANN, LUNCH, PHONE, MEMBERSHIP]
 
 
 def put(store: Datastore, *rows: Row) -> import_rows.Put:
@@ -35,7 +35,7 @@ def put(store: Datastore, *rows: Row) -> import_rows.Put:
 
 
 def upload(store: Datastore, *chunks: list[Row], bad: int = 0) -> int:
-    """An import that waits to be worked on."""
+    """An import that waits to be claimed."""
     problems = [Problem(1000 + n, "name", "must not be blank") for n in range(bad)]
     with store.write() as session:
         import_id = imports.begin(session, utc_now())
@@ -82,7 +82,7 @@ def everything(store: Datastore) -> list[object]:
 # -- rows
 
 
-def test_rows_of_one_chunk_find_one_another(store: Datastore) -> None:
+def test_rows_of_a_chunk_find_each_other_in_any_order(store: Datastore) -> None:
     done = put(store, *reversed(ALL))
 
     assert done == import_rows.Put(4, [])
@@ -93,7 +93,7 @@ def test_rows_of_one_chunk_find_one_another(store: Datastore) -> None:
     assert membership.user_id == device.user_id == ann.id
 
 
-def test_the_same_rows_again_change_nothing(store: Datastore) -> None:
+def test_same_rows_again_change_nothing(store: Datastore) -> None:
     put(store, *ALL)
     before = everything(store)
 
@@ -103,7 +103,7 @@ def test_the_same_rows_again_change_nothing(store: Datastore) -> None:
     assert everything(store) == before
 
 
-def test_a_new_name_is_taken_over(store: Datastore) -> None:
+def test_new_name_is_saved(store: Datastore) -> None:
     put(store, *ALL)
 
     done = put(store, ANN._replace(values={"external_id": "u-1", "name": "Anna"}))
@@ -113,7 +113,7 @@ def test_a_new_name_is_taken_over(store: Datastore) -> None:
         assert session.scalars(select(User.name)).one() == "Anna"
 
 
-def test_the_last_of_rows_with_one_id_counts(store: Datastore) -> None:
+def test_last_of_several_rows_with_one_id_counts(store: Datastore) -> None:
     later = ANN._replace(line=9, values={"external_id": "u-1", "name": "Anna"})
 
     put(store, ANN, later, PHONE, PHONE._replace(line=10))
@@ -123,11 +123,13 @@ def test_the_last_of_rows_with_one_id_counts(store: Datastore) -> None:
     assert count(store, Device) == 1
 
 
-def test_rows_that_refer_to_nobody_are_told(store: Datastore) -> None:
+def test_rows_with_unknown_references_are_problems(store: Datastore) -> None:
     put(store, LUNCH)
-    stray = SEAT._replace(line=5, values=SEAT.values | {"conversation": "x"})
+    stray = MEMBERSHIP._replace(
+        line=5, values=MEMBERSHIP.values | {"conversation": "x"}
+    )
 
-    done = put(store, SEAT, PHONE, stray)
+    done = put(store, MEMBERSHIP, PHONE, stray)
 
     assert done.changed == 0
     assert [(each.line, each.field) for each in done.problems] == [
@@ -137,7 +139,7 @@ def test_rows_that_refer_to_nobody_are_told(store: Datastore) -> None:
     ]
 
 
-def test_a_file_takes_no_phone_from_its_owner(store: Datastore) -> None:
+def test_import_cannot_move_a_device_to_another_user(store: Datastore) -> None:
     put(store, *ALL)
     bob = Row(1, "user", {"external_id": "u-2", "name": "Bob"})
 
@@ -147,7 +149,7 @@ def test_a_file_takes_no_phone_from_its_owner(store: Datastore) -> None:
     assert done.problems == [Problem(3, "token", import_rows.NOT_THEIRS)]
 
 
-def test_what_a_provider_taught_us_of_a_device_is_kept(store: Datastore) -> None:
+def test_device_state_from_a_provider_is_kept(store: Datastore) -> None:
     put(store, *ALL)
     with store.write() as session:
         device = session.scalars(select(Device)).one()
@@ -160,7 +162,7 @@ def test_what_a_provider_taught_us_of_a_device_is_kept(store: Datastore) -> None
     assert everything(store) == before
 
 
-def test_a_device_of_another_app_may_be_alive_again(store: Datastore) -> None:
+def test_device_with_another_app_is_enabled_again(store: Datastore) -> None:
     put(store, *ALL)
     with store.write() as session:
         session.scalars(select(Device)).one().disabled_at = utc_now()
@@ -173,55 +175,55 @@ def test_a_device_of_another_app_may_be_alive_again(store: Datastore) -> None:
     assert (device.app, device.disabled_at) == ("org.x", None)
 
 
-def test_an_owner_is_made_and_never_unmade(store: Datastore) -> None:
+def test_member_can_become_owner_but_not_the_reverse(store: Datastore) -> None:
     put(store, *ALL)
-    owner = SEAT._replace(values=SEAT.values | {"role": "owner"})
+    owner = MEMBERSHIP._replace(values=MEMBERSHIP.values | {"role": "owner"})
 
-    made = put(store, owner, SEAT)
-    again = put(store, SEAT)
+    made = put(store, owner, MEMBERSHIP)
+    again = put(store, MEMBERSHIP)
 
     assert (made.changed, again.changed) == (1, 0)
     with store.read() as session:
         assert session.scalars(select(Member.role)).one() == "owner"
 
 
-def test_who_joins_has_nothing_unread(store: Datastore) -> None:
+def test_new_member_has_no_unread_messages(store: Datastore) -> None:
     put(store, LUNCH, ANN)
     with store.write() as session:
         session.scalars(select(Chat)).one().last_seq = 7
 
-    put(store, SEAT)
+    put(store, MEMBERSHIP)
 
     with store.read() as session:
         membership = session.scalars(select(Member)).one()
     assert (membership.joined_seq, membership.read_seq) == (7, 7)
 
 
-def test_a_deleted_conversation_takes_nobody_in(store: Datastore) -> None:
+def test_deleted_conversation_gets_no_member(store: Datastore) -> None:
     put(store, LUNCH, ANN)
     with store.write() as session:
         chats.remove(session, session.scalars(select(Chat.id)).one(), utc_now())
 
-    done = put(store, SEAT)
+    done = put(store, MEMBERSHIP)
 
     assert [each.field for each in done.problems] == ["conversation"]
 
 
-def test_no_row_is_looked_for_in_a_whole_table(tmp_path: Path) -> None:
+def test_no_query_scans_a_whole_table(tmp_path: Path) -> None:
     asked: list[tuple[str, Any]] = []
 
     def note_statement(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
         asked.append((statement, values))
 
-    # SQLite, for other databases read a small table as a whole, and rightly so.
+    # SQLite only, because other databases scan a small table, and are right to.
     with databases.fresh("sqlite", tmp_path) as store:
         event.listen(store.engine, "before_cursor_execute", note_statement)
         put(store, *ALL)
-        looks = [each for each in asked if each[0].startswith("SELECT")]
+        queries = [each for each in asked if each[0].startswith("SELECT")]
         with store.engine.connect() as connection:
             plans = [
                 connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all()
-                for query, values in looks
+                for query, values in queries
             ]
 
     steps = [step for plan in plans for *_, step in plan]
@@ -232,8 +234,8 @@ def test_no_row_is_looked_for_in_a_whole_table(tmp_path: Path) -> None:
 # -- jobs
 
 
-def test_chunks_are_put_in_place_one_by_one(store: Datastore) -> None:
-    import_id = upload(store, [ANN, LUNCH], [PHONE, SEAT], bad=1)
+def test_chunks_are_applied_one_by_one(store: Datastore) -> None:
+    import_id = upload(store, [ANN, LUNCH], [PHONE, MEMBERSHIP], bad=1)
 
     assert claim(store) == import_id
     steps = [put_next(store, import_id) for _ in range(3)]
@@ -245,7 +247,7 @@ def test_chunks_are_put_in_place_one_by_one(store: Datastore) -> None:
     assert count(store, ImportChunk) == 0
 
 
-def test_an_import_under_way_is_nobody_elses(store: Datastore) -> None:
+def test_leased_import_cannot_be_claimed(store: Datastore) -> None:
     import_id = upload(store, [ANN])
 
     first = claim(store, "a")
@@ -256,7 +258,7 @@ def test_an_import_under_way_is_nobody_elses(store: Datastore) -> None:
     assert count(store, User) == 0
 
 
-def test_what_an_expired_lease_left_is_gone_on_with(store: Datastore) -> None:
+def test_import_continues_after_an_expired_lease(store: Datastore) -> None:
     import_id = upload(store, [ANN], [LUNCH])
     claim(store, "a")
     put_next(store, import_id, "a")
@@ -271,7 +273,7 @@ def test_what_an_expired_lease_left_is_gone_on_with(store: Datastore) -> None:
     assert (done.state, done.done) == ("completed", 2)
 
 
-def test_a_dead_owner_is_not_waited_for(store: Datastore) -> None:
+def test_import_of_a_dead_owner_is_due_at_once(store: Datastore) -> None:
     import_id = upload(store, [ANN])
     claim(store, "a")
 
@@ -282,7 +284,7 @@ def test_a_dead_owner_is_not_waited_for(store: Datastore) -> None:
     assert claim(store, "b") == import_id
 
 
-def test_a_chunk_that_fails_changes_nothing(store: Datastore) -> None:
+def test_failed_chunk_changes_nothing(store: Datastore) -> None:
     broken = Row(3, "device", {"user": "u-1", "platform": "fcm", "token": "t"})
     import_id = upload(store, [ANN, broken])
     claim(store)
@@ -294,7 +296,7 @@ def test_a_chunk_that_fails_changes_nothing(store: Datastore) -> None:
     assert job(store, import_id).done == 0
 
 
-def test_an_import_that_never_gets_on_fails(store: Datastore) -> None:
+def test_import_without_progress_fails(store: Datastore) -> None:
     import_id = upload(store, [ANN])
 
     for number in range(MOST_ATTEMPTS):
@@ -308,7 +310,7 @@ def test_an_import_that_never_gets_on_fails(store: Datastore) -> None:
     assert (done.state, done.error, done.due_at) == ("failed", "why", None)
 
 
-def test_bad_lines_are_all_counted_and_some_kept(store: Datastore) -> None:
+def test_bad_lines_are_all_counted_and_the_first_kept(store: Datastore) -> None:
     import_id = upload(store, bad=MOST_PROBLEMS + 50)
 
     claim(store)
@@ -322,7 +324,7 @@ def test_bad_lines_are_all_counted_and_some_kept(store: Datastore) -> None:
         )
 
 
-def test_an_upload_is_not_due_before_its_end(store: Datastore) -> None:
+def test_upload_is_not_due_before_its_end(store: Datastore) -> None:
     with store.write() as session:
         import_id = imports.begin(session, utc_now())
         imports.add(session, import_id, [ANN], [])
@@ -333,7 +335,7 @@ def test_an_upload_is_not_due_before_its_end(store: Datastore) -> None:
     assert claim(store) is None
 
 
-def test_an_upload_that_was_cut_off_is_cleared_away(store: Datastore) -> None:
+def test_upload_that_was_cut_off_is_deleted(store: Datastore) -> None:
     with store.write() as session:
         cut = imports.begin(session, utc_now() - timedelta(hours=2))
         imports.add(session, cut, [ANN], [Problem(2, "", "x")])
@@ -346,7 +348,7 @@ def test_an_upload_that_was_cut_off_is_cleared_away(store: Datastore) -> None:
         imports.add(session, cut + 1000, [ANN], [])
 
 
-def test_one_question_finds_pushes_and_imports(store: Datastore) -> None:
+def test_one_query_finds_due_pushes_and_imports(store: Datastore) -> None:
     import_id = upload(store, [ANN])
 
     with store.read() as session:

@@ -1,4 +1,4 @@
-"""PostgreSQL tells a polling worker on any host that there is work."""
+"""PostgreSQL wakes polling workers on any host."""
 
 from pathlib import Path
 from time import monotonic
@@ -7,21 +7,21 @@ from datastore import listen
 from tests.support import databases
 
 
-def test_a_ring_is_heard_through_another_connection(tmp_path: Path) -> None:
+def test_wake_up_reaches_another_connection(tmp_path: Path) -> None:
     with databases.fresh("postgresql", tmp_path) as store:
-        news = listen.listen(store, look_s=60)
-        next(news)
+        wake_ups = listen.listen(store, look_s=60)
+        next(wake_ups)
 
         with store.write() as session:
             listen.ring(session)
         started = monotonic()
-        next(news)
+        next(wake_ups)
 
-        # It looks by itself only after a minute.
+        # Without a wake-up it would yield only after a minute.
         assert monotonic() - started < 45
-        news.close()
+        wake_ups.close()
 
 
-def test_sqlite_has_no_such_bell(tmp_path: Path) -> None:
+def test_sqlite_cannot_listen(tmp_path: Path) -> None:
     with databases.fresh("sqlite", tmp_path) as store:
         assert not listen.is_possible(store)

@@ -1,4 +1,4 @@
-"""Migrations make the tables that the models describe."""
+"""Migrations create the tables that the models describe."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from datastore.migrations import upgrade
 from models.base import Base
 
 
-def test_a_migrated_database_has_what_the_models_say(store: Datastore) -> None:
+def test_migrated_database_matches_the_models(store: Datastore) -> None:
     with store.engine.connect() as connection:
         context = MigrationContext.configure(connection)
 
@@ -30,7 +30,7 @@ def test_migrating_twice_changes_nothing(store: Datastore) -> None:
     assert inspect(store.engine).get_table_names() == before
 
 
-def test_an_unfinished_migration_leaves_nothing(tmp_path: Path) -> None:
+def test_failed_migration_leaves_nothing(tmp_path: Path) -> None:
     store = Datastore(f"sqlite:///{tmp_path}/half.db")
     with store.write() as session:
         session.connection().exec_driver_sql('CREATE TABLE "member" (odd INTEGER)')

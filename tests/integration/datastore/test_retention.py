@@ -1,4 +1,4 @@
-"""What ended long ago is taken away, and nothing else is."""
+"""Retention deletes what ended long ago, and nothing else."""
 
 from datetime import timedelta
 
@@ -71,7 +71,7 @@ def left(store: Datastore, column) -> set[int]:
         return set(session.scalars(select(column)))
 
 
-def test_jobs_that_ended_long_ago_go_with_all_that_was_noted(store: Datastore) -> None:
+def test_old_jobs_are_deleted_with_their_failures(store: Datastore) -> None:
     chat = chats.make_chat(store, 1)
     old, young, waiting = (chats.post(store, chat) for _ in range(3))
     end(store, old, days_ago=31)
@@ -82,13 +82,13 @@ def test_jobs_that_ended_long_ago_go_with_all_that_was_noted(store: Datastore) -
 
     assert left(store, PushJob.id) == {young, waiting}
     assert left(store, PushFailure.job_id) == {young}
-    # The history of the conversation is not ours to forget.
+    # The messages themselves are kept.
     with store.read() as session:
         assert session.scalar(select(func.count()).select_from(Message)) == 3
     assert forget(store) == 0
 
 
-def test_a_large_job_goes_when_its_last_shard_has_ended(store: Datastore) -> None:
+def test_job_is_kept_until_its_last_shard_is_old(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 1))
     shard = shard_of(store, job)
     add(store, failure(job), failure(shard))
@@ -104,7 +104,7 @@ def test_a_large_job_goes_when_its_last_shard_has_ended(store: Datastore) -> Non
     assert left(store, PushFailure.job_id) == set()
 
 
-def test_the_oldest_go_first_and_no_more_than_asked_for(store: Datastore) -> None:
+def test_oldest_jobs_go_first_up_to_the_limit(store: Datastore) -> None:
     chat = chats.make_chat(store, 1)
     jobs = [chats.post(store, chat) for _ in range(5)]
     for job in jobs[1:]:
@@ -116,7 +116,9 @@ def test_the_oldest_go_first_and_no_more_than_asked_for(store: Datastore) -> Non
 
 
 @pytest.mark.parametrize("kind", ["message", READ])
-def test_only_the_end_of_a_send_ends_its_client_id(store: Datastore, kind: str) -> None:
+def test_only_the_job_of_a_send_clears_the_client_id(
+    store: Datastore, kind: str
+) -> None:
     chat = chats.make_chat(store, 1)
     job = chats.post(store, chat)
     with store.write() as session:
@@ -130,7 +132,7 @@ def test_only_the_end_of_a_send_ends_its_client_id(store: Datastore, kind: str) 
     assert kept == ({None} if kind == "message" else {"a1"})
 
 
-def test_imports_that_ended_long_ago_go_with_their_bad_lines(store: Datastore) -> None:
+def test_old_imports_are_deleted_with_their_bad_lines(store: Datastore) -> None:
     add(
         store,
         ImportJob(id=1, state=COMPLETED, created_at=LONG_AGO, finished_at=LONG_AGO),

@@ -1,4 +1,4 @@
-"""Writers of SQLite stand in one queue, over threads, processes and forks."""
+"""SQLite's writers take turns, over threads, processes and forks."""
 
 import multiprocessing
 import threading
@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, text
 
 from datastore import Datastore
-from datastore.sqlite import WriterQueue
+from datastore.sqlite import WriteLock
 from models.chats import Chat
 from tests.support import chats, databases, wait
 
@@ -67,7 +67,7 @@ def test_processes_do_not_overwrite_each_other(store: Datastore) -> None:
     assert counter(store) == 60
 
 
-def test_a_store_opened_before_a_fork_works_on_both_sides(store: Datastore) -> None:
+def test_store_opened_before_a_fork_works_on_both_sides(store: Datastore) -> None:
     chats.make_chat(store, 1)
     increment(store)
     fork = multiprocessing.get_context("fork")
@@ -82,32 +82,30 @@ def test_a_store_opened_before_a_fork_works_on_both_sides(store: Datastore) -> N
     assert counter(store) == 61
 
 
-def test_a_queue_is_crowded_when_most_turns_had_to_be_waited_for(
-    tmp_path: Path,
-) -> None:
+def test_lock_is_contended_when_most_writes_had_to_wait(tmp_path: Path) -> None:
     path = tmp_path / "writers.lock"
-    ours, others = WriterQueue(str(path)), WriterQueue(str(path))
+    ours, others = WriteLock(str(path)), WriteLock(str(path))
 
-    assert not ours.is_crowded
+    assert not ours.is_contended
     for _ in range(8):
-        wait_for_a_turn(ours, others, path)
-    assert ours.is_crowded
+        acquire_after_waiting(ours, others, path)
+    assert ours.is_contended
     for _ in range(8):
-        take_a_turn(ours)
-    assert not ours.is_crowded
+        acquire(ours)
+    assert not ours.is_contended
 
 
-def take_a_turn(queue: WriterQueue) -> None:
-    with queue.turn():
+def acquire(lock: WriteLock) -> None:
+    with lock.held():
         pass
 
 
-def wait_for_a_turn(ours: WriterQueue, others: WriterQueue, path: Path) -> None:
-    """Others let us in when we stand in the queue, and not earlier."""
-    waiting = threading.Thread(target=take_a_turn, args=(ours,))
-    with others.turn():
+def acquire_after_waiting(ours: WriteLock, others: WriteLock, path: Path) -> None:
+    """The others release the lock only once we wait for it."""
+    waiting = threading.Thread(target=acquire, args=(ours,))
+    with others.held():
         waiting.start()
-        wait.until(lambda: is_waited_for(path), what="somebody waits")
+        wait.until(lambda: is_waited_for(path), what="for a waiting thread")
     waiting.join(120)
 
 
@@ -117,7 +115,7 @@ def is_waited_for(path: Path) -> bool:
     return any("->" in line and inode in line for line in locks)
 
 
-def test_an_exception_undoes_the_transaction(store: Datastore) -> None:
+def test_exception_rolls_the_transaction_back(store: Datastore) -> None:
     chats.make_chat(store, 1)
 
     try:
@@ -130,7 +128,7 @@ def test_an_exception_undoes_the_transaction(store: Datastore) -> None:
     assert counter(store) == 0
 
 
-def test_an_answered_write_survives_a_power_cut(store: Datastore) -> None:
+def test_committed_write_survives_a_power_cut(store: Datastore) -> None:
     with store.read() as session:
         raw = session.connection().exec_driver_sql
 

@@ -1,4 +1,4 @@
-"""What the dashboard counts, on every database."""
+"""The queries of the dashboard, on every database."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event, update
 
 from datastore import Datastore, statistics
-from datastore.statistics import Bucket, Queue
+from datastore.statistics import Bucket, QueueLengths
 from models.base import utc_now
 from models.pushes import PushFailure, PushJob
 from tests.support import chats
@@ -45,9 +45,9 @@ def fail(store: Datastore, job_id: int, device: int, outcome: str, reason: str) 
 
 
 @pytest.mark.parametrize("minutes", [-1, 0, 1, 7, 16, 17])
-def test_the_first_job_since_then_is_found(store, chat, minutes) -> None:
+def test_first_job_since_a_time_is_found(store, chat, minutes) -> None:
     ids = [job(store, chat, NOON + n * MINUTE) for n in range(17)]
-    # Numbers may have gaps.
+    # Ids may have gaps.
     with store.write() as session:
         session.delete(session.get(PushJob, ids[8]))
 
@@ -59,17 +59,17 @@ def test_the_first_job_since_then_is_found(store, chat, minutes) -> None:
     assert first > max((i for i in ids[: max(minutes, 0)]), default=0)
 
 
-def test_no_jobs_are_no_trouble(store: Datastore) -> None:
+def test_queries_work_without_jobs(store: Datastore) -> None:
     with store.read() as session:
         first = statistics.first_job_since(session, NOON)
 
         assert statistics.over_time(session, first, NOON, MINUTE) == []
         assert statistics.delays(session, first, NOON, MINUTE) == []
-        assert statistics.queue(session, NOON) == Queue(0, 0, 0)
+        assert statistics.queue(session, NOON) == QueueLengths(0, 0, 0)
         assert statistics.failing_jobs(session, first) == []
 
 
-def test_messages_and_pushes_are_counted_by_the_minute(store, chat) -> None:
+def test_messages_and_pushes_are_counted_per_minute(store, chat) -> None:
     second = timedelta(seconds=1)
     job(store, chat, NOON - second, accepted=100)
     job(store, chat, NOON, accepted=3, failed=1)
@@ -84,7 +84,7 @@ def test_messages_and_pushes_are_counted_by_the_minute(store, chat) -> None:
     assert counted == [Bucket(0, 2, 13, 1), Bucket(1, 1, 0, 0)]
 
 
-def test_delays_are_those_of_jobs_that_have_ended(store, chat) -> None:
+def test_delays_are_from_jobs_that_have_ended(store, chat) -> None:
     job(store, chat, NOON, started_at=NOON + MINUTE)
     job(
         store,
@@ -100,19 +100,21 @@ def test_delays_are_those_of_jobs_that_have_ended(store, chat) -> None:
     assert delay == (1, pytest.approx(0.005), pytest.approx(2))
 
 
-def test_the_queue_is_what_has_not_ended(store, chat) -> None:
+def test_queue_counts_jobs_that_have_not_ended(store, chat) -> None:
     now = utc_now()
     job(store, chat, now, due_at=now - MINUTE)
-    job(store, chat, now, due_at=now + MINUTE, lease_owner="somebody")
-    job(store, chat, now, due_at=now - MINUTE, lease_owner="a crashed one")
+    job(store, chat, now, due_at=now + MINUTE, lease_owner="an engine")
+    job(store, chat, now, due_at=now - MINUTE, lease_owner="a crashed engine")
     job(store, chat, now, due_at=now + MINUTE)
     job(store, chat, now, due_at=None)
 
     with store.read() as session:
-        assert statistics.queue(session, now) == Queue(due=1, leased=2, waiting=1)
+        assert statistics.queue(session, now) == QueueLengths(
+            due=1, leased=2, waiting=1
+        )
 
 
-def test_failures_come_with_their_reasons(store, chat) -> None:
+def test_failures_have_their_reasons(store, chat) -> None:
     old = job(store, chat, NOON - MINUTE, failed=1)
     fine = job(store, chat, NOON, accepted=3)
     some = job(store, chat, NOON, failed=2, total=3, state="completed")
@@ -136,14 +138,14 @@ def test_failures_come_with_their_reasons(store, chat) -> None:
         (all_of_it, "apns: TopicDisallowed"),
         (some, None),
     ]
-    # Of a device, the last reason; one that was removed has no owner any more.
+    # The last reason of each device; a removed device has no owner.
     assert devices == [
         (2, "user 2", "apns", "refused", "TopicDisallowed", 2),
         (4711, None, None, "gone", "Unregistered", 1),
     ]
 
 
-def test_finding_the_first_job_looks_at_few_rows(store, chat) -> None:
+def test_finding_the_first_job_takes_few_queries(store, chat) -> None:
     for n in range(40):
         job(store, chat, NOON + n * MINUTE)
     asked: list[str] = []

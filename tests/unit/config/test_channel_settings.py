@@ -1,4 +1,4 @@
-"""The settings of mail and web push, and the key that is made for the latter."""
+"""The settings of mail and web push, and the VAPID key that is created."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -8,20 +8,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-import config
 from config import Settings, SettingsError, smtp, vapid
 
 Read = Callable[..., Settings]
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    def from_env(**variables: str) -> Settings:
-        environ = {"RUN_DIR": str(tmp_path / "run"), "SERVICE_KEY": "k" * 16}
-        named = {f"BOTTLEPOST_{k}": v for k, v in (environ | variables).items()}
-        return config.from_env(named)
-
-    return from_env
 
 
 # -- mail
@@ -43,7 +32,7 @@ def read(tmp_path: Path) -> Read:
         ("smtp://10.0.0.9:25?tls=none", ("10.0.0.9", 25, "none", None, None)),
     ],
 )
-def test_a_server_is_reached_in_tls_unless_told_otherwise(
+def test_mail_server_uses_tls_unless_its_url_says_otherwise(
     url: str, server: tuple[object, ...]
 ) -> None:
     assert tuple(smtp.server(url)) == server
@@ -63,7 +52,7 @@ def test_a_server_is_reached_in_tls_unless_told_otherwise(
         ("smtp://mail.example.org?timeout=3", "'timeout'"),
     ],
 )
-def test_a_url_that_is_no_servers_is_refused_by_name(
+def test_invalid_smtp_url_names_its_variable(
     read: Read, url: str, problem: str
 ) -> None:
     with pytest.raises(SettingsError, match=problem) as refused:
@@ -89,7 +78,7 @@ def test_the_password_is_never_shown(read: Read) -> None:
         ('"Hafen, groß" <chat@example.org>', "Hafen, groß", "chat@example.org"),
     ],
 )
-def test_a_sender_may_have_a_name(sender: str, name: str, address: str) -> None:
+def test_sender_can_have_a_name(sender: str, name: str, address: str) -> None:
     found = smtp.sender(sender)
 
     assert (found.display_name, found.addr_spec) == (name, address)
@@ -106,7 +95,7 @@ def test_a_sender_may_have_a_name(sender: str, name: str, address: str) -> None:
         "ä@x.org",
     ],
 )
-def test_what_is_no_sender_is_refused_by_name(read: Read, sender: str) -> None:
+def test_invalid_sender_names_its_variable(read: Read, sender: str) -> None:
     with pytest.raises(SettingsError, match="must look like") as refused:
         read(SMTP_URL="smtp://localhost", SMTP_FROM=sender)
 
@@ -116,7 +105,7 @@ def test_what_is_no_sender_is_refused_by_name(read: Read, sender: str) -> None:
 @pytest.mark.parametrize(
     ("given", "missing"), [("SMTP_URL", "SMTP_FROM"), ("SMTP_FROM", "SMTP_URL")]
 )
-def test_half_of_the_mail_settings_is_refused(
+def test_incomplete_mail_settings_are_refused(
     read: Read, given: str, missing: str
 ) -> None:
     values = {"SMTP_URL": "smtp://localhost", "SMTP_FROM": "chat@example.org"}
@@ -134,26 +123,24 @@ def test_half_of_the_mail_settings_is_refused(
 @pytest.mark.parametrize(
     "value", ["me@example.org", "http://example.org", "https://a>b"]
 )
-def test_a_contact_is_a_mail_address_or_a_page(
-    read: Read, name: str, value: str
-) -> None:
+def test_contact_is_a_mail_address_or_a_page(read: Read, name: str, value: str) -> None:
     with pytest.raises(SettingsError, match="must look like mailto:"):
         read(**{name: value})
 
 
-def test_allowed_services_are_a_list(read: Read) -> None:
+def test_allowed_push_services_are_a_list(read: Read) -> None:
     settings = read(WEBPUSH_ALLOW="Ntfy.home , [fd00::1]:8443,10.0.0.5:443")
 
     assert settings.webpush_allow == ("ntfy.home", "[fd00::1]:8443", "10.0.0.5:443")
 
 
 @pytest.mark.parametrize("value", ["https://ntfy.home", "a b", "ntfy.home/x", "*"])
-def test_an_allowed_service_is_a_host(read: Read, value: str) -> None:
+def test_allowed_push_service_is_a_host(read: Read, value: str) -> None:
     with pytest.raises(SettingsError, match="host or host:port"):
         read(WEBPUSH_ALLOW=value)
 
 
-def test_a_key_is_made_once_and_for_its_owner_only(read: Read) -> None:
+def test_vapid_key_is_created_once_and_private(read: Read) -> None:
     settings = read()
 
     first = vapid.public_key(settings)
@@ -164,7 +151,7 @@ def test_a_key_is_made_once_and_for_its_owner_only(read: Read) -> None:
     assert [path.name for path in settings.run_dir.iterdir()] == ["vapid.pem"]
 
 
-def _ask(settings: Settings) -> str:
+def _public_key(settings: Settings) -> str:
     return vapid.public_key(settings)
 
 
@@ -172,12 +159,12 @@ def test_processes_that_start_together_share_one_key(read: Read) -> None:
     settings = read()
 
     with multiprocessing.get_context("forkserver").Pool(4) as pool:
-        keys = pool.map(_ask, [settings] * 8, chunksize=1)
+        keys = pool.map(_public_key, [settings] * 8, chunksize=1)
 
     assert len(set(keys)) == 1
 
 
-def test_a_key_of_ones_own_is_used(read: Read, tmp_path: Path) -> None:
+def test_own_vapid_key_is_used(read: Read, tmp_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     file = tmp_path / "own.pem"
     file.write_bytes(_pem(key))
@@ -197,7 +184,7 @@ def test_a_key_of_ones_own_is_used(read: Read, tmp_path: Path) -> None:
         ("p384", "P-256"),
     ],
 )
-def test_a_file_without_such_a_key_is_named(
+def test_file_without_a_vapid_key_is_named(
     read: Read, tmp_path: Path, content: bytes | str, problem: str
 ) -> None:
     keys = {

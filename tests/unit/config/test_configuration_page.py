@@ -1,4 +1,4 @@
-"""docs/configuration.md tells of every setting, and of its true default."""
+"""docs/configuration.md lists every setting with its real default."""
 
 import dataclasses
 import re
@@ -12,7 +12,7 @@ from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "configuration.md"
 ROW = re.compile(r"^\| `(BOTTLEPOST_\w+)` \| ([^|]+) \| .+\|$", re.M)
-# Documented in words: they depend on the machine, or have no default of the server's.
+# Documented in words, because they depend on the machine or have no default.
 IN_WORDS = {
     "BOTTLEPOST_RUN_DIR",
     "BOTTLEPOST_SERVICE_KEY",
@@ -22,7 +22,7 @@ IN_WORDS = {
 
 
 def _documented() -> dict[str, str]:
-    """Variable → what the page gives as its default."""
+    """Variable → the default on the page."""
     return dict(ROW.findall(PAGE.read_text()))
 
 
@@ -41,7 +41,7 @@ def test_the_page_lists_exactly_the_settings() -> None:
 
 
 @pytest.mark.parametrize("variable", sorted(_documented().keys() - IN_WORDS))
-def test_the_page_tells_the_true_default(variable: str, tmp_path: Path) -> None:
+def test_the_page_has_the_real_default(variable: str, tmp_path: Path) -> None:
     settings = config.from_env(
         {"BOTTLEPOST_RUN_DIR": str(tmp_path), "BOTTLEPOST_SERVICE_KEY": "x" * 16}
     )

@@ -1,4 +1,4 @@
-"""The keys of the app's own tokens: read at the start, or it is told what is wrong."""
+"""The public keys of the app's own tokens; a refusal says what is wrong."""
 
 import json
 from collections.abc import Callable
@@ -22,16 +22,7 @@ from tests.support.app_tokens import ALGORITHMS, Signer, write_jwks
 Read = Callable[..., Settings]
 
 
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    def from_env(**variables: object) -> Settings:
-        environ = {"RUN_DIR": tmp_path / "run", "SERVICE_KEY": "k" * 16} | variables
-        return config.from_env({f"BOTTLEPOST_{k}": str(v) for k, v in environ.items()})
-
-    return from_env
-
-
-def _pem(path: Path, content: bytes) -> Path:
+def _write(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
 
@@ -43,21 +34,19 @@ def _public(key: Any) -> bytes:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_key_of_a_pem_file_decides_about_the_algorithm(
-    algorithm: str, tmp_path: Path
-) -> None:
-    (key,) = public_keys.of_pem(_pem(tmp_path / "key", Signer(algorithm).pem))
+def test_pem_key_determines_the_algorithm(algorithm: str, tmp_path: Path) -> None:
+    (key,) = public_keys.of_pem(_write(tmp_path / "key", Signer(algorithm).pem))
 
     assert (key.algorithm_name, key.key_id) == (algorithm, None)
 
 
-def test_private_key_is_not_taken_for_a_public_one(tmp_path: Path) -> None:
+def test_private_key_is_refused(tmp_path: Path) -> None:
     private = Signer().key.private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
 
     with pytest.raises(ValueError, match="holds no public key in PEM"):
-        public_keys.of_pem(_pem(tmp_path / "key", private))
+        public_keys.of_pem(_write(tmp_path / "key", private))
 
 
 @pytest.mark.parametrize(
@@ -71,10 +60,10 @@ def test_private_key_is_not_taken_for_a_public_one(tmp_path: Path) -> None:
 )
 def test_weak_or_other_keys_are_refused(key: Any, problem: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=problem):
-        public_keys.of_pem(_pem(tmp_path / "key", _public(key)))
+        public_keys.of_pem(_write(tmp_path / "key", _public(key)))
 
 
-def test_set_keeps_what_can_check_tokens(tmp_path: Path) -> None:
+def test_set_keeps_the_keys_that_can_check_tokens(tmp_path: Path) -> None:
     usable = [Signer(algorithm, kid=algorithm).jwk for algorithm in ALGORITHMS]
     for_encryption = {**Signer(kid="e").jwk, "use": "enc"}
     p384 = ECAlgorithm.to_jwk(
@@ -118,14 +107,14 @@ def test_set_that_cannot_be_trusted_is_refused(
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"keys": 1}', "[" * 100_000, "null"])
-def test_what_is_no_set_is_refused(text: str, tmp_path: Path) -> None:
+def test_file_without_a_set_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "set").write_text(text)
 
     with pytest.raises(ValueError, match="holds no JWK Set"):
         public_keys.of_jwks(tmp_path / "set")
 
 
-def test_without_settings_there_are_no_keys(read: Read) -> None:
+def test_default_settings_have_no_keys(read: Read) -> None:
     assert config.jwt_keys(read()) == []
 
 
@@ -140,10 +129,10 @@ def test_complete_settings_have_keys(read: Read, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["KEY_FILE", "AUDIENCE", "ISSUER"])
-def test_half_filled_settings_are_refused(
+def test_incomplete_settings_are_refused(
     missing: str, read: Read, tmp_path: Path
 ) -> None:
-    key = _pem(tmp_path / "key", Signer().pem)
+    key = _write(tmp_path / "key", Signer().pem)
     filled = {"JWT_KEY_FILE": key, "JWT_AUDIENCE": "us", "JWT_ISSUER": "them"}
     del filled[f"JWT_{missing}"]
 
@@ -154,7 +143,7 @@ def test_half_filled_settings_are_refused(
 def test_key_and_set_together_are_refused(read: Read, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="JWKS_FILE is set beside a key"):
         read(
-            JWT_KEY_FILE=_pem(tmp_path / "key", Signer().pem),
+            JWT_KEY_FILE=_write(tmp_path / "key", Signer().pem),
             JWT_JWKS_FILE=write_jwks(tmp_path / "set", Signer().jwk),
             JWT_AUDIENCE="us",
             JWT_ISSUER="them",

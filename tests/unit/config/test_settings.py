@@ -1,24 +1,16 @@
-"""Settings come from the environment once; nonsense is refused by name."""
+"""Settings from the environment; a refusal names the variable."""
 
+import pickle
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import config
 from config import Settings, SettingsError
 
 KEY = "a service key of good length"
 Read = Callable[..., Settings]
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    def from_env(**variables: str) -> Settings:
-        environ = {"RUN_DIR": str(tmp_path / "run"), "SERVICE_KEY": KEY} | variables
-        return config.from_env({f"BOTTLEPOST_{k}": v for k, v in environ.items()})
-
-    return from_env
 
 
 def test_the_service_key_is_all_that_is_needed(read: Read, tmp_path: Path) -> None:
@@ -29,7 +21,10 @@ def test_the_service_key_is_all_that_is_needed(read: Read, tmp_path: Path) -> No
 
 
 def test_the_service_key_is_never_shown(read: Read) -> None:
-    assert KEY not in repr(read())
+    settings = read(SERVICE_KEY=KEY)
+
+    assert settings.service_key == KEY
+    assert KEY not in repr(settings)
 
 
 def test_the_proxys_password_is_never_shown(read: Read) -> None:
@@ -43,7 +38,7 @@ def test_the_run_directory_is_for_its_owner_only(read: Read) -> None:
     assert read().run_dir.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_secret_may_come_from_a_file(read: Read, tmp_path: Path) -> None:
+def test_secret_can_come_from_a_file(read: Read, tmp_path: Path) -> None:
     secret = tmp_path / "key"
     secret.write_text("a key out of a file\n")
 
@@ -67,6 +62,8 @@ def test_a_secret_may_come_from_a_file(read: Read, tmp_path: Path) -> None:
         ("PUSH_LINGER_S", "soon", "must be a number of seconds"),
         ("APNS_URL", "http://api.push.apple.com", "must look like https://"),
         ("FCM_URL", "https://", "must look like https://"),
+        ("FCM_URL", "https://[", "must look like https://"),
+        ("REDIS_URL", "redis://[", "must begin with redis://"),
         ("CA_FILE", "/nowhere/ca.pem", "cannot be read"),
         ("PUSH_PROXY", "https://proxy:3128", "must look like http://"),
         ("PUSH_PROXY", "http://me:secret@", "must look like http://"),
@@ -74,7 +71,7 @@ def test_a_secret_may_come_from_a_file(read: Read, tmp_path: Path) -> None:
         ("DISPATCHR", "process", "is not a setting"),
     ],
 )
-def test_a_wrong_value_names_its_variable(
+def test_wrong_value_names_its_variable(
     read: Read, name: str, value: str, problem: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
@@ -84,7 +81,7 @@ def test_a_wrong_value_names_its_variable(
     assert problem in str(caught.value)
 
 
-def test_half_filled_apns_credentials_are_refused(read: Read) -> None:
+def test_incomplete_apns_credentials_are_refused(read: Read) -> None:
     with pytest.raises(SettingsError, match="BOTTLEPOST_APNS_KEY_FILE is missing"):
         read(APNS_KEY_ID="ABC", APNS_TEAM_ID="DEF")
 
@@ -97,7 +94,7 @@ def test_apns_needs_a_topic(read: Read, tmp_path: Path) -> None:
         read(APNS_CERT_FILE=str(cert))
 
 
-def test_a_key_and_a_certificate_exclude_each_other(read: Read, tmp_path: Path) -> None:
+def test_key_and_certificate_exclude_each_other(read: Read, tmp_path: Path) -> None:
     file = tmp_path / "file.pem"
     file.write_text("anything")
 
@@ -111,13 +108,28 @@ def test_a_key_and_a_certificate_exclude_each_other(read: Read, tmp_path: Path) 
         )
 
 
-def test_a_value_given_twice_is_refused(read: Read, tmp_path: Path) -> None:
+def test_value_given_twice_is_refused(read: Read, tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(KEY)
 
     with pytest.raises(SettingsError, match="both set"):
-        read(SERVICE_KEY_FILE=str(file))
+        read(SERVICE_KEY=KEY, SERVICE_KEY_FILE=str(file))
 
 
-def test_the_sandbox_may_share_our_environment(read: Read) -> None:
+def test_refused_secret_is_not_shown(read: Read) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(SERVICE_KEY="-".join(("too", "short")))
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "is too short" in shown
+    assert "too-short" not in shown
+
+
+def test_settings_can_be_sent_to_another_process(read: Read) -> None:
+    settings = read(WEBPUSH_ALLOW="ntfy.home")
+
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_variables_of_the_sandbox_are_allowed(read: Read) -> None:
     assert read(SANDBOX_PORT="9443").port == 8080

@@ -1,4 +1,4 @@
-"""A mail address is taken only if nothing can be smuggled in with it."""
+"""Mail addresses: accepted only if they cannot inject headers or commands."""
 
 import pytest
 from hypothesis import given
@@ -16,9 +16,7 @@ from models import addresses
         ("a@xn--bcher-kva.example", "a@xn--bcher-kva.example"),
     ],
 )
-def test_an_address_is_taken_with_its_domain_in_lower_case(
-    token: str, address: str
-) -> None:
+def test_domain_of_an_address_becomes_lower_case(token: str, address: str) -> None:
     assert addresses.parse(token) == address
 
 
@@ -48,13 +46,13 @@ def test_an_address_is_taken_with_its_domain_in_lower_case(
         ("a@" + "b" * 60 + (".c" + "d" * 60) * 4 + ".org", "at most 254"),
     ],
 )
-def test_what_is_no_address_is_refused(token: str, problem: str) -> None:
+def test_invalid_address_is_refused(token: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         addresses.parse(token)
 
 
 @given(st.text(max_size=80) | st.emails())
-def test_what_is_taken_is_one_word_of_plain_ascii(token: str) -> None:
+def test_accepted_address_is_one_word_of_printable_ascii(token: str) -> None:
     try:
         address = addresses.parse(token)
     except ValueError:

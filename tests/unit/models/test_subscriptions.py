@@ -1,4 +1,4 @@
-"""A subscription is checked when it is registered, and told what is wrong with it."""
+"""Push subscriptions: checked when they are registered, with a clear refusal."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def _key(name: str, text: Any) -> str:
     return _token(lambda value: value["keys"].update({name: text}))
 
 
-def test_what_a_browser_gives_is_understood() -> None:
+def test_subscription_of_a_browser_is_parsed() -> None:
     browser = Browser("https://push.example.org/b/1?c=d")
 
     subscription = subscriptions.parse(browser.token)
@@ -49,15 +49,15 @@ def test_what_a_browser_gives_is_understood() -> None:
         ("https://push.example.org", "https://push.example.org"),
     ],
 )
-def test_the_origin_is_that_of_the_endpoint(url: str, origin: str) -> None:
+def test_origin_is_that_of_the_endpoint(url: str, origin: str) -> None:
     assert subscriptions.parse(_endpoint(url)).origin == origin
 
 
-def test_an_endpoint_without_a_path_has_the_root() -> None:
+def test_endpoint_without_a_path_has_the_root_path() -> None:
     assert subscriptions.parse(_endpoint("https://push.example.org")).path == "/"
 
 
-def test_padded_base64_is_taken_too() -> None:
+def test_padded_base64_is_accepted() -> None:
     browser = Browser()
     token = _key("auth", b64(browser.auth) + "==")
 
@@ -95,18 +95,18 @@ def test_padded_base64_is_taken_too() -> None:
         (_key("p256dh", b64(b"\x02" + Browser().point[1:])), "not on P-256"),
     ],
 )
-def test_what_is_no_subscription_is_refused(token: str, problem: str) -> None:
+def test_invalid_subscription_is_refused(token: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         subscriptions.parse(token)
 
 
 @given(st.text() | st.dictionaries(st.text(), st.text()).map(json.dumps))
-def test_nothing_that_is_sent_to_us_breaks_it(token: str) -> None:
+def test_any_other_text_raises_value_error(token: str) -> None:
     with pytest.raises(ValueError, match="subscription"):
         subscriptions.parse(token)
 
 
-def test_a_subscription_is_always_written_alike() -> None:
+def test_subscription_has_only_one_spelling() -> None:
     token = Browser("https://PUSH.example.org:443/b?c=d").token
     otherwise = json.dumps(json.loads(token), indent=2)
 

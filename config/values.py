@@ -1,0 +1,175 @@
+"""Types of settings: each makes a value from the text of a variable, or refuses it.
+
+A refusal is a ValueError, whose message follows the variable's name. It repeats the
+text, unless this may contain a password.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BeforeValidator
+
+# Printable ASCII without what would end it inside a header.
+_is_contact = re.compile(r"(mailto:[^@\s<>,]+@|https://)[!-;=?-~]+", re.ASCII).fullmatch
+_is_host = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?").fullmatch
+
+
+def one_of(*choices: str) -> BeforeValidator:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return text
+
+    return BeforeValidator(read)
+
+
+def secret(*, shortest: int) -> BeforeValidator:
+    def read(text: str) -> str:
+        if len(text) < shortest:
+            raise ValueError(f"is too short: at least {shortest} characters")
+        return text
+
+    return BeforeValidator(read)
+
+
+def whole(low: int, high: int) -> BeforeValidator:
+    """A whole number from `low` to `high`."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise ValueError(f"must be a whole number, not {text!r}") from None
+        if not low <= number <= high:
+            raise ValueError(f"must be from {low} to {high}, not {number}")
+        return number
+
+    return BeforeValidator(read)
+
+
+def seconds(low: float) -> BeforeValidator:
+    """A number of seconds, from `low` to a day."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            raise ValueError(f"must be a number of seconds, not {text!r}") from None
+        # The upper bound refuses infinity and "nan" too, which no comparison passes.
+        if not low <= number <= 86_400:
+            raise ValueError(f"must be from {low:g} to 86400, not {text}")
+        return number
+
+    return BeforeValidator(read)
+
+
+def url(*schemes: str) -> BeforeValidator:
+    def read(text: str) -> str:
+        if _split(text).scheme not in schemes:
+            raise ValueError(f"must begin with {'://, '.join(schemes)}://")
+        return text
+
+    return BeforeValidator(read)
+
+
+def text_for(parse: Callable[[str], Any]) -> BeforeValidator:
+    """A text that stays as it is, but that `parse` must accept."""
+
+    def read(text: str) -> str:
+        parse(text)
+        return text
+
+    return BeforeValidator(read)
+
+
+def _split(text: str) -> SplitResult:
+    """The parts of a URL; all are empty if the text is no URL, such as `http://[`."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return urlsplit("")
+
+
+def _https_url(text: str) -> str:
+    parts = _split(text)
+    if parts.scheme != "https" or not parts.hostname or parts.path.strip("/"):
+        raise ValueError(f"must look like https://host:port, not {text!r}")
+    return text.rstrip("/")
+
+
+def _proxy(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        is_one = parts.scheme == "http" and parts.hostname and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one or parts.path.strip("/") or parts.query:
+        raise ValueError("must look like http://user:password@host:port")
+    return text
+
+
+def _host_port(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"must look like host:port, not {text!r}")
+    return text
+
+
+def _contact(text: str) -> str:
+    if not _is_contact(text):
+        raise ValueError(
+            f"must look like mailto:name@example.org or https://…, not {text!r}"
+        )
+    return text
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = [host for part in text.split(",") if (host := part.strip().lower())]
+    for host in hosts:
+        if not _is_host(host):
+            raise ValueError(f"must be host or host:port, not {host!r}")
+    return tuple(hosts)
+
+
+def _file(text: str) -> Path:
+    content(text)
+    return Path(text).resolve()
+
+
+def _path(text: str) -> Path:
+    return Path(text).resolve()
+
+
+def _directory(text: str) -> Path:
+    path = _path(text)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as problem:
+        raise ValueError(f"cannot be created: {problem}") from None
+    return path
+
+
+def content(path: str) -> str:
+    """The text of the file, without spaces and line ends around it."""
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ValueError(f"cannot be read: {problem}") from None
+
+
+HttpsUrl = Annotated[str, BeforeValidator(_https_url)]
+ProxyUrl = Annotated[str, BeforeValidator(_proxy)]
+HostPort = Annotated[str, BeforeValidator(_host_port)]
+# A mailto: or https: URL where the operator or a form can be reached.
+Contact = Annotated[str, BeforeValidator(_contact)]
+# Hosts or host:port pairs with commas between them, in lower case.
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_hosts)]
+# A file that must be there and be readable.
+File = Annotated[Path, BeforeValidator(_file)]
+# A file that may be created later.
+LaterFile = Annotated[Path, BeforeValidator(_path)]
+# A directory, which is created for its owner only.
+Directory = Annotated[Path, BeforeValidator(_directory)]
