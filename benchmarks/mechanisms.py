@@ -45,14 +45,14 @@ QUICK = [OFF, "process", "polling", "celery", COLD_CELERY]
 class Measured:
     """The measurements of one dispatcher."""
 
-    calm_s: list[float] = field(default_factory=list)
+    single_s: list[float] = field(default_factory=list)
     answers_s: list[float] = field(default_factory=list)
     per_s: list[float] = field(default_factory=list)
     first_s: list[float] = field(default_factory=list)
     last_s: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
     messages: int = 0
-    rest_mib: float = 0.0
+    idle_mib: float = 0.0
     load_mib: float = 0.0
     lost: int = 0
     repeated: int = 0
@@ -68,7 +68,7 @@ def main() -> None:
     with stages.running(names, chosen.database) as stage_set:
         talks = {name: _prepare(stage_set, name) for name in names}
         for name in names:
-            found[name].rest_mib = processes.memory_mib(stage_set.stages[name].run_dir)
+            found[name].idle_mib = processes.memory_mib(stage_set.stages[name].run_dir)
         for turn in range(rounds):
             # The order is reversed each turn, so that no position is an advantage.
             for name in names[:: -1 if turn % 2 else 1]:
@@ -98,7 +98,7 @@ def _send_one_by_one(
     stage_set.arrivals.clear()
     for _ in range(messages):
         message_id, sent_at, took_s = stages.send(talk)
-        figures.calm_s.append(took_s)
+        figures.single_s.append(took_s)
         if name.startswith(OFF):
             # The others pause too, while they push.
             threading.Event().wait(PAUSE_S)
@@ -160,14 +160,14 @@ def _sum_up(report: Report, found: Mapping[str, Measured]) -> None:
     for name, figures in found.items():
         report.row(
             dispatcher=name,
-            calm_p50_ms=median(figures.calm_s) * 1000,
+            single_p50_ms=median(figures.single_s) * 1000,
             answer_p50_ms=median(figures.answers_s) * 1000,
             answer_p99_ms=percentile(figures.answers_s, 99) * 1000,
             sends_per_s=median(figures.per_s),
             first_push_ms=_median_ms(figures.first_s),
             last_push_ms=_median_ms(figures.last_s),
             cpu_ms_per_message=figures.cpu_s / figures.messages * 1000,
-            rest_mib=figures.rest_mib,
+            idle_mib=figures.idle_mib,
             load_mib=figures.load_mib,
             lost=figures.lost,
             repeated=figures.repeated,
@@ -180,7 +180,7 @@ def _sum_up(report: Report, found: Mapping[str, Measured]) -> None:
 
 def _check_goals(report: Report, found: Mapping[str, Measured]) -> None:
     ours, off = found["process"], found[OFF]
-    p50 = median(ours.calm_s) / median(off.calm_s)
+    p50 = median(ours.single_s) / median(off.single_s)
     report.goal("p50 one by one, process ÷ push off", p50, at_most=1.1)
     p50 = median(ours.answers_s) / median(off.answers_s)
     report.goal("p50 under load, process ÷ push off", p50, at_most=1.1)
