@@ -1,4 +1,5 @@
-# Server, workers and sandbox: the command decides. See compose.yaml.
+# One image for server, workers and sandbox, which differ in their command; see
+# compose.yaml.
 FROM python:3.13-slim
 
 RUN useradd --uid 10001 --home-dir /var/lib/bottlepost --create-home bottlepost \

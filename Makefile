@@ -1,6 +1,6 @@
-# Everything a newcomer needs; `make` alone shows it.
+# `make` alone lists the targets.
 #
-# All of it lives in .venv, which is made on first use and renewed when the
+# Everything is installed in .venv, which is created on first use and updated when the
 # dependencies change. Another Python:  make test PYTHON=python3.13 VENV=.venv-3.13
 
 VENV   ?= .venv
@@ -8,13 +8,13 @@ PYTHON ?=
 ARGS   ?=
 
 # Most tests wait for other processes, so more of them run at once than there are cores.
-# The files that take longest come first in the alphabet; they should in the run, too.
+# The files keep their order, because the slowest come first.
 PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
 
 BIN  := $(VENV)/bin
 DEPS := setup.cfg pyproject.toml .ci/venv
 
-# Tests start hundreds of processes; none of them should compile everything anew.
+# Tests start hundreds of processes, which should not compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -35,13 +35,13 @@ run: $(VENV)/.installed  ## Start the server, the sandbox and a demo conversatio
 test: $(VENV)/.installed-dev  ## Run every test (minutes)
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-# MariaDB comes from the system (Debian: mariadb-server), or TEST_MARIADB names one:
+# Needs MariaDB of the system (Debian: mariadb-server), or the URL of another server:
 # make test-mariadb TEST_MARIADB=mysql+pymysql://root@127.0.0.1:3306/
 test-mariadb: $(VENV)/.installed-dev  ## Run the tests of the database on MariaDB too
 	@TEST_MARIADB="$${TEST_MARIADB:-start}" \
 	  $(BIN)/python -m pytest tests/integration -m mariadb $(ARGS)
 
-# RabbitMQ comes from the system (Debian: rabbitmq-server), or TEST_RABBITMQ names one:
+# Needs RabbitMQ of the system (Debian: rabbitmq-server), or the URL of another server:
 # make test-rabbitmq TEST_RABBITMQ=amqp://guest:guest@127.0.0.1:5672//
 test-rabbitmq: $(VENV)/.installed-dev  ## Run the tests of Celery on RabbitMQ too
 	@TEST_RABBITMQ="$${TEST_RABBITMQ:-start}" \

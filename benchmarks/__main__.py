@@ -1,9 +1,9 @@
-"""Run every benchmark and keep what it found.
+"""Run the benchmarks and save their results.
 
     python -m benchmarks [--quick] [NAME ...]
 
-Each one's rows and goals go to benchmarks/results/NAME.json, and where matplotlib is
-installed a plot of its table goes to docs/plots/NAME.svg.
+Rows and goals are written to benchmarks/results/NAME.json. If matplotlib is installed,
+a plot of the table is written to docs/plots/NAME.svg.
 """
 
 import argparse
@@ -25,12 +25,12 @@ BENCHMARKS = (
     "chaos",
 )
 RESULTS = Path(__file__).parent / "results"
-# Each run has a bound, so that one that hangs does not hold up the others.
+# A benchmark that hangs must not block the others.
 LONGEST_S = 3600
 
 
 def run(name: str, *, quick: bool) -> dict[str, Any] | None:
-    """What the benchmark printed as its last line; None if it did not get there."""
+    """The result that the benchmark printed as its last line; None if it failed."""
     print(f"== {name}", flush=True)
     command = [sys.executable, "-m", f"benchmarks.{name}", "--json"]
     try:

@@ -1,10 +1,10 @@
-"""Kill everything at random while messages are posted, then look for what is lost.
+"""Kill processes at random while messages are posted, then count what is lost.
 
     python -m benchmarks.chaos [--quick] [--json] [--kills 500] [--seed N]
 
-Victims are the PushProcess, the web server, the sandbox (as Apple and Google) and all
-of them at once, as a power cut would. Every message that was answered must reach every
-device of its conversation; the sandbox's journal tells which did.
+Targets are the PushProcess, the web server, the sandbox (in place of Apple and Google)
+and all of them at once, as in a power cut. Every message that was answered must reach
+every device of its conversation, which the sandbox's journal shows.
 """
 
 import json
@@ -33,15 +33,15 @@ from tests.support.server import Server
 
 POSTERS = 3
 CHATS = (5, 40, 400)
-# Between two kills; long enough for work to be begun, too short for peace.
+# Between two kills: long enough for work to begin, too short for all of it to end.
 PAUSE_S = (0.05, 0.6)
-# A strike that finds nobody is none, and there are at most so many for each that does.
-MOST_TRIES = 20
+# A target may not be running just then, which does not count as a kill.
+TRIES_PER_KILL = 20
 SETTLE_S = 180.0
-# After so long what waits for another try is made due: the ladder goes up to an hour,
-# and a push that was hit often stands high on it.
-PATIENCE_S = 15.0
-# A port may be taken for a moment by somebody's connection.
+# How often waiting retries are made due at the end, because their delay grows up to an
+# hour with the number of failures.
+RETRY_DELAY_S = 15.0
+# A connection may occupy the port for a moment.
 START_TRIES = 5
 FAST = {
     "BOTTLEPOST_LEASE_S": "3",
@@ -51,7 +51,7 @@ FAST = {
 
 
 @dataclass
-class Scene:
+class ChaosRun:
     """A server, a sandbox, and conversations with their senders' tokens."""
 
     run_dir: Path
@@ -59,16 +59,16 @@ class Scene:
     sandbox: Sandbox
     server: Server
     store: Datastore
-    # Conversation → its members' device tokens, the sender's left out.
+    # Conversation → its members' device tokens, without the sender's.
     audiences: dict[int, set[str]]
     senders: dict[int, str]
-    # Message id → conversation: what has been answered.
+    # Message id → conversation, for each message that was answered.
     answered: dict[int, int] = field(default_factory=dict)
     ended: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def set_the_scene(run_dir: Path) -> Scene:
+def prepare(run_dir: Path) -> ChaosRun:
     journal = run_dir / "journal"
     sandbox = Sandbox(run_dir / "sandbox", journal=journal).start()
     store = Datastore(f"sqlite:///{run_dir}/bottlepost.db")
@@ -82,32 +82,32 @@ def set_the_scene(run_dir: Path) -> Scene:
     for chat in audiences:
         user = chats.sender_of(store, chat)
         senders[chat] = server.client.post(f"/users/{user}/tokens").json["token"]
-    return Scene(run_dir, journal, sandbox, server, store, audiences, senders)
+    return ChaosRun(run_dir, journal, sandbox, server, store, audiences, senders)
 
 
-def post_until_the_end(scene: Scene, number: int, rng: random.Random) -> None:
-    """Post messages; one that got no answer is posted again under the same name."""
+def post_messages(chaos: ChaosRun, number: int, rng: random.Random) -> None:
+    """Post messages; a message without an answer is posted again with its client id."""
     count = 0
-    while not scene.ended.is_set():
-        chat = rng.choices(list(scene.audiences), weights=[60, 30, 10])[0]
-        client = scene.server.client.as_user(scene.senders[chat])
+    while not chaos.ended.is_set():
+        chat = rng.choices(list(chaos.audiences), weights=[60, 30, 10])[0]
+        client = chaos.server.client.as_user(chaos.senders[chat])
         body = {
             "conversation": chat,
             "message": f"message {count}",
             "client_id": f"{number}-{count}",
         }
         count += 1
-        while not scene.ended.is_set():
+        while not chaos.ended.is_set():
             with suppress(OSError, ValueError, HTTPException):
                 reply = client.post("/groupchat/send", body)
                 if reply.status in (200, 201):
-                    with scene.lock:
-                        scene.answered[reply.json["message"]["id"]] = chat
+                    with chaos.lock:
+                        chaos.answered[reply.json["message"]["id"]] = chat
                     break
             client.close()
-            scene.ended.wait(0.05)
+            chaos.ended.wait(0.05)
         client.close()
-        scene.ended.wait(rng.uniform(0.05, 0.4))
+        chaos.ended.wait(rng.uniform(0.05, 0.4))
 
 
 def kill(pid: int) -> None:
@@ -115,97 +115,97 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def kill_push_process(scene: Scene) -> bool:
-    """Whether one was there: after several deaths the next comes after a pause."""
-    pids = push_processes.living(scene.run_dir)
+def kill_push_process(chaos: ChaosRun) -> bool:
+    """Whether one was running: after several crashes the next starts after a pause."""
+    pids = push_processes.living(chaos.run_dir)
     for pid in pids:
         kill(pid)
     return bool(pids)
 
 
-def kill_web_worker(scene: Scene) -> bool:
-    """Its host starts another one."""
-    pids = scene.server.living_workers()
+def kill_web_worker(chaos: ChaosRun) -> bool:
+    """Whether one was running; its host starts another one."""
+    pids = chaos.server.living_workers()
     for pid in pids:
         kill(pid)
     return bool(pids)
 
 
-def supervise(scene: Scene) -> None:
-    """What an init system does: the host gives up when its workers die in a row."""
-    if not scene.server.is_running():
-        start(scene, scene.server.start)
+def supervise(chaos: ChaosRun) -> None:
+    """Restart the host, which ends if many workers die in a row."""
+    if not chaos.server.is_running():
+        start(chaos, chaos.server.start)
 
 
-def start(scene: Scene, begin: Callable[[], object]) -> None:
-    """Start what was killed, again if it does not come up."""
+def start(chaos: ChaosRun, begin: Callable[[], object]) -> None:
+    """Start what was killed, with several attempts."""
     for _ in range(START_TRIES - 1):
         try:
             begin()
         except (AssertionError, OSError) as problem:
             print(f"  started again: {str(problem)[:200]}", flush=True)
-            scene.ended.wait(1)
+            chaos.ended.wait(1)
         else:
             return
     begin()
 
 
-def kill_sandbox(scene: Scene) -> bool:
-    scene.sandbox.kill()
-    scene.ended.wait(0.2)
-    start(scene, scene.sandbox.restart)
+def kill_sandbox(chaos: ChaosRun) -> bool:
+    chaos.sandbox.kill()
+    chaos.ended.wait(0.2)
+    start(chaos, chaos.sandbox.restart)
     return True
 
 
-def cut_the_power(scene: Scene) -> bool:
-    scene.server.kill()
-    kill_push_process(scene)
-    scene.sandbox.kill()
-    start(scene, scene.sandbox.restart)
-    start(scene, scene.server.start)
+def kill_everything(chaos: ChaosRun) -> bool:
+    chaos.server.kill()
+    kill_push_process(chaos)
+    chaos.sandbox.kill()
+    start(chaos, chaos.sandbox.restart)
+    start(chaos, chaos.server.start)
     return True
 
 
-VICTIMS: dict[str, tuple[Callable[[Scene], bool], int]] = {
+TARGETS: dict[str, tuple[Callable[[ChaosRun], bool], int]] = {
     "PushProcess": (kill_push_process, 50),
     "web worker": (kill_web_worker, 25),
     "sandbox": (kill_sandbox, 15),
-    "everything": (cut_the_power, 10),
+    "everything": (kill_everything, 10),
 }
 
 
-def settle(scene: Scene) -> int:
-    """Wait until no job is open; returns how many are when patience ends."""
+def settle(chaos: ChaosRun) -> int:
+    """Wait until all jobs have ended; returns how many have not after SETTLE_S."""
     began_at = time.monotonic()
-    hurried_at = began_at
-    while left := chats.open_jobs(scene.store):
+    retried_at = began_at
+    while left := chats.open_jobs(chaos.store):
         now = time.monotonic()
         if now - began_at > SETTLE_S:
             break
-        if now - hurried_at > PATIENCE_S:
-            hurried_at = now
-            hurry(scene)
-        supervise(scene)
+        if now - retried_at > RETRY_DELAY_S:
+            retried_at = now
+            retry_now(chaos)
+        supervise(chaos)
         threading.Event().wait(0.2)
     return left
 
 
-def hurry(scene: Scene) -> None:
-    """What waits for another try is due now."""
+def retry_now(chaos: ChaosRun) -> None:
+    """Make all waiting retries due."""
     query = select(PushJob.id).where(PushJob.finished_at.is_(None))
-    with scene.store.read() as session:
+    with chaos.store.read() as session:
         open_jobs = list(session.scalars(query))
     for job_id in open_jobs:
-        ends.has_let_time_pass(scene.store, job_id)
+        ends.has_let_time_pass(chaos.store, job_id)
 
 
-def count_pushes(scene: Scene) -> Counter[tuple[int, str]]:
-    """How often each (message, device) was accepted, by the sandbox's journal."""
+def count_pushes(chaos: ChaosRun) -> Counter[tuple[int, str]]:
+    """How often the sandbox accepted each (message, device), by its journal."""
     pushed: Counter[tuple[int, str]] = Counter()
-    with scene.journal.open() as lines:
+    with chaos.journal.open() as lines:
         for line in lines:
             _, _, _, _, token, _, mark, *_ = json.loads(line)
-            # What replaces an earlier notification is named "message-<its id>".
+            # The collapse id of a push is "message-<id of the message>".
             pushed[int(mark.rpartition("-")[2]), token] += 1
     return pushed
 
@@ -215,59 +215,59 @@ def run(kills: int, seed: int, report: Report) -> None:
     with tempfile.TemporaryDirectory(
         prefix="bottlepost-chaos-", ignore_cleanup_errors=True
     ) as name:
-        scene = set_the_scene(Path(name))
+        chaos = prepare(Path(name))
         posters = [
             threading.Thread(
-                target=post_until_the_end,
-                args=(scene, number, random.Random(seed + number)),
+                target=post_messages,
+                args=(chaos, number, random.Random(seed + number)),
             )
             for number in range(POSTERS)
         ]
         try:
             for poster in posters:
                 poster.start()
-            struck = strike(scene, kills, rng)
-            scene.ended.set()
+            killed = kill_at_random(chaos, kills, rng)
+            chaos.ended.set()
             for poster in posters:
                 poster.join(60)
-            left = settle(scene)
-            judge(scene, struck, left, report)
+            left = settle(chaos)
+            evaluate(chaos, killed, left, report)
         finally:
-            scene.ended.set()
-            scene.server.stop()
-            kill_push_process(scene)
-            scene.sandbox.stop()
+            chaos.ended.set()
+            chaos.server.stop()
+            kill_push_process(chaos)
+            chaos.sandbox.stop()
 
 
-def strike(scene: Scene, kills: int, rng: random.Random) -> Counter[str]:
-    struck: Counter[str] = Counter()
-    names = list(VICTIMS)
-    weights = [weight for _, weight in VICTIMS.values()]
-    for _ in range(kills * MOST_TRIES):
-        scene.ended.wait(rng.uniform(*PAUSE_S))
+def kill_at_random(chaos: ChaosRun, kills: int, rng: random.Random) -> Counter[str]:
+    killed: Counter[str] = Counter()
+    names = list(TARGETS)
+    weights = [weight for _, weight in TARGETS.values()]
+    for _ in range(kills * TRIES_PER_KILL):
+        chaos.ended.wait(rng.uniform(*PAUSE_S))
         name = rng.choices(names, weights=weights)[0]
-        if VICTIMS[name][0](scene):
-            struck[name] += 1
-        supervise(scene)
-        if struck.total() == kills:
+        if TARGETS[name][0](chaos):
+            killed[name] += 1
+        supervise(chaos)
+        if killed.total() == kills:
             break
-    return struck
+    return killed
 
 
-def judge(scene: Scene, struck: Counter[str], left: int, report: Report) -> None:
-    pushed = count_pushes(scene)
+def evaluate(chaos: ChaosRun, killed: Counter[str], left: int, report: Report) -> None:
+    pushed = count_pushes(chaos)
     expected = {
         (message, token)
-        for message, chat in scene.answered.items()
-        for token in scene.audiences[chat]
+        for message, chat in chaos.answered.items()
+        for token in chaos.audiences[chat]
     }
     lost = len(expected - pushed.keys())
     twice = sum(count - 1 for count in pushed.values())
-    kills = struck.total()
-    for name, count in struck.items():
+    kills = killed.total()
+    for name, count in killed.items():
         report.row(killed=name, times=count)
     report.row(
-        messages=len(scene.answered),
+        messages=len(chaos.answered),
         pushes=len(expected),
         lost=lost,
         repeated=twice,

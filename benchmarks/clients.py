@@ -1,4 +1,4 @@
-"""Clients that post over keep-alive connections and cost next to nothing themselves."""
+"""Load clients that post over keep-alive connections and use little CPU themselves."""
 
 import json
 import multiprocessing
@@ -6,22 +6,22 @@ import socket
 import time
 from array import array
 from collections.abc import Sequence
-from multiprocessing.connection import Connection as Pipe
+from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from typing import NamedTuple
 
 TIMEOUT_S = 60
 
 
-class Sender(NamedTuple):
-    """A user with a conversation to write to."""
+class LoadSender(NamedTuple):
+    """A user's token and a conversation to post to."""
 
     token: str
     conversation: int
 
 
 class Load(NamedTuple):
-    """What a block of posting measured."""
+    """The result of posting for some seconds."""
 
     latencies_s: list[float]
     elapsed_s: float
@@ -31,8 +31,8 @@ class Load(NamedTuple):
         return len(self.latencies_s) / self.elapsed_s
 
 
-def request_of(sender: Sender) -> bytes:
-    """A whole POST /groupchat/send, built once and sent many times."""
+def request_of(sender: LoadSender) -> bytes:
+    """A complete POST /groupchat/send, built once and sent many times."""
     body = json.dumps({"conversation": sender.conversation, "message": "Land in sight"})
     return (
         "POST /groupchat/send HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -41,34 +41,36 @@ def request_of(sender: Sender) -> bytes:
     ).encode()
 
 
-class Connection:
-    """One keep-alive connection to a server on this machine."""
+class LoadConnection:
+    """A keep-alive connection to a server on this machine."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def post(self, request: bytes) -> float:
-        """Seconds until the whole answer is here; anything but 201 ends the run."""
+        """Seconds until the complete response; any status but 201 ends the run."""
         started_at = time.perf_counter()
         self._socket.sendall(request)
-        answer = self._socket.recv(65536)
-        while not _is_whole(answer):
+        response = self._socket.recv(65536)
+        while not _is_whole(response):
             more = self._socket.recv(65536)
             if not more:
-                raise ConnectionError(f"the server hung up after {answer!r}")
-            answer += more
+                raise ConnectionError(
+                    f"the server closed the connection after {response!r}"
+                )
+            response += more
         took_s = time.perf_counter() - started_at
-        if not answer.startswith(b"HTTP/1.1 201"):
-            raise RuntimeError(answer.decode(errors="replace"))
+        if not response.startswith(b"HTTP/1.1 201"):
+            raise RuntimeError(response.decode(errors="replace"))
         return took_s
 
     def close(self) -> None:
         self._socket.close()
 
 
-def _is_whole(answer: bytes) -> bool:
-    head, end, body = answer.partition(b"\r\n\r\n")
+def _is_whole(response: bytes) -> bool:
+    head, end, body = response.partition(b"\r\n\r\n")
     if not end:
         return False
     length = head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
@@ -76,9 +78,9 @@ def _is_whole(answer: bytes) -> bool:
 
 
 def post_for(
-    duration_s: float, port: int, senders: Sequence[Sender], clients: int
+    duration_s: float, port: int, senders: Sequence[LoadSender], clients: int
 ) -> Load:
-    """So many processes post at once, each in turn as its own share of the senders."""
+    """Post from several processes at once, each with its own share of the senders."""
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(clients)
     pipes, processes = [], []
@@ -104,9 +106,13 @@ def post_for(
 
 
 def _post(
-    port: int, requests: list[bytes], duration_s: float, barrier: Barrier, pipe: Pipe
+    port: int,
+    requests: list[bytes],
+    duration_s: float,
+    barrier: Barrier,
+    pipe: Connection,
 ) -> None:
-    connection = Connection(port)
+    connection = LoadConnection(port)
     latencies = array("d")
     barrier.wait(TIMEOUT_S)
     started_at = time.perf_counter()

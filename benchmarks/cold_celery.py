@@ -1,9 +1,9 @@
-"""Celery workers as they are usually written: each task connects, pushes and hangs up.
+"""Celery workers as they are usually written: each task opens a new connection.
 
     python -m benchmarks.cold_celery
 
-What `python -m notifier celery` is measured beside; its processes keep their engines,
-and so their connections.
+The comparison for `python -m notifier celery`, whose processes keep their engines and
+so their connections.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ import config
 from config import Settings
 from notifier.dispatchers.celery_queue import TASK, application
 
-# Which also imports the engine, once, before Celery forks its processes.
+# This also imports the engine, once, before Celery forks its processes.
 from notifier.dispatchers.celery_worker import QUIET
 from notifier.engine import build_engine, new_owner
 
-# In Redis, beside the news for the other Celery.
+# The Redis database, different from that of the other Celery.
 DATABASE = 1
 
 

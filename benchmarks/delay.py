@@ -1,8 +1,8 @@
-"""A TCP relay that makes loopback as far away as a data centre.
+"""A TCP relay that gives loopback the round trip of a distant data centre.
 
     python -m benchmarks.delay PORT MILLISECONDS
 
-Prints its port and passes everything on to the given one, each direction delayed by
+Prints its port and relays everything to the given port. Each direction is delayed by
 half of the milliseconds.
 """
 
@@ -13,14 +13,14 @@ from typing import cast
 import uvloop
 
 
-class End(asyncio.Protocol):
-    """One side of a relayed connection; what it hears the other side says later."""
+class RelaySide(asyncio.Protocol):
+    """One side of a relayed connection; the other side sends its data later."""
 
     def __init__(self, delay_s: float) -> None:
         self._delay_s = delay_s
         self._transport: asyncio.Transport | None = None
         self._early: list[bytes] = []
-        self.other: End | None = None
+        self.other: RelaySide | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -36,9 +36,9 @@ class End(asyncio.Protocol):
     def _later(self, data: bytes | None) -> None:
         assert self.other is not None
         loop = asyncio.get_running_loop()
-        loop.call_later(self._delay_s, self.other.say, data)
+        loop.call_later(self._delay_s, self.other.send, data)
 
-    def say(self, data: bytes | None) -> None:
+    def send(self, data: bytes | None) -> None:
         if self._transport is None:
             self._early += [data] if data else []
         elif self._transport.is_closing():
@@ -49,13 +49,13 @@ class End(asyncio.Protocol):
             self._transport.write(data)
 
 
-class Near(End):
-    """The side of whoever connects; it opens the far side."""
+class ClientSide(RelaySide):
+    """The side of the client; it opens the other one."""
 
     def __init__(self, port: int, delay_s: float) -> None:
         super().__init__(delay_s)
         self._port = port
-        self.other = End(delay_s)
+        self.other = RelaySide(delay_s)
         self.other.other = self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -68,7 +68,7 @@ class Near(End):
 
 async def relay(port: int, delay_s: float) -> None:
     server = await asyncio.get_running_loop().create_server(
-        lambda: Near(port, delay_s), "127.0.0.1", 0
+        lambda: ClientSide(port, delay_s), "127.0.0.1", 0
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

@@ -1,15 +1,15 @@
-"""The whole engine (fan-out, send, record) beside bare clients, to 1,000,000 members.
+"""The whole engine (fan-out, send, record) and bare clients, to 1,000,000 members.
 
     python -m benchmarks.engine [--quick] [--json] [--members 1000000]
 
-The engine works through a job in a real SQLite database and pushes over TLS to a sink
-that answers 200; aioapns and node-apn push the same number of payloads out of memory.
-They take turns and the medians count.
+The engine runs a job from a real SQLite database and pushes over TLS to a sink that
+answers 200; aioapns and node-apn push payloads from memory. They take turns, and the
+medians count.
 
-Then conversations grow tenfold up to `--members`, and memory and time per push should
-not. A small job's time is mostly that of starting (connection, token, statements),
-which flatters the large one; so what one more push costs is told as well: the time
-between two sizes over the pushes between them, at the small and at the large end.
+Then conversations grow tenfold up to `--members`, while memory and time per push should
+stay the same. A small job mostly spends its time on starting (connection, token,
+statements), which makes large jobs look better. So the marginal cost of a push is shown
+too: the difference in time between two sizes, divided by the difference in pushes.
 """
 
 import shutil
@@ -33,7 +33,7 @@ SMALLEST, LARGEST, LARGEST_QUICK = 1_000, 1_000_000, 100_000
 
 @contextmanager
 def filled(members: int) -> Iterator[Path]:
-    """A run directory whose database has a message for so many members."""
+    """A run directory whose database has a message to this number of members."""
     SCRATCH.mkdir(exist_ok=True)
     run_dir = Path(tempfile.mkdtemp(prefix="engine-", dir=SCRATCH)).resolve()
     try:
@@ -73,7 +73,7 @@ def compare(report: Report, sinks: Sinks, rounds: int) -> None:
 
 
 def sizes_up_to(members: int) -> list[int]:
-    """Tenfold steps from the smallest; the last is as large as was asked for."""
+    """Tenfold steps from the smallest size; the last one is `members`."""
     sizes = [SMALLEST]
     while sizes[-1] * 10 < members:
         sizes.append(sizes[-1] * 10)
@@ -81,7 +81,7 @@ def sizes_up_to(members: int) -> list[int]:
 
 
 def grow(report: Report, sinks: Sinks, sizes: list[int], rounds: int) -> None:
-    """All sizes take turns; the medians count."""
+    """Measure all sizes in turn; the medians count."""
     found: dict[int, list[Figures]] = {size: [] for size in sizes}
     for _ in range(rounds):
         for size in sizes:
@@ -97,21 +97,21 @@ def grow(report: Report, sinks: Sinks, sizes: list[int], rounds: int) -> None:
     for column, words in (("peak_mib", "memory"), ("wall_us", "time per push")):
         report.goal(f"{words} {name}", last[column] / first[column], at_most=1.1)
     if len(sizes) > 2:
-        compare_margins(
+        compare_marginal_costs(
             report, sizes, {size: m["wall_us"] for size, m in middles.items()}
         )
 
 
-def compare_margins(
+def compare_marginal_costs(
     report: Report, sizes: list[int], wall_us: dict[int, float]
 ) -> None:
-    """What one more push costs in a small conversation and in a large one."""
-    margins = {}
+    """Compare the marginal cost of a push in small and in large conversations."""
+    costs = {}
     for low, high in ((sizes[0], sizes[1]), (sizes[-2], sizes[-1])):
         more_us = wall_us[high] * high - wall_us[low] * low
-        margins[high] = more_us / (high - low)
-        report.row(more=f"from {low:,} to {high:,}", one_more_push_us=margins[high])
-    ratio = margins[sizes[-1]] / margins[sizes[1]]
+        costs[high] = more_us / (high - low)
+        report.row(more=f"from {low:,} to {high:,}", one_more_push_us=costs[high])
+    ratio = costs[sizes[-1]] / costs[sizes[1]]
     words = f"time of one more push up to {sizes[-1]:,} ÷ up to {sizes[1]:,} members"
     report.goal(words, ratio, at_most=1.1)
 

@@ -1,4 +1,4 @@
-"""The programs a benchmark measures, each a process with a run directory of its own."""
+"""Processes that a benchmark measures, each with a run directory of its own."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from demo import push_processes
 from demo.api import Api
-from demo.child import Child
+from demo.child import ChildProcess
 
 KEY = "the service key of a benchmark"
 START_S = 60.0
@@ -32,16 +32,16 @@ def free_port() -> int:
         return port
 
 
-class Sandbox:
-    """The sandbox, where Apple's and Google's machines would be.
+class SandboxProcess:
+    """The sandbox, in place of Apple and Google.
 
-    Those do not run on our machine, so it gets what the others leave of the CPU.
+    It has the lowest priority, because their servers do not use our CPU.
     """
 
     def __init__(self, run_dir: Path) -> None:
         ready = run_dir / "sandbox.json"
         arguments = ["-m", "sandbox", "--run-dir", str(run_dir), "--port", "0"]
-        self._child = Child("sandbox", arguments, run_dir / "log", os.environ)
+        self._child = ChildProcess("sandbox", arguments, run_dir / "log", os.environ)
         os.setpriority(os.PRIO_PROCESS, self._child.pid, 19)
 
         def is_ready() -> bool:
@@ -55,8 +55,8 @@ class Sandbox:
         self._child.stop()
 
 
-class Host:
-    """A server under measurement, on a free port."""
+class MeasuredServer:
+    """A server on a free port."""
 
     def __init__(
         self, run_dir: Path, environment: Mapping[str, str], *command: str
@@ -70,7 +70,7 @@ class Host:
             "BOTTLEPOST_RUN_DIR": str(run_dir),
             "BOTTLEPOST_SERVICE_KEY": KEY,
         }
-        self._child = Child("server", command, run_dir / "log", environ)
+        self._child = ChildProcess("server", command, run_dir / "log", environ)
         api = Api(f"http://127.0.0.1:{self.port}")
 
         def is_ready() -> bool:
@@ -84,14 +84,14 @@ class Host:
         return self._run_dir / "bottlepost.db"
 
     def has_work(self) -> bool:
-        """Whether a job has not ended yet."""
+        """Whether any job has not ended yet."""
         with closing(sqlite3.connect(self.database, timeout=10)) as connection:
             query = "SELECT EXISTS (SELECT 1 FROM push_job WHERE due_at IS NOT NULL)"
             return bool(connection.execute(query).fetchone()[0])
 
     def settle(self, within_s: float = 300.0) -> None:
         """Wait until everything has been pushed."""
-        until(lambda: not self.has_work(), "all pushes are through", within_s)
+        until(lambda: not self.has_work(), "all pushes are done", within_s)
 
     def stop(self) -> None:
         self._child.stop()

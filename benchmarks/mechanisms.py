@@ -1,13 +1,13 @@
-"""Every way to run the pushes behind the answer, side by side.
+"""All dispatchers compared with each other.
 
     python -m benchmarks.mechanisms [--quick] [--json] [--only process,celery]
                                     [--database postgresql]
 
-Each dispatcher runs under its real host with its real workers, all of them at once, and
-they take turns. In each turn messages are sent one by one, and timed until their pushes
-are at the provider; then four clients post as fast as they are answered. At the end
-each one's worker gets SIGKILL in the middle of a message to 200 devices. A quick run
-is of a few of them only.
+Each dispatcher runs under its real host with its real workers. All of them run at once
+and are measured in turn. In each turn messages are sent one by one and timed until
+their pushes are at the provider; then four clients post as fast as they get answers. At
+the end each worker gets SIGKILL during a message to 200 devices. A quick run covers
+only some dispatchers.
 """
 
 import threading
@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 
 from benchmarks import processes, stages
-from benchmarks.clients import Sender, post_for
+from benchmarks.clients import LoadSender, post_for
 from benchmarks.report import Report, median, options, percentile
-from benchmarks.stages import COLD_CELERY, OFF, OFF_UWSGI, Theatre
+from benchmarks.stages import COLD_CELERY, OFF, OFF_UWSGI, StageSet
 from notifier import dispatchers
 from tests.support import chats
 from tests.support.client import Reply
@@ -35,24 +35,24 @@ KILLED_DEVICES = 200
 KILL_AFTER = 20
 SETTLE_S = 300.0
 PAUSE_S = 0.03
-# What `dispatchers` knows, the same hosts without any, and Celery without warm engines.
+# All dispatchers, the same hosts without any, and Celery without warm engines.
 OURS = [name for name in KINDS if name in dispatchers.DISPATCHERS]
 NAMES = [OFF, OFF_UWSGI, *OURS, COLD_CELERY]
 QUICK = [OFF, "process", "polling", "celery", COLD_CELERY]
 
 
 @dataclass
-class Figures:
-    """What was seen of one dispatcher."""
+class Measured:
+    """The measurements of one dispatcher."""
 
-    calm_s: list[float] = field(default_factory=list)
+    single_s: list[float] = field(default_factory=list)
     answers_s: list[float] = field(default_factory=list)
     per_s: list[float] = field(default_factory=list)
     first_s: list[float] = field(default_factory=list)
     last_s: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
     messages: int = 0
-    rest_mib: float = 0.0
+    idle_mib: float = 0.0
     load_mib: float = 0.0
     lost: int = 0
     repeated: int = 0
@@ -64,56 +64,58 @@ def main() -> None:
     names = [name for name in NAMES if name in wanted]
     rounds, one_by_one, seconds = (1, 10, 1.0) if chosen.quick else (3, 30, 2.0)
     report = Report(f"Dispatchers: {chosen.database}, conversations of five devices")
-    found = {name: Figures() for name in names}
-    with stages.running(names, chosen.database) as theatre:
-        talks = {name: _prepare(theatre, name) for name in names}
+    found = {name: Measured() for name in names}
+    with stages.running(names, chosen.database) as stage_set:
+        talks = {name: _prepare(stage_set, name) for name in names}
         for name in names:
-            found[name].rest_mib = processes.memory_mib(theatre.stages[name].run_dir)
+            found[name].idle_mib = processes.memory_mib(stage_set.stages[name].run_dir)
         for turn in range(rounds):
-            # Whoever went first goes last, so that no place is an advantage.
+            # The order is reversed each turn, so that no position is an advantage.
             for name in names[:: -1 if turn % 2 else 1]:
-                _send_one_by_one(theatre, name, talks[name][0], one_by_one, found[name])
-                _send_at_once(theatre.stages[name], talks[name], seconds, found[name])
+                _send_one_by_one(
+                    stage_set, name, talks[name][0], one_by_one, found[name]
+                )
+                _send_at_once(stage_set.stages[name], talks[name], seconds, found[name])
                 print(f"turn {turn + 1} of {rounds}: {name}", flush=True)
         for name in names:
             if not name.startswith(OFF):
-                _kill(theatre.stages[name], found[name])
+                _kill(stage_set.stages[name], found[name])
     _sum_up(report, found)
     report.print(as_json=chosen.json)
 
 
-def _prepare(theatre: Theatre, name: str) -> list[Talk]:
-    stage = theatre.stages[name]
+def _prepare(stage_set: StageSet, name: str) -> list[Talk]:
+    stage = stage_set.stages[name]
     talks = [stage.talk(DEVICES) for _ in range(CONVERSATIONS)]
     if not name.startswith(OFF):
-        stages.warm_up(theatre, stage, talks[0])
+        stages.warm_up(stage_set, stage, talks[0])
     return talks
 
 
 def _send_one_by_one(
-    theatre: Theatre, name: str, talk: Talk, messages: int, figures: Figures
+    stage_set: StageSet, name: str, talk: Talk, messages: int, figures: Measured
 ) -> None:
-    theatre.arrivals.clear()
+    stage_set.arrivals.clear()
     for _ in range(messages):
         message_id, sent_at, took_s = stages.send(talk)
-        figures.calm_s.append(took_s)
+        figures.single_s.append(took_s)
         if name.startswith(OFF):
-            # The others pause too, while their pushes are made.
+            # The others pause too, while they push.
             threading.Event().wait(PAUSE_S)
             continue
-        arrived = theatre.arrivals.wait(message_id, DEVICES)
+        arrived = stage_set.arrivals.wait(message_id, DEVICES)
         figures.first_s.append(arrived[0] - sent_at)
         figures.last_s.append(arrived[-1] - sent_at)
-        # A chat's next message waits until this one is recorded.
-        _settle(theatre.stages[name])
-    # A connection that is kept open keeps a thread of uWSGI's.
+        # The chat's next message would wait until this one is recorded.
+        _settle(stage_set.stages[name])
+    # An open connection occupies a thread of uWSGI.
     talk.sender.close()
 
 
 def _send_at_once(
-    stage: Stage, talks: list[Talk], seconds: float, figures: Figures
+    stage: Stage, talks: list[Talk], seconds: float, figures: Measured
 ) -> None:
-    senders = [Sender(talk.sender.token or "", talk.chat) for talk in talks]
+    senders = [LoadSender(talk.sender.token or "", talk.chat) for talk in talks]
     before_s = processes.cpu_s(stage.run_dir)
     with processes.MemoryWatch(stage.run_dir) as memory:
         load = post_for(seconds, stage.server.port, senders, CLIENTS)
@@ -131,13 +133,13 @@ def _settle(stage: Stage) -> None:
     until(lambda: not chats.open_jobs(stage.store), SETTLE_S, what=f"for {stage.name}")
 
 
-def _kill(stage: Stage, figures: Figures) -> None:
-    """SIGKILL the process that pushes, when a part of a message is out."""
+def _kill(stage: Stage, figures: Measured) -> None:
+    """Send SIGKILL to the process that pushes, in the middle of a message."""
     stage.sandbox.reset()
     talk = stage.talk(KILLED_DEVICES)
     stage.sandbox.control(latency_ms=100, max_concurrent_streams=10)
     with ThreadPoolExecutor(1) as aside:
-        # `inline` answers when all is pushed, or never if its host is killed.
+        # `inline` answers after all pushes, or never if its host is killed.
         posted = aside.submit(until, lambda: _post(talk), 60)
         until(lambda: stage.sandbox.summary()["accepted"] >= KILL_AFTER, 60)
         stage.kill_engine()
@@ -154,18 +156,18 @@ def _post(talk: Talk) -> Reply | None:
     return None
 
 
-def _sum_up(report: Report, found: Mapping[str, Figures]) -> None:
+def _sum_up(report: Report, found: Mapping[str, Measured]) -> None:
     for name, figures in found.items():
         report.row(
             dispatcher=name,
-            calm_p50_ms=median(figures.calm_s) * 1000,
+            single_p50_ms=median(figures.single_s) * 1000,
             answer_p50_ms=median(figures.answers_s) * 1000,
             answer_p99_ms=percentile(figures.answers_s, 99) * 1000,
             sends_per_s=median(figures.per_s),
             first_push_ms=_median_ms(figures.first_s),
             last_push_ms=_median_ms(figures.last_s),
             cpu_ms_per_message=figures.cpu_s / figures.messages * 1000,
-            rest_mib=figures.rest_mib,
+            idle_mib=figures.idle_mib,
             load_mib=figures.load_mib,
             lost=figures.lost,
             repeated=figures.repeated,
@@ -173,12 +175,12 @@ def _sum_up(report: Report, found: Mapping[str, Figures]) -> None:
     lost = sum(figures.lost for figures in found.values())
     report.goal("pushes lost by a SIGKILL, all dispatchers", lost, at_most=0)
     if {"process", OFF, "celery", COLD_CELERY} <= found.keys():
-        _hold_against_goals(report, found)
+        _check_goals(report, found)
 
 
-def _hold_against_goals(report: Report, found: Mapping[str, Figures]) -> None:
+def _check_goals(report: Report, found: Mapping[str, Measured]) -> None:
     ours, off = found["process"], found[OFF]
-    p50 = median(ours.calm_s) / median(off.calm_s)
+    p50 = median(ours.single_s) / median(off.single_s)
     report.goal("p50 one by one, process ÷ push off", p50, at_most=1.1)
     p50 = median(ours.answers_s) / median(off.answers_s)
     report.goal("p50 under load, process ÷ push off", p50, at_most=1.1)

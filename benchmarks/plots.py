@@ -1,4 +1,4 @@
-"""Plots of a benchmark's tables, for the documentation."""
+"""Plots of the benchmarks' tables, for the documentation."""
 
 import math
 import statistics
@@ -12,7 +12,7 @@ from benchmarks.report import show
 PLOTS = Path(__file__).parents[1] / "docs" / "plots"
 Row = Mapping[str, Any]
 
-# Drawn on no background, in tones that are read on a white page and on a black one.
+# Without a background, in colours that are legible on white and on black.
 BARS, INK = "#4c8fd6", "#808890"
 # Columns that name a row although they are numbers.
 NAMES = ("members", "pushes", "round_trip_ms")
@@ -25,7 +25,7 @@ UNITS = {
     "times": "times",
     "members": "members",
 }
-# Bars that differ by more are told apart on a logarithmic axis only.
+# A larger ratio of bars needs a logarithmic axis.
 LINEAR_UP_TO = 50
 
 
@@ -46,15 +46,15 @@ def draw(name: str, found: Mapping[str, Any]) -> list[Path]:
 
 
 def tables(rows: Sequence[Row]) -> Iterator[tuple[list[str], dict[str, list[float]]]]:
-    """What there is to draw: the rows' labels, and the columns of figures.
+    """Tables to draw, as labels of rows and columns of figures.
 
-    Turns are drawn as their medians, unless another table sums them up.
+    Turns are drawn as their medians, unless another table summarizes them.
     """
     found = [list(table) for _, table in groupby(rows, key=tuple)]
-    summed_up = {next(iter(table[0])) for table in found}
+    summarized = {next(iter(table[0])) for table in found}
     for table in found:
         names = _names(table)
-        if "turn" in table[0] and summed_up & set(names):
+        if "turn" in table[0] and summarized & set(names):
             continue
         labelled: dict[str, list[Row]] = {}
         for row in table:
@@ -76,7 +76,7 @@ def _names(table: Sequence[Row]) -> list[str]:
 
 
 def _is_figure(table: Sequence[Row], column: str) -> bool:
-    """Some rows may have none: a dash stands there."""
+    """Whether any row has a number; the others have a dash."""
     return any(isinstance(row[column], int | float) for row in table)
 
 
@@ -91,13 +91,13 @@ def _draw(
     import matplotlib
 
     matplotlib.use("svg")
-    # Otherwise every run would give the drawing new ids, and the history a new file.
+    # Otherwise every run would create new ids, and so a changed file.
     matplotlib.rcParams["svg.hashsalt"] = path.stem
     from matplotlib import pyplot
 
     colours = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color")
     style: dict[str, Any] = dict.fromkeys((*colours, "ytick.color"), INK)
-    # Letters as letters: smaller, and found by a search.
+    # Text as text, not as paths: smaller, and it can be searched.
     style |= {"font.size": 8, "svg.fonttype": "none"}
     across = min(len(figures), 3)
     down = -(-len(figures) // across)
@@ -124,7 +124,7 @@ def _draw_column(
     axis: Any, labels: Sequence[str], column: str, values: Sequence[float]
 ) -> None:
     bars = axis.barh(labels, values, color=BARS, height=0.7)
-    # Where there is no figure, there is no bar and no word.
+    # Without a number there is neither a bar nor a label.
     words = ["" if math.isnan(value) else show(value) for value in values]
     axis.bar_label(bars, words, padding=3)
     title, unit = _title_and_unit(column)
@@ -133,7 +133,7 @@ def _draw_column(
     positive = [value for value in values if value > 0]
     if positive and max(positive) > LINEAR_UP_TO * min(positive):
         axis.set_xscale("log")
-        # A bar needs a beginning, and a logarithmic axis has no zero.
+        # A logarithmic axis has no zero, so the bars need another start.
         axis.set_xlim(min(positive) / 2, max(positive) * 8)
         axis.set_xlabel(f"{unit} (logarithmic)".strip())
     else:

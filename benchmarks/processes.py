@@ -1,4 +1,4 @@
-"""What all processes of a stage cost together, found by their run directory."""
+"""CPU time and memory of all processes with the same run directory."""
 
 import os
 import threading
@@ -11,19 +11,19 @@ SAMPLE_S = 0.25
 
 
 def of(run_dir: Path) -> list[Path]:
-    """The server, its workers and whatever they have started, by their environment."""
-    needle = f"BOTTLEPOST_RUN_DIR={run_dir}\0".encode()
+    """The server, its workers and their children, found by their environment."""
+    mark = f"BOTTLEPOST_RUN_DIR={run_dir}\0".encode()
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
             with suppress(OSError):
-                if needle in (process / "environ").read_bytes():
+                if mark in (process / "environ").read_bytes():
                     found.append(process)
     return found
 
 
 def cpu_s(run_dir: Path) -> float:
-    """CPU time so far, that of their children that have ended included."""
+    """CPU time so far, including that of ended children."""
     ticks = 0
     for process in of(run_dir):
         with suppress(OSError):
@@ -34,7 +34,7 @@ def cpu_s(run_dir: Path) -> float:
 
 
 def memory_mib(run_dir: Path) -> float:
-    """Shared pages are split among those who share them (PSS)."""
+    """Memory in use; shared pages are divided among their processes (PSS)."""
     kib = 0
     for process in of(run_dir):
         with suppress(OSError):
@@ -45,23 +45,23 @@ def memory_mib(run_dir: Path) -> float:
 
 
 class MemoryWatch:
-    """The most memory that was in use at once in a `with` block."""
+    """The highest use of memory during a `with` block."""
 
     def __init__(self, run_dir: Path) -> None:
         self.most_mib = 0.0
         self._run_dir = run_dir
-        self._over = threading.Event()
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
     def _watch(self) -> None:
-        while not self._over.is_set():
+        while not self._ended.is_set():
             self.most_mib = max(self.most_mib, memory_mib(self._run_dir))
-            self._over.wait(SAMPLE_S)
+            self._ended.wait(SAMPLE_S)
 
     def __enter__(self) -> "MemoryWatch":
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._ended.set()
         self._thread.join()

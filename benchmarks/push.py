@@ -1,15 +1,14 @@
-"""Pushes per second: our transport beside h2load, node-apn, aioapns and httpx.
+"""Pushes per second: our transport, h2load, node-apn, aioapns and httpx.
 
     python -m benchmarks.push [--quick] [--json]
 
 All push the same payload over one TLS connection to a sink that answers 200. They
-take turns and the medians count. The libraries live in .venv-aioapns, which is made
-when it is missing; h2load and node-apn take part where h2load and npm are installed.
-Then our transport pushes to a peer 80 ms away, where streams and connections are the
-limit.
+take turns, and the medians count. The libraries are in .venv-aioapns, which is created
+if it is missing; h2load and node-apn are included if h2load and npm are installed. Then
+our transport pushes to a peer 80 ms away, where streams and connections are the limit.
 
-At full speed the sink is as busy as the clients, so `cpu_us`, what one push costs its
-client, says more about a client than pushes per second do.
+At full speed the sink is as busy as the clients, so `cpu_us`, the client's CPU time of
+a push, says more about a client than pushes per second.
 """
 
 import shutil
@@ -19,11 +18,11 @@ from benchmarks import pushing
 from benchmarks.pushing import Figures, Sinks
 from benchmarks.report import Report, median, options
 
-# Far away: streams x connections / round trip is what the protocol lets through.
+# The limit of the protocol is streams x connections / round trip.
 ROUND_TRIP_S = 0.080
 CONNECTIONS = 8
 
-# Name → how one measurement of so many seconds (or so) is made.
+# Measures a number of pushes at one of the sinks.
 Client = Callable[[Sinks, int], Figures]
 OURS: dict[str, Client] = {
     "transport": lambda sinks, n: pushing.ours(sinks.plain, n),
@@ -62,7 +61,7 @@ def _take_turns(
 ) -> dict[str, list[Figures]]:
     found: dict[str, list[Figures]] = {name: [] for name in clients}
     for turn in range(rounds):
-        # Whoever went first goes last, so that no place in the order is an advantage.
+        # The order is reversed each turn, so that no position is an advantage.
         for name in list(clients)[:: -1 if turn % 2 else 1]:
             figures = clients[name](sinks, pushes)
             found[name].append(figures)
@@ -86,7 +85,7 @@ def _compare(report: Report, found: Mapping[str, list[Figures]]) -> None:
 
 
 def _ratio(ours: list[Figures], theirs: list[Figures], column: str) -> float:
-    """The median over the turns, in each of which both met the same machine."""
+    """The median of the ratios within each turn, when conditions were the same."""
     return median([a[column] / b[column] for a, b in zip(ours, theirs, strict=True)])
 
 

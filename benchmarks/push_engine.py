@@ -1,10 +1,10 @@
-"""One measurement of the whole engine, in a process of its own.
+"""A measurement of the whole engine, in a process of its own.
 
     python -m benchmarks.push_engine RUN_DIR URL CA_FILE
 
-Works through the outbox of RUN_DIR's database (see `fill`): claims, fans out, sends
-and records. Prints pushes per second, the CPU time of one push and the largest memory
-of the process, as JSON.
+Pushes the outbox of RUN_DIR's database (see `fill`): claims, fans out, sends and
+records. Prints pushes per second, the CPU time of a push and the peak memory of the
+process, as JSON.
 """
 
 import argparse
@@ -28,12 +28,12 @@ from models.chats import Chat, Member
 from notifier.engine import loop
 from tests.support import chats
 
-# Rows written at a time, so that filling takes little memory itself.
+# Rows of one insert, so that filling needs little memory.
 ROWS = 20_000
 
 
 def fill(run_dir: Path, members: int) -> None:
-    """A conversation of so many members with a phone each, and a message in it."""
+    """Create a conversation of members with a device each, and post a message to it."""
     run_dir.mkdir(parents=True, exist_ok=True)
     store = Datastore(f"sqlite:///{run_dir}/bottlepost.db")
     upgrade(store)
@@ -127,7 +127,7 @@ def main() -> None:
 
 
 def _peak_mib() -> float:
-    """Not by getrusage: its figure begins with that of the process that forked us."""
+    """The peak of this process; getrusage would include the process that forked it."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
@@ -135,7 +135,7 @@ def _peak_mib() -> float:
 
 
 def _accepted(run_dir: Path) -> int:
-    """By the job itself, so that a push that was not recorded does not count."""
+    """The number of the job's row, which includes only recorded pushes."""
     from datastore.outbox import job_status
 
     store = Datastore(f"sqlite:///{run_dir}/bottlepost.db")

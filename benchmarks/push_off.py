@@ -1,16 +1,16 @@
-"""The server with nobody to tell of new jobs: what a send costs without any push."""
+"""A server whose dispatcher does nothing, to measure a send without any push."""
 
 import server
 from config import Settings
 from notifier import dispatchers
 
-NAME = "nobody"
-# Everything else is as in server.py; every process of the host comes by here.
+NAME = "nothing"
+# Every process of the host imports this module; the rest is as in server.py.
 dispatchers.DISPATCHERS[NAME] = "benchmarks.push_off"
 
 
-class Nobody:
-    """A dispatcher that lets every job lie."""
+class NoDispatcher:
+    """A dispatcher that ignores every job."""
 
     def start(self) -> None:
         pass
@@ -22,8 +22,8 @@ class Nobody:
         pass
 
 
-def create(settings: Settings) -> Nobody:
-    return Nobody()
+def create(settings: Settings) -> NoDispatcher:
+    return NoDispatcher()
 
 
 def create_app() -> object:

@@ -1,8 +1,8 @@
-"""One measurement of our own transport, in a process of its own.
+"""A measurement of our own transport, in a process of its own.
 
     python -m benchmarks.push_transport URL CA_FILE --pushes 100000
 
-Prints pushes per second and the CPU time of one push, as JSON.
+Prints pushes per second and the CPU time of a push, as JSON.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def _head(*, own_ids: bool) -> Head:
 
 
 async def measure(chosen: argparse.Namespace) -> dict[str, float]:
-    """Wall clock and CPU per push, once the connections are open and warm."""
+    """Wall clock and CPU time of a push, after a warm-up of the connections."""
     tls = ssl.create_default_context(cafile=chosen.ca_file)
     client = Client(chosen.url, tls=tls, max_connections=chosen.connections)
     head, requests = _head(own_ids=chosen.own_ids), _requests(own_ids=chosen.own_ids)
@@ -59,7 +59,7 @@ async def _send(
     client: Client, head: Head, requests: Sequence[Request], pushes: int, count: object
 ) -> None:
     batch = list(requests) * (BATCH // len(requests))
-    # Batches overlap as those of several jobs do.
+    # Batches overlap, as those of several jobs do.
     left = pushes // BATCH
 
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""What is pushed in every benchmark of pushing, to which sink, and by which client."""
+"""Payloads, sinks and clients of the benchmarks that push."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from tests.support import tls
 
 Figures = dict[str, float]
 
-# A hundred devices over and over: their tokens are as long as Apple's.
+# A hundred devices, repeated; their tokens are as long as Apple's.
 TOKENS = [hashlib.sha256(b"device %d" % number).hexdigest() for number in range(100)]
 BODY = json.dumps(
     {
@@ -53,7 +53,7 @@ _TOO_LONG_S = 300
 
 @dataclass(frozen=True)
 class Sinks:
-    """Where to push: 200 for all; with the apns-id repeated; with fewer streams."""
+    """URLs of the sinks; `echo` repeats the apns-id, `narrow` allows few streams."""
 
     plain: str
     echo: str
@@ -82,7 +82,7 @@ def _sink(*arguments: str) -> Iterator[str]:
 
 @contextmanager
 def far_away(url: str, round_trip_s: float) -> Iterator[str]:
-    """The same peer with a longer way to it."""
+    """The same peer, behind a relay that adds a delay."""
     port = url.rsplit(":", 1)[1]
     with _started("benchmarks.delay", port, str(round_trip_s * 1000)) as relay:
         yield f"https://127.0.0.1:{relay}"
@@ -101,19 +101,19 @@ def _started(module: str, *arguments: str) -> Iterator[int]:
 
 
 def ours(url: str, pushes: int, *arguments: str) -> Figures:
-    """Our transport, in a process of its own like all the others."""
+    """Our transport, in a process of its own like the others."""
     command = [sys.executable, "-m", "benchmarks.push_transport", url]
     command += [str(tls.authority().ca_file), "--pushes", str(pushes), *arguments]
     return _measured(command)
 
 
 def foreign(script: str, url: str, pushes: int) -> Figures:
-    """A script of benchmarks/foreign with the libraries it is about."""
-    return _foreign([str(_python_of_libraries())], script, url, pushes)
+    """A script of benchmarks/foreign, with the library that it measures."""
+    return _foreign([str(_libraries_python())], script, url, pushes)
 
 
 def node_apn(url: str, pushes: int) -> Figures:
-    """The same with node's best-known client; needs node and npm."""
+    """node-apn, the best-known client for node; needs node and npm."""
     library = _NODE_LIBRARIES / "node_modules"
     if not library.exists():
         _NODE_LIBRARIES.mkdir(exist_ok=True)
@@ -143,12 +143,12 @@ def _measured(command: list[str], given: str = "") -> Figures:
 
 
 def figures_of(printed: str) -> Figures:
-    """What a measuring process has printed as its last line."""
+    """The result that a measuring process printed as its last line."""
     figures: Figures = json.loads(printed.splitlines()[-1])
     return figures
 
 
-def _python_of_libraries() -> Path:
+def _libraries_python() -> Path:
     python = _LIBRARIES / "bin" / "python"
     marker = _LIBRARIES / "complete"
     if not marker.exists():
@@ -161,7 +161,7 @@ def _python_of_libraries() -> Path:
 
 
 def h2load(url: str, pushes: int) -> Figures:
-    """nghttp2's own load generator: what C can do on this machine."""
+    """The load generator of nghttp2, which shows what C achieves on this machine."""
     with tempfile.TemporaryDirectory() as directory:
         body, urls = Path(directory) / "body", Path(directory) / "urls"
         body.write_bytes(BODY)

@@ -1,4 +1,4 @@
-"""What every benchmark has in common: options, the machine, a table, and goals."""
+"""The common parts of all benchmarks: options, machine, tables and goals."""
 
 import argparse
 import json
@@ -32,7 +32,7 @@ def options(
 
 
 def machine() -> dict[str, Any]:
-    """The size of the machine that the figures were measured on."""
+    """The machine on which the figures were measured."""
     model = "unknown"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -57,7 +57,7 @@ class Report:
     goals: list[dict[str, Any]] = field(default_factory=list)
 
     def row(self, **values: Any) -> None:
-        """One line of the table; shown at once, for long runs are dull otherwise."""
+        """Add a row to the table, and print it at once to show progress."""
         self.rows.append(values)
         print("  " + "  ".join(f"{k}={show(v)}" for k, v in values.items()), flush=True)
 
@@ -69,7 +69,7 @@ class Report:
         at_least: float | None = None,
         at_most: float | None = None,
     ) -> None:
-        """Hold a figure against its goal."""
+        """Add a goal and whether the value meets it."""
         met = (at_least is None or value >= at_least) and (
             at_most is None or value <= at_most
         )
@@ -94,7 +94,7 @@ def median(values: Sequence[float]) -> float:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The value that so many percent do not exceed."""
+    """The value that `percent` of the values do not exceed."""
     ordered = sorted(values)
     return ordered[min(int(len(ordered) * percent / 100), len(ordered) - 1)]
 
@@ -107,7 +107,7 @@ def _describe(found: Mapping[str, Any]) -> str:
 
 
 def _tables(rows: Sequence[Row]) -> list[str]:
-    """One table for each run of rows with the same columns."""
+    """A table for each sequence of rows with the same columns."""
     blocks: list[list[Row]] = []
     for row in rows:
         if not blocks or blocks[-1][0].keys() != row.keys():
@@ -127,7 +127,7 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def show(value: Any) -> str:
-    """A figure with as many digits as it is good for."""
+    """A number with three significant digits, or all before the point."""
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     if isinstance(value, int) and not isinstance(value, bool):

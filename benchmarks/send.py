@@ -1,11 +1,11 @@
-"""What a sender waits for: with push off, with PushProcess, with a process per message.
+"""Latency of a send: with push off, with PushProcess, with a process per message.
 
     python -m benchmarks.send [--quick] [--json]
 
-Eight clients post as fast as they are answered, to conversations of five members with
-a device each. The three servers take turns, so that all meet the same machine, and
-each turn begins when everything has been pushed. Then one client posts to growing
-conversations in turn, so that all sizes meet the same pushing in the background.
+Eight clients post as fast as they get answers, to conversations of five members with a
+device each. The three servers take turns, so that all run under the same conditions,
+and each turn begins when everything has been pushed. Then one client posts to
+conversations of several sizes in turn, with the same pushing in the background.
 """
 
 import random
@@ -18,8 +18,14 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from benchmarks import push_off
-from benchmarks.clients import Connection, Load, Sender, post_for, request_of
-from benchmarks.hosts import Host, Sandbox
+from benchmarks.clients import (
+    Load,
+    LoadConnection,
+    LoadSender,
+    post_for,
+    request_of,
+)
+from benchmarks.hosts import MeasuredServer, SandboxProcess
 from benchmarks.report import Report, median, options, percentile
 from datastore import Datastore, accounts, migrations
 from models.base import utc_now
@@ -30,7 +36,7 @@ CLIENTS = 8
 CONVERSATIONS = 200
 MEMBERS = 5
 SIZES = (2, 100, 10_000, 100_000)
-# Name → how its server is started, and with which settings.
+# Name → the command and the settings of its server.
 SERVERS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "push off": (
         ("-m", "benchmarks.push_off"),
@@ -56,11 +62,13 @@ def main() -> None:
 
 
 @contextmanager
-def _servers() -> Iterator[tuple[dict[str, Host], dict[str, list[Sender]]]]:
-    """All three with the same content, each with a sandbox that takes its pushes.
+def _servers() -> Iterator[
+    tuple[dict[str, MeasuredServer], dict[str, list[LoadSender]]]
+]:
+    """All three servers with the same content, and a sandbox for each of them.
 
-    Sharing one would share its limits: a second host with a database of its own makes
-    a second provider token, which Apple's rules refuse.
+    One sandbox for all would refuse provider tokens: each database has its own, and
+    Apple's rules limit how often they change.
     """
     with ExitStack() as running:
         SCRATCH.mkdir(exist_ok=True)
@@ -70,41 +78,43 @@ def _servers() -> Iterator[tuple[dict[str, Host], dict[str, list[Sender]]]]:
         for number, (name, (command, settings)) in enumerate(SERVERS.items()):
             run_dir = scratch / str(number)
             run_dir.mkdir()
-            sandbox = Sandbox(run_dir / "sandbox")
+            sandbox = SandboxProcess(run_dir / "sandbox")
             running.callback(sandbox.stop)
             senders[name] = fill(run_dir, [MEMBERS] * CONVERSATIONS)
-            host = Host(run_dir, {**sandbox.environment, **settings}, *command)
+            host = MeasuredServer(
+                run_dir, {**sandbox.environment, **settings}, *command
+            )
             running.callback(host.stop)
             hosts[name] = host
         yield hosts, senders
 
 
-def fill(run_dir: Path, sizes: list[int]) -> list[Sender]:
-    """Conversations of those sizes; the first member of each has a token."""
+def fill(run_dir: Path, sizes: list[int]) -> list[LoadSender]:
+    """Create conversations of these sizes, with a token for one member of each."""
     store = Datastore(f"sqlite:///{run_dir}/bottlepost.db")
     migrations.upgrade(store)
     return [_conversation(store, size) for size in sizes]
 
 
-def _conversation(store: Datastore, size: int) -> Sender:
+def _conversation(store: Datastore, size: int) -> LoadSender:
     chat_id = chats.make_chat(store, size - 1)
     with store.write() as session:
         first = select(func.min(Member.user_id)).where(Member.chat_id == chat_id)
         user_id = session.scalars(first).one()
         token, _ = accounts.issue_token(session, user_id, utc_now())
-    return Sender(token, chat_id)
+    return LoadSender(token, chat_id)
 
 
 def _take_turns(
     report: Report,
-    hosts: Mapping[str, Host],
-    senders: Mapping[str, list[Sender]],
+    hosts: Mapping[str, MeasuredServer],
+    senders: Mapping[str, list[LoadSender]],
     rounds: int,
     seconds: float,
 ) -> dict[str, list[Load]]:
     loads: dict[str, list[Load]] = {name: [] for name in hosts}
     for turn in range(rounds):
-        # Whoever went first goes last, so that no place in the order is an advantage.
+        # The order is reversed each turn, so that no position is an advantage.
         for name in list(hosts)[:: -1 if turn % 2 else 1]:
             host = hosts[name]
             load = post_for(seconds, host.port, senders[name], CLIENTS)
@@ -124,7 +134,7 @@ def _figures(load: Load) -> Figures:
 
 
 def _sum_up(report: Report, loads: Mapping[str, list[Load]]) -> None:
-    """Medians of each server, and of its ratios to the same turn without push."""
+    """The medians of each server, and its ratios to `push off` in the same turn."""
     figures = {name: [_figures(load) for load in loads[name]] for name in loads}
     for name, found in figures.items():
         report.row(
@@ -146,14 +156,14 @@ def _ratio(ours: list[Figures], theirs: list[Figures], column: str) -> float:
     return median([a[column] / b[column] for a, b in zip(ours, theirs, strict=True)])
 
 
-def _grow(report: Report, host: Host, posts: int) -> None:
-    """The answer's time over the size of the conversation."""
+def _grow(report: Report, host: MeasuredServer, posts: int) -> None:
+    """Measure the latency by the size of the conversation."""
     senders = fill(host.database.parent, list(SIZES))
-    connection = Connection(host.port)
+    connection = LoadConnection(host.port)
     took_s: dict[int, list[float]] = {size: [] for size in SIZES}
     pairs = list(zip(SIZES, senders, strict=True))
     for turn in range(posts):
-        # Each size follows each other one, for what was sent before is felt.
+        # A new order each turn, because the previous send has an effect.
         random.Random(turn).shuffle(pairs)
         for size, sender in pairs:
             took_s[size].append(connection.post(request_of(sender)))

@@ -1,9 +1,9 @@
-"""An HTTP/2 server that says 200 to everything and thinks as little as it can.
+"""An HTTP/2 server that answers 200 to everything with as little CPU as possible.
 
     python -m benchmarks.sink CERTIFICATE KEY [--echo] [--streams N]
 
-Prints its port, and serves one process full of connections on it until it is ended.
-With --echo an answer repeats the request's apns-id, which costs decoding every header.
+Prints its port and serves connections until it is ended. With --echo a response
+repeats the request's apns-id, for which it must decode every header.
 """
 
 import argparse
@@ -25,7 +25,7 @@ _ACCEPTED_ID = b"\0\0%b\x01\x05%b\x88\x00\x07apns-id\x24%b"
 
 
 class Sink(asyncio.Protocol):
-    """One connection; with a decoder it repeats the apns-id."""
+    """A connection; with a decoder it repeats the apns-id."""
 
     def __init__(self, streams: int, decoder: Decoder | None) -> None:
         self._greeting = SettingsFrame(0, {3: streams, 4: 2**20}).serialize() + _WIDE
@@ -53,7 +53,7 @@ class Sink(asyncio.Protocol):
             kind, flags = data[position + 3], data[position + 4]
             stream = data[position + 5 : start]
             if kind == 1 and self._decoder is not None:
-                self._note(stream, data[start:stop])
+                self._remember_id(stream, data[start:stop])
             if kind <= 1 and flags & 1:
                 out.append(self._answer(stream))
             elif kind == 4 and not flags & 1:
@@ -66,7 +66,7 @@ class Sink(asyncio.Protocol):
         if out:
             self._transport.write(b"".join(out))
 
-    def _note(self, stream: bytes, block: bytes) -> None:
+    def _remember_id(self, stream: bytes, block: bytes) -> None:
         fields = dict(self._decoder.decode(block, raw=True))
         self._ids[stream] = fields[b"apns-id"]
 

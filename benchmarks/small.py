@@ -2,8 +2,9 @@
 
     python -m benchmarks.small [--quick] [--json] [--rate 200] [--seconds 20]
 
-So many messages a second to conversations of five devices, while every answer of the
-provider is 80 ms away: whether small chats wait for one another's round trips.
+Messages are sent at a fixed rate to conversations of five devices, while every response
+of the provider takes 80 ms. It shows whether small chats wait for each other's round
+trips.
 """
 
 import threading
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks import stages
 from benchmarks.report import Report, median, options, percentile
-from benchmarks.stages import Theatre
+from benchmarks.stages import StageSet
 from tests.support import chats
 from tests.support.scene import Talk
 from tests.support.wait import until
@@ -28,22 +29,22 @@ def main() -> None:
     chosen = options(__doc__ or "", rate=200, seconds=20)
     seconds = QUICK_S if chosen.quick else chosen.seconds
     report = Report("Small chats: five devices each, a round trip of 80 ms")
-    with stages.running(["process"]) as theatre:
-        measure(theatre, chosen.rate, seconds, report)
+    with stages.running(["process"]) as stage_set:
+        measure(stage_set, chosen.rate, seconds, report)
     report.print(as_json=chosen.json)
 
 
-def measure(theatre: Theatre, rate: int, seconds: int, report: Report) -> None:
-    stage = theatre.stages["process"]
+def measure(stage_set: StageSet, rate: int, seconds: int, report: Report) -> None:
+    stage = stage_set.stages["process"]
     talks = [stage.talk(DEVICES) for _ in range(CONVERSATIONS)]
-    stages.warm_up(theatre, stage, talks[0])
-    theatre.sandbox.control(latency_ms=ROUND_TRIP_S * 1000)
+    stages.warm_up(stage_set, stage, talks[0])
+    stage_set.sandbox.control(latency_ms=ROUND_TRIP_S * 1000)
     sent, elapsed_s = _send_at_rate(talks, rate, seconds)
     until(lambda: not chats.open_jobs(stage.store), 120, what="for the pushes")
     last = []
     for message_id, sent_at in sent.items():
-        arrived = theatre.arrivals.wait(message_id, DEVICES)
-        # The sandbox puts the whole round trip on the answer's way.
+        arrived = stage_set.arrivals.wait(message_id, DEVICES)
+        # The sandbox delays the response by the whole round trip.
         last.append(arrived[-1] + ROUND_TRIP_S - sent_at)
     report.row(
         messages=len(sent),
@@ -59,7 +60,7 @@ def measure(theatre: Theatre, rate: int, seconds: int, report: Report) -> None:
 def _send_at_rate(
     talks: list[Talk], rate: int, seconds: int
 ) -> tuple[dict[int, float], float]:
-    """Message → when it was sent; each leaves at its time, whatever the others do."""
+    """Message → the time it was sent; each is sent at its time, without waiting."""
     started_at = time.monotonic()
     never = threading.Event()
 

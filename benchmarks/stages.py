@@ -1,4 +1,4 @@
-"""Servers under one dispatcher each, with workers, a sandbox, and a journal of it."""
+"""Servers with one dispatcher each and their workers, which share a sandbox."""
 
 import json
 import shutil
@@ -26,22 +26,22 @@ from tests.support.wait import until
 
 # On the disk of the checkout: /tmp may be memory, where nothing waits for a disk.
 SCRATCH = Path("var")
-# As in use, but for a watchdog and leases that a killed worker is not waited for long.
+# As in production, but short leases and watchdog pauses, for the killed workers.
 SETTINGS = {
     "BOTTLEPOST_LEASE_S": "6",
     "BOTTLEPOST_WATCHDOG_S": "2",
     "BOTTLEPOST_PUSH_LINGER_S": "300",
 }
-# The same hosts with nobody to tell of new jobs.
+# The same hosts with a dispatcher that does nothing.
 OFF, OFF_UWSGI = "push off", "push off in uWSGI"
 stages.KINDS[OFF] = Kind(host=f"{sys.executable} -m benchmarks.push_off")
 stages.KINDS[OFF_UWSGI] = Kind(host=UWSGI.replace("server:", "benchmarks.push_off:"))
-# The same web server as for `celery`, before tasks that connect anew each time.
+# The web server of `celery`, with tasks that open a new connection each time.
 COLD_CELERY = "celery cold"
 stages.KINDS[COLD_CELERY] = Kind(workers=("benchmarks.cold_celery",), broker=True)
 for _name, _kind in stages.KINDS.items():
     if _kind.host:
-        # Clients keep their connections here, each with a thread of uWSGI's.
+        # Clients keep their connections open, and each occupies a thread of uWSGI.
         _host = _kind.host.replace("--http-socket", "--http11-socket")
         _host = _host.replace("--threads 4", "--threads 8")
         stages.KINDS[_name] = replace(_kind, host=_host)
@@ -49,20 +49,20 @@ ARRIVAL_S = 20.0
 
 
 class Arrivals:
-    """When each device of each message was reached, read from the sandbox's journal."""
+    """The arrival times of the pushes of each message, from the sandbox's journal."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open()
-        self._half = ""
+        self._partial_line = ""
         self._seen: dict[int, list[float]] = {}
 
     def of(self, message_id: int) -> list[float]:
-        """Times by the clock of this machine, in order."""
+        """Arrival times by the clock of this machine, in order."""
         self._read()
         return self._seen.get(message_id, [])
 
     def wait(self, message_id: int, count: int) -> list[float]:
-        """Until so many pushes of the message have arrived."""
+        """The arrival times, once `count` pushes of the message have arrived."""
         deadline = time.monotonic() + ARRIVAL_S
         pause = threading.Event()
         while len(found := self.of(message_id)) < count:
@@ -72,21 +72,23 @@ class Arrivals:
         return found
 
     def clear(self) -> None:
-        """Each stage's database counts its messages from 1."""
+        """Start anew, because the message ids of each database start at 1."""
         self._read()
         self._seen.clear()
 
     def _read(self) -> None:
-        *lines, self._half = (self._half + self._file.read()).split("\n")
+        *lines, self._partial_line = (self._partial_line + self._file.read()).split(
+            "\n"
+        )
         for line in lines:
             _, at, _, _, _, _, mark, *_ = json.loads(line)
-            # What replaces an earlier notification is named "message-<its id>".
+            # The collapse id of a push is "message-<id of the message>".
             message_id = int(mark.rpartition("-")[2])
             self._seen.setdefault(message_id, []).append(at)
 
 
-class Theatre:
-    """All stages, which share the sandbox and a Redis."""
+class StageSet:
+    """The stages of a benchmark, by name, with the sandbox that they share."""
 
     def __init__(self, sandbox: Sandbox, journal: Path) -> None:
         self.sandbox = sandbox
@@ -95,9 +97,9 @@ class Theatre:
 
 
 @contextmanager
-def running(names: Sequence[str], database: str = "sqlite") -> Iterator[Theatre]:
-    """Each on a new database of that kind."""
-    # Ended from outside, we leave no server behind either.
+def running(names: Sequence[str], database: str = "sqlite") -> Iterator[StageSet]:
+    """Start the stages, each with a new database of that kind."""
+    # SIGTERM must stop the servers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ExitStack() as stack:
         SCRATCH.mkdir(exist_ok=True)
@@ -109,7 +111,7 @@ def running(names: Sequence[str], database: str = "sqlite") -> Iterator[Theatre]
         )
         redis = RedisServer(scratch)
         stack.callback(redis.stop)
-        theatre = Theatre(sandbox, journal)
+        stage_set = StageSet(sandbox, journal)
         for number, name in enumerate(names):
             run_dir = scratch / str(number)
             run_dir.mkdir()
@@ -117,12 +119,12 @@ def running(names: Sequence[str], database: str = "sqlite") -> Iterator[Theatre]
             settings = {**SETTINGS, **_dispatcher(name, redis)}
             settings["BOTTLEPOST_DATABASE_URL"] = url
             stage = stages.running(name, run_dir, sandbox, redis, settings)
-            theatre.stages[name] = stack.enter_context(stage)
-        yield theatre
+            stage_set.stages[name] = stack.enter_context(stage)
+        yield stage_set
 
 
 def _dispatcher(name: str, redis: RedisServer) -> dict[str, str]:
-    """Settings for what is no dispatcher of ours."""
+    """Settings of the stages that use none of our dispatchers."""
     if name in (OFF, OFF_UWSGI):
         return {"BOTTLEPOST_DISPATCHER": push_off.NAME}
     if name == COLD_CELERY:
@@ -132,7 +134,7 @@ def _dispatcher(name: str, redis: RedisServer) -> dict[str, str]:
 
 
 def send(talk: Talk, text: str = "Land in sight") -> tuple[int, float, float]:
-    """The message's id, when it was sent, and how long the answer took."""
+    """The message's id, when it was sent, and the latency of the answer."""
     sent_at = time.time()
     started_at = time.perf_counter()
     posted = talk.post(text)
@@ -142,10 +144,10 @@ def send(talk: Talk, text: str = "Land in sight") -> tuple[int, float, float]:
     return posted.json["message"]["id"], sent_at, took_s
 
 
-def warm_up(theatre: Theatre, stage: Stage, talk: Talk) -> None:
-    """Until its workers are up and connected, and nothing is left to be done."""
+def warm_up(stage_set: StageSet, stage: Stage, talk: Talk) -> None:
+    """Send messages until its workers are connected, and wait until they are idle."""
     for _ in range(3):
-        theatre.arrivals.clear()
+        stage_set.arrivals.clear()
         message_id, *_ = send(talk, "warm up")
-        theatre.arrivals.wait(message_id, len(talk.tokens))
-    until(lambda: not chats.open_jobs(stage.store), what="for rest")
+        stage_set.arrivals.wait(message_id, len(talk.tokens))
+    until(lambda: not chats.open_jobs(stage.store), what="for idle workers")

@@ -47,7 +47,8 @@ class Settings:
     """Everything that can be set; complete before the first request.
 
     `from_env` reads each field from the variable of its name, BOTTLEPOST_PORT for
-    `port`, and checks it by its type. `repr=False` keeps secrets out of logs.
+    `port`, and checks it by its type. `repr=False` keeps secrets out of logs. A new
+    setting is a field here and a row in docs/configuration.md.
     """
 
     # May contain a password.
@@ -137,7 +138,7 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from BOTTLEPOST_* variables; raises SettingsError naming a wrong one."""
     texts = environment.texts(
         os.environ if environ is None else environ,
-        [field.name for field in fields(Settings)],
+        [setting.name for setting in fields(Settings)],
         others=SANDBOX_VARIABLES,
     )
     # Defaults that depend on the machine or on another setting.
@@ -161,7 +162,7 @@ def _first_problem(refused: ValidationError) -> SettingsError:
 
 
 def jwt_keys(settings: Settings) -> list[PyJWK]:
-    """The keys that the app signs its tokens with; raises SettingsError."""
+    """The public keys of the app's own tokens, or none; raises SettingsError."""
     readers = {
         "BOTTLEPOST_JWT_KEY_FILE": (settings.jwt_key_file, public_keys.of_pem),
         "BOTTLEPOST_JWT_JWKS_FILE": (settings.jwt_jwks_file, public_keys.of_jwks),

@@ -1,4 +1,4 @@
-"""The public keys by which the app's own tokens are checked, from PEM or a JWK Set."""
+"""The public keys that check the app's own tokens, from a PEM file or a JWK Set."""
 
 import json
 from pathlib import Path

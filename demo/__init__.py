@@ -1,4 +1,4 @@
-"""`make run`: the server beside a sandbox, with a conversation to try it on.
+"""`make run`: the server, the sandbox and a demo conversation.
 
-A program of its own: it starts both as processes and speaks HTTP with them.
+It starts both as processes and calls them by HTTP.
 """

@@ -1,4 +1,4 @@
-"""Starts the sandbox and the server, prepares the conversation, says what to try."""
+"""Starts the sandbox and the server, and prints what to try."""
 
 import argparse
 import json
@@ -12,45 +12,45 @@ from typing import Any
 
 from demo import choices, conversation, page, push_processes, words
 from demo.api import Api
-from demo.child import Child
+from demo.child import ChildProcess
 from demo.choices import CannotRun, Choices
 
 START_S = 60.0
-LOOK_S = 0.05
+POLL_S = 0.05
 
 
 class Stopped(Exception):
-    """Somebody pressed Ctrl-C or asked us to end."""
+    """The demo was stopped by Ctrl-C or another signal."""
 
 
 class Demo:
-    """Everything that runs; leaving it as a context manager stops all of it."""
+    """All processes of the demo; the end of its context stops them."""
 
     def __init__(self, chosen: Choices) -> None:
         self._chosen = chosen
         self._stopped = False
         self._running = ExitStack()
-        self._children: list[Child] = []
+        self._children: list[ChildProcess] = []
 
     def __enter__(self) -> "Demo":
         return self
 
     def __exit__(self, *_: object) -> None:
-        # The other way round than started: nobody loses what it still needs.
+        # In reverse order, so that no process loses another one that it needs.
         self._running.close()
 
     def stop(self, *_: object) -> None:
-        """Have `run` raise Stopped soon; a handler of signals."""
+        """Make `run` raise Stopped soon; a signal handler."""
         self._stopped = True
 
     def run(self) -> None:
-        """Until somebody stops it; raises Stopped then, and CannotRun if it fails."""
+        """Run until `stop`, which raises Stopped; raises CannotRun for a failure."""
         sandbox = self._start_sandbox()
         environ = self._chosen.environment(sandbox["environment"])
         # The page must not show the people of an earlier run.
-        told = page.file_in(self._chosen.run_dir)
-        told.unlink(missing_ok=True)
-        environ["BOTTLEPOST_DEMO_FILE"] = str(told)
+        page_file = page.file_in(self._chosen.run_dir)
+        page_file.unlink(missing_ok=True)
+        environ["BOTTLEPOST_DEMO_FILE"] = str(page_file)
         self._running.callback(push_processes.stop, self._chosen.run_dir)
         self._start("server", ["server.py"], environ)
         api = Api(self._chosen.server_url)
@@ -58,7 +58,7 @@ class Demo:
         memory = self._chosen.run_dir / "demo.json"
         chat = conversation.prepare(api, self._chosen.service_key, memory)
         ca_file = environ["BOTTLEPOST_CA_FILE"]
-        page.tell(self._chosen, chat, ca_file)
+        page.write(self._chosen, chat, ca_file)
         print(words.welcome(self._chosen, chat, ca_file), flush=True)
         self._wait(lambda: False)
 
@@ -68,21 +68,21 @@ class Demo:
         ready.unlink(missing_ok=True)
         arguments = ["-m", "sandbox", "--run-dir", str(directory)]
         arguments += ["--port", str(self._chosen.sandbox_port)]
-        # Where Apple's second gateway listens is told in the file.
+        # The sandbox's file names the port of Apple's second gateway.
         arguments += ["--development-port", "0"]
         self._start("sandbox", arguments, dict(os.environ))
         self._wait(ready.exists, f"The sandbox is not ready after {START_S:.0f} s.")
-        told: dict[str, Any] = json.loads(ready.read_text())
-        return told
+        started: dict[str, Any] = json.loads(ready.read_text())
+        return started
 
     def _start(self, name: str, arguments: list[str], environ: dict[str, str]) -> None:
         log = self._chosen.run_dir / "log" / f"{name}.log"
-        child = Child(name, arguments, log, environ)
+        child = ChildProcess(name, arguments, log, environ)
         self._running.callback(child.stop)
         self._children.append(child)
 
     def _wait(self, done: Callable[[], bool], too_late: str | None = None) -> None:
-        """Until it is done, while all children live; with no end if none is given."""
+        """Wait until it is done; raises CannotRun if a child ends or it is too late."""
         started_at = time.monotonic()
         while not done():
             for child in self._children:
@@ -91,11 +91,11 @@ class Demo:
                 raise CannotRun(too_late)
             if self._stopped:
                 raise Stopped
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
 
 
 def main() -> int:
-    # There are no options, but there is a --help.
+    # There are no options but --help.
     argparse.ArgumentParser(prog="python -m demo", description=__doc__).parse_args()
     try:
         with Demo(choices.from_env()) as demo:

@@ -1,4 +1,4 @@
-"""The server's HTTP API, as much of it as the demo needs."""
+"""A client of the server's HTTP API, as far as the demo needs it."""
 
 import json
 from http.client import HTTPException
@@ -8,17 +8,17 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from demo.choices import CannotRun
 
-# Loopback is never reached by way of a proxy.
+# Without the environment's proxy, because the server is on this machine.
 _opener = build_opener(ProxyHandler({}))
 TIMEOUT_S = 10
 
 
-class Refused(CannotRun):
-    """The server answered with an error."""
+class RequestRefused(CannotRun):
+    """The server answered with an error status."""
 
 
 class Api:
-    """One server; `token` is a user's or the service key."""
+    """A server; `token` is a user's token or the service key."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -31,7 +31,7 @@ class Api:
         return True
 
     def call(self, method: str, path: str, token: str = "", body: Any = None) -> Any:
-        """The answer's JSON; raises Refused for an error of the server."""
+        """The JSON of the response; raises RequestRefused for an error status."""
         request = Request(self._url + path, method=method)  # noqa: S310 - always http
         if token:
             request.add_header("Authorization", f"Bearer {token}")
@@ -39,8 +39,10 @@ class Api:
             request.add_header("Content-Type", "application/json")
             request.data = json.dumps(body).encode()
         try:
-            with _opener.open(request, timeout=TIMEOUT_S) as answer:
-                return json.load(answer)
+            with _opener.open(request, timeout=TIMEOUT_S) as response:
+                return json.load(response)
         except HTTPError as problem:
             said = problem.read().decode(errors="replace")
-            raise Refused(f"{method} {path} answered {problem.code}: {said}") from None
+            raise RequestRefused(
+                f"{method} {path} answered {problem.code}: {said}"
+            ) from None

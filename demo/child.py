@@ -1,4 +1,4 @@
-"""A program that the demo starts, watches and stops."""
+"""A child process that the demo starts, watches and stops."""
 
 import os
 import signal
@@ -11,15 +11,15 @@ from pathlib import Path
 from demo.choices import CannotRun
 
 ROOT = Path(__file__).parents[1]
-# Longer than the server gives the requests that are under way.
+# Longer than the server waits for its running requests.
 STOP_S = 15
 TAIL_LINES = 15
 
 
-class Child:
+class ChildProcess:
     """A Python program of this checkout, in a session of its own.
 
-    So Ctrl-C reaches only the demo, which stops its children in order.
+    Ctrl-C therefore reaches only the demo, which stops its children in order.
     """
 
     def __init__(
@@ -44,26 +44,26 @@ class Child:
         return self._process.pid
 
     def check(self) -> None:
-        """Raise CannotRun, with its last words, if it has ended."""
+        """Raise CannotRun, with the end of the log, if it has ended."""
         status = self._process.poll()
         if status is not None:
-            last_words = self._log.read_text(errors="replace").splitlines()
+            tail = self._log.read_text(errors="replace").splitlines()
             raise CannotRun(
                 "\n  ".join(
                     [
                         f"The {self._name} ended with status {status}. "
                         f"The end of {self._log}:",
-                        *last_words[-TAIL_LINES:],
+                        *tail[-TAIL_LINES:],
                     ]
                 )
             )
 
     def stop(self) -> None:
-        """Ask it to end, and make it end if it does not."""
+        """Terminate it, and kill it if it does not end."""
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_S)
-        # Whatever it leaves behind in its session goes with it.
+        # Its own children in its session are killed too.
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -1,4 +1,4 @@
-"""What the environment says about the demo: ports, run directory, service key."""
+"""The demo's choices from the environment: ports, run directory, service key."""
 
 import os
 import secrets
@@ -8,22 +8,22 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-# The demo must never push to Apple or Google, whatever else is set.
+# Not inherited, because the demo must never push to Apple or Google.
 PROVIDERS = ("BOTTLEPOST_APNS_", "BOTTLEPOST_FCM_", "BOTTLEPOST_CA_FILE")
 
-# In the run directory; made on the first run.
+# In the run directory; created on the first run.
 SERVICE_KEY_FILE = "service-key"
-# Whom a browser's push service may turn to; it never has a reason to.
+# The contact for browsers' push services, which require one.
 CONTACT = "mailto:demo@bottlepost.example"
 
 
 class CannotRun(Exception):
-    """Why the demo cannot run, in a line for the terminal."""
+    """The reason why the demo cannot run, in one line for the terminal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """Where everything is."""
+    """Addresses, directory and key of a run."""
 
     host: str
     port: int
@@ -33,7 +33,7 @@ class Choices:
 
     @property
     def server_url(self) -> str:
-        """Where a client on this machine finds the server."""
+        """The server's URL for clients on this machine."""
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{everywhere.get(self.host, host)}:{self.port}"
@@ -43,7 +43,7 @@ class Choices:
         return f"https://127.0.0.1:{self.sandbox_port}"
 
     def environment(self, of_sandbox: Mapping[str, str]) -> dict[str, str]:
-        """What the server is started with."""
+        """The environment of the server."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(PROVIDERS)}
         inherited.pop("BOTTLEPOST_SERVICE_KEY_FILE", None)
         if "BOTTLEPOST_VAPID_SUBJECT_FILE" not in inherited:
@@ -59,7 +59,7 @@ class Choices:
 
 
 def from_env() -> Choices:
-    """The choices, with the ports seen to be free; raises CannotRun."""
+    """The choices; raises CannotRun, for example if a port is not free."""
     host = os.environ.get("BOTTLEPOST_HOST") or "127.0.0.1"
     port = _port("BOTTLEPOST_PORT", 8080, host)
     sandbox_port = _port("BOTTLEPOST_SANDBOX_PORT", 8443, "127.0.0.1")
@@ -86,7 +86,7 @@ def _port(variable: str, default: int, host: str) -> int:
         raise CannotRun(f"{variable} must be from 1 to 65535, not {value!r}.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with closing(socket.socket(family)) as probe:
-        # Connections of an earlier run that are still closing do not hold the port.
+        # Connections of an earlier run that are still closing do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, int(value)))
@@ -103,7 +103,7 @@ def _another(port: int) -> int:
 
 
 def _service_key(run_dir: Path) -> str:
-    """The key that is set, or one made on the first run and kept."""
+    """The key that is set, or the one created on the first run."""
     if key := os.environ.get("BOTTLEPOST_SERVICE_KEY"):
         return key
     if path := os.environ.get("BOTTLEPOST_SERVICE_KEY_FILE"):
@@ -115,7 +115,7 @@ def _service_key(run_dir: Path) -> str:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner may ever read, whole or not at all."""
+    """Write a file atomically that only its owner may read."""
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -1,4 +1,4 @@
-"""The demo conversation: three people, four devices; made once, then found again."""
+"""The demo conversation: three people with four devices, kept between runs."""
 
 import hashlib
 import json
@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from demo.api import Api, Refused
+from demo.api import Api, RequestRefused
 from demo.choices import write_secret
 
 NAME = "Lighthouse"
 
 
-class Device(NamedTuple):
-    """A phone or tablet; its token is the same on every run."""
+class DemoDevice(NamedTuple):
+    """A phone or tablet; its token is the same in every run."""
 
     owner: str
     model: str
@@ -30,16 +30,16 @@ class Device(NamedTuple):
 
 
 DEVICES = (
-    Device("Ada", "iPhone", "apns"),
-    Device("Bo", "iPad", "apns"),
-    Device("Bo", "Pixel", "fcm"),
-    Device("Cleo", "Galaxy", "fcm"),
+    DemoDevice("Ada", "iPhone", "apns"),
+    DemoDevice("Bo", "iPad", "apns"),
+    DemoDevice("Bo", "Pixel", "fcm"),
+    DemoDevice("Cleo", "Galaxy", "fcm"),
 )
 
 
 @dataclass(frozen=True)
 class Person:
-    """A user of the server, with a token to call it."""
+    """A user and their API token."""
 
     id: int
     name: str
@@ -47,8 +47,8 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Conversation:
-    """What is remembered from run to run."""
+class DemoConversation:
+    """The conversation and its members, as saved for the next run."""
 
     id: int
     people: tuple[Person, ...]
@@ -58,46 +58,46 @@ class Conversation:
         return self.people[0]
 
 
-def prepare(api: Api, service_key: str, memory: Path) -> Conversation:
-    """The conversation of the last run if the server still has it, or a new one."""
-    conversation = _remembered(memory)
+def prepare(api: Api, service_key: str, saved: Path) -> DemoConversation:
+    """The conversation of the last run, or a new one if the server does not know it."""
+    conversation = _load(saved)
     if conversation is None or not _is_known(api, conversation):
         conversation = _create(api, service_key)
-        write_secret(memory, json.dumps(asdict(conversation), indent=2) + "\n")
+        write_secret(saved, json.dumps(asdict(conversation), indent=2) + "\n")
     _register_devices(api, conversation)
     return conversation
 
 
-def _remembered(memory: Path) -> Conversation | None:
-    # A file that does not hold what we wrote is as good as none.
+def _load(saved: Path) -> DemoConversation | None:
+    # A damaged file counts as none.
     with suppress(OSError, ValueError, TypeError, KeyError):
-        kept = json.loads(memory.read_text())
+        kept = json.loads(saved.read_text())
         people = tuple(Person(**person) for person in kept["people"])
         if [p.name for p in people] == _names():
-            return Conversation(int(kept["id"]), people)
+            return DemoConversation(int(kept["id"]), people)
     return None
 
 
-def _is_known(api: Api, conversation: Conversation) -> bool:
-    """Everybody's token is valid, and everybody is a member."""
+def _is_known(api: Api, conversation: DemoConversation) -> bool:
+    """Whether all tokens are valid and all people are members."""
     try:
         for person in conversation.people:
             api.call("GET", f"/groupchat/{conversation.id}", person.token)
-    except Refused:
+    except RequestRefused:
         return False
     return True
 
 
-def _create(api: Api, service_key: str) -> Conversation:
+def _create(api: Api, service_key: str) -> DemoConversation:
     users = [api.call("POST", "/users", service_key, {"name": n}) for n in _names()]
     people = tuple(Person(u["id"], u["name"], u["token"]) for u in users)
     chat = {"name": NAME, "members": [person.id for person in people]}
     created = api.call("POST", "/groupchat", people[0].token, chat)
-    return Conversation(created["id"], people)
+    return DemoConversation(created["id"], people)
 
 
-def _register_devices(api: Api, conversation: Conversation) -> None:
-    """Registering again changes nothing, and revives a device that was disabled."""
+def _register_devices(api: Api, conversation: DemoConversation) -> None:
+    """Register the devices again, which enables those that were disabled."""
     tokens = {person.name: person.token for person in conversation.people}
     for device in DEVICES:
         body = {"platform": device.platform, "token": device.token}

@@ -1,4 +1,4 @@
-"""Ending the warm PushProcesses, which outlive the server on purpose."""
+"""Stops warm PushProcesses, which keep running after the server has ended."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ STOP_S = 10.0
 
 
 def stop(run_dir: Path) -> None:
-    """Ask the owner of each slot to end, and wait until it has let the slot go."""
+    """Terminate the owner of each slot, and wait until the slots are free."""
     deadline = time.monotonic() + STOP_S
     asked: set[int] = set()
     while (slots := _held(run_dir)) and time.monotonic() < deadline:
@@ -24,24 +24,24 @@ def stop(run_dir: Path) -> None:
 
 
 def _held(run_dir: Path) -> list[str]:
-    """What the slots are signed with that are held."""
+    """The signatures of the slots that are in use."""
     locks = (run_dir / "push").glob("slot-*.lock")
-    return [signature for lock in locks if (signature := _look(lock)) is not None]
+    return [signature for lock in locks if (signature := _signature(lock)) is not None]
 
 
-def _look(lock: Path) -> str | None:
+def _signature(lock: Path) -> str | None:
     with suppress(OSError), lock.open() as file:
         signature = file.read(200)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            # Held, so its pid cannot have gone to somebody else meanwhile.
+            # The owner still runs, so its pid cannot have been reused.
             return signature
     return None
 
 
 def _owner(signature: str) -> int | None:
-    """Who signed (as host:pid:random); None for one who is about to."""
+    """The pid in a signature (host:pid:random); None if it is not written yet."""
     with suppress(ValueError, IndexError):
         return int(signature.split(":")[1])
     return None

@@ -1,46 +1,46 @@
-"""What the demo prints once everything runs."""
+"""The text that the demo prints when everything runs."""
 
 import json
 import shlex
 
 from demo.choices import SERVICE_KEY_FILE, Choices
-from demo.conversation import DEVICES, NAME, Conversation
+from demo.conversation import DEVICES, NAME, DemoConversation
 
 
-def welcome(choices: Choices, conversation: Conversation, ca_file: str) -> str:
-    """Where things are, and the commands to try."""
+def welcome(choices: Choices, conversation: DemoConversation, ca_file: str) -> str:
+    """The addresses, and the commands to try."""
     post, inbox, job = commands(choices, conversation, ca_file)
     sender = conversation.sender.name
     devices = ", ".join(f"{d.owner}'s {d.model}" for d in DEVICES if d.owner != sender)
     kept = choices.run_dir / SERVICE_KEY_FILE
-    is_ours = kept.exists() and kept.read_text().strip() == choices.service_key
-    key = f"the key in {kept}" if is_ours else "your service key"
+    is_kept = kept.exists() and kept.read_text().strip() == choices.service_key
+    key = f"the key in {kept}" if is_kept else "your service key"
     return f"""
-Bottlepost is up. Ctrl-C stops it; `make run` finds its data again.
+Bottlepost is running. Ctrl-C stops it; its data is kept for the next `make run`.
 
-  demo       {choices.server_url}/  (open it in a browser: a chat, and the phones)
+  demo       {choices.server_url}/  (open it in a browser: the chat and its phones)
   dashboard  {choices.server_url}/dashboard  (sign in with {key})
-  sandbox    {choices.sandbox_url}  (stands in for Apple and Google)
+  sandbox    {choices.sandbox_url}  (takes the place of Apple and Google)
   data       {choices.run_dir}
 
-Post a message to the conversation "{NAME}" as {sender}:
+1. Post a message to the conversation "{NAME}" as {sender}:
 
 {post}
 
-Look at the inbox: one push each for {devices}:
+2. See its pushes in the inbox, one each for {devices}:
 
 {inbox}
 
-Look at the job, by the id that the first answer gave:
+3. See the state of its job (the id is in the first response):
 
 {job}
 """
 
 
 def commands(
-    choices: Choices, conversation: Conversation, ca_file: str
+    choices: Choices, conversation: DemoConversation, ca_file: str
 ) -> tuple[str, str, str]:
-    """The curl lines: post a message, look at the inbox, look at the job."""
+    """The curl commands that post a message, and show the inbox and the job."""
     as_sender = f"-H 'Authorization: Bearer {conversation.sender.token}'"
     body = json.dumps({"conversation": conversation.id, "message": "Land in sight!"})
     return (

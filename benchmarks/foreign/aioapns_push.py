@@ -1,4 +1,4 @@
-"""One measurement of aioapns, run by the interpreter of an environment of its own.
+"""A measurement of aioapns, run in its own virtual environment.
 
 python aioapns_push.py PORT CA_FILE KEY_FILE PUSHES < pushing.json
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from aioapns import APNs, NotificationRequest, PushType
 from aioapns.connection import APNsProductionClientProtocol
 
-# Its pool sleeps when all of the 1,000 streams are in use; this many never are.
+# Its pool sleeps when all 1,000 streams are in use, which this limit prevents.
 IN_FLIGHT = 900
 
 
@@ -50,7 +50,7 @@ async def main() -> None:
         for number in numbers:
             await push(number)
 
-    # The first one opens the connection.
+    # The first push opens the connection.
     await push(0)
     wall, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))

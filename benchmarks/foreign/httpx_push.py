@@ -1,4 +1,4 @@
-"""One measurement of httpx, run by the interpreter of an environment of its own.
+"""A measurement of httpx, run in its own virtual environment.
 
 python httpx_push.py PORT CA_FILE KEY_FILE PUSHES < pushing.json
 """
@@ -35,7 +35,7 @@ async def main() -> None:
                 response = await client.post(f"/3/device/{token}", content=body)
                 assert response.status_code == 200
 
-        # Its first request opens the connection; the others would queue for it.
+        # The first request opens the connection; without it, the others would wait.
         await client.post("/3/device/first", content=body)
         wall, cpu = time.perf_counter(), time.process_time()
         await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))

@@ -1,11 +1,11 @@
-// One measurement of node-apn, run by node with the package in NODE_PATH.
+// A measurement of node-apn, run by node with the package in NODE_PATH.
 //
 //     node node_apn_push.cjs PORT CA_FILE KEY_FILE PUSHES < pushing.json
 
 const fs = require("fs");
 const apn = require("@parse/node-apn");
 
-// As many as the sink lets be open at a time.
+// The sink allows this number of open streams.
 const BATCH = 1000;
 
 async function main() {

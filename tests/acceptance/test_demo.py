@@ -1,4 +1,4 @@
-"""`make run` shows a message become pushes, and leaves nothing behind but its data."""
+"""`make run` shows how a message is pushed, and leaves nothing behind but its data."""
 
 import re
 import signal
@@ -19,7 +19,7 @@ def run_dir(tmp_path: Path) -> Path:
     return tmp_path / "var"
 
 
-def test_the_printed_commands_show_a_message_become_pushes(run_dir: Path) -> None:
+def test_printed_commands_show_the_pushes_of_a_message(run_dir: Path) -> None:
     with Demo(run_dir) as demo:
         post, inbox, job = demo.commands()
 
@@ -34,7 +34,7 @@ def test_the_printed_commands_show_a_message_become_pushes(run_dir: Path) -> Non
         assert len({push["token"] for push in pushes}) == 3
 
 
-def test_the_printed_key_opens_the_dashboard(run_dir: Path) -> None:
+def test_printed_key_opens_the_dashboard(run_dir: Path) -> None:
     with Demo(run_dir) as demo:
         demo.commands()
         address, key_file = re.findall(
@@ -50,22 +50,22 @@ def test_the_printed_key_opens_the_dashboard(run_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_all_of_it(run_dir: Path, number: int) -> None:
+def test_signal_stops_all_processes(run_dir: Path, number: int) -> None:
     with Demo(run_dir) as demo:
         post, _, job = demo.commands()
-        # So that there is a warm PushProcess to be stopped, too.
+        # So that a warm PushProcess must be stopped, too.
         curl.run(post)
         until(lambda: curl.run(job)["state"] == "completed", what="for the job")
 
         status = demo.stop(number)
 
         assert status == 0
-        # It does not wait for the very last steps of a PushProcess.
-        until(lambda: not demo.processes(), what="for its processes to be gone")
+        # The demo does not wait for the last steps of a PushProcess.
+        until(lambda: not demo.processes(), what="for its processes to end")
         assert demo.printed.endswith("Stopped.\n")
 
 
-def test_a_second_run_finds_its_data(run_dir: Path) -> None:
+def test_second_run_keeps_the_data(run_dir: Path) -> None:
     with Demo(run_dir) as demo:
         first = demo.commands()
         curl.run(first[0])
@@ -77,7 +77,7 @@ def test_a_second_run_finds_its_data(run_dir: Path) -> None:
         assert curl.run(second[0])["message"]["seq"] == 2
 
 
-def test_a_database_that_was_deleted_is_made_anew(run_dir: Path) -> None:
+def test_deleted_database_is_created_again(run_dir: Path) -> None:
     with Demo(run_dir) as demo:
         demo.commands()
     for file in run_dir.glob("bottlepost.db*"):
@@ -90,7 +90,7 @@ def test_a_database_that_was_deleted_is_made_anew(run_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("variable", ["BOTTLEPOST_PORT", "BOTTLEPOST_SANDBOX_PORT"])
-def test_a_taken_port_is_told_in_a_line(run_dir: Path, variable: str) -> None:
+def test_occupied_port_is_reported_in_one_line(run_dir: Path, variable: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
 
@@ -103,7 +103,7 @@ def test_a_taken_port_is_told_in_a_line(run_dir: Path, variable: str) -> None:
     assert not run_dir.exists()
 
 
-def test_a_server_that_cannot_start_is_reported_with_its_words(run_dir: Path) -> None:
+def test_server_that_cannot_start_is_reported_with_its_log(run_dir: Path) -> None:
     with Demo(run_dir, BOTTLEPOST_DISPATCHER="pigeon") as demo:
         assert demo.wait() == 1
 
@@ -112,7 +112,7 @@ def test_a_server_that_cannot_start_is_reported_with_its_words(run_dir: Path) ->
     assert demo.processes() == []
 
 
-def test_the_secrets_of_a_run_are_for_their_owner_only(run_dir: Path) -> None:
+def test_files_with_secrets_are_private(run_dir: Path) -> None:
     with Demo(run_dir) as demo:
         demo.commands()
 

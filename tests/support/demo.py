@@ -1,4 +1,4 @@
-"""`python -m demo`, as `make run` starts it."""
+"""The demo process, `python -m demo`, and a client for it."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.support.wait import until
 
 
 class Demo:
-    """A demo on ports of its own; what it prints goes to a file."""
+    """A demo on free ports; its output goes to a file."""
 
     def __init__(self, run_dir: Path, **settings: str) -> None:
         self.run_dir = run_dir
@@ -51,14 +51,14 @@ class Demo:
         return self._output.read_text()
 
     def commands(self) -> list[str]:
-        """The three curl lines, as soon as they are printed."""
+        """The three curl commands, once they are printed."""
 
         def look() -> list[str]:
             assert self._process.poll() is None, self.printed
             lines = self.printed.splitlines()
             return [line for line in lines if line.startswith("curl ")]
 
-        return until(lambda: len(look()) == 3 and look(), 120, "for the demo to be up")
+        return until(lambda: len(look()) == 3 and look(), 120, "for the demo to start")
 
     def wait(self) -> int:
         return self._process.wait(90)
@@ -69,7 +69,7 @@ class Demo:
         return self.wait()
 
     def processes(self) -> list[int]:
-        """Every living process that was started with this run directory."""
+        """All processes that were started with this run directory."""
         mark = f"BOTTLEPOST_RUN_DIR={self.run_dir}\0".encode()
         found = []
         for environ in Path("/proc").glob("[0-9]*/environ"):
@@ -77,30 +77,30 @@ class Demo:
                 if mark in environ.read_bytes():
                     found.append(int(environ.parent.name))
             except OSError:
-                # Ended meanwhile, or somebody else's.
+                # It has ended meanwhile, or belongs to another user.
                 continue
         return found
 
 
 class Stage:
-    """A running demo, as its page is told of it."""
+    """A client of a running demo, with the data of its page."""
 
     def __init__(self, demo: Demo) -> None:
         demo.commands()
         self.url = f"http://127.0.0.1:{demo.settings['BOTTLEPOST_PORT']}"
         self.service_key = (demo.run_dir / "service-key").read_text().strip()
         self.service = Client(self.url, self.service_key)
-        self._scene = json.loads((demo.run_dir / "demo-page.json").read_text())
-        self.chat = self._scene["conversation"]["id"]
+        self._page = json.loads((demo.run_dir / "demo-page.json").read_text())
+        self.chat = self._page["conversation"]["id"]
         self.people = {
             person["name"]: Client(self.url, person["token"])
-            for person in self._scene["people"]
+            for person in self._page["people"]
         }
-        self.tokens = {d["model"]: d["token"] for d in self._scene["devices"]}
+        self.tokens = {d["model"]: d["token"] for d in self._page["devices"]}
 
     @contextmanager
     def answering(self, **answers: str) -> Iterator[None]:
-        """Model of a device=what its provider answers, until the end of the block."""
+        """Within the block, providers answer this for devices, by model."""
         by_token = {self.tokens[model]: name for model, name in answers.items()}
         self._control({"answers": by_token})
         try:
@@ -109,7 +109,7 @@ class Stage:
             self._control({"answers": dict.fromkeys(by_token)})
 
     def say(self, text: str) -> dict[str, Any]:
-        """The job of a message of Ada's, once it has ended."""
+        """Post a message as Ada; returns its job once it has ended."""
         ada = self.people["Ada"]
         body = {"conversation": self.chat, "message": text}
         address = ada.post("/groupchat/send", body).json["job"]["url"]
@@ -121,8 +121,8 @@ class Stage:
         return until(look, what="for the job's end")
 
     def _control(self, rules: dict[str, Any]) -> None:
-        context = ssl.create_default_context(cafile=self._scene["ca_file"])
+        context = ssl.create_default_context(cafile=self._page["ca_file"])
         opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
-        url = self._scene["inbox"].replace("/inbox", "/control")
+        url = self._page["inbox"].replace("/inbox", "/control")
         headers = {"Content-Type": "application/json"}
         opener.open(Request(url, json.dumps(rules).encode(), headers), timeout=60)

@@ -1,4 +1,4 @@
-"""Which tables of a benchmark are drawn, and how their columns are named."""
+"""Plots: the tables that are drawn, and the titles of their columns."""
 
 import math
 from pathlib import Path
@@ -30,12 +30,12 @@ def test_turns_are_drawn_as_their_medians() -> None:
     assert found == [(["ours", "theirs"], {"pushes_per_s": [100.0, 10.0]})]
 
 
-def test_turns_that_another_table_sums_up_are_left_out() -> None:
+def test_turns_that_another_table_summarizes_are_left_out() -> None:
     found = list(plots.tables([*TURNS, *SUMMARY]))
 
     assert [labels for labels, _ in found] == [["ours", "theirs"]]
     assert found[0][1]["pushes_per_s"] == [100.0, 10.0]
-    # A dash is not the shortest time of all.
+    # A dash is not a time of zero.
     assert math.isnan(found[0][1]["first_push_ms"][0])
 
 
@@ -48,7 +48,7 @@ def test_each_table_has_its_own_plot() -> None:
     ]
 
 
-def test_one_row_alone_compares_nothing() -> None:
+def test_single_row_is_not_drawn() -> None:
     assert list(plots.tables([{"messages": 5, "lost": 0}])) == []
 
 
@@ -61,13 +61,11 @@ def test_one_row_alone_compares_nothing() -> None:
         ("lost", "lost", ""),
     ],
 )
-def test_a_column_says_what_and_in_which_unit(
-    column: str, title: str, unit: str
-) -> None:
+def test_column_has_a_title_and_a_unit(column: str, title: str, unit: str) -> None:
     assert plots._title_and_unit(column) == (title, unit)
 
 
-def test_plots_are_small_files_that_do_not_change(
+def test_plots_are_small_and_reproducible(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("matplotlib")

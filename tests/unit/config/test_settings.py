@@ -133,3 +133,24 @@ def test_settings_can_be_sent_to_another_process(read: Read) -> None:
 
 def test_variables_of_the_sandbox_are_allowed(read: Read) -> None:
     assert read(SANDBOX_PORT="9443").port == 8080
+
+
+@pytest.mark.parametrize("name", ["VAPID_SUBJECT", "SMTP_UNSUBSCRIBE"])
+@pytest.mark.parametrize(
+    "value", ["me@example.org", "http://example.org", "https://a>b"]
+)
+def test_contact_is_a_mail_address_or_a_page(read: Read, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match="must look like mailto:"):
+        read(**{name: value})
+
+
+def test_allowed_push_services_are_a_list(read: Read) -> None:
+    settings = read(WEBPUSH_ALLOW="Ntfy.home , [fd00::1]:8443,10.0.0.5:443")
+
+    assert settings.webpush_allow == ("ntfy.home", "[fd00::1]:8443", "10.0.0.5:443")
+
+
+@pytest.mark.parametrize("value", ["https://ntfy.home", "a b", "ntfy.home/x", "*"])
+def test_allowed_push_service_is_a_host(read: Read, value: str) -> None:
+    with pytest.raises(SettingsError, match="host or host:port"):
+        read(WEBPUSH_ALLOW=value)
