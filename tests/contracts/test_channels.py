@@ -16,9 +16,9 @@ from notifier.channels import apns, fcm
 from notifier.http2 import Client
 from notifier.outcome import ACCEPTED, Kind, Outcome
 from tests.support import sandbox as sandboxes
-from tests.support.providers import Provider, push_to
-from tests.support.pushes import make_notification
+from tests.support.notifications import make_notification
 from tests.support.sandbox import Sandbox
+from tests.support.sandbox_provider import Provider, push_to
 
 PLATFORMS = ("apns", "fcm")
 GOOD = ("aa01", "aa02", "aa03")

@@ -8,8 +8,9 @@ import pytest
 from models.pushes import READ, WITHDRAW
 from notifier.outcome import ChannelDown
 from tests.support import mail_channel, smtp_server, tls
+from tests.support.fake_provider import RecordedTroubles
 from tests.support.mail_channel import SENDER, Open
-from tests.support.pushes import NotedTroubles, make_notification
+from tests.support.notifications import make_notification
 from tests.support.smtp_server import MailServer
 
 
@@ -145,7 +146,7 @@ async def test_a_refused_password_is_an_alarm_and_keeps_the_devices(
     server = MailServer("me", "secret", tls=tls.server_context(alpn=()))
     async with smtp_server.run(server):
         url = server.url(options="?tls=starttls").replace("secret", "wrong")
-        troubles = NotedTroubles()
+        troubles = RecordedTroubles()
         async with opened(url, troubles) as channel:
             reports = await mail_channel.send(
                 channel, mail_channel.targets("a@x.example", "b@x.example")
@@ -153,7 +154,7 @@ async def test_a_refused_password_is_an_alarm_and_keeps_the_devices(
 
     assert reports.kinds() == ["credentials"] * 2
     assert len(server.connections) == 1
-    route, reason = troubles.notifications[0]
+    route, reason = troubles.reports[0]
     assert route == "email localhost"
     assert "535" in (reason or "")
     assert "wrong" not in reason

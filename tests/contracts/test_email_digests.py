@@ -10,7 +10,7 @@ from models.base import utc_now
 from notifier.outcome import ChannelDown, Kind
 from tests.support import mail_channel, smtp_server
 from tests.support.mail_channel import Open
-from tests.support.pushes import Reports, make_notification
+from tests.support.notifications import Reports, make_notification
 from tests.support.wait import eventually
 
 

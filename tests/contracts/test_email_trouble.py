@@ -9,7 +9,7 @@ from notifier.channels.email import relay
 from notifier.outcome import ChannelDown, Kind
 from tests.support import mail_channel, smtp_server
 from tests.support.mail_channel import Open
-from tests.support.pushes import Reports, make_notification
+from tests.support.notifications import Reports, make_notification
 from tests.support.wait import eventually
 
 
@@ -174,7 +174,7 @@ async def test_a_mail_is_not_offered_twice_when_its_answer_is_lost(
 async def test_a_connection_nobody_uses_is_given_back(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "IDLE_S", 0.05)
+    monkeypatch.setattr(relay, "IDLE_TIMEOUT_S", 0.05)
     async with smtp_server.run() as server, opened(server.url()) as channel:
         await mail_channel.send(channel, mail_channel.targets("a@x.example"))
 

@@ -11,13 +11,9 @@ from models.base import utc_now
 from notifier import channels
 from notifier.outcome import Kind
 from tests.support import push_service, webpush_channel
+from tests.support.fake_provider import FakeTokens, RecordedTroubles
+from tests.support.notifications import make_notification, make_target
 from tests.support.push_service import Browser
-from tests.support.pushes import (
-    NotedTroubles,
-    ToldTokens,
-    make_notification,
-    make_target,
-)
 from tests.support.webpush_channel import SUBJECT
 
 
@@ -211,4 +207,4 @@ async def test_a_key_that_cannot_be_read_keeps_the_devices(
 def test_without_a_contact_there_is_no_web_push(settings: Settings) -> None:
     silent = replace(settings, vapid_subject=None)
 
-    assert "webpush" not in channels.create(silent, ToldTokens(), NotedTroubles())
+    assert "webpush" not in channels.create(silent, FakeTokens(), RecordedTroubles())

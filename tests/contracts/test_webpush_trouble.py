@@ -8,16 +8,13 @@ import pytest
 
 from config import Settings
 from notifier.channels import breaker
-from notifier.channels.webpush import origins
+from notifier.channels.webpush import push_services
 from notifier.channels.webpush.resolver import Resolver
 from notifier.outcome import ChannelDown, Kind
 from tests.support import push_service, tls, webpush_channel
+from tests.support.fake_provider import RecordedTroubles
+from tests.support.notifications import Reports, make_notification
 from tests.support.push_service import Browser
-from tests.support.pushes import (
-    NotedTroubles,
-    Reports,
-    make_notification,
-)
 from tests.support.wait import eventually
 
 
@@ -89,7 +86,7 @@ async def test_a_service_that_does_not_answer_keeps_no_other_waiting(
 async def test_a_service_without_an_answer_is_tried_later(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(origins, "REQUEST_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(push_services, "REQUEST_TIMEOUT_S", 0.3)
     async with (
         push_service.run() as service,
         webpush_channel.opened(settings) as channel,
@@ -135,7 +132,7 @@ async def test_a_name_that_turns_private_after_the_check_is_not_connected_to(
 
 
 async def test_a_strangers_word_on_our_key_alarms_nobody(settings: Settings) -> None:
-    troubles = NotedTroubles()
+    troubles = RecordedTroubles()
     async with (
         push_service.run() as service,
         webpush_channel.opened(settings, troubles) as channel,
@@ -145,14 +142,14 @@ async def test_a_strangers_word_on_our_key_alarms_nobody(settings: Settings) -> 
 
         reports = await webpush_channel.send(channel, webpush_channel.targets(browser))
     assert reports.kinds() == ["credentials"]
-    assert troubles.notifications == []
+    assert troubles.reports == []
 
 
 async def test_a_browsers_service_that_refuses_our_key_is_an_alarm(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(origins, "BROWSERS", ("localhost",))
-    troubles = NotedTroubles()
+    monkeypatch.setattr(push_services, "KNOWN_HOSTS", ("localhost",))
+    troubles = RecordedTroubles()
     async with (
         push_service.run() as service,
         webpush_channel.opened(settings, troubles) as channel,
@@ -161,13 +158,13 @@ async def test_a_browsers_service_that_refuses_our_key_is_an_alarm(
         service.tell(browser, 403, b'{"reason":"BadJwtToken"}')
 
         await webpush_channel.send(channel, webpush_channel.targets(browser))
-    assert troubles.notifications[0] == (f"webpush {service.origin}", "403 BadJwtToken")
+    assert troubles.reports[0] == (f"webpush {service.origin}", "403 BadJwtToken")
 
 
 async def test_services_not_used_for_longest_are_closed(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(origins, "MAX_KEPT", 1)
+    monkeypatch.setattr(push_services, "MAX_OPEN_SERVICES", 1)
     async with (
         push_service.run() as first,
         push_service.run() as second,
@@ -186,7 +183,7 @@ async def test_services_not_used_for_longest_are_closed(
 async def test_a_service_in_use_is_not_closed(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(origins, "MAX_KEPT", 1)
+    monkeypatch.setattr(push_services, "MAX_OPEN_SERVICES", 1)
     async with (
         push_service.run() as busy,
         push_service.run() as other,
@@ -211,7 +208,7 @@ async def test_a_service_in_use_is_not_closed(
 async def test_more_strangers_than_places_are_served_in_turn(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(origins, "MAX_STRANGERS", 1)
+    monkeypatch.setattr(push_services, "MAX_UNKNOWN_SERVICES", 1)
     async with (
         push_service.run() as first,
         push_service.run() as second,

@@ -10,13 +10,8 @@ from models.pushes import Target
 from notifier import channels
 from notifier.channels import Channel
 from tests.support import tls
-from tests.support.pushes import (
-    NotedTroubles,
-    Reports,
-    ToldTokens,
-    make_notification,
-    make_target,
-)
+from tests.support.fake_provider import FakeTokens, RecordedTroubles
+from tests.support.notifications import Reports, make_notification, make_target
 
 SENDER = "chat@harbour.example"
 # Takes the server's URL and further settings.
@@ -28,7 +23,7 @@ def opener(directory: Path) -> Open:
 
     @asynccontextmanager
     async def opened(
-        url: str, troubles: NotedTroubles | None = None, **variables: str
+        url: str, troubles: RecordedTroubles | None = None, **variables: str
     ) -> AsyncIterator[Channel]:
         settings = {
             "RUN_DIR": str(directory),
@@ -39,8 +34,8 @@ def opener(directory: Path) -> Open:
             "SMTP_DIGEST_S": "0",
         }
         named = {f"BOTTLEPOST_{k}": v for k, v in (settings | variables).items()}
-        board = troubles or NotedTroubles()
-        opened = channels.create(config.from_env(named), ToldTokens(), board)
+        board = troubles or RecordedTroubles()
+        opened = channels.create(config.from_env(named), FakeTokens(), board)
         try:
             yield opened["email"]
         finally:

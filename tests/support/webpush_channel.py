@@ -11,14 +11,9 @@ from models.pushes import Target
 from notifier import channels
 from notifier.channels import Channel
 from tests.support import tls
+from tests.support.fake_provider import FakeTokens, RecordedTroubles
+from tests.support.notifications import Reports, make_notification, make_target
 from tests.support.push_service import Browser
-from tests.support.pushes import (
-    NotedTroubles,
-    Reports,
-    ToldTokens,
-    make_notification,
-    make_target,
-)
 
 SUBJECT = "mailto:ops@example.org"
 
@@ -38,9 +33,9 @@ def settings_in(directory: Path) -> Settings:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, troubles: NotedTroubles | None = None
+    settings: Settings, troubles: RecordedTroubles | None = None
 ) -> AsyncIterator[Channel]:
-    channel = channels.create(settings, ToldTokens(), troubles or NotedTroubles())[
+    channel = channels.create(settings, FakeTokens(), troubles or RecordedTroubles())[
         "webpush"
     ]
     try:

@@ -16,9 +16,9 @@ from notifier.outcome import Kind, Outcome
 from tests.support import children, connect_proxy, tls
 from tests.support import sandbox as sandboxes
 from tests.support.connect_proxy import Proxy
-from tests.support.providers import Provider, push_to
-from tests.support.pushes import make_notification
+from tests.support.notifications import make_notification
 from tests.support.sandbox import Sandbox
+from tests.support.sandbox_provider import Provider, push_to
 
 PROCESSES = 3
 
@@ -44,7 +44,7 @@ def test_many_processes_show_one_token_for_each_lifetime(
     upgrade(store)
     store.close()
 
-    with children.running(PROCESSES, ["tests.support.pusher"], environ) as pushers:
+    with children.running(PROCESSES, ["tests.support.push_child"], environ) as pushers:
         first = children.ask_all(pushers, "aa01")
         at_first = sandbox.stats()
         sandbox.control(expire_provider_tokens=True)
@@ -143,7 +143,7 @@ def test_providers_are_reached_through_a_proxy(
     assert targets == {sandbox.url.removeprefix("https://")}
 
 
-NOTES = st.builds(
+NOTIFICATIONS = st.builds(
     make_notification,
     text=st.text(st.characters(codec=None), max_size=4000),
     sender_name=st.text(st.characters(codec=None), max_size=100),
@@ -175,7 +175,7 @@ def test_any_message_makes_a_push_that_is_taken(
         channel = runner.run(open_channel())
 
         @settings(max_examples=60, deadline=None, database=None)
-        @given(NOTES)
+        @given(NOTIFICATIONS)
         def push(notification: Notification) -> None:
             (outcome,) = runner.run(push_to(channel, ["aa01"], notification))
             assert outcome.kind is Kind.ACCEPTED, outcome

@@ -1,4 +1,4 @@
-"""The APNs channel over a provider that answers as told."""
+"""The APNs channel on a fake provider."""
 
 import asyncio
 import json
@@ -9,19 +9,19 @@ import pytest
 
 from models.pushes import Notification, Target
 from notifier.channels.apns import MAX_ROUTES, Apns
-from notifier.channels.authorization import ByCertificate, ByToken
+from notifier.channels.authorization import CertificateAuthorization, TokenAuthorization
 from notifier.http2 import Head, Request, Response
 from notifier.outcome import ChannelDown
-from tests.support.pushes import (
+from tests.support.fake_provider import (
+    ACCEPT,
     OK,
     Answer,
-    NotedTroubles,
-    Reports,
-    ToldClient,
-    ToldTokens,
-    make_notification,
-    make_target,
+    FakeClient,
+    FakeTokens,
+    RecordedTroubles,
+    always,
 )
+from tests.support.notifications import Reports, make_notification, make_target
 
 
 def refusal(status: int, reason: str) -> Response:
@@ -31,31 +31,24 @@ def refusal(status: int, reason: str) -> Response:
 BAD_TOKEN = refusal(400, "BadDeviceToken")
 
 
-def always(response: Response | Exception) -> Answer:
-    return lambda head, request: response
-
-
-TAKE_IT = always(OK)
-
-
 class Apple:
-    """A channel between two hosts in the test's hand."""
+    """A channel with a fake client for each of the two environments."""
 
     def __init__(
         self,
-        production: Answer = TAKE_IT,
-        sandbox: Answer = TAKE_IT,
+        production: Answer = ACCEPT,
+        sandbox: Answer = ACCEPT,
         *,
         by_certificate: bool = False,
     ) -> None:
-        self.production = ToldClient(production)
-        self.sandbox = ToldClient(sandbox)
-        self.tokens = ToldTokens()
-        self.troubles = NotedTroubles()
-        by_token: Any = ByToken(self.tokens, "apns", asyncio.sleep)  # type: ignore[arg-type]
+        self.production = FakeClient(production)
+        self.sandbox = FakeClient(sandbox)
+        self.tokens = FakeTokens()
+        self.troubles = RecordedTroubles()
+        by_token: Any = TokenAuthorization(self.tokens, "apns", asyncio.sleep)  # type: ignore[arg-type]
         self.channel = Apns(
             {"production": self.production, "sandbox": self.sandbox},  # type: ignore[dict-item]
-            ByCertificate() if by_certificate else by_token,
+            CertificateAuthorization() if by_certificate else by_token,
             topic="org.example.harbour",
             troubles=self.troubles,
         )
@@ -105,7 +98,7 @@ def test_environment_and_app_of_the_device_choose_host_and_topic() -> None:
         ]
     )
 
-    def seen(client: ToldClient) -> set[tuple[str, bytes | None]]:
+    def seen(client: FakeClient) -> set[tuple[str, bytes | None]]:
         return {
             (dict(head.headers)["apns-topic"], request.path)
             for head, request in client.sent
@@ -152,7 +145,7 @@ def test_a_key_for_one_environment_is_no_trouble_when_trying_the_other() -> None
 
     apple.push([make_target()])
 
-    assert apple.troubles.notifications == []
+    assert apple.troubles.reports == []
 
 
 def test_while_the_other_environment_is_away_a_bad_token_waits() -> None:

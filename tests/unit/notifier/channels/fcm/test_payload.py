@@ -1,4 +1,4 @@
-"""What is sent to FCM."""
+"""Pushes to FCM: payload and time to live."""
 
 import json
 from datetime import timedelta
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.base import utc_now
 from models.pushes import READ, WITHDRAW, Notification, Target
 from notifier.channels.fcm.payload import Renderer
-from tests.support.pushes import make_notification, make_target
+from tests.support.notifications import make_notification, make_target
 
 anything = st.text(st.characters(codec=None), max_size=80)
 

@@ -10,7 +10,8 @@ from models.pushes import Notification
 from notifier import channels
 from notifier.channels import Channel, MintedToken
 from notifier.outcome import ChannelDown, Kind, Outcome
-from tests.support.pushes import NotedTroubles, Reports, make_notification, make_target
+from tests.support.fake_provider import RecordedTroubles
+from tests.support.notifications import Reports, make_notification, make_target
 from tests.support.sandbox import Sandbox
 
 
@@ -38,7 +39,7 @@ class Provider:
         self.sandbox = sandbox
         self.platform = platform
         self.tokens: Any = MintingTokens()
-        self.troubles = NotedTroubles()
+        self.troubles = RecordedTroubles()
         self._run_dir = run_dir
 
     def open(self, **changes: str) -> Channel:

@@ -13,8 +13,8 @@ from datastore import Datastore
 from notifier import channels
 from notifier.engine.provider_tokens import SharedTokens
 from notifier.engine.provider_troubles import SharedTroubles
-from tests.support.providers import push_to
-from tests.support.pushes import make_notification
+from tests.support.notifications import make_notification
+from tests.support.sandbox_provider import push_to
 
 
 async def main() -> None:
