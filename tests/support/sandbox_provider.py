@@ -1,91 +1,82 @@
-"""The real channels, opened on the settings of a real sandbox."""
+"""APNs or FCM of a real sandbox, with the channel that pushes to it."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import config
-from models.pushes import Notification
-from notifier import channels
-from notifier.channels import Channel, MintedToken
-from notifier.outcome import ChannelDown, Kind, Outcome
-from tests.support.fake_provider import RecordedTroubles
-from tests.support.notifications import Reports, make_notification, make_target
+from models.pushes import Target
+from notifier.outcome import Kind, Outcome
+from tests.support.channel_service import ChannelService
+from tests.support.notifications import make_target
 from tests.support.sandbox import Sandbox
 
+HANGING = "hang"
+RETRY_AFTER_S = 30
 
-class MintingTokens:
-    """Tokens of the channel's own mint, kept in memory."""
-
-    def __init__(self) -> None:
-        self.minted = 0
-        self._tokens: dict[str, str] = {}
-
-    async def get(self, name: str, mint: Callable[[], Awaitable[MintedToken]]) -> str:
-        if name not in self._tokens:
-            self.minted += 1
-            self._tokens[name] = (await mint()).token
-        return self._tokens[name]
-
-    async def refused(self, name: str, token: str) -> None:
-        self._tokens.pop(name, None)
+# The sandbox's magic tokens whose pushes end alike on both platforms.
+MAGIC_TOKENS = {
+    Kind.GONE: "unregistered-1",
+    Kind.REFUSED: "payload-too-large",
+    Kind.LATER: "503-after",
+}
+SUSPECT_TOKENS = {"apns": "not-for-topic", "fcm": "sender-mismatch"}
+REFUSALS = {"apns": "answer-403-InvalidProviderToken", "fcm": "answer-403"}
 
 
-class Provider:
-    """One platform of the sandbox; every `push` is a run of its own."""
+class SandboxProvider(ChannelService):
+    """One platform of the sandbox."""
+
+    unsendable = {"data": {"k": "v" * 5000}}  # noqa: RUF012
 
     def __init__(self, sandbox: Sandbox, platform: str, run_dir: Path) -> None:
-        self.sandbox = sandbox
-        self.platform = platform
-        self.tokens: Any = MintingTokens()
-        self.troubles = RecordedTroubles()
-        self._run_dir = run_dir
-
-    def open(self, **changes: str) -> Channel:
-        environ = {
-            **self.sandbox.environment,
-            "BOTTLEPOST_RUN_DIR": str(self._run_dir),
-            "BOTTLEPOST_SERVICE_KEY": "k" * 16,
-        }
-        settings = config.from_env(
-            {name: value for name, value in (environ | changes).items() if value}
+        super().__init__(
+            config.from_env(
+                {
+                    **sandbox.environment,
+                    "BOTTLEPOST_RUN_DIR": str(run_dir),
+                    "BOTTLEPOST_SERVICE_KEY": "k" * 16,
+                }
+            )
         )
-        return channels.create(settings, self.tokens, self.troubles)[self.platform]
+        self.platform = platform
+        self.sandbox = sandbox
 
-    def push(
-        self,
-        *device_tokens: str,
-        notification: Notification | None = None,
-        **changes: str,
-    ) -> list[Outcome]:
-        """The outcomes, in order; LATER for those that the channel left open."""
+    async def push(self, *tokens: str, **changes: Any) -> list[Outcome]:
+        """The outcomes, in the order of the device tokens."""
+        return await self.outcomes(targets(*tokens), **changes)
 
-        async def run() -> list[Outcome]:
-            channel = self.open(**changes)
-            try:
-                return await push_to(
-                    channel, device_tokens, notification or make_notification()
-                )
-            finally:
-                await channel.close()
+    async def kinds(self, *tokens: str) -> list[str]:
+        return [str(outcome.kind) for outcome in await self.push(*tokens)]
 
-        return asyncio.run(run())
+    def accepted_tokens(self) -> list[str]:
+        """The device tokens whose pushes were accepted, in order of arrival."""
+        return [push["token"] for push in self.sandbox.inbox()]
 
-    def kinds(self, *device_tokens: str) -> list[str]:
-        return [str(outcome.kind) for outcome in self.push(*device_tokens)]
+    def device(self, number: int, kind: Kind = Kind.ACCEPTED) -> Target:
+        if kind is Kind.LATER:
+            self.sandbox.control(retry_after_s=RETRY_AFTER_S)
+        tokens = {**MAGIC_TOKENS, Kind.SUSPECT: SUSPECT_TOKENS[self.platform]}
+        return make_target(number, tokens.get(kind, f"{number:08x}"))
+
+    def hanging_device(self, number: int) -> Target:
+        return make_target(number, HANGING)
+
+    def accepted(self) -> list[int]:
+        return [int(token, 16) for token in self.accepted_tokens()]
+
+    def request_count(self) -> int:
+        return len(self.sandbox.inbox(all=1))
+
+    def refuse_credentials(self, *, refuse: bool = True) -> None:
+        answer = REFUSALS[self.platform] if refuse else None
+        self.sandbox.control(outage={self.platform: answer})
+
+    async def stop(self) -> None:
+        self.sandbox.kill()
+
+    async def start(self) -> None:
+        self.sandbox.start()
 
 
-async def push_to(
-    channel: Channel, device_tokens: Sequence[str], notification: Notification
-) -> list[Outcome]:
-    """Push as the engine does: what has no outcome of its own is tried later."""
-    reports = Reports()
-    targets = [make_target(n, token) for n, token in enumerate(device_tokens, 1)]
-    rest = Outcome(Kind.LATER, "unreported")
-    try:
-        await channel.send(channel.render(notification), targets, reports)
-        assert len(reports.by_device) == len(targets)
-    except ChannelDown as down:
-        rest = Outcome(Kind.LATER, down.reason, down.retry_after_s)
-    return [reports.by_device.get(target.device_id, rest) for target in targets]
+def targets(*tokens: str) -> list[Target]:
+    return [make_target(number, token) for number, token in enumerate(tokens, start=1)]
