@@ -38,6 +38,8 @@ class ChannelService:
     unsendable: dict[str, Any]
     # Whether the provider can say how long to wait.
     has_retry_after = True
+    # How many devices a test with many devices has.
+    many = 1000
     # Whether one outage concerns all devices, so that it is raised and not reported.
     has_one_provider = True
 

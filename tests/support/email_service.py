@@ -28,6 +28,8 @@ class EmailService(ChannelService):
 
     platform = "email"
     unsendable = {"silent": True}  # noqa: RUF012
+    # Rendering a mail takes some milliseconds of the event loop.
+    many = 200
     # SMTP has no such reply.
     has_retry_after = False
 

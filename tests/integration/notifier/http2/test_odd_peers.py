@@ -187,7 +187,7 @@ async def test_a_peer_at_an_ipv6_address_is_spoken_to():
 
 async def test_a_certificate_that_expires_ends_no_connection_and_begins_none():
     context = tls.server_context()
-    expired = tls.authority().issue("expired.test", days=-1)
+    expired = tls.authority().issue_expired("expired.test")
 
     async with h2_peer.serve(Peer(), context) as peer:
         client = Client(peer.url, tls=tls.client_context())
