@@ -6,22 +6,22 @@ from typing import Any
 from notifier.http2 import Head, Request, Response
 
 # A response, or the error that the client raises.
-Told = Response | Exception
-Answer = Callable[[Head, Request], Told | Awaitable[Told]]
+Result = Response | Exception
+Answer = Callable[[Head, Request], Result | Awaitable[Result]]
 OK = Response(200, (), b"")
 
 
-def always(told: Told) -> Answer:
-    return lambda head, request: told
+def always(result: Result) -> Answer:
+    return lambda head, request: result
 
 
 ACCEPT = always(OK)
 
 
 class FakeClient:
-    """Replaces an `http2.Client`: responds to each request as told, in order.
+    """Replaces an `http2.Client`: takes the response to each request from `answer`.
 
-    A response may be awaitable; then the requests behind it wait.
+    An awaitable response delays the requests behind it.
     """
 
     def __init__(self, answer: Answer = ACCEPT) -> None:
@@ -34,8 +34,8 @@ class FakeClient:
     ) -> None:
         for index, request in enumerate(requests):
             self.sent.append((head, request))
-            told = self.answer(head, request)
-            answer = await told if isinstance(told, Awaitable) else told
+            result = self.answer(head, request)
+            answer = await result if isinstance(result, Awaitable) else result
             if isinstance(answer, Exception):
                 raise answer
             self.answers += 1

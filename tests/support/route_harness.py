@@ -18,7 +18,7 @@ from tests.support.fake_provider import (
     FakeClient,
     FakeTokens,
     RecordedTroubles,
-    Told,
+    Result,
 )
 from tests.support.notifications import Reports, make_target
 
@@ -98,5 +98,5 @@ def batch_of(devices: int, reports: Reports, first: int = 0) -> PushBatch:
     )
 
 
-def by_body(special: dict[bytes, Told]) -> Answer:
+def by_body(special: dict[bytes, Result]) -> Answer:
     return lambda head, request: special.get(request.body, OK)

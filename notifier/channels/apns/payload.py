@@ -96,14 +96,15 @@ def _background(
     notification: Notification, custom: Custom, badge: Placeholder
 ) -> bytes:
     """A background push may show nothing, so the app gets the badge as data."""
-    told = {**push_ids.reference(notification), "badge": badge.mark}
-    payload = Payload(content_available=True, custom={**custom, push_ids.KEY: told})
+    reference = {**push_ids.reference(notification), "badge": badge.mark}
+    custom = {**custom, push_ids.KEY: reference}
+    payload = Payload(content_available=True, custom=custom)
     return _fit(lambda text: json_bytes(payload.dict()), "", badge)
 
 
 def _read(notification: Notification, custom: Custom, badge: Placeholder) -> bytes:
-    told = {**custom, push_ids.KEY: push_ids.reference(notification)}
-    payload = Payload(badge=badge.mark, custom=told)
+    custom = {**custom, push_ids.KEY: push_ids.reference(notification)}
+    payload = Payload(badge=badge.mark, custom=custom)
     return _fit(lambda text: json_bytes(payload.dict()), "", badge)
 
 

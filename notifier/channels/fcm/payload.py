@@ -104,20 +104,20 @@ def _data_only(notification: Notification, badge: Placeholder) -> Content:
 
     It has no collapse_key, because FCM keeps at most four of them for an offline phone.
     """
-    told = _json(
+    reference = _json(
         {**push_ids.reference(notification), "tag": push_ids.tag(notification)}
     )
-    with_badge = f'{told[:-1]},"badge":{badge.mark}}}'
+    with_badge = f'{reference[:-1]},"badge":{badge.mark}}}'
     return {
         "data_payload": _data(notification, with_badge),
         "android_config": {"priority": "normal", "ttl": f"{ttl_s(notification)}s"},
     }
 
 
-def _data(notification: Notification, told: str) -> dict[str, str]:
+def _data(notification: Notification, reference: str) -> dict[str, str]:
     """FCM accepts only strings."""
     data = {clean(k): clean(v) for k, v in notification.data.items()}
-    return {**data, push_ids.KEY: told}
+    return {**data, push_ids.KEY: reference}
 
 
 def _json(value: object) -> str:

@@ -52,6 +52,21 @@ def test_without_credentials_there_are_no_channels(tmp_path: Path) -> None:
     assert channels.create(settings(tmp_path), FakeTokens(), RecordedTroubles()) == {}
 
 
+@pytest.mark.parametrize(
+    "incomplete",
+    [{"apns_topic": "org.example"}, {"smtp_url": "smtp://localhost"}],
+    ids=["no key", "no sender"],
+)
+def test_incomplete_settings_create_no_channel(
+    tmp_path: Path, incomplete: dict[str, str]
+) -> None:
+    incomplete_settings = settings(tmp_path, **incomplete)
+
+    created = channels.create(incomplete_settings, FakeTokens(), RecordedTroubles())
+
+    assert created == {}
+
+
 @pytest.mark.parametrize("platform", ["apns", "fcm"])
 def test_unreadable_credentials_keep_the_devices_and_are_told_once(
     tmp_path: Path, platform: str, caplog: pytest.LogCaptureFixture
@@ -72,7 +87,7 @@ def test_unreadable_credentials_keep_the_devices_and_are_told_once(
     asyncio.run(channel.close())
 
 
-def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:
     path = tmp_path / "cert.pem"
     path.write_text("nonsense")
     by_certificate = settings(tmp_path, apns_cert_file=path, apns_topic="org.example")
@@ -82,16 +97,22 @@ def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:
     assert "cert.pem" in refusal(channel)
 
 
-def test_a_private_authority_that_is_none_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_private_authority_is_named(tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     ca_file.write_text("nonsense")
-    by_certificate = settings(
-        tmp_path, apns_cert_file=ca_file, apns_topic="org.example", ca_file=ca_file
-    )
+    account = {
+        "apns_cert_file": ca_file,
+        "apns_topic": "org.example",
+        "vapid_subject": "mailto:ops@example.org",
+        "smtp_url": "smtp://localhost",
+        "smtp_from": "chat@harbour.example",
+    }
+    by_authority = settings(tmp_path, ca_file=ca_file, **account)
 
-    channel = channels.create(by_certificate, FakeTokens(), RecordedTroubles())["apns"]
+    created = channels.create(by_authority, FakeTokens(), RecordedTroubles())
 
-    assert "ca.pem" in refusal(channel)
+    assert created.keys() == {"apns", "webpush", "email"}
+    assert all("ca.pem" in refusal(channel) for channel in created.values())
 
 
 def test_a_topic_that_fits_no_header_is_named(tmp_path: Path) -> None:

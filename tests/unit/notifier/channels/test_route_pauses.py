@@ -4,7 +4,7 @@ import pytest
 
 from notifier.http2 import Head, Request, Response
 from notifier.outcome import ChannelDown, Kind
-from tests.support.fake_provider import OK, Told, always
+from tests.support.fake_provider import OK, Result, always
 from tests.support.route_harness import RouteHarness, by_body
 
 ALL_MUST_WAIT = Response(429, (("retry-after", "600"),), b"AllMustWait")
@@ -75,7 +75,7 @@ def test_a_device_that_has_to_wait_does_not_delay_the_others() -> None:
 
 
 def test_the_repeat_with_a_new_token_can_meet_the_rate_limit() -> None:
-    def answer(head: Head, request: Request) -> Told:
+    def answer(head: Head, request: Request) -> Result:
         is_first = head.headers[0][1] == "t1"
         return Response(403, (), b"TokenExpired") if is_first else ALL_MUST_WAIT
 

@@ -8,7 +8,7 @@ import pytest
 
 from notifier.http2 import Head, Request
 from notifier.outcome import ChannelDown
-from tests.support.fake_provider import OK, Told, always
+from tests.support.fake_provider import OK, Result, always
 from tests.support.notifications import Reports
 from tests.support.route_harness import RouteHarness, batch_of
 
@@ -18,13 +18,13 @@ class HangingDevices:
 
     def __init__(self, harness: RouteHarness, *bodies: bytes) -> None:
         self._ends = {body: asyncio.Event() for body in bodies}
-        self.end: Told = ChannelDown("no answer within 30 s")
+        self.end: Result = ChannelDown("no answer within 30 s")
         harness.client.answer = self._answer
 
     def _answer(self, head: Head, request: Request) -> Any:
         return self._wait(request.body) if request.body in self._ends else OK
 
-    async def _wait(self, body: bytes) -> Told:
+    async def _wait(self, body: bytes) -> Result:
         await self._ends[body].wait()
         return self.end
 

@@ -130,7 +130,9 @@ def test_a_bad_token_that_the_other_environment_takes_belongs_there() -> None:
         refusal(403, "BadEnvironmentKeyInToken"),
     ],
 )
-def test_a_token_that_nobody_takes_is_suspect(elsewhere: Response) -> None:
+def test_a_token_that_is_bad_in_both_environments_is_suspect(
+    elsewhere: Response,
+) -> None:
     apple = Apple(always(BAD_TOKEN), always(elsewhere))
 
     reports = apple.push([make_target()])
@@ -140,7 +142,7 @@ def test_a_token_that_nobody_takes_is_suspect(elsewhere: Response) -> None:
     assert len(apple.sandbox.sent) == 1
 
 
-def test_a_key_for_one_environment_is_no_trouble_when_trying_the_other() -> None:
+def test_a_key_for_one_environment_is_no_alarm_when_trying_the_other() -> None:
     apple = Apple(always(BAD_TOKEN), always(refusal(403, "BadEnvironmentKeyInToken")))
 
     apple.push([make_target()])
@@ -148,7 +150,7 @@ def test_a_key_for_one_environment_is_no_trouble_when_trying_the_other() -> None
     assert apple.troubles.reports == []
 
 
-def test_while_the_other_environment_is_away_a_bad_token_waits() -> None:
+def test_a_bad_token_waits_while_the_other_environment_is_unreachable() -> None:
     apple = Apple(always(BAD_TOKEN), always(ChannelDown("unreachable")))
 
     reports = apple.push([make_target()])
@@ -156,7 +158,7 @@ def test_while_the_other_environment_is_away_a_bad_token_waits() -> None:
     assert reports.kinds() == ["later"]
 
 
-def test_but_a_bad_token_does_not_wait_for_ever() -> None:
+def test_a_bad_token_waits_for_a_limited_number_of_tries() -> None:
     apple = Apple(always(BAD_TOKEN), always(refusal(503, "ServiceUnavailable")))
 
     reports = apple.push([make_target(attempts=3)])
@@ -164,7 +166,7 @@ def test_but_a_bad_token_does_not_wait_for_ever() -> None:
     assert reports.kinds() == ["suspect"]
 
 
-def test_one_app_in_trouble_does_not_keep_the_others_waiting() -> None:
+def test_the_refusal_of_one_app_does_not_affect_the_others() -> None:
     def answer(head: Head, request: Request) -> Response:
         wrong = dict(head.headers)["apns-topic"] == "org.example.pier"
         return refusal(403, "InvalidProviderToken") if wrong else OK
@@ -181,7 +183,7 @@ def test_one_app_in_trouble_does_not_keep_the_others_waiting() -> None:
     }
 
 
-def test_one_environment_away_does_not_keep_the_other_waiting() -> None:
+def test_an_outage_of_one_environment_does_not_affect_the_other() -> None:
     apple = Apple(sandbox=always(ChannelDown("unreachable")))
     reports = Reports()
     targets = [make_target(1, environment="sandbox"), make_target(2)]
@@ -245,7 +247,7 @@ def test_a_topic_that_is_not_ours_is_the_devices_fault() -> None:
     assert reports.kinds() == ["suspect", "credentials"]
 
 
-def test_any_number_of_apps_is_remembered_only_up_to_a_limit() -> None:
+def test_the_number_of_routes_is_limited() -> None:
     apple = Apple()
     targets = [make_target(n, app=f"app{n}") for n in range(MAX_ROUTES * 2)]
 
