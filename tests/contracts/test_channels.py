@@ -151,7 +151,7 @@ async def test_refused_credentials_keep_the_devices_and_are_reported_once(
     assert first.kinds() == second.kinds() == ["credentials"] * 3
     assert len(service.troubles.reasons()) == 1
     # The breaker is open, so the second time nothing was sent.
-    assert service.request_count() == requests
+    assert service.request_count() == requests <= len(devices)
 
 
 async def test_credentials_that_work_again_are_noticed_by_a_probe(
