@@ -1,4 +1,4 @@
-"""The ways to a device, one file each, and the registry that opens them."""
+"""Push providers, one folder each, and the registry that creates their channels."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
@@ -12,28 +12,28 @@ Report = Callable[[Target, Outcome], None]
 
 
 class MintedToken(NamedTuple):
-    """A provider's access token, new from the mint."""
+    """A new access token for a provider."""
 
     token: str
-    # How long the provider takes it.
+    # How long the provider accepts it.
     lifetime_s: float
 
 
 class ProviderTokens(Protocol):
-    """Access tokens shared by all processes and hosts, made by one at a time."""
+    """Access tokens that all processes and hosts share; one at a time renews them."""
 
     async def get(self, name: str, mint: Callable[[], Awaitable[MintedToken]]) -> str:
-        """The shared token of that name; `mint` is awaited only if it is our turn.
+        """The shared token of that name; `mint` is awaited only if we renew it.
 
         Raises what `mint` raises (ChannelDown, or CredentialsRefused).
         """
 
     async def refused(self, name: str, token: str) -> None:
-        """The provider called this very token expired: the next `get` mints anew."""
+        """The provider called this token expired: the next `get` returns a new one."""
 
 
 class CredentialsRefused(Exception):
-    """The provider does not take our credentials; nothing but the operator helps."""
+    """The provider does not accept our credentials; only the operator can help."""
 
     def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
@@ -41,42 +41,43 @@ class CredentialsRefused(Exception):
 
 
 class Troubles(Protocol):
-    """The board on which all processes see whose credentials are refused."""
+    """The shared record of the routes whose credentials are refused."""
 
     async def report(self, route: str, reason: str | None) -> None:
-        """Why the route refuses our credentials, or None when it takes them.
+        """Record why the route refuses our credentials; None when it accepts them.
 
-        Never raises: pushes go on without it.
+        Never raises, because pushes go on without it.
         """
 
 
 class Channel(Protocol):
-    """A provider of pushes. Made, used and closed on one event loop, by the engine."""
+    """A push provider. The engine creates, uses and closes it on one event loop."""
 
     def render(self, notification: Notification) -> Any:
-        """The job's payload, built once; its result goes into `send` unread.
+        """The job's payload, built once; the engine passes the result to `send`.
 
-        Raises ValueError with the reason when this note can never be sent here.
+        Raises ValueError with the reason when it can never be sent by this channel.
         """
 
     async def send(
         self, rendered: Any, targets: Sequence[Target], report: Report
     ) -> None:
-        """Push to every target; call `report` once for each, when its end is known.
+        """Push to every target; call `report` once for each, when its outcome is known.
 
         Returns when all have been reported. Raises ChannelDown when the provider
         cannot be reached: targets not reported by then are to be tried later.
-        Several calls run at the same time and share the connections.
+        Calls run concurrently and share the connections.
         """
 
     async def close(self) -> None:
-        """End the connections; pushes under way are let go. May be called twice."""
+        """Close the connections and abandon pushes under way. May be called twice."""
 
 
 class ChannelEntry(NamedTuple):
-    """A channel that there is."""
+    """A channel of the registry."""
 
-    # Its `open` makes the channel, or returns None if the settings are not enough.
+    # Its `create` returns the channel, or None when other settings are missing. It
+    # raises ValueError or OSError when the settings or their files cannot be used.
     module: str
     # Without this setting the module is not even imported.
     setting: str
@@ -95,14 +96,22 @@ def create(
 ) -> Mapping[str, Channel]:
     """The channels that the settings have credentials for, by platform.
 
-    One whose credentials cannot be read is there too: it keeps the devices and says
-    what is wrong, so that the others go on.
+    A channel whose credentials cannot be read is there too: it keeps the devices and
+    reports what is wrong, so that the others go on.
     """
-    opened: dict[str, Channel] = {}
+    # It imports the protocols above.
+    from notifier.channels.misconfigured import Misconfigured  # noqa: PLC0415
+
+    created: dict[str, Channel] = {}
     for platform, entry in REGISTRY.items():
         if getattr(settings, entry.setting) is None:
             continue
-        channel = import_module(entry.module).create(settings, tokens, troubles)
+        module = import_module(entry.module)
+        channel: Channel | None
+        try:
+            channel = module.create(settings, tokens, troubles)
+        except (ValueError, OSError) as problem:
+            channel = Misconfigured(platform, str(problem), troubles)
         if channel is not None:
-            opened[platform] = channel
-    return opened
+            created[platform] = channel
+    return created

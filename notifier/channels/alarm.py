@@ -1,4 +1,4 @@
-"""One way's news about our credentials, told to the operator once."""
+"""Reporting to the operator, once, that a provider refuses our credentials."""
 
 import logging
 from collections.abc import Callable
@@ -7,9 +7,12 @@ from notifier.channels import Troubles
 
 log = logging.getLogger(__name__)
 
+# The datastore keeps no longer names.
+MAX_NAME = 200
+
 
 class Alarm:
-    """Tells when a provider refuses our credentials, and when it takes them again.
+    """Reports a refusal of our credentials, and the end of it, once each.
 
     `name` begins with the platform; `explain` puts a refusal in words for people.
     """
@@ -17,26 +20,26 @@ class Alarm:
     def __init__(
         self, name: str, troubles: Troubles, explain: Callable[[str], str] = str
     ) -> None:
-        self._name = name
+        self._name = name[:MAX_NAME]
         self._troubles = troubles
         self._explain = explain
-        self._trouble: str | None = None
-        # What an earlier process has left on the board is not known.
-        self._has_told = False
+        self._refusal: str | None = None
+        # Until the first report, one of an earlier process may still be published.
+        self._has_reported = False
 
-    async def tell(self, trouble: str | None) -> None:
-        """Why our credentials are refused now; None when they were accepted."""
-        if trouble == self._trouble and self._has_told:
+    async def update(self, refusal: str | None) -> None:
+        """Report why our credentials are refused; None when they were accepted."""
+        if refusal == self._refusal and self._has_reported:
             return
-        if trouble is not None:
-            words = self._explain(trouble)
+        if refusal is not None:
+            words = self._explain(refusal)
             log.error("%s refuses our credentials: %s", self._name, words)
-        elif self._trouble is not None:
+        elif self._refusal is not None:
             log.warning("%s takes our credentials again", self._name)
-        is_first, self._has_told = not self._has_told, True
-        # Set before the wait, so that pushes at the same time don't repeat it.
-        self._trouble = trouble
-        await self._troubles.report(self._name, trouble)
+        is_first, self._has_reported = not self._has_reported, True
+        # Set before the await, so that concurrent pushes do not repeat the report.
+        self._refusal = refusal
+        await self._troubles.report(self._name, refusal)
         if is_first:
-            # A process before us may have had credentials it could not even read.
+            # An earlier process may have reported credentials it could not read.
             await self._troubles.report(self._name.split()[0], None)

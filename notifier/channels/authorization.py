@@ -1,4 +1,4 @@
-"""How a request shows who sends it: a token of the provider's, or a certificate."""
+"""How a request is authorized: by a provider token, or by a client certificate."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -7,19 +7,19 @@ from notifier.channels import MintedToken, ProviderTokens
 
 
 class Authorization(Protocol):
-    """Where a route has its provider token from."""
+    """The source of a route's provider token."""
 
     async def token(self) -> str | None:
-        """The token to send along; None when the connection itself is the proof.
+        """The token to send; None when the connection itself proves who we are.
 
-        Raises CredentialsRefused, or ChannelDown when no token can be had now.
+        Raises CredentialsRefused, or ChannelDown when no token is available now.
         """
 
-    async def refused(self, token: str | None) -> None:
-        """The provider called it expired; the next `token` is another one."""
+    async def token_expired(self, token: str | None) -> None:
+        """The provider called the token expired; the next `token` is a new one."""
 
 
-class ByToken:
+class TokenAuthorization:
     """A token shared with all other processes."""
 
     def __init__(
@@ -35,16 +35,16 @@ class ByToken:
     async def token(self) -> str | None:
         return await self._tokens.get(self._name, self._mint)
 
-    async def refused(self, token: str | None) -> None:
+    async def token_expired(self, token: str | None) -> None:
         if token is not None:
             await self._tokens.refused(self._name, token)
 
 
-class ByCertificate:
-    """The connection's client certificate; nothing is said in the requests."""
+class CertificateAuthorization:
+    """The client certificate of the connection; requests carry no token."""
 
     async def token(self) -> str | None:
         return None
 
-    async def refused(self, token: str | None) -> None:
+    async def token_expired(self, token: str | None) -> None:
         return None

@@ -1,4 +1,4 @@
-"""The channel of a provider whose credentials cannot be used as they are."""
+"""The channel of a provider whose settings or credential files cannot be used."""
 
 import logging
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class Misconfigured:
-    """Pushes nothing and keeps the devices, so that the other providers go on."""
+    """Sends nothing and keeps the devices, so that the other providers go on."""
 
     def __init__(self, platform: str, reason: str, troubles: Troubles) -> None:
         self._platform = platform

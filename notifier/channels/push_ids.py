@@ -1,18 +1,18 @@
-"""The names a message has at the providers: every try and every device's agree."""
+"""The ids of a message at the providers: the same for every device and every try."""
 
 import hashlib
 
 from models.pushes import MESSAGE, READ, Notification
 
-# Under this key the app finds what a push is about.
+# The app finds the reference to the message under this key.
 KEY = "bottlepost"
 
 
 def tag(notification: Notification) -> str:
-    """What makes a phone replace an earlier notification by a later one.
+    """The tag by which a phone replaces an earlier notification with a later one.
 
-    A message's withdrawal has the message's own tag; of the news that a conversation
-    has been read, only the last is of interest.
+    A withdrawal has the tag of its message. All read marks of a conversation share one
+    tag, because only the last one counts.
     """
     if notification.kind == READ:
         return f"read-{notification.chat_id}"
@@ -20,7 +20,7 @@ def tag(notification: Notification) -> str:
 
 
 def reference(notification: Notification) -> dict[str, int | str]:
-    """Where the app finds the message, and what it is to do unless it is to show it."""
+    """Where the app finds the message, and the kind of a push that shows none."""
     place: dict[str, int | str] = {
         "conversation": notification.chat_id,
         "message": notification.message_id,
@@ -31,11 +31,11 @@ def reference(notification: Notification) -> dict[str, int | str]:
     )
 
 
-def push_ids(notification: Notification) -> str:
-    """All but the last 12 hexadecimal digits of the UUIDs of a note's pushes.
+def uuid_prefix(notification: Notification) -> str:
+    """All but the last 12 hexadecimal digits of a push's UUID.
 
-    The device's number makes the rest, so that one push has one id in every try. Like
-    a version 8 UUID (RFC 9562), whose bits are the application's own.
+    The device's id makes the rest, so that a push has the same UUID in every try. Its
+    form is version 8 (RFC 9562), whose bits the application chooses.
     """
     digest = hashlib.sha256(
         f"{notification.kind} {notification.message_id}".encode()
@@ -43,6 +43,6 @@ def push_ids(notification: Notification) -> str:
     return f"{digest[:8]}-{digest[8:12]}-8{digest[12:15]}-8{digest[15:18]}-"
 
 
-def device_digits(device_id: int) -> bytes:
-    """The last 12 digits of the UUID of the push to this device."""
+def uuid_suffix(device_id: int) -> bytes:
+    """The last 12 digits of the push's UUID: the device's id."""
     return b"%012x" % (device_id & 0xFFFF_FFFF_FFFF)

@@ -1,4 +1,4 @@
-"""Reading what providers answer: JSON that may not be any, and how long to wait."""
+"""Reading the responses of providers: JSON bodies of any quality, and Retry-After."""
 
 import json
 from collections.abc import Mapping
@@ -32,17 +32,17 @@ def members(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     return [e for e in inner if isinstance(e, dict)] if isinstance(inner, list) else []
 
 
-def word(value: Mapping[str, Any], name: str) -> str:
+def string(value: Mapping[str, Any], name: str) -> str:
     """The string under that name, or an empty one."""
     inner = value.get(name)
     return inner if isinstance(inner, str) else ""
 
 
 def retry_after_s(headers: Headers, now: datetime) -> float | None:
-    """The pause that Retry-After asks for, in seconds or until a date, clamped."""
+    """The pause that Retry-After asks for as seconds or as a date, clamped."""
     value = next((v.strip() for k, v in headers if k == "retry-after"), "")
     if value.isdecimal():
-        # More digits than a float takes would raise; nobody means them.
+        # More digits could overflow a float; no provider means them.
         seconds = float(value[:9])
     else:
         try:
@@ -53,20 +53,23 @@ def retry_after_s(headers: Headers, now: datetime) -> float | None:
     return min(max(seconds, RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S)
 
 
-def is_word_of(status: int, kind: Kind | None) -> bool:
-    """Whether a reason fits its status; if not, somebody in between has answered."""
+def is_plausible(status: int, kind: Kind | None) -> bool:
+    """Whether a reason of this kind fits the status.
+
+    If not, a proxy or a load balancer has responded in place of the provider.
+    """
     return kind is not None and (
         400 <= status < 500 or (status >= 500 and kind is not Kind.GONE)
     )
 
 
 def by_status(status: int, reason: str) -> Outcome:
-    """The end of a push whose answer carries no reason we know."""
+    """The outcome of a push whose response carries no reason we know."""
     reason = reason or f"status {status}"
     if status in (401, 403):
         return Outcome(Kind.CREDENTIALS, reason)
     if 400 <= status < 500 and status not in (408, 425, 429):
         return Outcome(Kind.REFUSED, reason)
-    # Success other than 200, redirects and the like are no provider's words but those
-    # of something in between: nothing was delivered, and it may pass.
+    # Other successes, redirects and the like come from a proxy in between and not from
+    # the provider: nothing was delivered, and a retry may help.
     return Outcome(Kind.LATER, reason)

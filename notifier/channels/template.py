@@ -1,4 +1,4 @@
-"""A payload rendered once with holes, and text cut so that it fits."""
+"""Payloads rendered once with placeholders, and text cut so that it fits."""
 
 import json
 import secrets
@@ -10,19 +10,22 @@ ZERO_WIDTH_JOINER = "\u200d"
 SKIN_TONES = range(0x1F3FB, 0x1F400)
 FLAG_LETTERS = range(0x1F1E6, 0x1F200)
 
-# With quotes around it and every character beyond ASCII escaped.
+# Unread messages on the app's icon: space for this many digits is reserved.
+BADGE_DIGITS = 10
+
+# In quotes, with every character beyond ASCII escaped.
 json_string = json.JSONEncoder().encode
 
 
 class Placeholder:
-    """A place in a rendered JSON document that is filled later."""
+    """A value in a rendered JSON document that is filled in for each device."""
 
     def __init__(self) -> None:
-        # Nobody who writes a message can guess it, so it occurs only where we put it.
+        # Writers of messages cannot guess it, so it occurs only where we put it.
         self.mark = secrets.token_hex(16)
 
     def split(self, document: bytes) -> tuple[bytes, bytes]:
-        """What comes before and after the hole; quotes around it go with it."""
+        """The document before and after the placeholder and its quotes."""
         mark = self.mark.encode()
         before, found, after = document.partition(b'"%b"' % mark)
         if not found:
@@ -31,21 +34,37 @@ class Placeholder:
 
 
 def clean(text: str) -> str:
-    """Text that has a UTF-8 form: half a surrogate pair becomes a question mark."""
+    """Text that can be encoded: half a surrogate pair becomes a question mark."""
     return text.encode("utf-8", "replace").decode()
 
 
-def fit(render: Callable[[str], bytes], text: str, limit: int) -> bytes:
-    """The rendered text, cut where a character ends if it is longer than the limit.
+def one_line(text: str) -> str:
+    """The text without control characters and line ends, its words one space apart."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
-    Raises ValueError when it does not fit even without any of the text.
+
+def json_bytes(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def fit_with_badge(
+    render: Callable[[str], bytes], text: str, limit: int, badge: Placeholder
+) -> bytes:
+    """`fit`, when the badge's digits replace the placeholder and its quotes."""
+    return fit(render, text, limit + len(badge.mark) + 2 - BADGE_DIGITS)
+
+
+def fit(render: Callable[[str], bytes], text: str, limit: int) -> bytes:
+    """The rendered text; a longer one is cut at the end of a character.
+
+    Raises ValueError when the document does not fit even without the text.
     """
     document = render(text)
     if len(document) <= limit:
         return document
     if not text or len(render("")) > limit:
         raise ValueError("the data of the message is too long for a push")
-    # The length grows with every character kept, so the best cut is found by halving.
+    # The length grows with every character kept, so a binary search finds the cut.
     fits, too_long = 0, len(text)
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
@@ -58,7 +77,7 @@ def fit(render: Callable[[str], bytes], text: str, limit: int) -> bytes:
 
 
 def _whole_characters(text: str, end: int) -> int:
-    """The last place at or before `end` that does not tear what a reader sees as one.
+    """The last place at or before `end` that splits no user-perceived character.
 
     An approximation of Unicode's grapheme clusters by their most frequent cases:
     accents, variation selectors, skin tones, joined emoji and flags.

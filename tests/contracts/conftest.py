@@ -1,15 +1,21 @@
-"""One sandbox and one broker for every dispatcher."""
+"""The services of the contract tests: sandbox, brokers and push providers."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
+from tests.support import email_service, sandbox, webpush_service
 from tests.support import rabbitmq as rabbitmqs
-from tests.support import sandbox
+from tests.support.channel_service import ChannelService
+from tests.support.email_service import EmailService
 from tests.support.rabbitmq import NamedServer, RabbitServer
 from tests.support.redis import RedisServer
 from tests.support.sandbox import Sandbox
+from tests.support.sandbox_provider import SandboxProvider
+from tests.support.webpush_service import WebpushService
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +42,38 @@ def rabbitmq(
     server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"))
     yield server
     server.stop()
+
+
+# The four providers that channels push to, by the platform's name in the registry.
+
+
+@pytest.fixture
+def fresh_sandbox(shared_sandbox: Sandbox) -> Sandbox:
+    """The shared sandbox with its first rules and an empty inbox."""
+    shared_sandbox.reset()
+    shared_sandbox.control(slow_s=0.2)
+    return shared_sandbox
+
+
+@pytest.fixture
+async def apns(fresh_sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[ChannelService]:
+    async with aclosing(SandboxProvider(fresh_sandbox, "apns", tmp_path)) as service:
+        yield service
+
+
+@pytest.fixture
+async def fcm(fresh_sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[ChannelService]:
+    async with aclosing(SandboxProvider(fresh_sandbox, "fcm", tmp_path)) as service:
+        yield service
+
+
+@pytest.fixture
+async def webpush(tmp_path: Path) -> AsyncIterator[WebpushService]:
+    async with webpush_service.run(tmp_path) as service:
+        yield service
+
+
+@pytest.fixture
+async def email(tmp_path: Path) -> AsyncIterator[EmailService]:
+    async with email_service.run(tmp_path) as service:
+        yield service

@@ -1,135 +1,86 @@
-"""What every channel of a push provider promises, against a strict provider."""
+"""The contract of a channel (`notifier.channels.Channel`), for every channel.
+
+A new channel needs a fixture with the platform's name in conftest.py: a ChannelService.
+"""
 
 import asyncio
-import json
-from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from models.base import utc_now
 from models.pushes import READ, WITHDRAW
-from notifier.channels import apns, fcm
-from notifier.http2 import Client
-from notifier.outcome import ACCEPTED, Kind, Outcome
-from tests.support import sandbox as sandboxes
-from tests.support.providers import Provider, push_to
-from tests.support.pushes import make_notification
-from tests.support.sandbox import Sandbox
-
-PLATFORMS = ("apns", "fcm")
-GOOD = ("aa01", "aa02", "aa03")
-
-# Magic token → how its push ends with APNs and with FCM.
-ENDS = {
-    "unregistered-1": ("gone", "gone"),
-    "unregistered-old": ("gone", "gone"),
-    "unregistered-new": ("gone", "gone"),
-    "expired-token": ("gone", "gone"),
-    "bad-token": ("suspect", "gone"),
-    "wrong-environment": ("accepted", "gone"),
-    "not-for-topic": ("suspect", "suspect"),
-    "sender-mismatch": ("suspect", "suspect"),
-    "invalid-payload": ("refused", "refused"),
-    "payload-too-large": ("refused", "refused"),
-    "unknown-reason": ("refused", "refused"),
-    "garbage-400": ("refused", "refused"),
-    "third-party-auth": ("credentials", "credentials"),
-    "bad-environment-key": ("credentials", "credentials"),
-    "429": ("later", "later"),
-    "too-many": ("later", "later"),
-    "too-many-updates": ("later", "later"),
-    "quota": ("later", "later"),
-    "quota-bare": ("later", "later"),
-    "500": ("later", "later"),
-    "503": ("later", "later"),
-    "503-after": ("later", "later"),
-    "503-date": ("later", "later"),
-    "shutdown": ("later", "later"),
-    "flaky-1": ("later", "later"),
-    "slow": ("accepted", "accepted"),
-    "slow-body": ("gone", "gone"),
-    "once-refused-stream": ("accepted", "accepted"),
-    "goaway-after": ("accepted", "accepted"),
-    # Google's code for it says UNSPECIFIED_ERROR, which is worth another try.
-    "answer-418": ("refused", "later"),
-    "answer-502-BadGateway": ("later", "later"),
-}
-# Tokens whose push gets no answer: nobody knows its end.
-UNANSWERED = ("cut", "cut-after-headers", "reset", "lost-answer")
+from notifier.channels import REGISTRY, breaker
+from notifier.channels.webpush import push_services
+from notifier.outcome import ACCEPTED, ChannelDown, Kind
+from tests.support.channel_service import ChannelService
+from tests.support.notifications import Reports, make_notification
+from tests.support.wait import eventually
 
 
-@pytest.fixture(scope="module")
-def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandboxes.running(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
+@pytest.fixture(params=REGISTRY)
+def service(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> ChannelService:
+    # Otherwise the refusals of the web push service are no alarm.
+    monkeypatch.setattr(push_services, "KNOWN_HOSTS", ("localhost",))
+    found: ChannelService = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture
-def sandbox(shared_sandbox: Sandbox) -> Sandbox:
-    shared_sandbox.reset()
-    shared_sandbox.control(slow_s=0.2)
-    return shared_sandbox
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The breaker probes after 50 ms."""
+    monkeypatch.setattr(breaker, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(breaker, "CREDENTIALS_PAUSE_S", 0.05)
 
 
-@pytest.fixture(params=PLATFORMS)
-def provider(
-    request: pytest.FixtureRequest,
-    sandbox: Sandbox,
-    tmp_path: Path,
-) -> Provider:
-    return Provider(sandbox, request.param, tmp_path)
+async def test_every_device_gets_its_push_once(service: ChannelService) -> None:
+    devices = [service.device(number) for number in range(1, 4)]
+
+    reports = await service.send(devices)
+
+    assert reports.kinds() == ["accepted"] * 3
+    assert sorted(service.accepted()) == [1, 2, 3]
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers are waited for four seconds, so that no test takes thirty."""
-    for channel in (apns, fcm):
-        monkeypatch.setattr(channel, "Client", partial(Client, request_timeout_s=4.0))
+@pytest.mark.parametrize("kind", [Kind.GONE, Kind.SUSPECT, Kind.REFUSED, Kind.LATER])
+async def test_the_outcome_of_one_device_does_not_affect_the_others(
+    service: ChannelService, kind: Kind
+) -> None:
+    devices = [service.device(1), service.device(2, kind), service.device(3)]
+
+    reports = await service.send(devices)
+
+    assert reports.kinds() == ["accepted", kind, "accepted"]
+    assert reports.by_device[2].reason
+    assert sorted(service.accepted()) == [1, 3]
 
 
-def arrived(provider: Provider) -> list[str]:
-    """The device tokens whose push the provider took, in order of arrival."""
-    return [push["token"] for push in provider.sandbox.inbox()]
+async def test_later_has_the_pause_that_the_provider_asks_for(
+    service: ChannelService,
+) -> None:
+    outcome = (await service.send([service.device(1, Kind.LATER)])).by_device[1]
+
+    assert outcome.kind is Kind.LATER
+    assert outcome.retry_after_s == (30 if service.has_retry_after else None)
 
 
-def shown(provider: Provider, push: dict[str, Any]) -> tuple[str, str]:
-    """Title and text as the phone shows them."""
-    payload = push["payload"]
-    if provider.platform == "apns":
-        alert = payload["aps"]["alert"]
-        return alert["title"], alert["body"]
-    notification = payload["notification"]
-    return notification["title"], notification["body"]
+async def test_many_devices_of_all_kinds_get_their_own_outcomes(
+    service: ChannelService,
+) -> None:
+    other = [Kind.GONE, Kind.LATER, Kind.SUSPECT, Kind.REFUSED]
+    expected = [
+        Kind.ACCEPTED if number % 10 else other[number // 10 % 4]
+        for number in range(service.many)
+    ]
+    devices = [service.device(number, kind) for number, kind in enumerate(expected)]
 
+    reports = await service.send(devices)
 
-def told(provider: Provider, push: dict[str, Any]) -> dict[str, Any]:
-    """What the app is told beside what is shown."""
-    payload = push["payload"]
-    if provider.platform == "apns":
-        reference: dict[str, Any] = payload["bottlepost"]
-        return reference
-    reference = json.loads(payload["data"]["bottlepost"])
-    return reference
-
-
-def test_every_device_has_its_push_once(provider: Provider) -> None:
-    assert provider.kinds(*GOOD) == ["accepted"] * 3
-
-    assert sorted(arrived(provider)) == sorted(GOOD)
-
-
-def test_the_push_says_what_the_message_says(provider: Provider) -> None:
-    notification = make_notification(sender_name='"Ada" ✎', text="Ahoy\n🚢 \\o/ {}")
-
-    provider.push(GOOD[0], notification=notification)
-
-    (push,) = provider.sandbox.inbox()
-    assert shown(provider, push) == ('"Ada" ✎', "Ahoy\n🚢 \\o/ {}")
-    assert told(provider, push) == {"conversation": 3, "message": 7, "seq": 5}
+    assert reports.kinds() == expected
+    assert len(service.accepted()) == expected.count(Kind.ACCEPTED)
 
 
 @pytest.mark.parametrize(
@@ -157,146 +108,145 @@ def test_the_push_says_what_the_message_says(provider: Provider) -> None:
         "far future",
     ],
 )
-def test_the_provider_takes_whatever_is_rendered(
-    provider: Provider, changes: dict[str, Any]
+async def test_the_provider_accepts_whatever_is_rendered(
+    service: ChannelService, changes: dict[str, Any]
 ) -> None:
-    (outcome,) = provider.push(GOOD[0], notification=make_notification(**changes))
+    if changes == service.unsendable:
+        # See the next test.
+        return
 
-    assert outcome == ACCEPTED
+    reports = await service.send([service.device(1)], **changes)
 
-
-@pytest.mark.parametrize("token", ENDS)
-def test_every_answer_has_its_end(provider: Provider, token: str) -> None:
-    expected = dict(zip(PLATFORMS, ENDS[token], strict=True))
-
-    outcomes = provider.push(token, *GOOD)
-
-    assert [str(o.kind) for o in outcomes] == [
-        expected[provider.platform],
-        *["accepted"] * 3,
-    ]
-    taken = expected[provider.platform] == "accepted"
-    assert sorted(arrived(provider)) == sorted([*GOOD, *[token] * taken])
+    assert reports.by_device[1] == ACCEPTED
 
 
-@pytest.mark.parametrize("token", UNANSWERED)
-def test_without_an_answer_a_push_is_never_called_accepted(
-    provider: Provider, token: str
+async def test_what_can_never_be_sent_is_refused_by_render(
+    service: ChannelService,
 ) -> None:
-    outcomes = provider.push(token, *GOOD)
+    with pytest.raises(ValueError, match=r"too long|silent"):
+        service.channel.render(make_notification(**service.unsendable))
 
-    assert outcomes[0].kind is Kind.LATER
-    assert {o.kind for o in outcomes[1:]} <= {Kind.LATER, Kind.ACCEPTED}
-    accepted = [
-        token
-        for token, outcome in zip(GOOD, outcomes[1:], strict=True)
-        if outcome.kind is Kind.ACCEPTED
-    ]
-    assert set(accepted) <= set(arrived(provider))
+    assert service.request_count() == 0
 
 
-def test_one_device_that_hangs_does_not_cost_the_others_their_outcome(
-    provider: Provider, impatient: None
+async def test_concurrent_pushes_share_the_channel(service: ChannelService) -> None:
+    pushes = [service.send([service.device(n)], message_id=n) for n in range(1, 9)]
+
+    reports = await asyncio.gather(*pushes)
+
+    assert [report.kinds() for report in reports] == [["accepted"]] * 8
+    assert sorted(service.accepted()) == list(range(1, 9))
+
+
+async def test_refused_credentials_keep_the_devices_and_are_reported_once(
+    service: ChannelService,
 ) -> None:
-    assert provider.kinds(*GOOD, "hang") == ["accepted"] * 3 + ["later"]
+    devices = [service.device(number) for number in range(1, 4)]
+    service.refuse_credentials()
+
+    first = await service.send(devices)
+    requests = service.request_count()
+    second = await service.send(devices)
+
+    assert first.kinds() == second.kinds() == ["credentials"] * 3
+    assert len(service.troubles.reasons()) == 1
+    # The breaker is open, so the second time nothing was sent.
+    assert service.request_count() == requests <= len(devices)
 
 
-@pytest.mark.parametrize("token", ["503-after", "503-date", "429"])
-def test_the_provider_says_how_long_to_wait(provider: Provider, token: str) -> None:
-    provider.sandbox.control(retry_after_s=30)
-
-    (outcome,) = provider.push(token)
-
-    # A date has no fractions of a second, and time goes on.
-    assert 20 <= outcome.retry_after_s <= 30
-
-
-def test_a_token_of_last_year_was_gone_then(provider: Provider) -> None:
-    (old,) = provider.push("unregistered-old")
-
-    if provider.platform == "apns":
-        assert old.gone_since is not None
-        assert timedelta(days=364) < utc_now() - old.gone_since < timedelta(days=366)
-    else:
-        assert old.gone_since is None
-
-
-def test_every_try_carries_the_same_names(provider: Provider) -> None:
-    provider.push(GOOD[0])
-    provider.push(GOOD[0])
-
-    first, second = provider.sandbox.inbox()
-    assert provider.sandbox.summary()["duplicates"] == 1
-    if provider.platform == "apns":
-        assert first["headers"]["apns-id"] == second["headers"]["apns-id"]
-
-
-def test_an_expired_provider_token_is_replaced_once(provider: Provider) -> None:
-    provider.push(GOOD[0])
-    provider.sandbox.control(expire_provider_tokens=True)
-
-    assert provider.kinds(*GOOD) == ["accepted"] * 3
-    assert provider.tokens.minted == 2
-
-
-def test_a_provider_token_that_is_always_expired_ends_in_no_loop(
-    provider: Provider,
+async def test_credentials_that_work_again_are_noticed_by_a_probe(
+    service: ChannelService, short_pauses: None
 ) -> None:
-    reason = "answer-403-ExpiredProviderToken"
-    if provider.platform == "fcm":
-        reason = "answer-401-UNAUTHENTICATED"
-    provider.sandbox.control(outage={provider.platform: reason})
+    service.refuse_credentials()
+    await service.send([service.device(1)])
+    service.refuse_credentials(refuse=False)
+    await asyncio.sleep(0.1)
 
-    outcomes = provider.push(*GOOD)
+    reports = await service.send([service.device(2), service.device(3)])
 
-    assert {outcome.kind for outcome in outcomes} == {Kind.CREDENTIALS}
-    assert provider.tokens.minted == 2
-    assert len(provider.troubles.reasons()) == 1
+    assert reports.kinds() == ["accepted"] * 2
+    assert len(service.troubles.reasons()) == 1
+    assert service.troubles.standing() == {}
 
 
-def test_wrong_credentials_keep_the_devices_and_are_told_once(
-    provider: Provider,
+async def test_an_outage_is_no_outcome_and_no_credentials_problem(
+    service: ChannelService,
 ) -> None:
-    outage = {"apns": "answer-403-InvalidProviderToken", "fcm": "answer-403"}
-
-    async def push_twice() -> tuple[list[Outcome], list[Outcome]]:
-        channel = provider.open()
-        try:
-            first = await push_to(channel, GOOD, make_notification())
-            second = await push_to(channel, GOOD, make_notification())
-            return first, second
-        finally:
-            await channel.close()
-
-    provider.sandbox.control(outage={provider.platform: outage[provider.platform]})
-    first, second = asyncio.run(push_twice())
-
-    assert {outcome.kind for outcome in first + second} == {Kind.CREDENTIALS}
-    assert len(provider.troubles.reasons()) == 1
-    # The second time nobody was asked: the breaker is open.
-    assert len(provider.sandbox.inbox(all=1)) == 3
-
-
-def test_a_provider_that_is_away_is_tried_later_and_found_again(
-    provider: Provider,
-) -> None:
-    provider.sandbox.kill()
+    device = service.device(1)
+    await service.stop()
     try:
-        while_away = provider.kinds(*GOOD)
+        reports = Reports()
+        rendered = service.channel.render(make_notification())
+        if service.has_one_provider:
+            with pytest.raises(ChannelDown):
+                await service.channel.send(rendered, [device], reports)
+            assert reports.by_device == {}
+        else:
+            await service.channel.send(rendered, [device], reports)
+            assert reports.kinds() == ["later"]
     finally:
-        provider.sandbox.start()
+        await service.start()
 
-    assert while_away == ["later"] * 3
-    assert provider.kinds(*GOOD) == ["accepted"] * 3
+    assert service.troubles.reports == []
 
 
-def test_a_thousand_devices_of_all_kinds_get_their_own_ends(
-    provider: Provider,
+async def test_a_provider_that_is_back_after_an_outage_is_found_by_a_probe(
+    service: ChannelService, short_pauses: None
 ) -> None:
-    magic = ["unregistered-1", "503", "not-for-topic", "500"]
-    tokens = [magic[n // 10 % 4] if n % 10 == 0 else f"{n:04x}00" for n in range(1000)]
+    devices = [service.device(number) for number in range(1, 4)]
+    await service.stop()
+    try:
+        while_away = await service.outcomes(devices)
+    finally:
+        await service.start()
 
-    kinds = provider.kinds(*tokens)
+    async with asyncio.timeout(30):
+        while (await service.outcomes(devices[:1]))[0].kind is not Kind.ACCEPTED:
+            await asyncio.sleep(0.05)
 
-    assert kinds.count("accepted") == 900 == provider.sandbox.summary()["accepted"]
-    assert set(kinds) == {"accepted", "gone", "later", "suspect"}
+    assert [outcome.kind for outcome in while_away] == ["later"] * 3
+    assert (await service.send(devices)).kinds() == ["accepted"] * 3
+
+
+async def test_a_cancelled_push_reports_nothing_and_leaves_the_channel_usable(
+    service: ChannelService,
+) -> None:
+    reports = Reports()
+    device = service.hanging_device(1)
+    rendered = service.channel.render(make_notification())
+    sending = asyncio.create_task(service.channel.send(rendered, [device], reports))
+    await eventually(service.request_count)
+
+    assert reports.by_device == {}
+    sending.cancel()
+    await asyncio.wait([sending])
+
+    assert sending.cancelled()
+    service.stop_hanging()
+    assert (await service.send([service.device(2)])).kinds() == ["accepted"]
+    assert reports.by_device == {}
+
+
+async def test_closing_ends_a_push_that_hangs(service: ChannelService) -> None:
+    reports = Reports()
+    device = service.hanging_device(1)
+    rendered = service.channel.render(make_notification())
+    sending = asyncio.create_task(service.channel.send(rendered, [device], reports))
+    await eventually(service.request_count)
+
+    await service.channel.close()
+
+    async with asyncio.timeout(5):
+        await asyncio.wait([sending])
+    assert not sending.cancelled()
+    assert isinstance(sending.exception(), ChannelDown | None)
+    assert {outcome.kind for outcome in reports.by_device.values()} <= {Kind.LATER}
+
+
+async def test_a_channel_may_be_closed_twice(service: ChannelService) -> None:
+    await service.send([service.device(1)])
+
+    await service.channel.close()
+    await service.channel.close()
+
+    assert service.accepted() == [1]

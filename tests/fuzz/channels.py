@@ -1,7 +1,7 @@
-"""Any message makes a push that fits, or none; any answer is understood, or put off.
+"""Fuzzing: any message renders to a push that fits or is refused; any response reads.
 
-`python -m tests.fuzz.channels --seconds 600` looks longer than the tests do; with
-`--seed` and `--rounds 1` it looks again at what it has found.
+`python -m tests.fuzz.channels --seconds 600` runs longer than the tests do; `--seed`
+and `--rounds 1` repeat a failing run.
 """
 
 import json
@@ -23,14 +23,14 @@ from notifier.channels.webpush.encryption import MAX_PLAINTEXT
 from notifier.http2 import Response
 from notifier.outcome import RETRY_AFTER_MAX_S, Kind
 from tests.fuzz import rounds
-from tests.support.pushes import make_notification, make_target
+from tests.support.notifications import make_notification, make_target
 
 LARGEST = 4096
 FCM = fcm_payload.Renderer("service-account.json", "harbour")
 
 _TEXT = st.text(st.characters(codec=None), max_size=60)
 _LONG = st.builds(lambda text, times: text * times, _TEXT, st.integers(0, 90))
-NOTES = st.builds(
+NOTIFICATIONS = st.builds(
     make_notification,
     text=_LONG,
     sender_name=_TEXT,
@@ -90,7 +90,7 @@ def _document(
 
 
 def renders(notification: Notification, badge: int) -> None:
-    """What leaves is JSON and no larger than it may be; the rest is refused."""
+    """A rendered push is JSON and within the size limit; other messages are refused."""
     apple = _document(apns_payload.render, notification, badge)
     if apple is not None:
         json.loads(apple)
@@ -107,7 +107,7 @@ def renders(notification: Notification, badge: int) -> None:
 
 
 def reads(status: int, pause: str | None, body: bytes) -> None:
-    """No answer raises, and only the statuses that mean yes are one."""
+    """No response raises, and only success statuses are accepted."""
     headers = () if pause is None else (("retry-after", pause),)
     response = Response(status, headers, body)
     outcomes = [
@@ -125,12 +125,12 @@ def reads(status: int, pause: str | None, body: bytes) -> None:
 
 
 def checks() -> list[rounds.Check]:
-    """Both, as hypothesis runs them."""
+    """Both checks, as hypothesis runs them."""
     return [
-        given(NOTES, BADGES)(renders),
+        given(NOTIFICATIONS, BADGES)(renders),
         given(st.integers(200, 599), PAUSES, BODIES)(reads),
     ]
 
 
 if __name__ == "__main__":
-    rounds.run(__doc__ or "", checks, "messages and answers")
+    rounds.run(__doc__ or "", checks, "messages and responses")

@@ -1,18 +1,18 @@
-"""Every answer of the providers that is no plain yes, and what has to become of it."""
+"""Responses of the providers other than a plain success, and the expected outcomes."""
 
 from typing import NamedTuple
 
-# Seconds after which what nobody gave a time for is tried again, at the earliest.
+# The Retry-After that the sandbox sends.
 RETRY_AFTER_S = 30
 
 
 class Row(NamedTuple):
-    """A magic token and the end of its push."""
+    """A magic token and the outcome of its push."""
 
     token: str
     outcome: str
     reason: str
-    # The least pause before another try; None: there is none.
+    # The least pause before another try; None means no other try.
     pause_s: float | None = None
 
 
@@ -52,7 +52,7 @@ FINAL = {
         *_answers(405, "refused", "MethodNotAllowed"),
         *_answers(413, "refused", "PayloadTooLarge"),
         Row("unregistered-new", "gone", "Unregistered"),
-        # Dead for a year, but the device was registered a minute ago.
+        # The token died a year ago, but the device was registered a minute ago.
         Row("unregistered-old", "suspect", "Unregistered"),
         Row("expired-token", "gone", "ExpiredToken"),
         Row("slow-body", "gone", "Unregistered"),
@@ -128,12 +128,12 @@ WAITING = {
         Row("503-after", "later", "UNAVAILABLE", RETRY_AFTER_S),
         Row("503-date", "later", "UNAVAILABLE", RETRY_AFTER_S),
         *_answers(418, "later", "UNSPECIFIED_ERROR", pause_s=10),
-        # A code that FCM does not have; Google's status is told instead.
+        # FCM has no such code, so the reason is Google's status.
         Row("answer-502-BAD_GATEWAY", "later", "UNKNOWN: As asked for.", 10),
     ],
 }
 
-# Answers that are a yes in the end, all of them within a second or two.
+# Tokens whose pushes are accepted in the end, within a second or two.
 ACCEPTED = {
     "apns": [
         "garbage",
@@ -147,7 +147,7 @@ ACCEPTED = {
     "fcm": ["garbage", "slow"],
 }
 
-# Broken connections, and whether the provider may have taken a push unheard.
+# Broken connections, and whether the provider may have accepted the push before.
 BROKEN = {
     "cut": True,
     "cut-after-headers": True,

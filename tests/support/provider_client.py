@@ -1,4 +1,4 @@
-"""An HTTP/2 client on jh2 that speaks to the push providers; none of ours is in it."""
+"""An HTTP/2 client for push providers, on jh2; it shares no code with the product."""
 
 import socket
 import ssl
@@ -24,7 +24,7 @@ TIMEOUT_S = 60.0
 
 @dataclass
 class Reply:
-    """What came back on one stream, or how it ended."""
+    """The response on one stream, or the way the stream ended."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -42,11 +42,11 @@ class Goaway:
 
 
 class ConnectionOver(Exception):
-    """The provider has closed the connection under us."""
+    """The provider has closed the connection."""
 
 
 class ProviderClient:
-    """One connection, used by one thread; every wait is bounded by the socket."""
+    """One connection, used by one thread; the socket's timeout bounds every wait."""
 
     def __init__(self, url: str, ca_file: Path, *, cert_file: Path | None = None):
         parts = urlsplit(url)
@@ -63,7 +63,7 @@ class ProviderClient:
             H2Configuration(
                 client_side=True,
                 header_encoding="utf-8",
-                # Requests that are wrong on purpose must leave.
+                # Tests send invalid requests on purpose.
                 validate_outbound_headers=False,
                 normalize_outbound_headers=False,
             )
@@ -90,7 +90,7 @@ class ProviderClient:
         headers: list[tuple[str, str]] | None = None,
         body: bytes = b"",
     ) -> Reply:
-        """Send one request and wait for its end."""
+        """Send one request and wait for its response."""
         return self.wait(self.send(method, path, headers, body))
 
     def send(
@@ -100,7 +100,7 @@ class ProviderClient:
         headers: list[tuple[str, str]] | None = None,
         body: bytes = b"",
     ) -> int:
-        """Send one request; its stream."""
+        """Send one request; returns its stream."""
         stream = self.begin(method, path, headers, end=not body)
         self.finish(stream, body)
         return stream
@@ -113,7 +113,7 @@ class ProviderClient:
         *,
         end: bool = False,
     ) -> int:
-        """Send only the head of a request; its stream."""
+        """Send only the headers of a request; returns its stream."""
         stream = self.h2.get_next_available_stream_id()
         pseudo = [
             (":method", method),
@@ -127,7 +127,7 @@ class ProviderClient:
         return stream
 
     def finish(self, stream: int, body: bytes) -> None:
-        """Send the body that the head has promised."""
+        """Send the body of a request that has begun."""
         step = self.h2.max_outbound_frame_size
         for start in range(0, len(body), step):
             end = start + step
@@ -135,14 +135,14 @@ class ProviderClient:
         self.flush()
 
     def wait(self, stream: int) -> Reply:
-        """Until the stream has ended; raises ConnectionOver when it cannot any more."""
+        """Wait for the stream's end; raises ConnectionOver if the connection ends."""
         reply = self.replies[stream]
         while not reply.ended and reply.reset is None:
             self.read()
         return reply
 
     def wait_for_end(self) -> None:
-        """Until the provider closes the connection."""
+        """Wait until the provider closes the connection."""
         try:
             while True:
                 self.read()
@@ -154,7 +154,7 @@ class ProviderClient:
             self.read()
 
     def read(self) -> None:
-        """One piece from the provider; TimeoutError when there is none in time."""
+        """Read once from the provider; raises TimeoutError when nothing arrives."""
         try:
             piece = self.socket.recv(65536)
         except (ConnectionError, ssl.SSLError) as error:
@@ -172,7 +172,7 @@ class ProviderClient:
         self.flush()
 
     def raw(self, content: bytes) -> None:
-        """Bytes as they are, to break the protocol with."""
+        """Send bytes as they are, to break the protocol."""
         self.socket.sendall(content)
 
     def flush(self) -> None:
@@ -191,7 +191,7 @@ class ProviderClient:
                 self.limits.append(changed[3].new_value)
         elif isinstance(event, ConnectionTerminated):
             debug = event.additional_data or b""
-            # jh2 would end here, but earlier streams may still be answered.
+            # jh2 would close here, but earlier streams may still get a response.
             self.h2.state_machine.state = ConnectionState.CLIENT_OPEN
             self.goaway = Goaway(event.last_stream_id, int(event.error_code), debug)
         elif isinstance(event, PingAckReceived):

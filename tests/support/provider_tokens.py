@@ -1,4 +1,4 @@
-"""Tokens and requests of an app's server, made without any code of the notifier."""
+"""Provider tokens and requests of an app's server, without code of the notifier."""
 
 import json
 import time
@@ -20,7 +20,7 @@ SEND = "/v1/projects/bottlepost-sandbox/messages:send"
 
 
 def apns_jwt(sandbox: Sandbox, key: Any = None, **changes: Any) -> str:
-    """A provider token; `iat`, `iss`, `kid`, `alg` and the key can be wrong."""
+    """A provider token; tests may give a wrong `iat`, `iss`, `kid`, `alg` or key."""
     environment = sandbox.environment
     with open(environment["BOTTLEPOST_APNS_KEY_FILE"]) as file:
         key = key or file.read()
@@ -33,7 +33,7 @@ def apns_jwt(sandbox: Sandbox, key: Any = None, **changes: Any) -> str:
 
 
 def apns_headers(token: str | None, **changes: str | None) -> list[tuple[str, str]]:
-    """The headers of a good alert; a change of None leaves one out."""
+    """The headers of a valid alert; a change to None leaves a header out."""
     headers = {"apns-topic": TOPIC, "apns-push-type": "alert"}
     if token is not None:
         headers["authorization"] = f"bearer {token}"
@@ -43,7 +43,7 @@ def apns_headers(token: str | None, **changes: str | None) -> list[tuple[str, st
 
 
 class ApnsSender:
-    """Pushes over one connection, with a good token unless told otherwise."""
+    """Pushes over one connection, with a valid token by default."""
 
     def __init__(self, sandbox: Sandbox, *, url: str | None = None) -> None:
         self.client = ProviderClient(url or sandbox.url, sandbox.ca_file)
@@ -57,13 +57,13 @@ class ApnsSender:
     def send(
         self, device: str = DEVICE, payload: Any = None, **headers: str | None
     ) -> int:
-        """Without waiting for the answer; its stream."""
+        """Send without waiting for the response; returns its stream."""
         body = payload if isinstance(payload, bytes) else _json(payload or HELLO)
         fields = apns_headers(self.token, **headers)
         return self.client.send("POST", f"/3/device/{device}", fields, body)
 
     def refused(self, *args: Any, **headers: str | None) -> tuple[int, str]:
-        """Push and read status and reason of the refusal."""
+        """Push, and return status and reason of the refusal."""
         reply = self.push(*args, **headers)
         return reply.status, json.loads(reply.body)["reason"]
 
@@ -82,7 +82,7 @@ class FcmSender:
         return self.post(_json({"message": message, **whole}))
 
     def begin(self, message: Any) -> int:
-        """Without waiting for the answer; its stream."""
+        """Send without waiting for the response; returns its stream."""
         body = _json({"message": message})
         return self.client.send("POST", SEND, self._headers(), body)
 
@@ -94,7 +94,7 @@ class FcmSender:
         return [("content-type", "application/json"), bearer]
 
     def refused(self, message: Any) -> dict[str, Any]:
-        """Send and read the error."""
+        """Send, and return the error."""
         reply = self.send(message)
         error = json.loads(reply.body)["error"]
         assert error["code"] == reply.status
@@ -102,7 +102,7 @@ class FcmSender:
 
 
 def assertion(sandbox: Sandbox, key: Any = None, **changes: Any) -> str:
-    """What a service account signs to get an access token; changes make it wrong."""
+    """The assertion that a service account signs; changes make it invalid."""
     with open(sandbox.environment["BOTTLEPOST_FCM_CREDENTIALS_FILE"]) as file:
         account = json.load(file)
     now = int(time.time())
@@ -115,7 +115,7 @@ def assertion(sandbox: Sandbox, key: Any = None, **changes: Any) -> str:
         **changes,
     }
     head = {"kid": account["private_key_id"]}
-    # Our own key is sound; its check would take longer than the test.
+    # The sandbox's key is valid; checking it would take longer than the test.
     key = key or serialization.load_pem_private_key(
         account["private_key"].encode(), None, unsafe_skip_rsa_key_validation=True
     )
@@ -125,7 +125,7 @@ def assertion(sandbox: Sandbox, key: Any = None, **changes: Any) -> str:
 def grant(
     client: ProviderClient, assertion: str, grant_type: str = GRANT
 ) -> tuple[int, dict[str, Any]]:
-    """The token endpoint's answer to an assertion."""
+    """The token endpoint's response to an assertion."""
     form = urlencode({"grant_type": grant_type, "assertion": assertion}).encode()
     headers = [("content-type", "application/x-www-form-urlencoded")]
     reply = client.request("POST", "/token", headers, form)

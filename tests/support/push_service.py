@@ -1,6 +1,6 @@
-"""A browser and its push service: checks what RFC 8030, 8188, 8291 and 8292 ask for.
+"""A browser and its push service, which checks RFC 8030, 8188, 8291 and 8292.
 
-It shares no code with the product, and answers like a strict service would.
+It shares no code with the product and responds like a strict service.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _VAPID = re.compile(r"vapid t=([\w-]+\.[\w-]+\.[\w-]+), ?k=([\w-]+)")
 
 
 class Refusal(Exception):
-    """What is wrong with a request: a status and a word."""
+    """A refused request: the status and the reason."""
 
 
 def b64(raw: bytes) -> str:
@@ -89,7 +89,7 @@ class Browser:
 
 @dataclass
 class Delivered:
-    """A push that the service took, as the browser reads it."""
+    """A push that the service has accepted, as the browser reads it."""
 
     browser: Browser
     headers: dict[str, str]
@@ -102,16 +102,22 @@ class Delivered:
         return value
 
 
+# Status, headers and body.
+Response = tuple[int, dict[str, str], bytes]
+
+
 @dataclass
 class PushService:
-    """What a test tells the service, and what arrived."""
+    """The service's state: the responses that a test sets, and what has arrived."""
 
     peer: Peer
     inbox: list[Delivered] = field(default_factory=list)
-    # By path: answered whatever is asked.
-    told: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
-    # Paths that get no answer before the test gives one.
-    silent: set[str] = field(default_factory=set)
+    # By path: the response to every request.
+    told: dict[str, Response] = field(default_factory=dict)
+    # The response to every request of all paths.
+    told_all: Response | None = None
+    # Paths whose requests get no response before the test sends one.
+    hanging: set[str] = field(default_factory=set)
     held: list[PeerRequest] = field(default_factory=list)
     # Every request's path, also of those refused.
     seen: list[str] = field(default_factory=list)
@@ -130,19 +136,28 @@ class PushService:
     def tell(
         self, browser: Browser, status: int, body: bytes = b"", **headers: str
     ) -> None:
+        """Respond like this to every push to the browser."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.told[browser.endpoint.removeprefix(self.origin)] = status, named, body
+        self.told[self._path(browser)] = status, named, body
+
+    def hang(self, browser: Browser) -> None:
+        """Do not respond to pushes to the browser."""
+        self.hanging.add(self._path(browser))
+
+    def _path(self, browser: Browser) -> str:
+        return browser.endpoint.removeprefix(self.origin)
 
     def payloads(self) -> list[dict[str, Any]]:
         return [delivered.payload for delivered in self.inbox]
 
     def react(self, request: PeerRequest) -> None:
         self.seen.append(request.path)
-        if request.path in self.silent:
+        if request.path in self.hanging:
             self.held.append(request)
             return
-        if request.path in self.told:
-            status, headers, body = self.told[request.path]
+        told = self.told_all or self.told.get(request.path)
+        if told is not None:
+            status, headers, body = told
             request.answer(status, headers.items(), body)
             return
         try:
@@ -195,23 +210,29 @@ class PushService:
         if claims["exp"] > time.time() + 24 * 3600:
             raise Refusal(401, "VAPID: too long")
         if not str(claims["sub"]).startswith(("mailto:", "https://")):
-            raise Refusal(401, "VAPID: nobody to turn to")
+            raise Refusal(401, "VAPID: no contact")
         return claims, key
+
+
+def create() -> PushService:
+    """A service that does not listen yet."""
+    peer = Peer()
+    service = PushService(peer)
+    peer.on_request = service.react
+    return service
 
 
 @asynccontextmanager
 async def run() -> AsyncIterator[PushService]:
     """A service behind TLS and HTTP/2 on a free port of the loopback."""
-    peer = Peer()
-    service = PushService(peer)
-    peer.on_request = service.react
-    async with h2_peer.serve(peer):
+    service = create()
+    async with h2_peer.serve(service.peer):
         yield service
 
 
 @contextmanager
 def in_thread() -> Iterator[PushService]:
-    """The same beside a test that is no coroutine."""
+    """The same for a test that is no coroutine, in a thread of its own."""
     up: Future[PushService] = Future()
     over = asyncio.Event()
 

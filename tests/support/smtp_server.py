@@ -1,4 +1,4 @@
-"""A real SMTP server (aiosmtpd) that answers as told and keeps what it took."""
+"""A real SMTP server (aiosmtpd) that replies as told and keeps the mails."""
 
 import asyncio
 import email
@@ -15,14 +15,14 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 @dataclass
-class Received:
-    """A mail that was taken."""
+class ReceivedMail:
+    """A mail that the server has accepted."""
 
     sender: str
     recipient: str
     mail: EmailMessage
     raw: bytes
-    # Came over TLS, and as which user.
+    # Whether it came over TLS, and from which user.
     secured: bool
     user: str | None
 
@@ -41,28 +41,31 @@ class Received:
 
 @dataclass
 class MailServer:
-    """What a test tells the server, and what it saw."""
+    """The server's state: the replies that a test sets, and what has arrived."""
 
     user: str | None = None
     password: str = ""
     tls: ssl.SSLContext | None = None
-    inbox: list[Received] = field(default_factory=list)
-    # Replies instead of the usual ones: to MAIL, to RCPT by address, to the data.
+    inbox: list[ReceivedMail] = field(default_factory=list)
+    # Replies in place of the usual ones: to MAIL, to RCPT by address, to the data.
     to_sender: str | None = None
-    # The same, but once only.
+    # The reply to the next MAIL only.
     to_next_sender: str | None = None
     to_recipient: dict[str, str] = field(default_factory=dict)
     to_data: str | None = None
-    # Mails are taken while it is set, and wait otherwise.
+    # Mails get a reply while it is set, and wait otherwise.
     gate: asyncio.Event = field(default_factory=asyncio.Event)
-    # Mails that have arrived, whether they were taken or not.
+    # How often MAIL was received, and how many mails, accepted or not.
+    senders: int = 0
     offered: int = 0
     logins: int = 0
-    connections: list["Visit"] = field(default_factory=list)
+    connections: list["SmtpSession"] = field(default_factory=list)
     port: int = 0
 
-    def url(self, scheme: str = "smtp", options: str = "") -> str:
-        login = f"{self.user}:{self.password}@" if self.user else ""
+    def url(
+        self, scheme: str = "smtp", options: str = "", *, password: str | None = None
+    ) -> str:
+        login = f"{self.user}:{password or self.password}@" if self.user else ""
         return f"{scheme}://{login}localhost:{self.port}{options}"
 
     # -- what aiosmtpd calls
@@ -70,6 +73,7 @@ class MailServer:
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, _: Any
     ) -> str:
+        self.senders += 1
         reply, self.to_next_sender = self.to_next_sender or self.to_sender, None
         if reply is not None:
             return reply
@@ -96,7 +100,7 @@ class MailServer:
         [recipient] = envelope.rcpt_tos
         assert isinstance(mail, EmailMessage)
         self.inbox.append(
-            Received(
+            ReceivedMail(
                 sender=envelope.mail_from or "",
                 recipient=recipient,
                 mail=mail,
@@ -105,7 +109,7 @@ class MailServer:
                 user=session.auth_data,
             )
         )
-        return "250 taken"
+        return "250 accepted"
 
     def authenticate(
         self, server: SMTP, session: Session, envelope: Envelope, how: str, data: Any
@@ -118,31 +122,31 @@ class MailServer:
         return AuthResult(success=True, auth_data=user)
 
 
-class Visit(SMTP):
+class SmtpSession(SMTP):
     """One connection to the server."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        visits = self.event_handler.connections
-        # STARTTLS makes the connection once more.
-        if self not in visits:
-            visits.append(self)
+        connections = self.event_handler.connections
+        # STARTTLS calls this again on the same connection.
+        if self not in connections:
+            connections.append(self)
 
 
 @asynccontextmanager
 async def run(
     server: MailServer | None = None, *, implicit_tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[MailServer]:
-    """The server on a free port of the loopback."""
+    """The server on the port it had before, or on a free one of the loopback."""
     server = server or MailServer()
     server.gate.set()
     loop = asyncio.get_running_loop()
 
-    def visit() -> Visit:
+    def session() -> SmtpSession:
         with warnings.catch_warnings():
-            # It does not see that TLS is there from the start.
+            # aiosmtpd warns because it does not see the implicit TLS.
             warnings.simplefilter("ignore")
-            return Visit(
+            return SmtpSession(
                 server,
                 hostname="mail.test",
                 tls_context=server.tls,
@@ -153,7 +157,9 @@ async def run(
                 loop=loop,
             )
 
-    listening = await loop.create_server(visit, "127.0.0.1", 0, ssl=implicit_tls)
+    listening = await loop.create_server(
+        session, "127.0.0.1", server.port, ssl=implicit_tls
+    )
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server

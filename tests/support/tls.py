@@ -1,30 +1,18 @@
-"""A certificate authority for tests, and TLS contexts that trust it."""
+"""A certificate authority for tests, its files, and TLS contexts that trust it."""
 
-import datetime
-import ipaddress
 import ssl
 import tempfile
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
 
-_DAY = datetime.timedelta(days=1)
-_SIGNS_CERTIFICATES = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=True,
-    encipher_only=False,
-    decipher_only=False,
-)
+from sandbox import certificates
+
+KEY_BEGIN = b"-----BEGIN PRIVATE KEY-----"
 
 
 @dataclass(frozen=True)
@@ -36,65 +24,50 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Authority:
-    """A CA in a directory of its own."""
+class AuthorityFiles:
+    """An authority like the sandbox's, with its files in a directory of its own."""
 
     directory: Path
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    authority: certificates.Authority
 
     @property
     def ca_file(self) -> Path:
         return self.directory / "ca.pem"
 
-    def issue(self, name: str, *, days: int = 30) -> Identity:
-        """A certificate for `name` at localhost, good for servers and clients.
+    def issue(self, name: str) -> Identity:
+        """A server's certificate for `name` and localhost."""
+        return self._write(name, self.authority.server(name))
 
-        With a negative number of days it has expired.
-        """
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName("localhost"), x509.DNSName(name)]
-        addresses = [
-            x509.IPAddress(ipaddress.ip_address(loopback))
-            for loopback in ("127.0.0.1", "::1")
-        ]
-        certificate = (
-            _builder(name, self.certificate.subject, key, self.key, days)
-            .add_extension(x509.SubjectAlternativeName([*names, *addresses]), False)
-            .sign(self.key, hashes.SHA256())
-        )
+    def issue_expired(self, name: str) -> Identity:
+        # Certificates begin an hour before they are issued.
+        life = timedelta(minutes=30)
+        with patch.object(certificates, "CERTIFICATE_LIFE", life):
+            return self.issue(name)
+
+    def issue_for_client(self, name: str) -> Identity:
+        return self._write(name, self.authority.client(name))
+
+    def _write(self, name: str, pem: bytes) -> Identity:
+        certificate, begin, key = pem.partition(KEY_BEGIN)
         identity = Identity(
             self.directory / f"{name}.pem", self.directory / f"{name}.key"
         )
-        identity.certificate.write_bytes(_pem(certificate))
-        identity.key.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
+        identity.certificate.write_bytes(certificate)
+        identity.key.write_bytes(begin + key)
         return identity
 
 
-def make_authority() -> Authority:
-    """A new CA, which nobody trusts yet."""
-    directory = Path(tempfile.mkdtemp(prefix="ca-"))
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a CA of the tests")])
-    certificate = (
-        _builder("a CA of the tests", subject, key, key)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_SIGNS_CERTIFICATES, critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (directory / "ca.pem").write_bytes(_pem(certificate))
-    return Authority(directory, certificate, key)
+def make_authority() -> AuthorityFiles:
+    """A new authority, which nothing trusts yet."""
+    made = certificates.make_authority()
+    files = AuthorityFiles(Path(tempfile.mkdtemp(prefix="ca-")), made)
+    files.ca_file.write_bytes(made.certificate.public_bytes(Encoding.PEM))
+    return files
 
 
 @cache
-def authority() -> Authority:
-    """The CA all tests of a run share."""
+def authority() -> AuthorityFiles:
+    """The authority that all tests of a run share."""
     return make_authority()
 
 
@@ -116,32 +89,3 @@ def server_context(
 
 def client_context() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(authority().ca_file))
-
-
-def _builder(
-    name: str,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    issuer_key: ec.EllipticCurvePrivateKey,
-    days: int = 30,
-) -> x509.CertificateBuilder:
-    # From Python 3.13 a chain without key identifiers is refused.
-    issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key
-    now = datetime.datetime.now(datetime.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - 10 * _DAY)
-        .not_valid_after(now + days * _DAY)
-        .add_extension(issuer_id(issuer_key.public_key()), critical=False)
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False
-        )
-    )
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)

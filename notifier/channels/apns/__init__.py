@@ -1,36 +1,39 @@
-"""Apple's phones: pushes through APNs."""
+"""Pushes to iPhones, iPads and Macs through APNs."""
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 
 from config import Settings
 from models.pushes import Notification, Target
-from notifier.channels import Channel, ProviderTokens, Report, Troubles
+from notifier.channels import ProviderTokens, Report, Troubles
 from notifier.channels.apns import outcomes, payload
 from notifier.channels.apns.credentials import SigningKey
 from notifier.channels.apns.library import explain
 from notifier.channels.apns.payload import ApnsPayload
-from notifier.channels.authorization import Authorization, ByCertificate, ByToken
-from notifier.channels.misconfigured import Misconfigured
-from notifier.channels.route import Dialect, PushBatch, Route, all_of
-from notifier.channels.tls import client_context
+from notifier.channels.authorization import (
+    Authorization,
+    CertificateAuthorization,
+    TokenAuthorization,
+)
+from notifier.channels.batch import PushBatch, outcome_of, wait_for_all
+from notifier.channels.header_text import is_header_text
+from notifier.channels.route import Dialect, Route
+from notifier.channels.tls import http2_context
 from notifier.http2 import Client, Head, Response
 from notifier.outcome import ChannelDown, Kind, Outcome
 
 PRODUCTION, SANDBOX = "production", "sandbox"
 OTHER = {PRODUCTION: SANDBOX, SANDBOX: PRODUCTION}
-# Apps are named by devices, so there may be any number of them.
+# Devices name their app, so the number of topics is unbounded.
 MAX_ROUTES = 200
-# A token that its own environment calls bad waits so often for the other one.
-TRIES_ELSEWHERE = 3
-
-_is_header_text = re.compile(r"[!-~]{1,256}").fullmatch
+MAX_TOPIC = 256
+# How often a token, bad in its own environment, is retried while the other is away.
+OTHER_ENVIRONMENT_TRIES = 3
 
 
 class Apns:
-    """Pushes to iPhones and their like; one route for each environment and app."""
+    """The APNs channel; each environment and app has a route of its own."""
 
     def __init__(
         self,
@@ -46,9 +49,9 @@ class Apns:
         self._troubles = troubles
         self._dialect = Dialect(
             self._read,
-            _is_stale,
+            _is_token_expired,
             explain=explain,
-            is_route_wide=outcomes.is_route_wide,
+            is_route_rate_limit=outcomes.is_route_rate_limit,
         )
         self._routes: dict[tuple[str, str], Route] = {}
 
@@ -61,8 +64,8 @@ class Apns:
         groups: dict[tuple[str, str | None], list[Target]] = defaultdict(list)
         for target in targets:
             groups[target.environment, target.app].append(target)
-        # One app or environment in trouble does not keep the others waiting.
-        await all_of(
+        # The failure of one app or environment does not delay the others.
+        await wait_for_all(
             self._push(rendered, environment, app or self._topic, group, report)
             for (environment, app), group in groups.items()
         )
@@ -75,56 +78,60 @@ class Apns:
         targets: Sequence[Target],
         report: Report,
     ) -> None:
-        if not _is_header_text(topic):
+        if not _is_topic(topic):
             for target in targets:
                 report(target, Outcome(Kind.SUSPECT, "BadTopic"))
             return
         environment = environment if environment in OTHER else PRODUCTION
-        strays: list[tuple[Target, Outcome]] = []
+        bad_tokens: list[tuple[Target, Outcome]] = []
 
         def end(target: Target, outcome: Outcome) -> None:
             if outcome.reason == outcomes.BAD_DEVICE_TOKEN:
-                strays.append((target, outcome))
+                bad_tokens.append((target, outcome))
             else:
                 report(target, outcome)
 
         route = self._route(environment, topic)
         await route.push(_batch(rendered, topic, targets, end))
-        if strays:
+        if bad_tokens:
             other = OTHER[environment]
-            await self._try_elsewhere(rendered, other, topic, dict(strays), report)
+            await self._try_other_environment(
+                rendered, other, topic, dict(bad_tokens), report
+            )
 
-    async def _try_elsewhere(
+    async def _try_other_environment(
         self,
         rendered: ApnsPayload,
         environment: str,
         topic: str,
-        strays: Mapping[Target, Outcome],
+        bad_tokens: Mapping[Target, Outcome],
         report: Report,
     ) -> None:
-        """A bad token may only be one of the other environment: ask there, once."""
+        """Send once to the other environment: a bad token may belong there."""
 
         def end(target: Target, outcome: Outcome) -> None:
             if outcome.kind is Kind.ACCEPTED:
                 report(target, outcome._replace(environment=environment))
-            elif outcome.kind is Kind.LATER and target.attempts < TRIES_ELSEWHERE:
+            elif (
+                outcome.kind is Kind.LATER and target.attempts < OTHER_ENVIRONMENT_TRIES
+            ):
                 report(target, outcome)
             else:
-                report(target, strays[target])
+                report(target, bad_tokens[target])
 
-        batch = _batch(rendered, topic, list(strays), end)
+        batch = _batch(rendered, topic, list(bad_tokens), end)
         try:
-            # A key for one environment only is no trouble of the operator's here.
-            await self._route(environment, topic).push(batch, quietly=True)
+            # A key for one environment only is no alarm: this is only an attempt.
+            await self._route(environment, topic).push(batch, with_alarm=False)
         except ChannelDown as down:
-            batch.end_rest(Outcome(Kind.LATER, down.reason, down.retry_after_s))
+            batch.end_unfinished(outcome_of(down))
 
     def _route(self, environment: str, topic: str) -> Route:
         route = self._routes.get((environment, topic))
         if route is None:
-            self._forget_a_route()
+            self._evict_route()
             route = self._routes[environment, topic] = Route(
-                f"apns {environment} {topic}"[:200],
+                f"apns {environment} {topic}",
                 self._clients[environment],
                 self._authorization,
                 self._dialect,
@@ -132,7 +139,7 @@ class Apns:
             )
         return route
 
-    def _forget_a_route(self) -> None:
+    def _evict_route(self) -> None:
         if len(self._routes) >= MAX_ROUTES:
             for key, route in self._routes.items():
                 if not route.breaker.is_open:
@@ -169,31 +176,35 @@ def _head(topic: str, push_type: str, priority: str, token: str | None) -> Head:
     )
 
 
-def _is_stale(response: Response, outcome: Outcome) -> bool:
+def _is_topic(text: str) -> bool:
+    return len(text) <= MAX_TOPIC and is_header_text(text)
+
+
+def _is_token_expired(response: Response, outcome: Outcome) -> bool:
     return outcome.reason == outcomes.EXPIRED_PROVIDER_TOKEN
 
 
 def create(
     settings: Settings, tokens: ProviderTokens, troubles: Troubles
-) -> Channel | None:
-    """The channel of the settings; None when they have nothing about APNs."""
+) -> Apns | None:
+    """The channel of the settings; None without a topic, or a key or certificate.
+
+    Raises ValueError or OSError naming what cannot be used.
+    """
     if settings.apns_topic is None or not (
         settings.apns_key_file or settings.apns_cert_file
     ):
         return None
-    try:
-        if not _is_header_text(settings.apns_topic):
-            raise ValueError(f"{settings.apns_topic!r} cannot be a topic of APNs")
-        tls = client_context(settings.ca_file, cert_file=settings.apns_cert_file)
-        authorization = _authorization(settings, tokens)
-    except (ValueError, OSError) as problem:
-        return Misconfigured("apns", str(problem), troubles)
+    if not _is_topic(settings.apns_topic):
+        raise ValueError(f"{settings.apns_topic!r} cannot be a topic of APNs")
+    tls = http2_context(settings.ca_file, cert_file=settings.apns_cert_file)
+    authorization = _authorization(settings, tokens)
     urls = {PRODUCTION: settings.apns_url, SANDBOX: settings.apns_sandbox_url}
     clients = {
         environment: Client(
             url,
             tls=tls,
-            # Apple opens a connection for more only once it has seen a valid token.
+            # Apple allows more streams only after it has seen a valid token.
             one_stream_until_answer=settings.apns_cert_file is None,
             proxy_url=settings.push_proxy,
         )
@@ -204,10 +215,10 @@ def create(
 
 def _authorization(settings: Settings, tokens: ProviderTokens) -> Authorization:
     if settings.apns_key_file is None:
-        return ByCertificate()
+        return CertificateAuthorization()
     key = SigningKey(
         settings.apns_key_file,
         key_id=settings.apns_key_id or "",
         team_id=settings.apns_team_id or "",
     )
-    return ByToken(tokens, key.name, key.mint)
+    return TokenAuthorization(tokens, key.name, key.mint)

@@ -1,4 +1,4 @@
-"""Proving to Apple who we are: a signed token, or a certificate."""
+"""Signing provider tokens for APNs."""
 
 import hashlib
 import time
@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from notifier.channels import MintedToken
 
-# Apple takes a token for an hour and wants no other for 20 minutes. The datastore
-# renews shared tokens five minutes before this ends.
+# Apple accepts a token for an hour and no new one within 20 minutes. The datastore
+# renews shared tokens five minutes before this lifetime ends.
 LIFETIME_S = 50 * 60.0
 
 
@@ -31,7 +31,7 @@ class SigningKey:
         self._key = _private_key(pem, path)
         self._key_id = key_id
         self._team_id = team_id
-        # Another key under the same name must not be served the old one's tokens.
+        # A new key with the same id must not get the tokens of the old one.
         digest = hashlib.sha256(pem).hexdigest()[:12]
         self.name = f"apns {team_id} {key_id} {digest}"
 

@@ -1,9 +1,11 @@
-"""What APNs' statuses and reasons mean for a push.
+"""APNs' statuses and reasons, as outcomes of a push.
 
 https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from models.base import utc_now
 from notifier.channels import responses
@@ -41,7 +43,7 @@ KINDS = {
     "InvalidProviderToken": Kind.CREDENTIALS,
     "MissingProviderToken": Kind.CREDENTIALS,
     "UnrelatedKeyIdInToken": Kind.CREDENTIALS,
-    # 404, 405: of the path only the device's token is not ours.
+    # 404, 405: the device's token is the only part of the path that we do not choose.
     "BadPath": Kind.SUSPECT,
     "MethodNotAllowed": Kind.REFUSED,
     # 410
@@ -58,24 +60,24 @@ KINDS = {
     "Shutdown": Kind.LATER,
 }
 
-# Where no Retry-After is given: of a new provider token, and of one device.
+# The pause without a Retry-After: for a new provider token, and for one device.
 MIN_WAITS_S = {TOO_MANY_TOKENS: 60.0, "TooManyRequests": 10.0}
-# When the app's name came with the device, these speak of the device's registration
-# and not of our settings.
+# When the device named its app, these are about the device's registration and not
+# about our settings.
 ABOUT_THE_APP = frozenset({"BadTopic", "MissingTopic", "TopicDisallowed"})
 
 
 def read(response: Response, *, own_app: bool = False) -> Outcome:
-    """The outcome; `own_app` says that the device brought its topic along."""
+    """The outcome of a push; with `own_app` the topic came with the device."""
     if response.status == 200:
         return ACCEPTED
-    answer = responses.json_object(response.body)
-    reason = responses.word(answer, "reason")
+    body = responses.json_object(response.body)
+    reason = responses.string(body, "reason")
     kind = KINDS.get(reason)
     if response.status == 410 and kind in (None, Kind.GONE):
         # The status alone says that the token is dead for this topic.
-        return Outcome(Kind.GONE, reason or "status 410", gone_since=_since(answer))
-    if kind is None or not responses.is_word_of(response.status, kind):
+        return Outcome(Kind.GONE, reason or "status 410", gone_since=_since(body))
+    if kind is None or not responses.is_plausible(response.status, kind):
         outcome = responses.by_status(response.status, reason)
     elif own_app and reason in ABOUT_THE_APP:
         outcome = Outcome(Kind.SUSPECT, reason)
@@ -87,14 +89,14 @@ def read(response: Response, *, own_app: bool = False) -> Outcome:
     return outcome._replace(retry_after_s=pause_s or MIN_WAITS_S.get(reason))
 
 
-def is_route_wide(response: Response, outcome: Outcome) -> bool:
-    """Whether it is our team that has to wait; TooManyRequests is of one device."""
+def is_route_rate_limit(response: Response, outcome: Outcome) -> bool:
+    """Whether our team has to wait; TooManyRequests concerns one device only."""
     return response.status == 429 and outcome.reason == TOO_MANY_TOKENS
 
 
-def _since(answer: object) -> datetime | None:
+def _since(body: Mapping[str, Any]) -> datetime | None:
     """When APNs last found the token dead; it counts in milliseconds."""
-    milliseconds = answer.get("timestamp") if isinstance(answer, dict) else None
+    milliseconds = body.get("timestamp")
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
         return None
     try:

@@ -1,6 +1,5 @@
-"""A message as APNs wants it: rendered once, completed for each device."""
+"""The payload for APNs: rendered once, completed for each device."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
@@ -14,12 +13,15 @@ from notifier.channels.apns.library import (
     Payload,
     PayloadAlert,
 )
-from notifier.channels.template import Placeholder, clean, fit
+from notifier.channels.template import (
+    Placeholder,
+    clean,
+    fit_with_badge,
+    json_bytes,
+)
 from notifier.http2 import Request, literal
 
 RESERVED_KEYS = frozenset({"aps", push_ids.KEY})
-# Unread messages on the icon: room for so many digits is kept.
-BADGE_DIGITS = 10
 
 Custom = Mapping[str, object]
 
@@ -38,18 +40,18 @@ class ApnsPayload(NamedTuple):
     def request(self, target: Target) -> Request:
         """The push to one device; on the hot path."""
         token = target.token
-        # Nearly all of them are hexadecimal digits.
+        # Nearly all tokens are hexadecimal digits, which need no quoting.
         if not (token.isascii() and token.isalnum()):
             token = quote(token, "")
         return Request(
             b"%b%d%b" % (self.before, target.badge, self.after),
             b"/3/device/" + token.encode(),
-            self.fields + push_ids.device_digits(target.device_id),
+            self.fields + push_ids.uuid_suffix(target.device_id),
         )
 
 
 def render(notification: Notification) -> ApnsPayload:
-    """Raises ValueError when no push can be made of this note."""
+    """Raises ValueError when the notification does not fit into a push."""
     if reserved := RESERVED_KEYS & notification.data.keys():
         raise ValueError(f"the data key {min(reserved)!r} is reserved with APNs")
     custom: dict[str, object] = {
@@ -58,11 +60,11 @@ def render(notification: Notification) -> ApnsPayload:
     badge = Placeholder()
     kind, priority = NotificationType.Alert, NotificationPriority.Immediate
     if notification.kind == READ:
-        # To Apple a badge is an alert, though one that can wait.
+        # Apple counts a badge as an alert, but this one can wait.
         priority = NotificationPriority.Delayed
         document = _read(notification, custom, badge)
     elif notification.silent or notification.kind == WITHDRAW:
-        # Apple refuses background pushes that are urgent.
+        # Apple refuses background pushes with immediate priority.
         kind, priority = NotificationType.Background, NotificationPriority.Delayed
         document = _background(notification, custom, badge)
     else:
@@ -85,7 +87,7 @@ def _alert(notification: Notification, custom: Custom, badge: Placeholder) -> by
             custom={**custom, push_ids.KEY: push_ids.reference(notification)},
             thread_id=f"chat-{notification.chat_id}",
         )
-        return _json(payload.dict())
+        return json_bytes(payload.dict())
 
     return _fit(with_text, clean(notification.text), badge)
 
@@ -93,33 +95,29 @@ def _alert(notification: Notification, custom: Custom, badge: Placeholder) -> by
 def _background(
     notification: Notification, custom: Custom, badge: Placeholder
 ) -> bytes:
-    """Apple allows nothing to be shown here: the app is told the badge as data."""
-    told = {**push_ids.reference(notification), "badge": badge.mark}
-    payload = Payload(content_available=True, custom={**custom, push_ids.KEY: told})
-    return _fit(lambda text: _json(payload.dict()), "", badge)
+    """A background push may show nothing, so the app gets the badge as data."""
+    reference = {**push_ids.reference(notification), "badge": badge.mark}
+    custom = {**custom, push_ids.KEY: reference}
+    payload = Payload(content_available=True, custom=custom)
+    return _fit(lambda text: json_bytes(payload.dict()), "", badge)
 
 
 def _read(notification: Notification, custom: Custom, badge: Placeholder) -> bytes:
-    told = {**custom, push_ids.KEY: push_ids.reference(notification)}
-    payload = Payload(badge=badge.mark, custom=told)
-    return _fit(lambda text: _json(payload.dict()), "", badge)
+    custom = {**custom, push_ids.KEY: push_ids.reference(notification)}
+    payload = Payload(badge=badge.mark, custom=custom)
+    return _fit(lambda text: json_bytes(payload.dict()), "", badge)
 
 
 def _fit(render: Callable[[str], bytes], text: str, badge: Placeholder) -> bytes:
-    # The mark and its quotes stand where the digits will.
-    return fit(render, text, MAX_PAYLOAD_SIZE + len(badge.mark) + 2 - BADGE_DIGITS)
-
-
-def _json(payload: Custom) -> bytes:
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+    return fit_with_badge(render, text, MAX_PAYLOAD_SIZE, badge)
 
 
 def _fields(notification: Notification) -> bytes:
-    """The job's own header fields, ending where the digits of the device go."""
+    """The job's header fields; the device's digits complete the last one."""
     expires_at = max(int(notification.expires_at.timestamp()), 0)
-    # literal() does not compress, so a value's end can be exchanged for another one
-    # of the same length.
-    apns_id = literal("apns-id", push_ids.push_ids(notification) + "0" * 12)[:-12]
+    # literal() does not compress, so the end of a value can be replaced by another of
+    # the same length.
+    apns_id = literal("apns-id", push_ids.uuid_prefix(notification) + "0" * 12)[:-12]
     return (
         literal("apns-collapse-id", push_ids.tag(notification))
         + literal("apns-expiration", str(expires_at))

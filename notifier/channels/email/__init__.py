@@ -1,7 +1,5 @@
-"""Members who read by mail: messages of a conversation, handed to an SMTP server."""
+"""Mails with the messages of a conversation, sent through an SMTP server."""
 
-import asyncio
-import ssl
 from collections.abc import Sequence
 from email.headerregistry import Address
 
@@ -9,12 +7,13 @@ from config import Settings, smtp
 from models import addresses
 from models.base import utc_now
 from models.pushes import MESSAGE, Notification, Target
-from notifier.channels import Channel, ProviderTokens, Report, Troubles
+from notifier.channels import ProviderTokens, Report, Troubles
+from notifier.channels.batch import wait_for_all
 from notifier.channels.email import digest
 from notifier.channels.email.digest import DigestEntry, Digests
 from notifier.channels.email.payload import MailTemplate
 from notifier.channels.email.relay import Relay
-from notifier.channels.misconfigured import Misconfigured
+from notifier.channels.tls import trusting
 from notifier.outcome import ACCEPTED, Kind, Outcome
 
 
@@ -27,12 +26,12 @@ class Email:
         template: MailTemplate,
         *,
         window_s: float,
-        gather_s: float = digest.GATHER_S,
+        collect_s: float = digest.COLLECT_S,
     ) -> None:
         self._relay = relay
         self._template = template
         self._window_s = window_s
-        self._digests = Digests(self._deliver, gather_s=gather_s if window_s else 0)
+        self._digests = Digests(self._deliver, collect_s=collect_s if window_s else 0)
 
     def render(self, notification: Notification) -> Notification:
         if notification.kind == MESSAGE and notification.silent:
@@ -43,15 +42,11 @@ class Email:
         self, rendered: Notification, targets: Sequence[Target], report: Report
     ) -> None:
         if rendered.kind != MESSAGE:
-            # What was mailed cannot be taken back, and a mail has no badge.
+            # A sent mail cannot be withdrawn, and a mail has no badge.
             for target in targets:
                 report(target, ACCEPTED)
             return
-        mails = [self._mail(rendered, target, report) for target in targets]
-        ends = await asyncio.gather(*mails, return_exceptions=True)
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
+        await wait_for_all(self._mail(rendered, target, report) for target in targets)
 
     async def _mail(
         self, notification: Notification, target: Target, report: Report
@@ -65,10 +60,10 @@ class Email:
         if wait_s is not None:
             report(target, Outcome(Kind.LATER, "waits for its digest", wait_s))
             return
-        report(target, await self._digests.join(notification, target, address))
+        report(target, await self._digests.add(notification, target, address))
 
     async def _deliver(self, address: str, entries: Sequence[DigestEntry]) -> Outcome:
-        # An address may be two devices, written with different capitals.
+        # Two devices may have the same address, in different upper and lower case.
         notifications = {
             entry.notification.message_id: entry.notification for entry in entries
         }
@@ -78,7 +73,7 @@ class Email:
             device_id=min(entry.target.device_id for entry in entries),
             now=utc_now(),
         )
-        return await self._relay.hand_in(self._template.address, address, mail)
+        return await self._relay.send(self._template.address, address, mail)
 
     async def close(self) -> None:
         await self._digests.close()
@@ -87,15 +82,14 @@ class Email:
 
 def create(
     settings: Settings, tokens: ProviderTokens, troubles: Troubles
-) -> Channel | None:
-    """The channel of the settings; None when they have no SMTP server."""
+) -> Email | None:
+    """The channel of the settings; None without an SMTP server or a sender.
+
+    Raises ValueError naming the file that cannot be used.
+    """
     if settings.smtp_url is None or settings.smtp_from is None:
         return None
-    try:
-        tls = ssl.create_default_context(cafile=settings.ca_file)
-    except (ssl.SSLError, OSError):
-        reason = f"{settings.ca_file} holds no usable certificates"
-        return Misconfigured("email", reason, troubles)
+    tls = trusting(settings.ca_file)
     sender: Address = smtp.sender(settings.smtp_from)
     return Email(
         Relay(smtp.server(settings.smtp_url), troubles, tls=tls),

@@ -1,15 +1,15 @@
-"""Several messages of a conversation in one mail, without anything to be lost.
+"""Digests: several messages of a conversation in one mail, without losing any.
 
-A mail for each line of a chat is a nuisance, so messages wait for the end of their
-minute. They wait in the database and not here: the first try of a push is answered
-with LATER, "at the end of this minute", which the engine records as it does for a busy
-provider. The minutes of a conversation are the same for all processes, so its messages
-come back at about the same moment; those that meet in one process within two seconds
-go into one mail. The outcome of each is reported when the server has taken that mail.
-Until then its row says "try again", so a process that dies has lost nothing.
+A mail for each line of a chat would be a nuisance, so messages wait until the end of
+their digest's window, a minute. They wait in the database and not here: the outcome of
+the first try is LATER, "at the end of this window", which the engine records as it does
+for a busy provider. All processes compute the same windows, so the messages of a
+conversation return at about the same time. Those that meet in one process within two
+seconds go into one mail. Their outcomes are reported when the server has accepted it.
+Until then their rows say "try again", so a process that dies loses nothing.
 
-It also keeps SMTP, which is slow, out of the first round of a job: the next message of
-the conversation can go to the phones while the mails wait.
+This also keeps slow SMTP out of the first round of a job: the next message of the
+conversation can be pushed to phones while the mails wait.
 """
 
 import asyncio
@@ -24,21 +24,21 @@ from notifier.outcome import ChannelDown, Outcome
 
 log = logging.getLogger(__name__)
 
-# The engine adds up to a second to the first pause, so that not all come at once.
-GATHER_S = 2.0
-# A message that would expire meanwhile does not wait.
+# The engine adds up to a second of jitter to the first pause.
+COLLECT_S = 2.0
+# A message that would expire within this time after its wait is sent at once.
 MARGIN_S = 30.0
-MOST_MESSAGES = 50
+MAX_MESSAGES = 50
 CLOSED = "the channel was closed"
 
 
 def pause_s(
     notification: Notification, target: Target, now: datetime, window_s: float
 ) -> float | None:
-    """How long this push has to wait for its minute to end; None when it need not."""
+    """How long this push has to wait for the end of its window; None for not at all."""
     left_s = (notification.expires_at - now).total_seconds()
-    # Windows of different conversations end at different times: 60 s of mails would
-    # otherwise leave in the first second of each minute.
+    # Windows of different conversations end at different times. Otherwise the mails of
+    # a whole minute would be sent in its first second.
     offset_s = (notification.chat_id * 0.618034 % 1.0) * window_s
     wait_s = 0.0
     if window_s > 0:
@@ -50,7 +50,7 @@ def pause_s(
 
 
 class DigestEntry(NamedTuple):
-    """One push that waits to be part of a mail."""
+    """One push that waits to become part of a mail."""
 
     notification: Notification
     target: Target
@@ -62,22 +62,22 @@ Deliver = Callable[[str, Sequence[DigestEntry]], Awaitable[Outcome]]
 
 
 class Digests:
-    """The mails that are being gathered in this process."""
+    """The digests that this process is collecting."""
 
-    def __init__(self, deliver: Deliver, *, gather_s: float = GATHER_S) -> None:
+    def __init__(self, deliver: Deliver, *, collect_s: float = COLLECT_S) -> None:
         self._deliver = deliver
-        self._gather_s = gather_s
+        self._gather_s = collect_s
         self._open: dict[tuple[int, str], list[DigestEntry]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def join(
+    def add(
         self, notification: Notification, target: Target, address: str
     ) -> asyncio.Future[Outcome]:
-        """Put the push into its next mail; the result is that mail's outcome.
+        """Add the push to its next digest; the future gets the outcome of that mail.
 
-        Cancelling it takes the push out again, if the mail has not left yet. Its
-        exception can be ChannelDown, which is also raised once this is closed.
+        Cancelling the future removes the push again, unless the mail is being sent.
+        Its exception can be ChannelDown. Raises ChannelDown when this is closed.
         """
         if self._closed:
             raise ChannelDown(CLOSED)
@@ -85,15 +85,17 @@ class Digests:
         entry = DigestEntry(notification, target, loop.create_future())
         key = notification.chat_id, address
         entries = self._open.get(key)
-        if entries is None or len(entries) >= MOST_MESSAGES:
+        if entries is None or len(entries) >= MAX_MESSAGES:
             entries = self._open[key] = []
-            task = loop.create_task(self._gather(key, entries))
+            task = loop.create_task(self._collect_and_send(key, entries))
             self._tasks.add(task)
-            task.add_done_callback(partial(self._part, entries))
+            task.add_done_callback(partial(self._fail_unfinished, entries))
         entries.append(entry)
         return entry.outcome
 
-    async def _gather(self, key: tuple[int, str], entries: list[DigestEntry]) -> None:
+    async def _collect_and_send(
+        self, key: tuple[int, str], entries: list[DigestEntry]
+    ) -> None:
         await asyncio.sleep(self._gather_s)
         if self._open.get(key) is entries:
             del self._open[key]
@@ -105,8 +107,10 @@ class Digests:
             if not entry.outcome.done():
                 entry.outcome.set_result(outcome)
 
-    def _part(self, entries: list[DigestEntry], task: asyncio.Task[None]) -> None:
-        """Tell those who have no outcome why; the task may not even have begun."""
+    def _fail_unfinished(
+        self, entries: list[DigestEntry], task: asyncio.Task[None]
+    ) -> None:
+        """Set an error where there is no outcome; the task may not have started."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, ChannelDown):
@@ -117,7 +121,7 @@ class Digests:
                 entry.outcome.set_exception(error or ChannelDown(CLOSED))
 
     async def close(self) -> None:
-        """Let everything go that has not been taken: it is still in the database."""
+        """Abandon all mails that were not accepted: the database still has them."""
         self._closed = True
         self._open.clear()
         for task in self._tasks:

@@ -1,4 +1,4 @@
-"""A mail: what members wrote in one conversation, for one of its members."""
+"""A mail with messages of one conversation, for one of its members."""
 
 import re
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from html import escape
 from urllib.parse import quote
 
 from models.pushes import Notification
-from notifier.channels.template import clean
+from notifier.channels.template import clean, one_line
 
-# RFC 5322 allows 998; a name is cut long before.
+# RFC 5322 allows 998; names are cut long before.
 LONGEST_HEADER = 200
-# Not every server takes 8 bits.
+# Not every server supports 8BITMIME.
 POLICY = SMTP.clone(cte_type="7bit")
 
 _control_characters = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]").sub
 
 
 class MailTemplate:
-    """How all our mails look: from whom, and how to get no more of them."""
+    """What all our mails share: the sender and the way to unsubscribe."""
 
     def __init__(self, sender: Address, unsubscribe: str | None) -> None:
         self._sender = sender
@@ -40,25 +40,25 @@ class MailTemplate:
         device_id: int,
         now: datetime,
     ) -> bytes:
-        """The mail with these messages of one conversation, in their order."""
+        """The mail with these messages of one conversation, in this order."""
         first, last = notifications[0], notifications[-1]
-        chat_name = _one_line(last.chat_name) or f"Conversation {last.chat_id}"
+        chat_name = _header_text(last.chat_name) or f"Conversation {last.chat_id}"
         thread = self._id(f"chat-{last.chat_id}")
         mail = EmailMessage(policy=POLICY)
         mail["From"] = self._sender
         mail["To"] = Address(addr_spec=to)
-        # The same for each mail of a conversation: mail programs that don't follow
-        # References go by the subject.
+        # The same for each mail of a conversation, because mail programs that ignore
+        # References use the subject for their threads.
         mail["Subject"] = chat_name
         mail["Date"] = format_datetime(now)
-        # The same messages to the same device have the same id, so that a repeated
-        # mail can be recognised by whoever gets it.
+        # The same messages to the same device have the same id, so that mail programs
+        # can recognise a repeated mail.
         span = f"{first.message_id}-{last.message_id}-{len(notifications)}"
         mail["Message-ID"] = self._id(f"message-{span}-device-{device_id}")
-        # No mail has this id; it stands for the conversation and holds it together.
+        # No mail has this id: it stands for the conversation and makes it one thread.
         mail["In-Reply-To"] = mail["References"] = thread
         mail["List-Unsubscribe"] = f"<{self._unsubscribe_url(device_id)}>"
-        # RFC 3834: no "I am on holiday" in return.
+        # RFC 3834: prevents automatic replies, such as vacation notices.
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(_plain(notifications))
         mail.add_alternative(_html(chat_name, notifications), subtype="html")
@@ -99,7 +99,7 @@ def _byline(notification: Notification) -> str:
 
 
 def _sender(notification: Notification) -> str:
-    return _one_line(notification.sender_name) or "Somebody"
+    return _header_text(notification.sender_name) or "Somebody"
 
 
 def _time(notification: Notification) -> str:
@@ -107,12 +107,11 @@ def _time(notification: Notification) -> str:
 
 
 def _text(notification: Notification) -> str:
-    """Every kind of line end as "\\n", and no other control characters than tabs."""
+    """The text with "\\n" as its only line end, and tabs as its only controls."""
     return _control_characters("", "\n".join(clean(notification.text).splitlines()))
 
 
-def _one_line(name: str) -> str:
-    """A name as it may stand in a header: nothing in it can begin another header."""
-    words = "".join(c if c.isprintable() else " " for c in clean(name)).split()
-    # Python decodes "=?utf-8?q?=0A?=" in a header it writes, line end and all.
-    return " ".join(words).replace("=?", "= ?")[:LONGEST_HEADER]
+def _header_text(name: str) -> str:
+    """A name that is safe in a header: nothing in it can begin another header."""
+    # Python decodes "=?utf-8?q?=0A?=" in a header it writes, with its line end.
+    return one_line(clean(name)).replace("=?", "= ?")[:LONGEST_HEADER]

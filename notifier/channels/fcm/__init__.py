@@ -1,4 +1,4 @@
-"""Android's phones, and whatever else hangs on FCM: pushes through Google."""
+"""Pushes to Android phones, and to other apps behind FCM, through Google."""
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -8,28 +8,28 @@ from pyfcm import FCMNotification
 
 from config import Settings
 from models.pushes import Notification, Target
-from notifier.channels import Channel, ProviderTokens, Report, Troubles
-from notifier.channels.authorization import Authorization, ByToken
+from notifier.channels import ProviderTokens, Report, Troubles
+from notifier.channels.authorization import Authorization, TokenAuthorization
+from notifier.channels.batch import PushBatch, wait_for_all
 from notifier.channels.fcm import credentials, outcomes
 from notifier.channels.fcm.credentials import TokenEndpoint
 from notifier.channels.fcm.payload import FcmPayload, Renderer
 from notifier.channels.fcm.quota import Quota
-from notifier.channels.misconfigured import Misconfigured
-from notifier.channels.route import Dialect, PushBatch, Route, all_of
-from notifier.channels.tls import client_context
+from notifier.channels.route import Dialect, Route
+from notifier.channels.tls import http2_context
 from notifier.http2 import Client, Head, Response
 from notifier.outcome import Outcome
 
-# /v1/projects: pyfcm knows where Google has put it.
+# /v1/projects
 PROJECTS_PATH = urlsplit(FCMNotification.FCM_END_POINT_BASE).path
 
-# A project's 600,000 messages a minute.
+# Google allows a project 600,000 messages a minute.
 QUOTA_PER_S = 10_000.0
-PART = 100
+CHUNK = 100
 
 
 class Fcm:
-    """Pushes to the apps of one Firebase project, over one route."""
+    """The FCM channel: one route for the apps of one Firebase project."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Fcm:
         path = f"{PROJECTS_PATH}/{quote(project_id, '')}/messages:send"
         self._head = partial(_head, path)
         self._route = Route(
-            f"fcm {project_id}"[:200],
+            f"fcm {project_id}",
             client,
             authorization,
             DIALECT,
@@ -65,11 +65,13 @@ class Fcm:
         if not self._quota.try_take(len(targets)):
             await self._push(rendered, targets, report)
             return
-        # In small parts, so that a small conversation gets its turn among them.
-        parts = (targets[n : n + PART] for n in range(0, len(targets), PART))
-        await all_of(self._push_in_turn(rendered, part, report) for part in parts)
+        # In chunks, so that pushes of small conversations go in between.
+        chunks = (targets[n : n + CHUNK] for n in range(0, len(targets), CHUNK))
+        await wait_for_all(
+            self._push_within_quota(rendered, chunk, report) for chunk in chunks
+        )
 
-    async def _push_in_turn(
+    async def _push_within_quota(
         self, rendered: FcmPayload, targets: Sequence[Target], report: Report
     ) -> None:
         await self._quota.take(len(targets))
@@ -100,41 +102,41 @@ def _read(response: Response, target: Target) -> Outcome:
     return outcomes.read(response, attempts=target.attempts)
 
 
-def _is_stale(response: Response, outcome: Outcome) -> bool:
+def _is_token_expired(response: Response, outcome: Outcome) -> bool:
     third_party = outcome.reason == outcomes.THIRD_PARTY_AUTH_ERROR
     return response.status == 401 and not third_party
 
 
 DIALECT = Dialect(
     read=_read,
-    is_stale=_is_stale,
-    device_only=frozenset({outcomes.THIRD_PARTY_AUTH_ERROR}),
-    is_route_wide=outcomes.is_route_wide,
+    is_token_expired=_is_token_expired,
+    device_reasons=frozenset({outcomes.THIRD_PARTY_AUTH_ERROR}),
+    is_route_rate_limit=outcomes.is_route_rate_limit,
     is_server_error=outcomes.is_server_error,
 )
 
 
 def create(
     settings: Settings, tokens: ProviderTokens, troubles: Troubles
-) -> Channel | None:
-    """The channel of the settings; None when they have nothing about FCM."""
+) -> Fcm | None:
+    """The channel of the settings; None without a service account.
+
+    Raises ValueError or OSError naming the file that cannot be used.
+    """
     path = settings.fcm_credentials_file
     if path is None:
         return None
-    try:
-        account = credentials.read(path)
-        tls = client_context(settings.ca_file)
-    except (ValueError, OSError) as problem:
-        return Misconfigured("fcm", str(problem), troubles)
+    account = credentials.read(path)
+    tls = http2_context(settings.ca_file)
     connect = partial(Client, tls=tls, proxy_url=settings.push_proxy)
-    google = TokenEndpoint(connect(account.token_origin), account)
+    token_endpoint = TokenEndpoint(connect(account.token_origin), account)
     return Fcm(
         connect(settings.fcm_url),
-        ByToken(tokens, account.name, google.mint),
+        TokenAuthorization(tokens, account.name, token_endpoint.mint),
         Renderer(str(path), account.project_id),
         project_id=account.project_id,
         troubles=troubles,
-        # Processes don't know of each other's pushes: each has its part of the quota.
+        # Processes do not know each other's pushes, so they share the quota evenly.
         quota=Quota(QUOTA_PER_S / max(settings.push_slots, 1)),
-        token_endpoint=google,
+        token_endpoint=token_endpoint,
     )

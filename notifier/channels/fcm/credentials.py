@@ -1,7 +1,6 @@
-"""Proving to Google who we are: an OAuth token for a service account."""
+"""OAuth access tokens for FCM, in exchange for a service account's signature."""
 
 import hashlib
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +13,20 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from models.base import utc_now
 from notifier.channels import CredentialsRefused, MintedToken, responses
+from notifier.channels.header_text import is_header_text
 from notifier.http2 import Client, Head, Request, Response
 from notifier.outcome import ChannelDown
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_S = 3600
-# Where the answer does not say how long the token lives.
+# The lifetime of a token whose response names none.
 LIFETIME_S = 3600.0
-
-_is_header_text = re.compile(r"[!-~]+").fullmatch
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceAccount:
-    """What the JSON file of a service account says."""
+    """The contents of a service account's JSON file."""
 
     project_id: str
     client_email: str
@@ -61,7 +59,7 @@ def read(path: Path) -> ServiceAccount:
     account = responses.json_object(content)
     fields = ("project_id", "client_email", "token_uri", "private_key")
     for field in fields:
-        if not responses.word(account, field):
+        if not responses.string(account, field):
             raise ValueError(f"{path} is no service account file: no {field} in it")
     if not account["token_uri"].startswith("https://"):
         raise ValueError(f"{path}: token_uri must begin with https://")
@@ -69,9 +67,9 @@ def read(path: Path) -> ServiceAccount:
         project_id=account["project_id"],
         client_email=account["client_email"],
         token_uri=account["token_uri"],
-        key_id=responses.word(account, "private_key_id"),
+        key_id=responses.string(account, "private_key_id"),
         key=_private_key(account["private_key"], path),
-        # Another key of the same account is not served the old one's tokens.
+        # A new key of the same account must not get the tokens of the old one.
         name=f"fcm {account['client_email']} "[:180]
         + hashlib.sha256(content).hexdigest()[:12],
     )
@@ -88,7 +86,7 @@ def _private_key(pem: str, path: Path) -> RSAPrivateKey:
 
 
 class TokenEndpoint:
-    """Google's OAuth server: takes an assertion, gives an access token."""
+    """Google's OAuth server: exchanges an assertion for an access token."""
 
     def __init__(self, client: Client, account: ServiceAccount) -> None:
         self._client = client
@@ -104,8 +102,8 @@ class TokenEndpoint:
             self._head, Request(urlencode(form).encode())
         )
         answer = responses.json_object(response.body)
-        token = responses.word(answer, "access_token")
-        if response.status == 200 and _is_header_text(token):
+        token = responses.string(answer, "access_token")
+        if response.status == 200 and is_header_text(token):
             return MintedToken(token, _lifetime_s(answer.get("expires_in")))
         reason = _reason(response)
         if response.status in (400, 401, 403, 404):
@@ -124,11 +122,11 @@ def _lifetime_s(value: object) -> float:
 
 
 def _reason(response: Response) -> str:
-    """`invalid_grant: …` and the like."""
+    """Google's error in words, such as `invalid_grant: …`."""
     answer = responses.json_object(response.body)
     words = [
-        responses.word(answer, "error"),
-        responses.word(answer, "error_description"),
+        responses.string(answer, "error"),
+        responses.string(answer, "error_description"),
     ]
     said = ": ".join(filter(None, words)) or f"status {response.status}"
     return f"no access token: {said}"

@@ -1,4 +1,4 @@
-"""What FCM's statuses and error codes mean for a push.
+"""FCM's statuses and error codes, as outcomes of a push.
 
 https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode
 """
@@ -17,12 +17,12 @@ FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 QUOTA_FAILURE = "type.googleapis.com/google.rpc.QuotaFailure"
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
-# Of iOS and web devices behind FCM: their owner's keys are wrong, ours are not.
+# For iOS and web devices behind FCM: the keys of their app are wrong, ours are not.
 THIRD_PARTY_AUTH_ERROR = "THIRD_PARTY_AUTH_ERROR"
 
 KINDS = {
     "UNREGISTERED": Kind.GONE,
-    # Of a token or of a payload: see _invalid_argument.
+    # About a token or a payload: see _invalid_argument.
     "INVALID_ARGUMENT": Kind.REFUSED,
     # The token of another project's app.
     "SENDER_ID_MISMATCH": Kind.SUSPECT,
@@ -33,13 +33,13 @@ KINDS = {
     "UNSPECIFIED_ERROR": Kind.LATER,
 }
 
-# https://firebase.google.com/docs/cloud-messaging/scale-fcm: the least to wait when
-# there is no Retry-After.
+# https://firebase.google.com/docs/cloud-messaging/scale-fcm: the shortest pause
+# without a Retry-After.
 QUOTA_WAIT_S = 60.0
 SERVER_ERROR_WAIT_S = 10.0
-# Somebody has to mend another's keys, and the breaker spares us no request meanwhile.
+# The app's owner has to replace the keys, and the breaker stays closed meanwhile.
 THIRD_PARTY_WAIT_S = 3600.0
-# "No more information is available": tried so often, then taken for a refusal.
+# "No more information is available": a refusal after this many tries.
 UNSPECIFIED_TRIES = 5
 
 BAD_TOKEN_WORDS = "registration token"  # noqa: S105 - words of an error message
@@ -48,13 +48,13 @@ _is_of_target = re.compile(r"device|topic|registration|instance", re.IGNORECASE)
 
 
 class QuotaScope(Enum):
-    """Of what too much was sent."""
+    """Whose quota is used up."""
 
-    # To this device; others are none the worse.
+    # The device's; pushes to other devices can go on.
     TARGET = "target"
-    # From our project; no other push would fare better.
+    # Our project's; every other push would be refused, too.
     PROJECT = "project"
-    UNSAID = "unsaid"
+    UNKNOWN = "unknown"
 
 
 def read(response: Response, *, attempts: int = 0) -> Outcome:
@@ -67,60 +67,60 @@ def read(response: Response, *, attempts: int = 0) -> Outcome:
     kind = KINDS.get(code)
     if status == 400 and code in ("INVALID_ARGUMENT", ""):
         return _invalid_argument(error, has_code=bool(code))
-    if kind is None or not responses.is_word_of(status, kind):
+    if kind is None or not responses.is_plausible(status, kind):
         return _without_code(response, error)
     if code == "UNSPECIFIED_ERROR" and attempts + 1 >= UNSPECIFIED_TRIES:
         return Outcome(Kind.REFUSED, code)
     if code == THIRD_PARTY_AUTH_ERROR:
         return Outcome(kind, code, THIRD_PARTY_WAIT_S)
-    return _patient(Outcome(kind, code), response)
+    return _with_pause(Outcome(kind, code), response)
 
 
-def is_route_wide(response: Response, outcome: Outcome) -> bool:
-    """Whether the project's quota is used up, and says so by its name."""
+def is_route_rate_limit(response: Response, outcome: Outcome) -> bool:
+    """Whether the response names the project's quota as the one used up."""
     return response.status == 429 and _quota(response) is QuotaScope.PROJECT
 
 
 def is_server_error(response: Response, outcome: Outcome) -> bool:
-    """Server errors, and a quota of which nothing is said.
+    """Server errors, and quotas that the response does not name.
 
-    One device that gets too much must not hold up the others; so only many of these
-    in a row are taken for the project's.
+    The limit of one device must not hold up the others, so only many of these in a row
+    count as the project's.
     """
     if response.status == 429:
-        return _quota(response) is QuotaScope.UNSAID
+        return _quota(response) is QuotaScope.UNKNOWN
     return response.status >= 500
 
 
 def _quota(response: Response) -> QuotaScope:
     """Whose quota a 429 is about.
 
-    QuotaFailure should tell. Where Google's front counts for the project there is an
-    ErrorInfo instead: https://github.com/firebase/firebase-admin-go/issues/719
+    QuotaFailure should name it. Google's front end, which counts for the project, sends
+    an ErrorInfo instead: https://github.com/firebase/firebase-admin-go/issues/719
     """
     error = responses.member(responses.json_object(response.body), "error")
     violations = _violations(error, QUOTA_FAILURE, "violations")
-    subjects = [responses.word(violation, "subject") for violation in violations]
+    subjects = [responses.string(violation, "subject") for violation in violations]
     # A project's id may hold any word.
     projects = [subject for subject in subjects if subject.startswith("project")]
     said = [subject for subject in subjects if subject not in projects]
-    said += [responses.word(violation, "description") for violation in violations]
-    said.append(responses.word(error, "message"))
+    said += [responses.string(violation, "description") for violation in violations]
+    said.append(responses.string(error, "message"))
     if any(_is_of_target(words) for words in said):
         return QuotaScope.TARGET
     if projects or any(_is_per_project(info) for info in _details(error, ERROR_INFO)):
         return QuotaScope.PROJECT
-    return QuotaScope.UNSAID
+    return QuotaScope.UNKNOWN
 
 
 def _is_per_project(info: Mapping[str, Any]) -> bool:
-    """Whether it counts for a project and nothing smaller, as in "1/min/{project}"."""
+    """Whether the quota counts per project and nothing smaller: "1/min/{project}"."""
     metadata = responses.member(info, "metadata")
-    return responses.word(metadata, "quota_unit").endswith("/{project}")
+    return responses.string(metadata, "quota_unit").endswith("/{project}")
 
 
 def _details(error: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
-    """Those of Google's details that are of one type."""
+    """Google's error details of one type."""
     details = responses.members(error, "details")
     return [detail for detail in details if detail.get("@type") == kind]
 
@@ -133,17 +133,17 @@ def _violations(
 
 
 def _code(error: Mapping[str, Any]) -> str:
-    """FCM's own error code, which not every error of Google's front carries."""
+    """FCM's own error code; errors of Google's front end may have none."""
     errors = _details(error, FCM_ERROR)
-    return responses.word(errors[0], "errorCode") if errors else ""
+    return responses.string(errors[0], "errorCode") if errors else ""
 
 
 def _invalid_argument(error: Mapping[str, Any], *, has_code: bool) -> Outcome:
-    """A bad token or a bad payload; only what is surely the token disables a device."""
-    message = responses.word(error, "message")
+    """A bad token or a bad payload; only a certainly bad token disables a device."""
+    message = responses.string(error, "message")
     reason = f"INVALID_ARGUMENT: {message}" if message else "INVALID_ARGUMENT"
     fields = [
-        responses.word(violation, "field")
+        responses.string(violation, "field")
         for violation in _violations(error, BAD_REQUEST, "fieldViolations")
     ]
     about_token = (
@@ -157,16 +157,16 @@ def _invalid_argument(error: Mapping[str, Any], *, has_code: bool) -> Outcome:
 
 
 def _without_code(response: Response, error: Mapping[str, Any]) -> Outcome:
-    reason = responses.word(error, "status") or f"status {response.status}"
-    if message := responses.word(error, "message"):
+    reason = responses.string(error, "status") or f"status {response.status}"
+    if message := responses.string(error, "message"):
         reason = f"{reason}: {message}"
     if response.status == 404:
-        # No word of the device: the project in our service account is not there.
+        # FCM's code is missing: the project of our service account does not exist.
         return Outcome(Kind.CREDENTIALS, reason)
-    return _patient(responses.by_status(response.status, reason), response)
+    return _with_pause(responses.by_status(response.status, reason), response)
 
 
-def _patient(outcome: Outcome, response: Response) -> Outcome:
+def _with_pause(outcome: Outcome, response: Response) -> Outcome:
     if outcome.kind is not Kind.LATER:
         return outcome
     pause_s = responses.retry_after_s(response.headers, utc_now())

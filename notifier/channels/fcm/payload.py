@@ -1,20 +1,19 @@
-"""A message as FCM wants it: rendered once, completed for each device."""
+"""The payload for FCM: rendered once, completed for each device."""
 
 import json
 from typing import Any, NamedTuple
 
 from pyfcm import FCMNotification
 
-from models.base import utc_now
 from models.pushes import MESSAGE, Notification, Target
 from notifier.channels import push_ids
+from notifier.channels.expiry import ttl_s
 from notifier.channels.template import Placeholder, clean, fit, json_string
 from notifier.http2 import Request
 
 MAX_PAYLOAD_SIZE = 4096
-# Whether the token counts is not said anywhere, so we leave room for it and the badge.
+# No document says whether the token counts, so space is reserved for it and the badge.
 TOKEN_ROOM = 300
-MAX_TTL_S = 2_419_200
 RESERVED_KEYS = frozenset({"from", "message_type", push_ids.KEY})
 RESERVED_BEGINNINGS = ("google", "gcm")
 
@@ -38,16 +37,16 @@ class FcmPayload(NamedTuple):
 
 
 class Renderer:
-    """pyfcm's payloads; of pyfcm nothing else runs, least of all its sessions."""
+    """Renders with pyfcm; the rest of pyfcm, such as its sessions, is not used."""
 
     def __init__(self, credentials_file: str, project_id: str) -> None:
-        # It reads the file only when it is to send by itself, which it never is.
+        # pyfcm reads the file only when it sends, which it never does here.
         self._pyfcm = FCMNotification(
             service_account_file=credentials_file, project_id=project_id
         )
 
     def render(self, notification: Notification) -> FcmPayload:
-        """Raises ValueError when no push can be made of this note."""
+        """Raises ValueError when the notification does not fit into a push."""
         _check_keys(notification)
         is_shown = notification.kind == MESSAGE and not notification.silent
         # pyfcm sorts the keys, so the badge is always found before the token.
@@ -85,46 +84,41 @@ def _check_keys(notification: Notification) -> None:
 
 
 def _notification(notification: Notification, badge: Placeholder) -> Content:
-    """What Android shows by itself.
+    """A notification that Android shows by itself.
 
-    No collapse_key: notifications ignore it. What replaces an earlier try is the tag.
+    It has no collapse_key, which notifications ignore: the tag replaces an earlier try.
     """
     shown = {"tag": push_ids.tag(notification), "notification_count": badge.mark}
     return {
         "data_payload": _data(notification, _json(push_ids.reference(notification))),
         "android_config": {
             "priority": "high",
-            "ttl": _ttl(notification),
+            "ttl": f"{ttl_s(notification)}s",
             "notification": shown,
         },
     }
 
 
 def _data_only(notification: Notification, badge: Placeholder) -> Content:
-    """What is for the app alone; it is told the badge, and the tag it may cancel.
+    """Data for the app alone: the badge, and the tag of a notification to remove.
 
-    No collapse_key: a phone that is away would get no more than four of them.
+    It has no collapse_key, because FCM keeps at most four of them for an offline phone.
     """
-    told = _json(
+    reference = _json(
         {**push_ids.reference(notification), "tag": push_ids.tag(notification)}
     )
-    with_badge = f'{told[:-1]},"badge":{badge.mark}}}'
+    with_badge = f'{reference[:-1]},"badge":{badge.mark}}}'
     return {
         "data_payload": _data(notification, with_badge),
-        "android_config": {"priority": "normal", "ttl": _ttl(notification)},
+        "android_config": {"priority": "normal", "ttl": f"{ttl_s(notification)}s"},
     }
 
 
-def _data(notification: Notification, told: str) -> dict[str, str]:
-    """FCM takes strings only."""
+def _data(notification: Notification, reference: str) -> dict[str, str]:
+    """FCM accepts only strings."""
     data = {clean(k): clean(v) for k, v in notification.data.items()}
-    return {**data, push_ids.KEY: told}
+    return {**data, push_ids.KEY: reference}
 
 
 def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
-
-
-def _ttl(notification: Notification) -> str:
-    left_s = int((notification.expires_at - utc_now()).total_seconds())
-    return f"{min(max(left_s, 0), MAX_TTL_S)}s"

@@ -1,24 +1,24 @@
-"""Keeping to a provider's quota, and starting slowly as it asks for."""
+"""A rate limit that keeps to a provider's quota and starts slowly."""
 
 import asyncio
 import time
 from collections.abc import Callable
 
-# Google asks senders to come up from nothing over at least a minute.
+# Google asks senders to raise their rate from zero over at least a minute.
 RAMP_S = 60.0
-# What a small conversation needs passes at once.
+# Enough for a small conversation to pass at once.
 BURST = 1000.0
-# The rate that a ramp begins with, as a part of the full one.
-FIRST_PART = 0.1
-SHORTEST_PAUSE_S = 0.001
-# After so long without traffic the next one is a new beginning.
-FORGET_S = 300.0
+# The rate at the start of a ramp, as a share of the full one.
+START_SHARE = 0.1
+MIN_PAUSE_S = 0.001
+# After this idle time, the ramp starts again.
+IDLE_RESET_S = 300.0
 
 
 class Quota:
-    """A bucket of permits that fills at a rate rising to `per_s` over a minute.
+    """A token bucket whose fill rate rises to `per_s` over a minute.
 
-    One per quota and process; used on one event loop. Waiters are served in order.
+    One per quota and process, used on one event loop. Waiters are served in order.
     """
 
     def __init__(
@@ -28,11 +28,11 @@ class Quota:
         self._clock = clock
         self._permits = min(BURST, per_s)
         self._began_at = self._filled_at = clock()
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def take(self, count: int) -> None:
-        """Wait until so many pushes may leave."""
-        async with self._turn:
+        """Wait until `count` pushes may be sent."""
+        async with self._lock:
             while True:
                 pause_s = self.try_take(count)
                 if not pause_s:
@@ -40,10 +40,10 @@ class Quota:
                 await asyncio.sleep(pause_s)
 
     def try_take(self, count: int) -> float:
-        """Take the permits and return 0, or the seconds until it is worth asking.
+        """Take the permits and return 0, or return the seconds until the next attempt.
 
-        More than the bucket holds is let through when it is full and owed for: the
-        next ones wait the longer.
+        More permits than the bucket holds are granted when it is full, as a debt: the
+        next pushes wait longer.
         """
         now = self._clock()
         self._fill(now)
@@ -51,10 +51,10 @@ class Quota:
         if self._permits >= needed:
             self._permits -= count
             return 0.0
-        return max((needed - self._permits) / self._rate(now), SHORTEST_PAUSE_S)
+        return max((needed - self._permits) / self._rate(now), MIN_PAUSE_S)
 
     def _fill(self, now: float) -> None:
-        if now - self._filled_at > FORGET_S:
+        if now - self._filled_at > IDLE_RESET_S:
             self._began_at = now
             self._permits = self._size()
         grown = (now - self._filled_at) * self._rate(now)
@@ -66,4 +66,4 @@ class Quota:
 
     def _rate(self, now: float) -> float:
         risen = min((now - self._began_at) / RAMP_S, 1.0)
-        return self._per_s * (FIRST_PART + (1.0 - FIRST_PART) * risen)
+        return self._per_s * (START_SHARE + (1.0 - START_SHARE) * risen)

@@ -1,4 +1,4 @@
-"""Browsers, and phones behind UnifiedPush: pushes to any push service (RFC 8030)."""
+"""Pushes to browsers and UnifiedPush apps, over any push service (RFC 8030)."""
 
 import asyncio
 from collections import defaultdict
@@ -9,35 +9,29 @@ from config import Settings, vapid
 from models import subscriptions
 from models.pushes import Notification, Target
 from models.subscriptions import Subscription
-from notifier.channels import (
-    Channel,
-    CredentialsRefused,
-    ProviderTokens,
-    Report,
-    Troubles,
-)
-from notifier.channels.misconfigured import Misconfigured
-from notifier.channels.route import Dialect, PushBatch
-from notifier.channels.tls import client_context
+from notifier.channels import CredentialsRefused, ProviderTokens, Report, Troubles
+from notifier.channels.batch import PushBatch, outcome_of
+from notifier.channels.route import Dialect
+from notifier.channels.tls import http2_context
 from notifier.channels.webpush import outcomes, payload
 from notifier.channels.webpush.credentials import Signer
-from notifier.channels.webpush.origins import Origins
 from notifier.channels.webpush.payload import WebpushPayload
+from notifier.channels.webpush.push_services import PushServices
 from notifier.channels.webpush.resolver import PrivateAddress, Resolver
-from notifier.http2 import Head, Request, Response
+from notifier.http2 import Head, Request
 from notifier.outcome import ChannelDown, Kind, Outcome
 
-# After so many subscriptions, some milliseconds, the event loop has its turn.
-AT_ONCE = 16
+# After this many subscriptions, a few milliseconds, other tasks of the loop may run.
+YIELD_EVERY = 16
 
 Addressee = tuple[Target, Subscription]
 
 
 class Webpush:
-    """Pushes to subscriptions; push services know nothing of one another's troubles."""
+    """The web push channel; the failure of one push service does not affect others."""
 
-    def __init__(self, origins: Origins) -> None:
-        self._origins = origins
+    def __init__(self, services: PushServices) -> None:
+        self._services = services
 
     def render(self, notification: Notification) -> WebpushPayload:
         return payload.render(notification)
@@ -47,7 +41,7 @@ class Webpush:
     ) -> None:
         groups: dict[str, list[Addressee]] = defaultdict(list)
         for number, target in enumerate(targets):
-            if number % AT_ONCE == 0:
+            if number % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
             try:
                 subscription = subscriptions.parse(target.token)
@@ -66,34 +60,30 @@ class Webpush:
         addressees: Sequence[Addressee],
         report: Report,
     ) -> None:
-        """Push to the devices of one service; its outage ends here, as LATER."""
+        """Push to the devices of one service; its outage makes their outcome LATER."""
         requests: list[Request] = []
         targets = [target for target, _ in addressees]
         batch = _WebpushBatch(requests, targets, report)
         first = addressees[0][1]
         try:
-            async with self._origins.use(origin, first.host, first.port) as service:
-                for start in range(0, len(addressees), AT_ONCE):
-                    some = addressees[start : start + AT_ONCE]
+            async with self._services.use(origin, first.host, first.port) as service:
+                for start in range(0, len(addressees), YIELD_EVERY):
+                    some = addressees[start : start + YIELD_EVERY]
                     requests.extend(rendered.request(*addressee) for addressee in some)
                     await asyncio.sleep(0)
-                # Operators are told of the browsers' services only: an alarm from a
-                # server that any user can name would be a toy.
-                await service.route.push(batch, quietly=not service.is_known)
+                # Any user can name a server, so only known services raise an alarm.
+                await service.route.push(batch, with_alarm=service.is_known)
         except PrivateAddress as refused:
-            batch.end_rest(Outcome(Kind.SUSPECT, str(refused)))
-        except CredentialsRefused as refused:
-            reason, pause_s = str(refused), refused.retry_after_s
-            batch.end_rest(Outcome(Kind.CREDENTIALS, reason, pause_s))
-        except ChannelDown as down:
-            batch.end_rest(Outcome(Kind.LATER, down.reason, down.retry_after_s))
+            batch.end_unfinished(Outcome(Kind.SUSPECT, str(refused)))
+        except (CredentialsRefused, ChannelDown) as error:
+            batch.end_unfinished(outcome_of(error))
 
     async def close(self) -> None:
-        await self._origins.close()
+        await self._services.close()
 
 
 class _WebpushBatch(PushBatch):
-    """Push services accept with 201, which the route leaves to the dialect."""
+    """A batch for push services, which accept with 201 and not with 200."""
 
     def __init__(
         self, requests: Sequence[Request], targets: Sequence[Target], report: Report
@@ -116,25 +106,21 @@ def _head(authorization: str | None) -> Head:
     )
 
 
-def _is_stale(response: Response, outcome: Outcome) -> bool:
-    """Never: our signatures are renewed long before their time."""
-    return False
-
-
-DIALECT = Dialect(outcomes.read, _is_stale)
+# Our signatures are renewed long before they expire.
+DIALECT = Dialect(outcomes.read)
 
 
 def create(
     settings: Settings, tokens: ProviderTokens, troubles: Troubles
-) -> Channel | None:
-    """The channel of the settings; None when they say nobody to be contacted."""
+) -> Webpush | None:
+    """The channel of the settings; None without a VAPID subject.
+
+    Raises ValueError or OSError naming the file that cannot be used.
+    """
     if settings.vapid_subject is None:
         return None
-    try:
-        # Members bring the browsers' public services, whatever ours are like.
-        tls = client_context(settings.ca_file, is_alone=False)
-        signer = Signer(vapid.private_key(settings), settings.vapid_subject)
-    except (ValueError, OSError) as problem:
-        return Misconfigured("webpush", str(problem), troubles)
+    # Members bring the browsers' public services, even if ours have a private CA.
+    tls = http2_context(settings.ca_file, with_public_authorities=True)
+    signer = Signer(vapid.private_key(settings), settings.vapid_subject)
     resolver = Resolver(settings.webpush_allow)
-    return Webpush(Origins(signer, DIALECT, resolver, tls=tls, troubles=troubles))
+    return Webpush(PushServices(signer, DIALECT, resolver, tls=tls, troubles=troubles))

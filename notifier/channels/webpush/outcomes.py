@@ -1,4 +1,4 @@
-"""What push services answer, as outcomes."""
+"""The responses of push services, as outcomes of a push."""
 
 import re
 
@@ -10,8 +10,8 @@ from notifier.outcome import ACCEPTED, Kind, Outcome
 
 LONGEST_REASON = 150
 
-# The browser subscribed with another key than ours, say that of an earlier
-# installation. Apple: VapidPkHashMismatch; Google and Mozilla say it in sentences.
+# The browser subscribed with another key than ours, such as that of an earlier
+# installation. Apple: VapidPkHashMismatch; Google and Mozilla send a sentence.
 _is_other_key = re.compile(
     r"VapidPkHashMismatch|do(es)? not correspond|(key|credentials?) mismatch"
     r"|(do|does)(n't| not) match",
@@ -25,14 +25,14 @@ _is_bad_subscription = re.compile(
 
 
 def read(response: Response, target: Target) -> Outcome:
-    """The outcome of one push, from an answer of whatever server it was."""
+    """The outcome of one push, from the response of any push service."""
     status, reason = response.status, _reason(response)
     if status in (200, 201, 202, 204):
         return ACCEPTED
     if status in (404, 410):
         return Outcome(Kind.GONE, reason)
     if status in (400, 401, 403):
-        return _at_fault(status, reason)
+        return _client_error(status, reason)
     outcome = responses.by_status(status, reason)
     if outcome.kind is Kind.LATER:
         pause_s = responses.retry_after_s(response.headers, utc_now())
@@ -40,20 +40,20 @@ def read(response: Response, target: Target) -> Outcome:
     return outcome
 
 
-def _at_fault(status: int, reason: str) -> Outcome:
-    """Who has made the mistake: the device's subscription, our VAPID token, or we."""
+def _client_error(status: int, reason: str) -> Outcome:
+    """Whether the subscription, our VAPID token or our request is at fault."""
     if _is_other_key(reason) or _is_bad_subscription(reason):
         return Outcome(Kind.SUSPECT, reason)
     return Outcome(Kind.REFUSED if status == 400 else Kind.CREDENTIALS, reason)
 
 
 def _reason(response: Response) -> str:
-    """Apple's `reason`, Mozilla's `message` or a text's first line, made presentable.
+    """Apple's `reason`, Mozilla's `message` or the first line of a text, cleaned.
 
-    Anybody can be a push service, so nothing is believed about what it says.
+    Any server can be a push service, so the text is not trusted.
     """
     answer = responses.json_object(response.body)
-    words = responses.word(answer, "reason") or responses.word(answer, "message")
+    words = responses.string(answer, "reason") or responses.string(answer, "message")
     if not answer:
         text = response.body[:1000].decode("utf-8", "replace").strip()
         words = "" if text.startswith(("<", "{")) else text.partition("\n")[0]

@@ -1,20 +1,19 @@
-"""A message as a service worker wants it: rendered once, completed per device."""
+"""The payload for a service worker: rendered once, completed for each device."""
 
-import json
 from typing import NamedTuple
 
-from models.base import utc_now
 from models.pushes import MESSAGE, Notification, Target
 from models.subscriptions import Subscription
 from notifier.channels import push_ids
-from notifier.channels.template import Placeholder, clean, fit
+from notifier.channels.expiry import ttl_s
+from notifier.channels.template import (
+    Placeholder,
+    clean,
+    fit_with_badge,
+    json_bytes,
+)
 from notifier.channels.webpush.encryption import MAX_PLAINTEXT, encrypt
 from notifier.http2 import Request, literal
-
-# Unread messages on the icon: room for so many digits is kept.
-BADGE_DIGITS = 10
-# Four weeks; push services shorten what is too long for them.
-MAX_TTL_S = 2_419_200
 
 
 class WebpushPayload(NamedTuple):
@@ -35,7 +34,7 @@ class WebpushPayload(NamedTuple):
 
 
 def render(notification: Notification) -> WebpushPayload:
-    """Raises ValueError when no push can be made of this note."""
+    """Raises ValueError when the notification does not fit into a push."""
     is_shown = notification.kind == MESSAGE and not notification.silent
     badge = Placeholder()
 
@@ -54,27 +53,20 @@ def render(notification: Notification) -> WebpushPayload:
             },
             push_ids.KEY: push_ids.reference(notification),
         }
-        return _json(shown | common if is_shown else common)
+        return json_bytes(shown | common if is_shown else common)
 
-    # The mark and its quotes stand where the digits will.
-    limit = MAX_PLAINTEXT + len(badge.mark) + 2 - BADGE_DIGITS
-    document = fit(with_text, clean(notification.text) if is_shown else "", limit)
+    text = clean(notification.text) if is_shown else ""
+    document = fit_with_badge(with_text, text, MAX_PLAINTEXT, badge)
     before, after = badge.split(document)
     return WebpushPayload(before, after, _fields(notification, is_shown=is_shown))
 
 
-def _json(payload: dict[str, object]) -> bytes:
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
-
-
 def _fields(notification: Notification, *, is_shown: bool) -> bytes:
-    left_s = int((notification.expires_at - utc_now()).total_seconds())
-    ttl_s = min(max(left_s, 0), MAX_TTL_S)
-    # RFC 8030 §5.3: "normal" is a chat message's, "low" wakes no idle phone.
+    # RFC 8030 §5.3: "normal" is for chat messages, "low" wakes no idle phone.
     urgency = "normal" if is_shown else "low"
     return (
-        literal("ttl", str(ttl_s))
+        literal("ttl", str(ttl_s(notification)))
         + literal("urgency", urgency)
-        # A later try takes the place of the one that still waits for the browser.
+        # A later try replaces the one that still waits for the browser.
         + literal("topic", push_ids.tag(notification))
     )

@@ -1,9 +1,8 @@
-"""Where a push service may be: on the Internet, and nowhere inside our own network.
+"""Resolving push services to public addresses, never to our own network.
 
-Endpoints come from users, so an unchecked one would let them make our server talk to
-whatever only it can reach. A name is resolved by us, its addresses are checked, and
-the connection is made to one of those and not to the name, which might be something
-else when it is looked up again (DNS rebinding).
+Endpoints come from users, so an unchecked one could make our server talk to hosts that
+only it can reach (SSRF). We resolve the name, check its addresses and connect to one of
+them, not to the name, which might resolve differently the next time (DNS rebinding).
 """
 
 import asyncio
@@ -15,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from notifier.outcome import ChannelDown
 
 LOOKUP_TIMEOUT_S = 5.0
-# Of its own, so that names which take long do not hold up the other channels' names.
+# A pool of its own, so that slow names do not delay those of the other channels.
 LOOKUP_THREADS = 8
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-# IPv6 networks whose addresses lead on to an IPv4 address in their last 32 bits.
+# IPv6 networks whose addresses embed an IPv4 address in their last 32 bits.
 _EMBEDDING = [
     ipaddress.IPv6Network(network)
     for network in ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
@@ -28,14 +27,14 @@ _IP6_IN_USE = ipaddress.IPv6Network("2000::/3")
 
 
 class PrivateAddress(Exception):
-    """A name that leads to no address on the Internet."""
+    """The name has no public address."""
 
     def __init__(self, host: str) -> None:
         super().__init__(f"{host} is no address on the Internet")
 
 
 class Resolver:
-    """Looks up the hosts of endpoints; those of `allow` may be anywhere.
+    """Resolves the hosts of endpoints; those in `allow` may have private addresses.
 
     An entry of `allow` is host or host:port.
     """
@@ -77,12 +76,12 @@ class Resolver:
 
 def _resolve(host: str, port: int) -> list[str]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    # In the order the system prefers, each once.
+    # In the system's order of preference, without duplicates.
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def is_public(text: str) -> bool:
-    """Whether an address is one that everybody on the Internet has the same idea of."""
+    """Whether an address is globally reachable, and means the same host everywhere."""
     address: Address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         inner = _inner(address)
@@ -94,7 +93,7 @@ def is_public(text: str) -> bool:
 
 
 def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that packets to this IPv6 address end up at."""
+    """The IPv4 address that packets to this IPv6 address are forwarded to."""
     if address.sixtofour is not None:
         return address.sixtofour
     if address.teredo is not None:

@@ -7,7 +7,7 @@ import pytest
 from notifier.channels.apns import payload as apns_payload
 from notifier.channels.fcm.payload import Renderer
 from notifier.channels.webpush import payload as webpush_payload
-from tests.support.pushes import make_notification
+from tests.support.notifications import make_notification
 
 FCM = Renderer("service-account.json", "harbour")
 

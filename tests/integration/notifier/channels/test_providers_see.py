@@ -1,7 +1,8 @@
-"""What the providers see of many processes, certificates and strange messages."""
+"""Pushes from many processes, with certificates, proxies and arbitrary messages."""
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from models.pushes import MESSAGE, READ, WITHDRAW, Notification
 from notifier.outcome import Kind, Outcome
 from tests.support import children, connect_proxy, tls
 from tests.support import sandbox as sandboxes
+from tests.support.channel_service import push_to
 from tests.support.connect_proxy import Proxy
-from tests.support.providers import Provider, push_to
-from tests.support.pushes import make_notification
+from tests.support.notifications import make_notification
 from tests.support.sandbox import Sandbox
+from tests.support.sandbox_provider import SandboxProvider, targets
 
 PROCESSES = 3
 
@@ -44,11 +46,12 @@ def test_many_processes_show_one_token_for_each_lifetime(
     upgrade(store)
     store.close()
 
-    with children.running(PROCESSES, ["tests.support.pusher"], environ) as pushers:
-        first = children.ask_all(pushers, "aa01")
+    module = "tests.support.push_child"
+    with children.running(PROCESSES, [module], environ) as running:
+        first = children.ask_all(running, "aa01")
         at_first = sandbox.stats()
         sandbox.control(expire_provider_tokens=True)
-        second = children.ask_all(pushers, "aa02")
+        second = children.ask_all(running, "aa02")
         after_expiry = sandbox.stats()
 
     assert first == second == {"accepted accepted"}
@@ -59,91 +62,90 @@ def test_many_processes_show_one_token_for_each_lifetime(
     )
 
 
-def test_a_certificate_is_proof_enough(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_certificate_is_proof_enough(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.reset()
-    provider = Provider(sandbox, "apns", tmp_path)
+    async with aclosing(SandboxProvider(sandbox, "apns", tmp_path)) as provider:
+        provider.configure(
+            apns_key_file=None,
+            apns_key_id=None,
+            apns_team_id=None,
+            apns_cert_file=sandbox.apns_cert_file,
+        )
 
-    outcomes = provider.push(
-        "aa01",
-        "aa02",
-        BOTTLEPOST_APNS_KEY_FILE="",
-        BOTTLEPOST_APNS_KEY_ID="",
-        BOTTLEPOST_APNS_TEAM_ID="",
-        BOTTLEPOST_APNS_CERT_FILE=str(sandbox.apns_cert_file),
-    )
+        kinds = await provider.kinds("aa01", "aa02")
 
-    assert [outcome.kind for outcome in outcomes] == ["accepted", "accepted"]
+    assert kinds == ["accepted", "accepted"]
     assert sandbox.stats()["apns_jwts_seen"] == 0
 
 
 @pytest.mark.parametrize("platform", ["apns", "fcm"])
-def test_a_server_of_unknown_authority_is_sent_nothing(
+async def test_a_server_of_unknown_authority_is_sent_nothing(
     sandbox: Sandbox, tmp_path: Path, platform: str
 ) -> None:
     sandbox.reset()
-    provider = Provider(sandbox, platform, tmp_path)
+    async with aclosing(SandboxProvider(sandbox, platform, tmp_path)) as provider:
+        provider.configure(ca_file=tls.authority().ca_file)
 
-    (outcome,) = provider.push("aa01", BOTTLEPOST_CA_FILE=str(tls.authority().ca_file))
+        (outcome,) = await provider.push("aa01")
 
     assert outcome.kind is Kind.LATER
     assert sandbox.inbox(all=1) == []
 
 
-def test_a_key_that_is_not_apples_keeps_the_devices(
+async def test_a_key_that_is_not_apples_keeps_the_devices(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.reset()
-    provider = Provider(sandbox, "apns", tmp_path)
+    async with aclosing(SandboxProvider(sandbox, "apns", tmp_path)) as provider:
+        provider.configure(apns_key_file=tls.server_identity().key)
 
-    outcomes = provider.push(
-        "aa01", BOTTLEPOST_APNS_KEY_FILE=str(tls.server_identity().key)
-    )
+        outcomes = await provider.push("aa01")
 
     assert [(o.kind, o.reason) for o in outcomes] == [
         ("credentials", "InvalidProviderToken")
     ]
 
 
-def test_an_account_that_is_not_googles_keeps_the_devices(
+async def test_an_account_that_is_not_googles_keeps_the_devices(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.reset()
-    path = Path(sandbox.environment["BOTTLEPOST_FCM_CREDENTIALS_FILE"])
     other = tmp_path / "account.json"
-    other.write_text(path.read_text().replace("@", "@not-", 1))
+    other.write_text(other_account(sandbox))
 
-    (outcome,) = Provider(sandbox, "fcm", tmp_path).push(
-        "aa01", BOTTLEPOST_FCM_CREDENTIALS_FILE=str(other)
-    )
+    async with aclosing(SandboxProvider(sandbox, "fcm", tmp_path)) as provider:
+        provider.configure(fcm_credentials_file=other)
+
+        (outcome,) = await provider.push("aa01")
 
     assert outcome.kind is Kind.CREDENTIALS
     assert "invalid_grant" in outcome.reason
 
 
+def other_account(sandbox: Sandbox) -> str:
+    """A service account that the sandbox does not know."""
+    path = Path(sandbox.environment["BOTTLEPOST_FCM_CREDENTIALS_FILE"])
+    return path.read_text().replace("@", "@not-", 1)
+
+
 @pytest.mark.parametrize("platform", ["apns", "fcm"])
-def test_providers_are_reached_through_a_proxy(
+async def test_providers_are_reached_through_a_proxy(
     sandbox: Sandbox, tmp_path: Path, platform: str
 ) -> None:
     sandbox.reset()
-    provider = Provider(sandbox, platform, tmp_path)
+    async with (
+        connect_proxy.serve(Proxy("me:secret")) as proxy,
+        aclosing(SandboxProvider(sandbox, platform, tmp_path)) as provider,
+    ):
+        provider.configure(push_proxy=f"http://me:secret@127.0.0.1:{proxy.port}")
 
-    async def push() -> tuple[list[Outcome], set[str]]:
-        async with connect_proxy.serve(Proxy("me:secret")) as proxy:
-            url = f"http://me:secret@127.0.0.1:{proxy.port}"
-            channel = provider.open(BOTTLEPOST_PUSH_PROXY=url)
-            try:
-                outcomes = await push_to(channel, ["aa01"], make_notification())
-            finally:
-                await channel.close()
-            return outcomes, set(proxy.targets)
-
-    (outcome,), targets = asyncio.run(push())
+        (outcome,) = await provider.push("aa01")
 
     assert outcome.kind is Kind.ACCEPTED
-    assert targets == {sandbox.url.removeprefix("https://")}
+    assert set(proxy.targets) == {sandbox.url.removeprefix("https://")}
 
 
-NOTES = st.builds(
+NOTIFICATIONS = st.builds(
     make_notification,
     text=st.text(st.characters(codec=None), max_size=4000),
     sender_name=st.text(st.characters(codec=None), max_size=100),
@@ -165,20 +167,21 @@ def test_any_message_makes_a_push_that_is_taken(
     sandbox: Sandbox, tmp_path: Path, platform: str
 ) -> None:
     sandbox.reset()
-    provider = Provider(sandbox, platform, tmp_path)
+    provider = SandboxProvider(sandbox, platform, tmp_path)
 
+    # Hypothesis calls no coroutines, so all pushes share the loop of this runner.
     with asyncio.Runner() as runner:
 
-        async def open_channel() -> object:
-            return provider.open()
-
-        channel = runner.run(open_channel())
-
         @settings(max_examples=60, deadline=None, database=None)
-        @given(NOTES)
+        @given(NOTIFICATIONS)
         def push(notification: Notification) -> None:
-            (outcome,) = runner.run(push_to(channel, ["aa01"], notification))
+            outcome = runner.run(push_one(provider, notification))
             assert outcome.kind is Kind.ACCEPTED, outcome
 
         push()
-        runner.run(channel.close())
+        runner.run(provider.aclose())
+
+
+async def push_one(provider: SandboxProvider, notification: Notification) -> Outcome:
+    (outcome,) = await push_to(provider.channel, targets("aa01"), notification)
+    return outcome

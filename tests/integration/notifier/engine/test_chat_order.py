@@ -22,14 +22,14 @@ from models.pushes import Notification, PushJob, Target
 from notifier.channels import Report
 from notifier.engine.loop import Engine
 from tests.support import chats
-from tests.support.channel import ToldChannel
+from tests.support.fake_channel import FakeChannel
 from tests.support.wait import eventually
 
 
 class Scene:
     """An engine that lingers, and its only channel."""
 
-    def __init__(self, store: Datastore, channel: ToldChannel) -> None:
+    def __init__(self, store: Datastore, channel: FakeChannel) -> None:
         self.channel = channel
         self.wake = asyncio.Event()
         own = Datastore(store.url.render_as_string(hide_password=False))
@@ -68,7 +68,7 @@ async def test_a_busy_chat_needs_no_claim_for_each_message(
     texts = [str(number) for number in range(20)]
     for text in texts:
         chats.post(store, chat, text=text)
-    channel = ToldChannel()
+    channel = FakeChannel()
 
     async with Scene(store, channel):
         await eventually(lambda: have_ended(store))
@@ -83,7 +83,7 @@ async def test_what_waits_for_its_turn_may_still_be_taken_back(
     chat = chats.make_chat(store, 2)
     for text in ("first", "second", "third"):
         chats.post(store, chat, text=text)
-    channel = ToldChannel()
+    channel = FakeChannel()
     channel.gate.clear()
 
     async with Scene(store, channel):
@@ -100,7 +100,7 @@ async def test_what_waits_for_its_turn_may_still_be_taken_back(
     assert channel.texts() == ["first"] * 2 + ["third"] * 2
 
 
-class BrokenOnce(ToldChannel):
+class BrokenOnce(FakeChannel):
     """Cannot make a payload of the first message; that is no fault of the message."""
 
     def render(self, notification: Notification) -> Notification:
@@ -139,7 +139,7 @@ async def test_a_job_whose_progress_is_refused_is_put_off_and_holds_up_nobody(
 
     monkeypatch.setattr(notifier.engine.recorder, "_record", refuse)
 
-    async with Scene(store, ToldChannel()):
+    async with Scene(store, FakeChannel()):
         await eventually(lambda: state(store, posted[1]) == "completed")
 
     with store.read() as session:
@@ -149,7 +149,7 @@ async def test_a_job_whose_progress_is_refused_is_put_off_and_holds_up_nobody(
     assert job.due_at is not None
 
 
-class Slow(ToldChannel):
+class Slow(FakeChannel):
     """Says how many sends are waiting for their answers."""
 
     def __init__(self) -> None:

@@ -18,13 +18,13 @@ from models.pushes import PushFailure, PushJob, Target
 from notifier.engine.loop import Engine
 from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
 from tests.support import chats
-from tests.support.channel import ToldChannel
+from tests.support.fake_channel import FakeChannel
 
 # Far enough away that no test meets the second try by chance.
 BUSY = Outcome(Kind.LATER, "busy", retry_after_s=60)
 
 
-def make_engine(store: Datastore, owner: str = "a", **channels: ToldChannel) -> Engine:
+def make_engine(store: Datastore, owner: str = "a", **channels: FakeChannel) -> Engine:
     # Its own pool: an engine closes its store when it ends.
     own = Datastore(store.url.render_as_string(hide_password=False))
     return Engine(own, lambda tokens, troubles: channels, owner=owner, lease_s=30)
@@ -35,7 +35,7 @@ async def drain(engine: Engine) -> None:
         await engine.run(linger_s=0, wake=asyncio.Event())
 
 
-def work(store: Datastore, channel: ToldChannel) -> None:
+def work(store: Datastore, channel: FakeChannel) -> None:
     asyncio.run(drain(make_engine(store, apns=channel)))
 
 
@@ -60,7 +60,7 @@ def make_due(store: Datastore, job: int) -> None:
 
 def test_every_device_is_pushed_once(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 2500, devices_each=2))
-    channel = ToldChannel()
+    channel = FakeChannel()
 
     work(store, channel)
 
@@ -73,7 +73,7 @@ def test_every_device_is_pushed_once(store: Datastore) -> None:
 def test_a_chat_without_devices_completes(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 0))
 
-    work(store, ToldChannel())
+    work(store, FakeChannel())
 
     assert (status(store, job).state, status(store, job).total) == ("completed", 0)
 
@@ -81,7 +81,7 @@ def test_a_chat_without_devices_completes(store: Datastore) -> None:
 def test_a_device_that_was_busy_is_tried_again(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 3))
     answers = iter([ACCEPTED, BUSY, ACCEPTED, ACCEPTED])
-    channel = ToldChannel(lambda target: next(answers))
+    channel = FakeChannel(lambda target: next(answers))
 
     work(store, channel)
     between = status(store, job)
@@ -96,7 +96,7 @@ def test_a_device_that_was_busy_is_tried_again(store: Datastore) -> None:
 
 def test_a_retry_stops_when_the_message_expires(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 2), ttl_s=3600)
-    channel = ToldChannel(lambda target: BUSY)
+    channel = FakeChannel(lambda target: BUSY)
     work(store, channel)
     with store.write() as session:
         session.execute(update(PushJob).values(expires_at=utc_now()))
@@ -111,9 +111,9 @@ def test_a_retry_stops_when_the_message_expires(store: Datastore) -> None:
 
 def test_an_outage_of_one_channel_does_not_hold_up_the_other(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 10, platforms=("apns", "fcm")))
-    google = ToldChannel()
+    google = FakeChannel()
 
-    class Down(ToldChannel):
+    class Down(FakeChannel):
         async def send(self, *args: object) -> None:
             raise ChannelDown("no route", retry_after_s=30)
 
@@ -130,7 +130,7 @@ def test_an_outage_of_one_channel_does_not_hold_up_the_other(store: Datastore) -
 def test_a_channel_that_raises_costs_no_device(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 4))
 
-    class Broken(ToldChannel):
+    class Broken(FakeChannel):
         async def send(self, _: object, targets: list[Target], report: object) -> None:
             raise RuntimeError("a bug")
 
@@ -143,7 +143,7 @@ def test_a_platform_without_a_channel_shows_in_the_job(store: Datastore) -> None
     chat = chats.make_chat(store, 2, platforms=("fcm",))
     job = chats.post(store, chat, ttl_s=24 * 3600)
 
-    work(store, ToldChannel())
+    work(store, FakeChannel())
 
     now = status(store, job)
     assert now.error == "fcm: this channel is not configured"
@@ -153,7 +153,7 @@ def test_a_platform_without_a_channel_shows_in_the_job(store: Datastore) -> None
 def test_a_note_that_cannot_be_rendered_fails_the_job(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 2))
 
-    class Strict(ToldChannel):
+    class Strict(FakeChannel):
         def render(self, notification: object) -> None:  # type: ignore[override]
             raise ValueError("reserved key")
 
@@ -166,7 +166,7 @@ def test_a_note_that_cannot_be_rendered_fails_the_job(store: Datastore) -> None:
 def test_gone_devices_are_not_addressed_by_the_next_message(store: Datastore) -> None:
     chat = chats.make_chat(store, 3)
     chats.post(store, chat, text="first")
-    channel = ToldChannel(
+    channel = FakeChannel(
         lambda t: Outcome(Kind.GONE, "Unregistered") if t.user_id == 2 else ACCEPTED
     )
     work(store, channel)
@@ -184,7 +184,7 @@ def test_messages_of_one_chat_are_pushed_in_order(store: Datastore) -> None:
     chat = chats.make_chat(store, 3)
     for n in range(10):
         chats.post(store, chat, text=str(n))
-    channel = ToldChannel()
+    channel = FakeChannel()
 
     work(store, channel)
 
@@ -197,7 +197,7 @@ def test_a_deleted_message_is_not_pushed(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 3))
     with store.write() as session:
         session.execute(update(Message).values(deleted_at=utc_now()))
-    channel = ToldChannel()
+    channel = FakeChannel()
 
     work(store, channel)
 
@@ -207,7 +207,7 @@ def test_a_deleted_message_is_not_pushed(store: Datastore) -> None:
 
 def test_two_engines_never_push_the_same_device(store: Datastore) -> None:
     posted_jobs = [chats.post(store, chats.make_chat(store, 20)) for _ in range(40)]
-    channel = ToldChannel()
+    channel = FakeChannel()
 
     async def both() -> None:
         engines = (make_engine(store, owner, apns=channel) for owner in "ab")
@@ -226,7 +226,7 @@ def test_a_large_job_is_split_and_its_status_adds_up(
     monkeypatch.setattr(notifier.engine.job_run.due_work, "FIRST_TARGETS", 10)
     monkeypatch.setattr(notifier.engine.job_run, "SHARD_SIZE", 25)
     job = chats.post(store, chats.make_chat(store, 120, devices_each=2))
-    channel = ToldChannel()
+    channel = FakeChannel()
 
     async def both() -> None:
         engines = (make_engine(store, owner, apns=channel) for owner in "ab")
@@ -251,7 +251,7 @@ def test_the_message_after_a_split_one_waits_for_all_its_shards(
     chat = chats.make_chat(store, 120)
     chats.post(store, chat, text="first")
     chats.post(store, chat, text="second")
-    channel = ToldChannel()
+    channel = FakeChannel()
 
     work(store, channel)
 
@@ -264,7 +264,7 @@ def test_a_message_that_was_worth_nothing_any_more_is_not_pushed(
     chat = chats.make_chat(store, 3)
     job = chats.post(store, chat, text="old", delay_s=-60, ttl_s=5)
     chats.post(store, chat, text="new")
-    channel = ToldChannel()
+    channel = FakeChannel()
 
     work(store, channel)
 
@@ -275,12 +275,12 @@ def test_a_message_that_was_worth_nothing_any_more_is_not_pushed(
 
 
 def run_with(
-    store: Datastore, scene: Callable[[Engine, ToldChannel], Awaitable[None]]
-) -> ToldChannel:
+    store: Datastore, scene: Callable[[Engine, FakeChannel], Awaitable[None]]
+) -> FakeChannel:
     """Run an engine that lingers, play the scene beside it, and end it."""
 
-    async def play() -> ToldChannel:
-        channel = ToldChannel()
+    async def play() -> FakeChannel:
+        channel = FakeChannel()
         engine = make_engine(store, apns=channel)
         wake = asyncio.Event()
         running = asyncio.create_task(engine.run(linger_s=None, wake=wake))
@@ -296,7 +296,7 @@ def run_with(
 def test_told_to_stop_it_finishes_what_is_in_flight(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 1500))
 
-    async def scene(engine: Engine, channel: ToldChannel) -> None:
+    async def scene(engine: Engine, channel: FakeChannel) -> None:
         channel.gate.clear()
         await channel.reached.wait()
         engine.stop()
@@ -314,7 +314,7 @@ def test_told_to_stop_it_finishes_what_is_in_flight(store: Datastore) -> None:
 def test_a_lost_job_is_dropped_without_touching_it(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 5))
 
-    async def scene(engine: Engine, channel: ToldChannel) -> None:
+    async def scene(engine: Engine, channel: FakeChannel) -> None:
         channel.gate.clear()
         await channel.reached.wait()
         with store.write() as session:
@@ -331,7 +331,7 @@ def test_a_crash_in_the_middle_repeats_only_what_was_not_recorded(
     store: Datastore,
 ) -> None:
     job = chats.post(store, chats.make_chat(store, 3000))
-    channel = ToldChannel()
+    channel = FakeChannel()
 
     async def crash() -> None:
         engine = make_engine(store, "first", apns=channel)
@@ -354,7 +354,7 @@ def test_work_that_arrives_while_it_lingers_is_begun_at_once(store: Datastore) -
     chat = chats.make_chat(store, 2)
 
     async def play() -> float:
-        channel = ToldChannel()
+        channel = FakeChannel()
         engine = make_engine(store, apns=channel)
         wake = asyncio.Event()
         running = asyncio.create_task(engine.run(linger_s=None, wake=wake))
@@ -374,7 +374,7 @@ def test_a_put_off_job_is_begun_when_it_is_due(store: Datastore) -> None:
     posted = utc_now()
     chats.post(store, chat, delay_s=0.15)
 
-    async def scene(engine: Engine, channel: ToldChannel) -> None:
+    async def scene(engine: Engine, channel: FakeChannel) -> None:
         await channel.reached.wait()
 
     channel = run_with(store, scene)

@@ -14,7 +14,7 @@ from models.base import utc_now
 from models.imports import ImportJob, Row
 from notifier.engine.loop import Engine
 from tests.support import chats
-from tests.support.channel import ToldChannel
+from tests.support.fake_channel import FakeChannel
 from tests.support.uploads import crew, json_lines
 
 CHUNK = 50
@@ -44,7 +44,7 @@ def find(store: Datastore, import_id: int) -> ImportJob:
 def make_engine(store: Datastore, owner: str = "a", lease_s: float = 30) -> Engine:
     # Its own pool: an engine closes its store when it ends.
     own = Datastore(store.url.render_as_string(hide_password=False))
-    channels = {"apns": ToldChannel(), "fcm": ToldChannel()}
+    channels = {"apns": FakeChannel(), "fcm": FakeChannel()}
     return Engine(own, lambda tokens, troubles: channels, owner=owner, lease_s=lease_s)
 
 

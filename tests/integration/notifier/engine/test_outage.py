@@ -12,7 +12,7 @@ from datastore.outbox import job_status
 from notifier.engine import loop
 from notifier.engine.loop import Engine
 from tests.support import chats, databases
-from tests.support.channel import ToldChannel
+from tests.support.fake_channel import FakeChannel
 
 
 def take_away(store: Datastore) -> None:
@@ -71,7 +71,7 @@ def test_told_to_stop_it_does_not_wait_for_its_database(sqlite: Datastore) -> No
 def test_it_goes_on_when_the_database_is_back(sqlite: Datastore) -> None:
     job = chats.post(sqlite, chats.make_chat(sqlite, 3))
     take_away(sqlite)
-    channel = ToldChannel()
+    channel = FakeChannel()
     own = Datastore(sqlite.url.render_as_string(hide_password=False))
     worker = Engine(own, lambda *_: {"apns": channel}, owner="a", lease_s=30)
 

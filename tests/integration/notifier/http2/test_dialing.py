@@ -89,7 +89,7 @@ async def test_a_client_certificate_is_sent():
     server.verify_mode = ssl.CERT_REQUIRED
     server.load_verify_locations(tls.authority().ca_file)
     ours = tls.client_context()
-    identity = tls.authority().issue("push-certificate")
+    identity = tls.authority().issue_for_client("push-certificate")
     ours.load_cert_chain(identity.certificate, identity.key)
 
     async with h2_peer.serve(Peer(), server) as peer:
@@ -99,7 +99,7 @@ async def test_a_client_certificate_is_sent():
         await client.close()
 
     assert sent.statuses == {0: 200}
-    assert shown["subject"][0][0] == ("commonName", "push-certificate")
+    assert shown["subject"][0][0] == ("userId", "push-certificate")
 
 
 async def test_a_missing_client_certificate_is_the_reason():

@@ -189,7 +189,7 @@ async def test_an_ipv6_address_is_supported():
 
 async def test_an_expired_certificate_prevents_only_new_connections():
     context = tls.server_context()
-    expired = tls.authority().issue("expired.test", days=-1)
+    expired = tls.authority().issue_expired("expired.test")
 
     async with h2_peer.serve(Peer(), context) as peer:
         client = Client(peer.url, tls=tls.client_context())

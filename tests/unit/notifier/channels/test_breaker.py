@@ -1,18 +1,11 @@
-"""When a route is left alone, and when it is tried again."""
+"""When the circuit breaker opens, for how long, and when it closes."""
 
 import pytest
 
 from notifier.channels import CredentialsRefused
 from notifier.channels.breaker import SERVER_ERRORS_IN_A_ROW, Breaker
 from notifier.outcome import ChannelDown
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 @pytest.fixture
@@ -26,7 +19,7 @@ def breaker(clock: Clock) -> Breaker:
 
 
 def left_s(breaker: Breaker) -> float | None:
-    """What is left of the pause; None when it is over."""
+    """The rest of the pause in seconds; None when it is over."""
     try:
         breaker.check()
     except (ChannelDown, CredentialsRefused) as problem:
@@ -36,7 +29,7 @@ def left_s(breaker: Breaker) -> float | None:
 
 def fail_probe(breaker: Breaker) -> None:
     breaker.begin_probe()
-    breaker.down("still away")
+    breaker.open_for_outage("still away")
     breaker.end_probe()
 
 
@@ -46,7 +39,7 @@ def test_it_begins_closed(breaker: Breaker) -> None:
 
 
 def test_an_outage_opens_it_for_a_second(breaker: Breaker, clock: Clock) -> None:
-    breaker.down("unreachable")
+    breaker.open_for_outage("unreachable")
 
     with pytest.raises(ChannelDown, match="unreachable"):
         breaker.check()
@@ -59,7 +52,7 @@ def test_an_outage_opens_it_for_a_second(breaker: Breaker, clock: Clock) -> None
 def test_a_lasting_outage_makes_the_pauses_longer(
     breaker: Breaker, clock: Clock
 ) -> None:
-    breaker.down("unreachable")
+    breaker.open_for_outage("unreachable")
     pauses = []
 
     for _ in range(8):
@@ -70,39 +63,39 @@ def test_a_lasting_outage_makes_the_pauses_longer(
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
-def test_what_the_provider_asks_for_is_the_least_pause(breaker: Breaker) -> None:
-    breaker.down("maintenance", 20)
+def test_the_providers_retry_after_is_the_least_pause(breaker: Breaker) -> None:
+    breaker.open_for_outage("maintenance", 20)
 
     assert left_s(breaker) == 20
 
 
-def test_no_provider_closes_us_out_for_an_hour(breaker: Breaker) -> None:
-    breaker.down("maintenance", 3600)
+def test_an_outage_opens_it_for_a_minute_at_most(
+    breaker: Breaker,
+) -> None:
+    breaker.open_for_outage("maintenance", 3600)
 
     assert left_s(breaker) == 60
 
 
-def test_one_that_says_when_it_is_back_is_believed_for_an_hour(
-    breaker: Breaker, clock: Clock
-) -> None:
-    breaker.put_off("QUOTA_EXCEEDED", 600)
+def test_a_rate_limit_may_last_an_hour(breaker: Breaker, clock: Clock) -> None:
+    breaker.open_for_rate_limit("QUOTA_EXCEEDED", 600)
     asked = left_s(breaker)
     clock.now += 600
     breaker.begin_probe()
-    breaker.put_off("QUOTA_EXCEEDED", 86_400)
+    breaker.open_for_rate_limit("QUOTA_EXCEEDED", 86_400)
     breaker.end_probe()
 
     assert (asked, left_s(breaker)) == (600, 3600)
     assert breaker.refusal is None
 
 
-def test_one_that_does_not_say_it_is_asked_after_ever_longer_pauses(
+def test_a_rate_limit_without_a_time_makes_the_pauses_longer(
     breaker: Breaker, clock: Clock
 ) -> None:
     pauses = []
 
     for _ in range(3):
-        breaker.put_off("QUOTA_EXCEEDED")
+        breaker.open_for_rate_limit("QUOTA_EXCEEDED")
         pauses.append(left_s(breaker))
         clock.now += 100
         breaker.begin_probe()
@@ -110,10 +103,10 @@ def test_one_that_does_not_say_it_is_asked_after_ever_longer_pauses(
     assert pauses == [1, 2, 4]
 
 
-def test_a_good_probe_closes_it_and_forgets_the_long_pauses(
+def test_a_good_probe_closes_it_and_resets_the_pause(
     breaker: Breaker, clock: Clock
 ) -> None:
-    breaker.down("unreachable")
+    breaker.open_for_outage("unreachable")
     clock.now += 1
     fail_probe(breaker)
 
@@ -121,12 +114,12 @@ def test_a_good_probe_closes_it_and_forgets_the_long_pauses(
     breaker.end_probe()
 
     assert not breaker.is_open
-    breaker.down("again")
+    breaker.open_for_outage("again")
     assert left_s(breaker) == 1
 
 
 def test_refused_credentials_open_it_for_a_minute(breaker: Breaker) -> None:
-    breaker.refused("InvalidProviderToken")
+    breaker.open_for_refusal("InvalidProviderToken")
 
     with pytest.raises(CredentialsRefused, match="InvalidProviderToken"):
         breaker.check()
@@ -135,19 +128,19 @@ def test_refused_credentials_open_it_for_a_minute(breaker: Breaker) -> None:
 
 
 def test_an_outage_is_no_refusal(breaker: Breaker) -> None:
-    breaker.down("unreachable")
+    breaker.open_for_outage("unreachable")
 
     assert breaker.refusal is None
 
 
-def test_news_from_before_it_opened_changes_nothing(
+def test_results_of_earlier_pushes_change_nothing_while_it_is_open(
     breaker: Breaker, clock: Clock
 ) -> None:
-    breaker.refused("InvalidProviderToken")
+    breaker.open_for_refusal("InvalidProviderToken")
     clock.now += 10
 
-    breaker.down("unreachable")
-    breaker.refused("Forbidden")
+    breaker.open_for_outage("unreachable")
+    breaker.open_for_refusal("Forbidden")
 
     assert breaker.refusal == "InvalidProviderToken"
     assert left_s(breaker) == 50
@@ -171,7 +164,7 @@ def test_many_server_errors_in_a_row_open_it(breaker: Breaker) -> None:
 
 
 def test_one_server_error_fails_a_probe(breaker: Breaker, clock: Clock) -> None:
-    breaker.down("unreachable")
+    breaker.open_for_outage("unreachable")
     clock.now += 1
 
     breaker.begin_probe()
@@ -182,10 +175,10 @@ def test_one_server_error_fails_a_probe(breaker: Breaker, clock: Clock) -> None:
     assert left_s(breaker) == 2
 
 
-def test_a_probe_that_was_cut_off_is_followed_by_another(
+def test_a_cancelled_probe_is_followed_by_another(
     breaker: Breaker, clock: Clock
 ) -> None:
-    breaker.down("unreachable")
+    breaker.open_for_outage("unreachable")
     clock.now += 1
     breaker.begin_probe()
 

@@ -1,4 +1,4 @@
-"""Keys and accounts: read with clear errors, and signed as the providers want it."""
+"""Keys and service accounts: read with clear errors, signed as providers expect."""
 
 import asyncio
 import json
@@ -135,8 +135,8 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
         credentials.read(write(tmp_path / "account.json", "[]"))
 
 
-class OneAnswer:
-    """The token endpoint's client: keeps the request and gives the answer."""
+class FakeFetch:
+    """The token endpoint's client: keeps the request and returns the response."""
 
     def __init__(self, response: Response) -> None:
         self.response = response
@@ -154,7 +154,7 @@ def ask(tmp_path: Path) -> Callable[..., MintedToken]:
         status: int, body: object, headers: tuple[tuple[str, str], ...] = ()
     ) -> MintedToken:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        client = OneAnswer(Response(status, headers, raw))
+        client = FakeFetch(Response(status, headers, raw))
         minted = asyncio.run(TokenEndpoint(client, account).mint())  # type: ignore[arg-type]
         assert client.head.path == "/token"
         assert client.form["grant_type"] == [credentials.GRANT_TYPE]

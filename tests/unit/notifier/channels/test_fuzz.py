@@ -1,4 +1,4 @@
-"""A short look with any messages and any answers; the long one is a command."""
+"""Short fuzzing runs with any messages and responses; long runs are a command."""
 
 from hypothesis import HealthCheck, settings
 
@@ -9,5 +9,5 @@ _BRIEFLY = settings(
 )
 (
     test_any_message_makes_a_push_that_fits_or_none,
-    test_any_answer_is_understood_or_put_off,
+    test_any_response_has_an_outcome,
 ) = map(_BRIEFLY, fuzz.checks())

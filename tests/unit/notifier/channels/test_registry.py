@@ -1,4 +1,4 @@
-"""Which channels the settings open."""
+"""Which channels the registry creates from the settings."""
 
 import asyncio
 import subprocess
@@ -12,13 +12,8 @@ from config import Settings
 from notifier import channels
 from notifier.channels import Channel
 from notifier.channels.misconfigured import Misconfigured
-from tests.support.pushes import (
-    NotedTroubles,
-    Reports,
-    ToldTokens,
-    make_notification,
-    make_target,
-)
+from tests.support.fake_provider import FakeTokens, RecordedTroubles
+from tests.support.notifications import Reports, make_notification, make_target
 
 
 def settings(tmp_path: Path, **changes: Any) -> Settings:
@@ -32,7 +27,7 @@ def settings(tmp_path: Path, **changes: Any) -> Settings:
 
 
 def broken(tmp_path: Path) -> Settings:
-    """Both providers set up, with files that hold nonsense."""
+    """Both providers are configured, with files that hold nonsense."""
     path = tmp_path / "nonsense"
     path.write_text("nonsense")
     return settings(
@@ -54,15 +49,30 @@ def refusal(channel: Channel) -> str:
 
 
 def test_without_credentials_there_are_no_channels(tmp_path: Path) -> None:
-    assert channels.create(settings(tmp_path), ToldTokens(), NotedTroubles()) == {}
+    assert channels.create(settings(tmp_path), FakeTokens(), RecordedTroubles()) == {}
+
+
+@pytest.mark.parametrize(
+    "incomplete",
+    [{"apns_topic": "org.example"}, {"smtp_url": "smtp://localhost"}],
+    ids=["no key", "no sender"],
+)
+def test_incomplete_settings_create_no_channel(
+    tmp_path: Path, incomplete: dict[str, str]
+) -> None:
+    incomplete_settings = settings(tmp_path, **incomplete)
+
+    created = channels.create(incomplete_settings, FakeTokens(), RecordedTroubles())
+
+    assert created == {}
 
 
 @pytest.mark.parametrize("platform", ["apns", "fcm"])
 def test_unreadable_credentials_keep_the_devices_and_are_told_once(
     tmp_path: Path, platform: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    troubles, reports = NotedTroubles(), Reports()
-    channel = channels.create(broken(tmp_path), ToldTokens(), troubles)[platform]
+    troubles, reports = RecordedTroubles(), Reports()
+    channel = channels.create(broken(tmp_path), FakeTokens(), troubles)[platform]
     rendered = channel.render(make_notification())
 
     for device in (1, 2):
@@ -72,37 +82,43 @@ def test_unreadable_credentials_keep_the_devices_and_are_told_once(
     assert reports.kinds() == ["credentials", "credentials"]
     reason = reports.by_device[1].reason
     assert "nonsense" in reason
-    assert troubles.notifications == [(platform, reason)]
+    assert troubles.reports == [(platform, reason)]
     assert len(caplog.records) == 1
     asyncio.run(channel.close())
 
 
-def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:
     path = tmp_path / "cert.pem"
     path.write_text("nonsense")
     by_certificate = settings(tmp_path, apns_cert_file=path, apns_topic="org.example")
 
-    channel = channels.create(by_certificate, ToldTokens(), NotedTroubles())["apns"]
+    channel = channels.create(by_certificate, FakeTokens(), RecordedTroubles())["apns"]
 
     assert "cert.pem" in refusal(channel)
 
 
-def test_a_private_authority_that_is_none_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_private_authority_is_named(tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     ca_file.write_text("nonsense")
-    by_certificate = settings(
-        tmp_path, apns_cert_file=ca_file, apns_topic="org.example", ca_file=ca_file
-    )
+    account = {
+        "apns_cert_file": ca_file,
+        "apns_topic": "org.example",
+        "vapid_subject": "mailto:ops@example.org",
+        "smtp_url": "smtp://localhost",
+        "smtp_from": "chat@harbour.example",
+    }
+    by_authority = settings(tmp_path, ca_file=ca_file, **account)
 
-    channel = channels.create(by_certificate, ToldTokens(), NotedTroubles())["apns"]
+    created = channels.create(by_authority, FakeTokens(), RecordedTroubles())
 
-    assert "ca.pem" in refusal(channel)
+    assert created.keys() == {"apns", "webpush", "email"}
+    assert all("ca.pem" in refusal(channel) for channel in created.values())
 
 
 def test_a_topic_that_fits_no_header_is_named(tmp_path: Path) -> None:
     by_certificate = settings(tmp_path, apns_cert_file=tmp_path, apns_topic="a b")
 
-    channel = channels.create(by_certificate, ToldTokens(), NotedTroubles())["apns"]
+    channel = channels.create(by_certificate, FakeTokens(), RecordedTroubles())["apns"]
 
     assert "'a b'" in refusal(channel)
 

@@ -1,4 +1,4 @@
-"""Reading Retry-After and bodies that may be anything."""
+"""Reading Retry-After and bodies of any content."""
 
 from datetime import UTC, datetime
 
@@ -53,8 +53,8 @@ def test_any_body_gives_an_object(body: bytes) -> None:
 
 
 def test_parts_of_the_wrong_type_read_as_nothing() -> None:
-    value = {"object": [], "list": {}, "word": 7}
+    value = {"object": [], "list": {}, "string": 7}
 
     assert responses.member(value, "object") == {}
     assert responses.members(value, "list") == []
-    assert responses.word(value, "word") == ""
+    assert responses.string(value, "string") == ""

@@ -1,4 +1,4 @@
-"""Holes in rendered documents, and cutting text to fit."""
+"""Placeholders in rendered documents, and cutting text to fit."""
 
 import json
 
@@ -19,7 +19,7 @@ def render(text: str) -> bytes:
 
 
 def cut(text: str, room: int) -> str:
-    """The text as it fits into so many bytes beside the rest of the document."""
+    """The text cut to `room` bytes, beside the rest of the document."""
     document = fit(render, text, len(render("")) + room)
     body: str = json.loads(document)["body"]
     return body
@@ -38,7 +38,7 @@ def test_escapes_count_as_they_are_written() -> None:
 
 
 @pytest.mark.parametrize("whole", [FAMILY, THUMB, FLAG, ACCENT, "ä", "🚢"])
-def test_what_a_reader_sees_as_one_is_kept_or_dropped_whole(whole: str) -> None:
+def test_a_user_perceived_character_is_kept_or_dropped_whole(whole: str) -> None:
     text = "ab" + whole * 3
 
     seen = {cut(text, room) for room in range(5, len(text.encode()))}
@@ -81,10 +81,11 @@ def test_clean_text_stays_what_it_is() -> None:
 
 
 @given(st.text(max_size=50))
-def test_a_hole_splits_where_its_mark_was_put(text: str) -> None:
-    hole = Placeholder()
-    document = render(text).replace(b"}", b"") + b', "hole": "%b"}' % hole.mark.encode()
+def test_a_placeholder_splits_the_document_where_its_mark_is(text: str) -> None:
+    badge = Placeholder()
+    mark = badge.mark.encode()
+    document = render(text).replace(b"}", b"") + b', "badge": "%b"}' % mark
 
-    before, after = hole.split(document)
+    before, after = badge.split(document)
 
-    assert before + b'"' + hole.mark.encode() + b'"' + after == document
+    assert before + b'"' + mark + b'"' + after == document

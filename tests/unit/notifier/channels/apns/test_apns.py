@@ -1,4 +1,4 @@
-"""The APNs channel over a provider that answers as told."""
+"""The APNs channel on a fake provider."""
 
 import asyncio
 import json
@@ -9,19 +9,19 @@ import pytest
 
 from models.pushes import Notification, Target
 from notifier.channels.apns import MAX_ROUTES, Apns
-from notifier.channels.authorization import ByCertificate, ByToken
+from notifier.channels.authorization import CertificateAuthorization, TokenAuthorization
 from notifier.http2 import Head, Request, Response
 from notifier.outcome import ChannelDown
-from tests.support.pushes import (
+from tests.support.fake_provider import (
+    ACCEPT,
     OK,
     Answer,
-    NotedTroubles,
-    Reports,
-    ToldClient,
-    ToldTokens,
-    make_notification,
-    make_target,
+    FakeClient,
+    FakeTokens,
+    RecordedTroubles,
+    always,
 )
+from tests.support.notifications import Reports, make_notification, make_target
 
 
 def refusal(status: int, reason: str) -> Response:
@@ -31,31 +31,24 @@ def refusal(status: int, reason: str) -> Response:
 BAD_TOKEN = refusal(400, "BadDeviceToken")
 
 
-def always(response: Response | Exception) -> Answer:
-    return lambda head, request: response
-
-
-TAKE_IT = always(OK)
-
-
 class Apple:
-    """A channel between two hosts in the test's hand."""
+    """A channel with a fake client for each of the two environments."""
 
     def __init__(
         self,
-        production: Answer = TAKE_IT,
-        sandbox: Answer = TAKE_IT,
+        production: Answer = ACCEPT,
+        sandbox: Answer = ACCEPT,
         *,
         by_certificate: bool = False,
     ) -> None:
-        self.production = ToldClient(production)
-        self.sandbox = ToldClient(sandbox)
-        self.tokens = ToldTokens()
-        self.troubles = NotedTroubles()
-        by_token: Any = ByToken(self.tokens, "apns", asyncio.sleep)  # type: ignore[arg-type]
+        self.production = FakeClient(production)
+        self.sandbox = FakeClient(sandbox)
+        self.tokens = FakeTokens()
+        self.troubles = RecordedTroubles()
+        by_token: Any = TokenAuthorization(self.tokens, "apns", asyncio.sleep)  # type: ignore[arg-type]
         self.channel = Apns(
             {"production": self.production, "sandbox": self.sandbox},  # type: ignore[dict-item]
-            ByCertificate() if by_certificate else by_token,
+            CertificateAuthorization() if by_certificate else by_token,
             topic="org.example.harbour",
             troubles=self.troubles,
         )
@@ -105,7 +98,7 @@ def test_environment_and_app_of_the_device_choose_host_and_topic() -> None:
         ]
     )
 
-    def seen(client: ToldClient) -> set[tuple[str, bytes | None]]:
+    def seen(client: FakeClient) -> set[tuple[str, bytes | None]]:
         return {
             (dict(head.headers)["apns-topic"], request.path)
             for head, request in client.sent
@@ -137,7 +130,9 @@ def test_a_bad_token_that_the_other_environment_takes_belongs_there() -> None:
         refusal(403, "BadEnvironmentKeyInToken"),
     ],
 )
-def test_a_token_that_nobody_takes_is_suspect(elsewhere: Response) -> None:
+def test_a_token_that_is_bad_in_both_environments_is_suspect(
+    elsewhere: Response,
+) -> None:
     apple = Apple(always(BAD_TOKEN), always(elsewhere))
 
     reports = apple.push([make_target()])
@@ -147,15 +142,15 @@ def test_a_token_that_nobody_takes_is_suspect(elsewhere: Response) -> None:
     assert len(apple.sandbox.sent) == 1
 
 
-def test_a_key_for_one_environment_is_no_trouble_when_trying_the_other() -> None:
+def test_a_key_for_one_environment_is_no_alarm_when_trying_the_other() -> None:
     apple = Apple(always(BAD_TOKEN), always(refusal(403, "BadEnvironmentKeyInToken")))
 
     apple.push([make_target()])
 
-    assert apple.troubles.notifications == []
+    assert apple.troubles.reports == []
 
 
-def test_while_the_other_environment_is_away_a_bad_token_waits() -> None:
+def test_a_bad_token_waits_while_the_other_environment_is_unreachable() -> None:
     apple = Apple(always(BAD_TOKEN), always(ChannelDown("unreachable")))
 
     reports = apple.push([make_target()])
@@ -163,7 +158,7 @@ def test_while_the_other_environment_is_away_a_bad_token_waits() -> None:
     assert reports.kinds() == ["later"]
 
 
-def test_but_a_bad_token_does_not_wait_for_ever() -> None:
+def test_a_bad_token_waits_for_a_limited_number_of_tries() -> None:
     apple = Apple(always(BAD_TOKEN), always(refusal(503, "ServiceUnavailable")))
 
     reports = apple.push([make_target(attempts=3)])
@@ -171,7 +166,7 @@ def test_but_a_bad_token_does_not_wait_for_ever() -> None:
     assert reports.kinds() == ["suspect"]
 
 
-def test_one_app_in_trouble_does_not_keep_the_others_waiting() -> None:
+def test_the_refusal_of_one_app_does_not_affect_the_others() -> None:
     def answer(head: Head, request: Request) -> Response:
         wrong = dict(head.headers)["apns-topic"] == "org.example.pier"
         return refusal(403, "InvalidProviderToken") if wrong else OK
@@ -188,7 +183,7 @@ def test_one_app_in_trouble_does_not_keep_the_others_waiting() -> None:
     }
 
 
-def test_one_environment_away_does_not_keep_the_other_waiting() -> None:
+def test_an_outage_of_one_environment_does_not_affect_the_other() -> None:
     apple = Apple(sandbox=always(ChannelDown("unreachable")))
     reports = Reports()
     targets = [make_target(1, environment="sandbox"), make_target(2)]
@@ -252,7 +247,7 @@ def test_a_topic_that_is_not_ours_is_the_devices_fault() -> None:
     assert reports.kinds() == ["suspect", "credentials"]
 
 
-def test_any_number_of_apps_is_remembered_only_up_to_a_limit() -> None:
+def test_the_number_of_routes_is_limited() -> None:
     apple = Apple()
     targets = [make_target(n, app=f"app{n}") for n in range(MAX_ROUTES * 2)]
 

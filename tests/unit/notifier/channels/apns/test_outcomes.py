@@ -1,4 +1,4 @@
-"""Every status and reason of APNs, beside what becomes of the push."""
+"""Every status and reason of APNs, with the outcome of the push."""
 
 import json
 from datetime import UTC, datetime
@@ -48,7 +48,7 @@ TABLE = [
 ]
 
 
-def answer(
+def respond(
     status: int, body: object = None, headers: tuple[tuple[str, str], ...] = ()
 ) -> Response:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -56,14 +56,12 @@ def answer(
 
 
 def test_200_is_accepted() -> None:
-    assert outcomes.read(answer(200, b"")) is ACCEPTED
+    assert outcomes.read(respond(200, b"")) is ACCEPTED
 
 
 @pytest.mark.parametrize(("status", "reason", "kind"), TABLE)
-def test_every_documented_reason_has_its_end(
-    status: int, reason: str, kind: str
-) -> None:
-    outcome = outcomes.read(answer(status, {"reason": reason}))
+def test_every_reason_has_its_outcome(status: int, reason: str, kind: str) -> None:
+    outcome = outcomes.read(respond(status, {"reason": reason}))
 
     assert (outcome.kind, outcome.reason) == (kind, reason)
 
@@ -76,13 +74,13 @@ def test_the_table_of_the_product_has_no_other_reasons() -> None:
 def test_a_topic_that_came_with_the_device_makes_the_device_suspect(
     reason: str,
 ) -> None:
-    outcome = outcomes.read(answer(400, {"reason": reason}), own_app=True)
+    outcome = outcomes.read(respond(400, {"reason": reason}), own_app=True)
 
     assert (outcome.kind, outcome.reason) == ("suspect", reason)
 
 
 def test_a_wrong_key_is_ours_whatever_the_app() -> None:
-    response = answer(403, {"reason": "InvalidProviderToken"})
+    response = respond(403, {"reason": "InvalidProviderToken"})
 
     assert outcomes.read(response, own_app=True).kind is Kind.CREDENTIALS
 
@@ -90,7 +88,7 @@ def test_a_wrong_key_is_ours_whatever_the_app() -> None:
 def test_gone_keeps_the_milliseconds_since_when() -> None:
     body = {"reason": "Unregistered", "timestamp": 1_700_000_000_123}
 
-    outcome = outcomes.read(answer(410, body))
+    outcome = outcomes.read(respond(410, body))
 
     assert outcome.gone_since == datetime(2023, 11, 14, 22, 13, 20, 123000, UTC)
 
@@ -101,7 +99,7 @@ def test_gone_keeps_the_milliseconds_since_when() -> None:
 def test_gone_with_an_unreadable_time_is_gone_without_one(timestamp: object) -> None:
     body = {"reason": "Unregistered", "timestamp": timestamp}
 
-    outcome = outcomes.read(answer(410, body))
+    outcome = outcomes.read(respond(410, body))
 
     assert (outcome.kind, outcome.gone_since) == ("gone", None)
 
@@ -142,26 +140,26 @@ def test_gone_with_an_unreadable_time_is_gone_without_one(timestamp: object) -> 
 def test_without_a_known_reason_the_status_decides(
     status: int, kind: str, body: bytes
 ) -> None:
-    outcome = outcomes.read(answer(status, body))
+    outcome = outcomes.read(respond(status, body))
 
     assert outcome.kind == kind
     assert outcome.reason
 
 
 def test_an_unknown_reason_is_kept_for_people() -> None:
-    outcome = outcomes.read(answer(400, {"reason": "BadMoon"}))
+    outcome = outcomes.read(respond(400, {"reason": "BadMoon"}))
 
     assert outcome.reason == "BadMoon"
 
 
 def test_retry_after_is_honoured() -> None:
-    response = answer(503, {"reason": "Shutdown"}, (("retry-after", "17"),))
+    response = respond(503, {"reason": "Shutdown"}, (("retry-after", "17"),))
 
     assert outcomes.read(response).retry_after_s == 17
 
 
 def test_token_updates_in_a_hurry_wait_a_minute() -> None:
-    response = answer(429, {"reason": "TooManyProviderTokenUpdates"})
+    response = respond(429, {"reason": "TooManyProviderTokenUpdates"})
 
     assert outcomes.read(response).retry_after_s == 60
 
@@ -179,15 +177,15 @@ def test_token_updates_in_a_hurry_wait_a_minute() -> None:
 def test_only_our_token_makes_all_of_the_route_wait(
     status: int, reason: str, is_wide: bool
 ) -> None:
-    response = answer(status, {"reason": reason})
+    response = respond(status, {"reason": reason})
 
     outcome = outcomes.read(response)
 
-    assert outcomes.is_route_wide(response, outcome) is is_wide
+    assert outcomes.is_route_rate_limit(response, outcome) is is_wide
 
 
 def test_only_later_carries_a_pause() -> None:
-    response = answer(400, {"reason": "PayloadEmpty"}, (("retry-after", "17"),))
+    response = respond(400, {"reason": "PayloadEmpty"}, (("retry-after", "17"),))
 
     assert outcomes.read(response).retry_after_s is None
 
@@ -200,7 +198,7 @@ def test_nothing_but_200_is_ever_accepted(status: int, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("status", [201, 302, 500, 503])
-def test_a_word_of_death_with_another_status_kills_no_device(status: int) -> None:
-    answer = Response(status, (), b'{"reason": "Unregistered"}')
+def test_a_reason_for_410_with_another_status_keeps_the_device(status: int) -> None:
+    response = Response(status, (), b'{"reason": "Unregistered"}')
 
-    assert outcomes.read(answer).kind is Kind.LATER
+    assert outcomes.read(response).kind is Kind.LATER

@@ -1,4 +1,4 @@
-"""What is sent to APNs: payload, path and header fields."""
+"""Pushes to APNs: payload, path and header fields."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models.pushes import MESSAGE, READ, WITHDRAW
 from notifier.channels.apns import payload as apns_payload
 from notifier.http2 import Request
-from tests.support.pushes import EXPIRES_AT, make_notification, make_target
+from tests.support.notifications import EXPIRES_AT, make_notification, make_target
 
 anything = st.text(st.characters(codec=None), max_size=80)
 anyones_text = st.text(st.characters(codec="utf-8"), max_size=3000)
@@ -32,7 +32,7 @@ def fields_of(request: Request) -> dict[str, str]:
     return dict(Decoder().decode(request.fields))
 
 
-def test_an_alert_says_who_where_and_what() -> None:
+def test_an_alert_names_sender_conversation_and_text() -> None:
     notification = make_notification(data={"colour": "red"})
 
     request = apns_payload.render(notification).request(make_target(badge=4))

@@ -1,4 +1,4 @@
-"""How long a message waits for company, and who travels together."""
+"""How long a message waits for its digest, and which messages share a mail."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from models.pushes import Notification
 from notifier.channels.email import digest
 from notifier.channels.email.digest import DigestEntry, Digests
 from notifier.outcome import ACCEPTED, ChannelDown, Outcome
-from tests.support.pushes import make_notification, make_target
+from tests.support.notifications import make_notification, make_target
 
 START = datetime(2025, 6, 15, 12, 0, tzinfo=UTC)
 WINDOW_S = 60.0
@@ -26,7 +26,7 @@ def _pause_s(
 
 
 def _end(notification: Notification) -> float:
-    """When its digest leaves."""
+    """When its digest is sent."""
     pause_s = _pause_s(notification)
     assert pause_s is not None
     return notification.created_at.timestamp() + pause_s
@@ -48,7 +48,7 @@ def test_most_messages_of_a_minute_leave_together() -> None:
 
     ends = {round(_end(notification)) for notification in notifications}
 
-    # Any minute touches two windows, and never three.
+    # A minute overlaps with two windows; rounding may make them three.
     assert len(ends) <= 3
 
 
@@ -102,8 +102,8 @@ def test_without_digests_only_the_first_try_is_put_off() -> None:
     assert digest.pause_s(notification, second, notification.created_at, 0) is None
 
 
-class Post:
-    """Remembers which messages left together."""
+class FakeRelay:
+    """Remembers which messages were sent in one mail."""
 
     def __init__(self, outcome: Outcome | Exception = ACCEPTED) -> None:
         self.outcome = outcome
@@ -118,80 +118,82 @@ class Post:
         return self.outcome
 
 
-def _join(
+def _add(
     digests: Digests, message_id: int, address: str = "a@x.example", chat_id: int = 3
 ) -> asyncio.Future[Outcome]:
     notification = make_notification(message_id=message_id, chat_id=chat_id)
-    return digests.join(notification, make_target(), address)
+    return digests.add(notification, make_target(), address)
 
 
-async def test_a_conversations_messages_for_an_address_travel_together() -> None:
-    post = Post()
-    digests = Digests(post.deliver, gather_s=0)
+async def test_messages_of_a_conversation_to_one_address_share_a_mail() -> None:
+    relay = FakeRelay()
+    digests = Digests(relay.deliver, collect_s=0)
 
-    joined = [
-        _join(digests, 1),
-        _join(digests, 2),
-        _join(digests, 3, address="b@x.example"),
-        _join(digests, 4, chat_id=4),
+    added = [
+        _add(digests, 1),
+        _add(digests, 2),
+        _add(digests, 3, address="b@x.example"),
+        _add(digests, 4, chat_id=4),
     ]
 
-    assert await asyncio.gather(*joined) == [ACCEPTED] * 4
-    assert sorted(post.mails) == [
+    assert await asyncio.gather(*added) == [ACCEPTED] * 4
+    assert sorted(relay.mails) == [
         ("a@x.example", [1, 2]),
         ("a@x.example", [4]),
         ("b@x.example", [3]),
     ]
 
 
-async def test_what_was_taken_back_does_not_travel() -> None:
-    post = Post()
-    digests = Digests(post.deliver, gather_s=0)
-    first, second = _join(digests, 1), _join(digests, 2)
+async def test_a_cancelled_push_is_not_in_the_mail() -> None:
+    relay = FakeRelay()
+    digests = Digests(relay.deliver, collect_s=0)
+    first, second = _add(digests, 1), _add(digests, 2)
 
     first.cancel()
 
     assert await second == ACCEPTED
-    assert post.mails == [("a@x.example", [2])]
+    assert relay.mails == [("a@x.example", [2])]
 
 
-async def test_a_mail_from_which_all_was_taken_back_does_not_leave() -> None:
-    post = Post()
-    digests = Digests(post.deliver, gather_s=0)
+async def test_a_mail_whose_pushes_are_all_cancelled_is_not_sent() -> None:
+    relay = FakeRelay()
+    digests = Digests(relay.deliver, collect_s=0)
 
-    _join(digests, 1).cancel()
+    _add(digests, 1).cancel()
     await digests.close()
 
-    assert post.mails == []
+    assert relay.mails == []
 
 
-async def test_a_mail_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digest, "MOST_MESSAGES", 2)
-    post = Post()
-    digests = Digests(post.deliver, gather_s=0)
+async def test_the_messages_of_a_mail_are_limited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(digest, "MAX_MESSAGES", 2)
+    relay = FakeRelay()
+    digests = Digests(relay.deliver, collect_s=0)
 
-    await asyncio.gather(*(_join(digests, number) for number in range(5)))
+    await asyncio.gather(*(_add(digests, number) for number in range(5)))
 
-    assert [messages for _, messages in post.mails] == [[0, 1], [2, 3], [4]]
+    assert [messages for _, messages in relay.mails] == [[0, 1], [2, 3], [4]]
 
 
-@pytest.mark.parametrize("trouble", [ChannelDown("no server"), RuntimeError("a bug")])
-async def test_trouble_reaches_all_who_travelled(trouble: Exception) -> None:
-    digests = Digests(Post(trouble).deliver, gather_s=0)
+@pytest.mark.parametrize("error", [ChannelDown("no server"), RuntimeError("a bug")])
+async def test_an_error_reaches_every_push_of_the_mail(error: Exception) -> None:
+    digests = Digests(FakeRelay(error).deliver, collect_s=0)
 
-    joined = [_join(digests, 1), _join(digests, 2)]
-    ends = await asyncio.gather(*joined, return_exceptions=True)
+    added = [_add(digests, 1), _add(digests, 2)]
+    ends = await asyncio.gather(*added, return_exceptions=True)
 
     assert [type(end) for end in ends] == [ChannelDown] * 2
 
 
-async def test_nobody_can_join_what_is_closed() -> None:
-    digests = Digests(Post().deliver, gather_s=60)
-    waiting = _join(digests, 1)
+async def test_a_closed_digest_takes_no_more_messages() -> None:
+    digests = Digests(FakeRelay().deliver, collect_s=60)
+    waiting = _add(digests, 1)
 
     await digests.close()
 
     with pytest.raises(ChannelDown, match="closed"):
         await waiting
     with pytest.raises(ChannelDown, match="closed"):
-        _join(digests, 2)
+        _add(digests, 2)

@@ -1,14 +1,14 @@
-"""What SMTP servers reply, and whom it is about."""
+"""Replies of SMTP servers, and what each is about."""
 
 import pytest
 
 from notifier.channels.email import outcomes
-from notifier.channels.email.outcomes import Stage
+from notifier.channels.email.outcomes import SmtpPhase
 from notifier.outcome import Kind
 
 
 @pytest.mark.parametrize(
-    ("stage", "code", "text", "kind"),
+    ("phase", "code", "text", "kind"),
     [
         ("recipient", 550, "5.1.1 no such user", Kind.GONE),
         ("recipient", 550, "5.1.10 takes no mail", Kind.GONE),
@@ -35,14 +35,14 @@ from notifier.outcome import Kind
         ("data", 999, "what?", Kind.LATER),
     ],
 )
-def test_a_refusal_is_laid_at_the_right_door(
-    stage: Stage, code: int, text: str, kind: Kind
+def test_a_refusal_is_about_the_right_party(
+    phase: SmtpPhase, code: int, text: str, kind: Kind
 ) -> None:
-    assert outcomes.read(stage, code, text).kind is kind
+    assert outcomes.read(phase, code, text).kind is kind
 
 
 @pytest.mark.parametrize(
-    ("stage", "code", "expected"),
+    ("phase", "code", "expected"),
     [
         ("connect", 554, True),
         ("connect", 421, True),
@@ -54,10 +54,10 @@ def test_a_refusal_is_laid_at_the_right_door(
         ("data", 451, False),
     ],
 )
-def test_a_server_without_time_for_anybody_is_an_outage(
-    stage: Stage, code: int, expected: bool
+def test_a_server_that_accepts_no_mail_at_all_is_an_outage(
+    phase: SmtpPhase, code: int, expected: bool
 ) -> None:
-    assert outcomes.is_outage(stage, code) is expected
+    assert outcomes.is_outage(phase, code) is expected
 
 
 def test_the_reason_is_short_and_on_one_line() -> None:

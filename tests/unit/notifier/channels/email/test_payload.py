@@ -1,4 +1,4 @@
-"""A mail says who wrote what, and nothing in it can become a header or markup."""
+"""A mail names its writers, and no text in it can become a header or markup."""
 
 import email
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.channels.email.payload import MailTemplate
-from tests.support.pushes import make_notification
+from tests.support.notifications import make_notification
 
 NOW = datetime(2025, 6, 15, 12, 30, tzinfo=UTC)
 SENDER = Address("Harbour Chat", addr_spec="chat@harbour.example")

@@ -1,4 +1,4 @@
-"""The FCM channel over a provider that answers as told."""
+"""The FCM channel on a fake provider."""
 
 import asyncio
 import json
@@ -7,22 +7,22 @@ from collections.abc import Sequence
 import pytest
 
 from models.pushes import Target
-from notifier.channels.authorization import ByToken
+from notifier.channels.authorization import TokenAuthorization
 from notifier.channels.fcm import Fcm
 from notifier.channels.fcm.payload import Renderer
 from notifier.channels.fcm.quota import Quota
 from notifier.http2 import Head, Request, Response
 from notifier.outcome import ChannelDown
-from tests.support.pushes import (
+from tests.support.fake_provider import (
+    ACCEPT,
     OK,
     Answer,
-    NotedTroubles,
-    Reports,
-    ToldClient,
-    ToldTokens,
-    make_notification,
-    make_target,
+    FakeClient,
+    FakeTokens,
+    RecordedTroubles,
+    always,
 )
+from tests.support.notifications import Reports, make_notification, make_target
 
 FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 
@@ -34,20 +34,20 @@ def refusal(status: int, code: str | None = None) -> Response:
 
 
 class Google:
-    """A channel to a host in the test's hand."""
+    """A channel with a fake client."""
 
     def __init__(
         self,
-        answer: Answer = lambda head, request: OK,
+        answer: Answer = ACCEPT,
         *,
         per_s: float = 1000.0,
     ) -> None:
-        self.client = ToldClient(answer)
-        self.tokens = ToldTokens()
-        self.troubles = NotedTroubles()
+        self.client = FakeClient(answer)
+        self.tokens = FakeTokens()
+        self.troubles = RecordedTroubles()
         self.channel = Fcm(
             self.client,  # type: ignore[arg-type]
-            ByToken(self.tokens, "fcm", asyncio.sleep),  # type: ignore[arg-type]
+            TokenAuthorization(self.tokens, "fcm", asyncio.sleep),  # type: ignore[arg-type]
             Renderer("service-account.json", "harbour"),
             project_id="harbour",
             troubles=self.troubles,
@@ -124,8 +124,8 @@ def test_keys_of_third_parties_concern_their_devices_only() -> None:
     assert google.troubles.standing() == {}
 
 
-def test_permission_denied_is_trouble() -> None:
-    google = Google(lambda head, request: refusal(403))
+def test_permission_denied_is_reported_to_the_operator() -> None:
+    google = Google(always(refusal(403)))
 
     google.push([make_target()])
 
@@ -133,7 +133,7 @@ def test_permission_denied_is_trouble() -> None:
 
 
 def test_an_unspecified_error_gives_up_after_some_tries() -> None:
-    google = Google(lambda head, request: refusal(500, "UNSPECIFIED_ERROR"))
+    google = Google(always(refusal(500, "UNSPECIFIED_ERROR")))
 
     reports = google.push([make_target(1, attempts=1), make_target(2, attempts=7)])
 
@@ -144,7 +144,7 @@ def test_an_unspecified_error_gives_up_after_some_tries() -> None:
 QUICK = 5_000.0
 
 
-def test_more_than_the_quota_waits_in_parts_and_arrives() -> None:
+def test_more_than_the_quota_waits_in_chunks_and_arrives() -> None:
     google = Google(per_s=QUICK)
     targets = [make_target(n, f"t{n}") for n in range(1200)]
 
@@ -156,12 +156,13 @@ def test_more_than_the_quota_waits_in_parts_and_arrives() -> None:
     assert len(google.client.sent) == 1200
 
 
-def test_a_part_in_trouble_does_not_keep_the_others_waiting() -> None:
+def test_a_failing_chunk_does_not_delay_the_others() -> None:
     def answer(head: Head, request: Request) -> Response | Exception:
         lost = b"t100" in request.body
         return ChannelDown("unreachable", retry_after_s=1) if lost else OK
 
-    google = Google(answer, per_s=QUICK)
+    # After the first thousand, each chunk has to wait for half a second.
+    google = Google(answer, per_s=2_000.0)
     google.push([make_target(n) for n in range(1000)])
     reports = Reports()
     targets = [make_target(n, f"t{n:03}") for n in range(200)]

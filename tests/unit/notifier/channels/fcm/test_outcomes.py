@@ -1,4 +1,4 @@
-"""Every status and error code of FCM, beside what becomes of the push."""
+"""Every status and error code of FCM, with the outcome of the push."""
 
 import json
 from typing import Any
@@ -61,7 +61,7 @@ def test_200_is_accepted() -> None:
         (500, "UNSPECIFIED_ERROR", "later"),
     ],
 )
-def test_every_documented_code_has_its_end(status: int, code: str, kind: str) -> None:
+def test_every_code_has_its_outcome(status: int, code: str, kind: str) -> None:
     outcome = outcomes.read(error(status, code))
 
     assert outcome.kind == kind
@@ -111,7 +111,7 @@ def test_without_fcms_own_code_a_bad_request_is_refused() -> None:
     [
         (401, "credentials", None),
         (403, "credentials", None),
-        # No word of the device: the project is not there.
+        # Without FCM's code it is the project that does not exist.
         (404, "credentials", None),
         (413, "refused", None),
         (429, "later", 60),
@@ -193,7 +193,7 @@ def test_nothing_but_200_is_ever_accepted(status: int, body: object) -> None:
 
 
 @given(st.sampled_from([201, 302, 500, 503]))
-def test_a_word_of_death_with_another_status_kills_no_device(status: int) -> None:
+def test_unregistered_with_another_status_keeps_the_device(status: int) -> None:
     detail = {"@type": FCM_ERROR, "errorCode": "UNREGISTERED"}
     body = json.dumps({"error": {"details": [detail]}}).encode()
 

@@ -1,4 +1,4 @@
-"""What is sent to FCM."""
+"""Pushes to FCM: payload and time to live."""
 
 import json
 from datetime import timedelta
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.base import utc_now
 from models.pushes import READ, WITHDRAW, Notification, Target
 from notifier.channels.fcm.payload import Renderer
-from tests.support.pushes import make_notification, make_target
+from tests.support.notifications import make_notification, make_target
 
 anything = st.text(st.characters(codec=None), max_size=80)
 
@@ -50,7 +50,7 @@ def test_a_notification_says_who_and_what() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"silent": True}, {"tag": "message-7"}),
         ({"kind": WITHDRAW}, {"kind": "withdraw", "tag": "message-7"}),
@@ -58,7 +58,7 @@ def test_a_notification_says_who_and_what() -> None:
     ],
 )
 def test_what_is_not_shown_is_data_for_the_app(
-    changes: dict[str, Any], told: dict[str, str]
+    changes: dict[str, Any], expected: dict[str, str]
 ) -> None:
     message = message_of(make_notification(**changes), make_target(badge=4))
 
@@ -66,7 +66,7 @@ def test_what_is_not_shown_is_data_for_the_app(
     assert message["android"].keys() == {"priority", "ttl"}
     assert message["android"]["priority"] == "normal"
     place = {"conversation": 3, "message": 7, "seq": 5, "badge": 4}
-    assert json.loads(message["data"]["bottlepost"]) == place | told
+    assert json.loads(message["data"]["bottlepost"]) == place | expected
 
 
 @pytest.mark.parametrize(("days", "ttl"), [(90, "2419200s"), (-1, "0s")])
@@ -126,8 +126,8 @@ def test_any_token_any_text_and_any_data_arrive(
 
     assert message["token"] == token
     assert {key: message["data"][key] for key in data} == data
-    told = json.loads(message["data"]["bottlepost"])
-    assert told.get("badge", badge) == badge
+    reference = json.loads(message["data"]["bottlepost"])
+    assert reference.get("badge", badge) == badge
     if not silent:
         shown = message["notification"].get("body", "")
         assert message["android"]["notification"]["notification_count"] == badge

@@ -1,20 +1,13 @@
-"""A quota is kept from the first second, and approached slowly."""
+"""The rate limit holds from the first second, and its rate rises slowly."""
 
 import asyncio
 
-from notifier.channels.fcm.quota import BURST, FORGET_S, RAMP_S, Quota
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from notifier.channels.fcm.quota import BURST, IDLE_RESET_S, RAMP_S, Quota
+from tests.support.clock import Clock
 
 
 def sent_within(quota: Quota, clock: Clock, seconds: float, batch: int = 100) -> int:
-    """How many pushes leave in that time when as many as may are sent."""
+    """How many pushes may be sent in that time."""
     end, sent = clock.now + seconds, 0
     while clock.now < end:
         pause_s = quota.try_take(batch)
@@ -51,11 +44,11 @@ def test_no_minute_exceeds_the_quota() -> None:
     assert max(minutes) <= 600_000 + BURST
 
 
-def test_after_a_long_rest_it_begins_anew() -> None:
+def test_after_a_long_idle_time_the_ramp_starts_again() -> None:
     clock = Clock()
     quota = Quota(10_000, clock=clock)
     sent_within(quota, clock, 2 * RAMP_S)
-    clock.now += FORGET_S + 1
+    clock.now += IDLE_RESET_S + 1
 
     assert sent_within(quota, clock, 5) < 5 * 10_000 * 0.3
 

@@ -1,4 +1,4 @@
-"""Each push service gets a signature that is good for itself alone."""
+"""Each push service gets a signature that is valid for itself alone."""
 
 import asyncio
 
@@ -6,32 +6,28 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from config import vapid
-from notifier.channels.webpush.credentials import ByVapid, Signer
+from notifier.channels.webpush.credentials import Signer, VapidAuthorization
+from tests.support.clock import Clock
 
 ORIGIN = "https://push.example.org"
 NOON = 1_750_000_000.0
 HOUR = 3600
 
 
-class Clock:
-    now = NOON
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def _by_vapid(clock: Clock) -> tuple[ByVapid, ec.EllipticCurvePrivateKey]:
+def _authorization(
+    clock: Clock,
+) -> tuple[VapidAuthorization, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
     signer = Signer(key, "mailto:ops@example.org")
-    return ByVapid(signer, ORIGIN, clock=clock), key
+    return VapidAuthorization(signer, ORIGIN, clock=clock), key
 
 
-def _token(authorization: ByVapid) -> str:
+def _token(authorization: VapidAuthorization) -> str:
     return asyncio.run(authorization.token()) or ""
 
 
-def test_the_signature_says_for_whom_until_when_and_from_whom() -> None:
-    authorization, key = _by_vapid(Clock())
+def test_the_signature_names_audience_expiry_and_contact() -> None:
+    authorization, key = _authorization(Clock(NOON))
 
     scheme, token, public = _token(authorization).split(" ")
 
@@ -49,8 +45,8 @@ def test_the_signature_says_for_whom_until_when_and_from_whom() -> None:
 
 
 def test_it_is_signed_once_for_hours() -> None:
-    clock = Clock()
-    authorization, _ = _by_vapid(clock)
+    clock = Clock(NOON)
+    authorization, _ = _authorization(clock)
     first = _token(authorization)
 
     clock.now += 5 * HOUR
@@ -59,8 +55,8 @@ def test_it_is_signed_once_for_hours() -> None:
 
 
 def test_it_is_renewed_long_before_its_end() -> None:
-    clock = Clock()
-    authorization, _ = _by_vapid(clock)
+    clock = Clock(NOON)
+    authorization, _ = _authorization(clock)
     first = _token(authorization)
 
     clock.now += 6 * HOUR
@@ -69,8 +65,8 @@ def test_it_is_renewed_long_before_its_end() -> None:
 
 
 def test_a_clock_that_was_set_back_makes_a_new_one() -> None:
-    clock = Clock()
-    authorization, _ = _by_vapid(clock)
+    clock = Clock(NOON)
+    authorization, _ = _authorization(clock)
     first = _token(authorization)
 
     clock.now -= HOUR

@@ -1,4 +1,4 @@
-"""Only the browser can read a push, and it can always read it."""
+"""The browser can decrypt every push, and no other browser can."""
 
 import pytest
 from cryptography.exceptions import InvalidTag

@@ -1,4 +1,4 @@
-"""What push services answer, and what is done about it."""
+"""Responses of push services, with the outcome of the push."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from notifier.channels.webpush import outcomes
 from notifier.http2 import Response
 from notifier.outcome import Kind
-from tests.support.pushes import make_target
+from tests.support.notifications import make_target
 
 
 def _read(status: int, body: bytes = b"", **headers: str) -> tuple[Kind, str]:
@@ -54,7 +54,7 @@ def test_a_subscription_that_has_ended_is_gone(status: int) -> None:
         (503, b"", Kind.LATER),
     ],
 )
-def test_a_refusal_is_laid_at_the_right_door(
+def test_a_refusal_is_about_the_right_party(
     status: int, body: bytes, kind: Kind
 ) -> None:
     assert _read(status, body)[0] is kind

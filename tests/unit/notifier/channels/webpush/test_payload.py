@@ -1,4 +1,4 @@
-"""What a service worker is told, and for how long the push service keeps it."""
+"""The payload for the service worker, and how long the push service keeps it."""
 
 import json
 from datetime import timedelta
@@ -12,8 +12,8 @@ from models.base import utc_now
 from models.pushes import READ, WITHDRAW
 from notifier.channels.webpush import payload as webpush_payload
 from notifier.channels.webpush.encryption import MAX_PLAINTEXT
+from tests.support.notifications import make_notification, make_target
 from tests.support.push_service import Browser
-from tests.support.pushes import make_notification, make_target
 
 
 def _push(badge: int = 2, **changes: Any) -> tuple[dict[str, Any], dict[str, str]]:

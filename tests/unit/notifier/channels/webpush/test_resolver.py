@@ -1,4 +1,4 @@
-"""An endpoint leads to the Internet, and nowhere inside our own network."""
+"""Endpoints resolve to public addresses, never to our own network."""
 
 import pytest
 

@@ -1,7 +1,7 @@
-"""A process of its own that pushes through the real channels; run as a module.
+"""A child process that pushes through the real channels; run as a module.
 
-Its settings come from the environment. Every line on the standard input is a device
-token; it is pushed to on APNs and FCM, and a line with the two ends comes back.
+Its settings come from the environment. It reads device tokens from the standard input,
+one a line, pushes to each on APNs and FCM, and prints the kinds of the two outcomes.
 """
 
 import asyncio
@@ -13,8 +13,9 @@ from datastore import Datastore
 from notifier import channels
 from notifier.engine.provider_tokens import SharedTokens
 from notifier.engine.provider_troubles import SharedTroubles
-from tests.support.providers import push_to
-from tests.support.pushes import make_notification
+from tests.support.channel_service import push_to
+from tests.support.notifications import make_notification
+from tests.support.sandbox_provider import targets
 
 
 async def main() -> None:
@@ -23,16 +24,16 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as executor:
         tokens = SharedTokens(store, executor)
-        opened = channels.create(settings, tokens, SharedTroubles(store, executor))
-        providers = [opened["apns"], opened["fcm"]]
+        created = channels.create(settings, tokens, SharedTroubles(store, executor))
+        providers = [created["apns"], created["fcm"]]
         print("ready", flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):
-            token = [line.strip()]
+            device = targets(line.strip())
             pushes = (
-                push_to(channel, token, make_notification()) for channel in providers
+                push_to(channel, device, make_notification()) for channel in providers
             )
-            ends = [outcome.kind for (outcome,) in await asyncio.gather(*pushes)]
-            print(*ends, flush=True)
+            kinds = [outcome.kind for (outcome,) in await asyncio.gather(*pushes)]
+            print(*kinds, flush=True)
         for channel in providers:
             await channel.close()
     store.close()

@@ -1,4 +1,4 @@
-"""A channel that answers as told, in the test's own process."""
+"""A fake channel for tests of the engine, in the test's own process."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,8 +10,8 @@ from notifier.outcome import ACCEPTED, Outcome
 Answer = Callable[[Target], Outcome]
 
 
-class ToldChannel:
-    """Records every push; `answer` decides on each, `gate` holds them back."""
+class FakeChannel:
+    """Records every push; `answer` gives its outcome, a cleared `gate` delays all."""
 
     def __init__(self, answer: Answer = lambda target: ACCEPTED) -> None:
         self.answer = answer

@@ -8,22 +8,23 @@ from contextlib import asynccontextmanager, nullcontext
 
 from notifier.channels import Troubles
 from notifier.channels.route import Dialect, Route
-from notifier.channels.webpush.credentials import ByVapid, Signer
+from notifier.channels.webpush.credentials import Signer, VapidAuthorization
 from notifier.channels.webpush.resolver import Resolver
 from notifier.http2 import Client
 from notifier.outcome import ChannelDown
 
-# Where the browsers' own subscriptions are; the rest of the world shares its places.
-BROWSERS = (
+# The browsers' own push services; all unknown ones share one concurrency limit.
+KNOWN_HOSTS = (
     "fcm.googleapis.com",
     "push.services.mozilla.com",
     "push.apple.com",
     "notify.windows.com",
 )
-# Services kept open, the ones used last; and strangers that are talked to at a time.
-MAX_KEPT = 128
-MAX_STRANGERS = 64
-# Anybody can name a server that never answers: it must not hold a job for long.
+# Connections kept open, to the services used last.
+MAX_OPEN_SERVICES = 128
+# Unknown services that are pushed to at the same time.
+MAX_UNKNOWN_SERVICES = 64
+# Any user can name a server that never responds: it must not hold a job for long.
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 10.0
 
@@ -36,15 +37,15 @@ class Service:
         self.port = port
         self.client = client
         self.route = route
-        self.is_known = is_browsers(host)
-        # It has had an address on the Internet.
-        self.is_checked = False
+        self.is_known = is_known_host(host)
+        # Its name has led to a public address.
+        self.is_resolved = False
         # Sends under way: while there are any, it is not closed.
-        self.users = 0
+        self.active_sends = 0
 
 
-class Origins:
-    """Opens services when they are needed and closes those not used for longest."""
+class PushServices:
+    """Opens services when they are needed, and closes the least recently used ones."""
 
     def __init__(
         self,
@@ -61,33 +62,33 @@ class Origins:
         self._tls = tls
         self._troubles = troubles
         self._services: OrderedDict[str, Service] = OrderedDict()
-        self._strangers = asyncio.Semaphore(MAX_STRANGERS)
+        self._unknown_limit = asyncio.Semaphore(MAX_UNKNOWN_SERVICES)
         self._closing: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def use(self, origin: str, host: str, port: int) -> AsyncIterator[Service]:
         """The service of an origin, kept open at least until the end of the block.
 
-        Raises PrivateAddress, and ChannelDown or CredentialsRefused when its name
-        cannot be resolved or the service is left alone at present.
+        Raises PrivateAddress, and ChannelDown or CredentialsRefused when the name
+        cannot be resolved or the service's breaker is open.
         """
         service = self._services.get(origin)
         if service is None:
             service = self._services[origin] = self._open(origin, host, port)
         self._services.move_to_end(origin)
-        service.users += 1
+        service.active_sends += 1
         try:
             service.route.breaker.check()
-            async with nullcontext() if service.is_known else self._strangers:
-                await self._check_name(service)
+            async with nullcontext() if service.is_known else self._unknown_limit:
+                await self._resolve_once(service)
                 yield service
         finally:
-            service.users -= 1
-            self._close_some()
+            service.active_sends -= 1
+            self._close_unused()
 
-    async def _check_name(self, service: Service) -> None:
-        """The client checks at each connection; here we learn what is wrong."""
-        if service.is_checked:
+    async def _resolve_once(self, service: Service) -> None:
+        """Check the name for a clear error; the client checks it at each connection."""
+        if service.is_resolved:
             return
         breaker = service.route.breaker
         if breaker.is_open:
@@ -95,34 +96,36 @@ class Origins:
         try:
             await self._resolver.addresses(service.host, service.port)
         except ChannelDown as down:
-            breaker.down(down.reason)
+            breaker.open_for_outage(down.reason)
             raise
-        service.is_checked = True
+        service.is_resolved = True
 
     def _open(self, origin: str, host: str, port: int) -> Service:
         client = Client(
             origin,
             tls=self._tls,
-            max_connections=4 if is_browsers(host) else 1,
+            max_connections=4 if is_known_host(host) else 1,
             request_timeout_s=REQUEST_TIMEOUT_S,
             connect_timeout_s=CONNECT_TIMEOUT_S,
             resolve=self._resolver.addresses,
         )
         route = Route(
-            f"webpush {origin}"[:200],
+            f"webpush {origin}",
             client,
-            ByVapid(self._signer, origin),
+            VapidAuthorization(self._signer, origin),
             self._dialect,
             self._troubles,
         )
         return Service(host, port, client, route)
 
-    def _close_some(self) -> None:
-        excess = len(self._services) - MAX_KEPT
-        idle = [o for o, service in self._services.items() if not service.users]
-        for origin in idle[: max(excess, 0)]:
+    def _close_unused(self) -> None:
+        excess = len(self._services) - MAX_OPEN_SERVICES
+        unused = [
+            o for o, service in self._services.items() if not service.active_sends
+        ]
+        for origin in unused[: max(excess, 0)]:
             client = self._services.pop(origin).client
-            # Not awaited: whoever sends should not wait for a stranger's farewell.
+            # Not awaited: senders need not wait for another service's shutdown.
             task = asyncio.create_task(client.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
@@ -134,5 +137,5 @@ class Origins:
         await asyncio.gather(*closing, *self._closing, return_exceptions=True)
 
 
-def is_browsers(host: str) -> bool:
-    return any(host == name or host.endswith(f".{name}") for name in BROWSERS)
+def is_known_host(host: str) -> bool:
+    return any(host == name or host.endswith(f".{name}") for name in KNOWN_HOSTS)

@@ -1,0 +1,132 @@
+"""The mail channel when the SMTP server refuses, fails or is unreachable."""
+
+import asyncio
+
+import pytest
+
+from notifier.channels.email import relay
+from notifier.outcome import ChannelDown, Kind
+from tests.support.email_service import EmailService, targets
+from tests.support.wait import eventually
+
+# -- refusals
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        ("550 5.1.1 no such user", Kind.GONE),
+        ("550 no", Kind.SUSPECT),
+        ("553 5.1.3 odd address", Kind.SUSPECT),
+        ("550 5.7.1 you look like spam", Kind.REFUSED),
+        ("552 5.2.2 mailbox full", Kind.REFUSED),
+        ("450 4.2.0 greylisted", Kind.LATER),
+    ],
+)
+async def test_a_refused_recipient_affects_no_other(
+    email: EmailService, reply: str, kind: Kind
+) -> None:
+    email.server.to_recipient["bob@example.org"] = reply
+
+    reports = await email.send(targets("bob@example.org", "eve@example.org"))
+
+    assert reports.by_device[1].kind is kind
+    assert reports.by_device[1].reason == reply
+    assert reports.by_device[2].kind is Kind.ACCEPTED
+    assert len(email.server.connections) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"), [("554 5.6.0 no", Kind.REFUSED), ("451 4.3.0 hm", Kind.LATER)]
+)
+async def test_a_refused_mail_does_not_make_the_address_dead(
+    email: EmailService, reply: str, kind: Kind
+) -> None:
+    email.server.to_data = reply
+
+    reports = await email.send(targets("bob@example.org"))
+
+    assert reports.by_device[1].kind is kind
+
+
+async def test_an_invalid_address_is_not_sent_to_the_server(
+    email: EmailService,
+) -> None:
+    reports = await email.send(targets("bob@example.org> SIZE=1", "a@b.org"))
+
+    assert reports.kinds() == ["suspect", "accepted"]
+    assert [received.recipient for received in email.server.inbox] == ["a@b.org"]
+
+
+# -- outages
+
+
+async def test_a_failing_server_gets_one_request_for_the_whole_batch(
+    email: EmailService,
+) -> None:
+    email.server.to_sender = "421 4.3.2 going down"
+
+    with pytest.raises(ChannelDown, match="421"):
+        await email.send(targets(*(f"u{n}@x.example" for n in range(20))))
+
+    assert len(email.server.connections) == 1
+
+
+async def test_a_connection_that_was_cut_between_mails_is_replaced(
+    email: EmailService,
+) -> None:
+    await email.send(targets("a@x.example"))
+    email.server.connections[0].transport.abort()
+
+    reports = await email.send(targets("b@x.example"))
+
+    assert reports.kinds() == ["accepted"]
+    assert len(email.server.connections) == 2
+
+
+async def test_a_connection_that_the_server_ends_between_mails_is_replaced(
+    email: EmailService,
+) -> None:
+    await email.send(targets("a@x.example"))
+    email.server.to_next_sender = "421 4.4.2 too many mails on one connection"
+
+    reports = await email.send(targets("b@x.example"))
+
+    assert reports.kinds() == ["accepted"]
+    assert len(email.server.connections) == 2
+
+
+async def test_a_server_that_does_not_reply_times_out(
+    email: EmailService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "DATA_TIMEOUT_S", 0.2)
+    email.server.gate.clear()
+
+    with pytest.raises(ChannelDown, match="no answer in time"):
+        await email.send(targets("a@x.example"))
+
+
+async def test_a_mail_whose_reply_is_lost_is_not_sent_twice(
+    email: EmailService,
+) -> None:
+    await email.send(targets("a@x.example"))
+    email.server.gate.clear()
+    send = asyncio.create_task(email.send(targets("b@x.example")))
+    await eventually(lambda: email.server.offered == 2)
+
+    email.server.connections[0].transport.abort()
+
+    with pytest.raises(ChannelDown, match="lost"):
+        await send
+    assert email.server.offered == 2
+
+
+async def test_an_idle_connection_is_closed(
+    email: EmailService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "IDLE_TIMEOUT_S", 0.05)
+    await email.send(targets("a@x.example"))
+
+    await eventually(lambda: email.server.connections[0].transport is None)
+
+    assert (await email.send(targets("a@x.example"))).kinds() == ["accepted"]

@@ -1,0 +1,223 @@
+"""Push services that are down, hanging, private or hostile, beside good ones."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from notifier.channels import breaker
+from notifier.channels.webpush import push_services
+from notifier.channels.webpush.resolver import Resolver
+from notifier.outcome import ChannelDown, Kind
+from tests.support import push_service, tls
+from tests.support.notifications import Reports, make_notification
+from tests.support.push_service import Browser, PushService
+from tests.support.wait import eventually
+from tests.support.webpush_service import WebpushService, targets
+
+
+@pytest.fixture
+async def second() -> AsyncIterator[PushService]:
+    """A second push service, beside the one of the fixture `webpush`."""
+    async with push_service.run() as running:
+        yield running
+
+
+# -- one service does not affect another
+
+
+async def test_an_unreachable_service_affects_no_other(
+    webpush: WebpushService,
+) -> None:
+    async with push_service.run() as closed:
+        dead = closed.subscribe()
+
+    reports = await webpush.send(targets(dead, webpush.server.subscribe()))
+
+    assert reports.kinds() == ["later", "accepted"]
+    assert str(closed.peer.port) in reports.by_device[1].reason
+
+
+async def test_nothing_is_sent_to_a_failing_service_until_the_pause_is_over(
+    webpush: WebpushService,
+) -> None:
+    browsers = [webpush.server.subscribe() for _ in range(30)]
+    for browser in browsers:
+        webpush.server.tell(browser, 503, retry_after="60")
+
+    first = await webpush.send(targets(*browsers))
+    second = await webpush.send(targets(*browsers))
+
+    assert set(first.kinds()) == set(second.kinds()) == {"later"}
+    assert len(webpush.server.seen) == 30
+    assert all(outcome.retry_after_s for outcome in second.by_device.values())
+
+
+async def test_a_hanging_service_does_not_delay_the_others(
+    webpush: WebpushService, second: PushService
+) -> None:
+    waiting = second.subscribe()
+    second.hang(waiting)
+    to, reports = targets(waiting, webpush.server.subscribe()), Reports()
+    rendered = webpush.channel.render(make_notification())
+
+    send = asyncio.create_task(webpush.channel.send(rendered, to, reports))
+    await eventually(lambda: second.seen and 2 in reports.by_device)
+
+    assert reports.by_device[2].kind is Kind.ACCEPTED
+    assert 1 not in reports.by_device
+    send.cancel()
+    await asyncio.wait([send])
+
+
+async def test_a_request_without_a_response_is_tried_later(
+    webpush: WebpushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push_services, "REQUEST_TIMEOUT_S", 0.3)
+    browser = webpush.server.subscribe()
+    webpush.server.hang(browser)
+
+    reports = await webpush.send(targets(browser))
+
+    assert reports.kinds() == ["later"]
+
+
+# -- names and addresses
+
+
+async def test_a_private_address_is_never_connected_to(
+    webpush: WebpushService,
+) -> None:
+    webpush.configure(webpush_allow=())
+
+    reports = await webpush.send(targets(webpush.server.subscribe()))
+
+    assert reports.by_device[1].kind is Kind.SUSPECT
+    assert "no address on the Internet" in reports.by_device[1].reason
+    assert webpush.server.peer.connections == []
+
+
+async def test_a_name_that_turns_private_after_the_check_is_not_connected_to(
+    webpush: WebpushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([["1.1.1.1"], ["127.0.0.1"], ["127.0.0.1"]])
+
+    async def rebound(self: Resolver, host: str, port: int) -> list[str]:
+        return next(answers)
+
+    monkeypatch.setattr(Resolver, "_look_up", rebound)
+    webpush.configure(webpush_allow=())
+
+    reports = await webpush.send(targets(webpush.server.subscribe()))
+
+    assert reports.kinds() == ["later"]
+    assert next(answers) == ["127.0.0.1"]
+    assert webpush.server.peer.connections == []
+
+
+async def test_an_unknown_name_is_not_resolved_for_each_message(
+    webpush: WebpushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[str] = []
+
+    async def nowhere(self: Resolver, host: str, port: int) -> list[str]:
+        looked_up.append(host)
+        raise ChannelDown(f"{host}: no such name")
+
+    monkeypatch.setattr(Resolver, "_look_up", nowhere)
+    monkeypatch.setattr(breaker, "FIRST_PAUSE_S", 60.0)
+    to = targets(Browser("https://nowhere.example/b"))
+
+    for _ in range(3):
+        reports = await webpush.send(to)
+
+    assert reports.kinds() == ["later"]
+    assert "no such name" in reports.by_device[1].reason
+    assert looked_up == ["nowhere.example"]
+
+
+async def test_beside_a_private_authority_the_public_ones_are_trusted(
+    webpush: WebpushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The tests' authority takes the place of the public ones, and ours is another.
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls.authority().ca_file))
+    webpush.configure(ca_file=tls.make_authority().ca_file)
+
+    reports = await webpush.send(targets(webpush.server.subscribe()))
+
+    assert reports.kinds() == ["accepted"]
+
+
+# -- refused keys
+
+
+async def test_an_unknown_service_that_refuses_our_key_raises_no_alarm(
+    webpush: WebpushService,
+) -> None:
+    browser = webpush.server.subscribe()
+    webpush.server.tell(browser, 401, b"no")
+
+    reports = await webpush.send(targets(browser))
+
+    assert reports.kinds() == ["credentials"]
+    assert webpush.troubles.reports == []
+
+
+async def test_a_browsers_service_that_refuses_our_key_raises_an_alarm(
+    webpush: WebpushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push_services, "KNOWN_HOSTS", ("localhost",))
+    browser = webpush.server.subscribe()
+    webpush.server.tell(browser, 403, b'{"reason":"BadJwtToken"}')
+
+    await webpush.send(targets(browser))
+
+    route = f"webpush {webpush.server.origin}"
+    assert webpush.troubles.reports[0] == (route, "403 BadJwtToken")
+
+
+# -- limits
+
+
+async def test_least_recently_used_services_are_closed(
+    webpush: WebpushService, second: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push_services, "MAX_OPEN_SERVICES", 1)
+    first = webpush.server
+
+    for service in (first, second, first):
+        reports = await webpush.send(targets(service.subscribe()))
+        assert reports.kinds() == ["accepted"]
+
+    await eventually(lambda: first.peer.connections[0].lost)
+    assert [len(s.peer.connections) for s in (first, second)] == [2, 1]
+
+
+async def test_a_service_in_use_is_not_closed(
+    webpush: WebpushService, second: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push_services, "MAX_OPEN_SERVICES", 1)
+    busy = webpush.server
+    browser = busy.subscribe()
+    busy.hang(browser)
+    waiting = asyncio.create_task(webpush.send(targets(browser)))
+    await eventually(lambda: busy.held)
+    for service in (second, busy):
+        await webpush.send(targets(service.subscribe()))
+
+    busy.held[0].answer(201)
+
+    assert (await waiting).kinds() == ["accepted"]
+    assert len(busy.peer.connections) == 1
+
+
+async def test_more_unknown_services_than_the_limit_are_served_in_turn(
+    webpush: WebpushService, second: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push_services, "MAX_UNKNOWN_SERVICES", 1)
+    first = webpush.server
+    browsers = [s.subscribe() for s in (first, second, first, second)]
+
+    reports = await webpush.send(targets(*browsers))
+
+    assert reports.kinds() == ["accepted"] * 4
