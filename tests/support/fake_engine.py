@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from config import Settings
 from datastore import Datastore
-from datastore.outbox import claims, leases
+from datastore.outbox import claims, due_work
 from models.base import utc_now
 from models.pushes import COMPLETED, PushJob
 
@@ -67,7 +67,7 @@ class FakeEngine:
                 if not self._held:
                     break
         with self._store.write() as session:
-            leases.release_owner(session, self._owner, utc_now())
+            due_work.release_owner(session, self._owner, utc_now())
 
     def stop(self) -> None:
         self._stopping = True

@@ -6,13 +6,13 @@ token; it is pushed to on APNs and FCM, and a line with the two ends comes back.
 
 import asyncio
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import config
 from datastore import Datastore
 from notifier import channels
 from notifier.engine.provider_tokens import SharedTokens
 from notifier.engine.provider_troubles import SharedTroubles
+from tests.support.async_stores import on_thread
 from tests.support.providers import push_to
 from tests.support.pushes import make_notification
 
@@ -21,9 +21,9 @@ async def main() -> None:
     settings = config.from_env()
     store = Datastore(settings.database_url)
     loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1) as executor:
-        tokens = SharedTokens(store, executor)
-        opened = channels.create(settings, tokens, SharedTroubles(store, executor))
+    with on_thread(store) as async_store:
+        tokens = SharedTokens(async_store)
+        opened = channels.create(settings, tokens, SharedTroubles(async_store))
         providers = [opened["apns"], opened["fcm"]]
         print("ready", flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):

@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from datastore import Datastore, outbox
-from datastore.outbox import Claim, claims, job_status, leases, progress
+from datastore.outbox import Claim, claims, due_work, job_status, leases, progress
 from models.base import utc_now
 from models.chats import Message
 from models.pushes import COMPLETED, WITHDRAW, PushJob
@@ -218,7 +218,7 @@ def test_what_an_ended_engine_held_is_due_at_once(store: Datastore) -> None:
     claim(store, "a")
 
     with store.write() as session:
-        released = leases.release_owner(session, "a", utc_now())
+        released = due_work.release_owner(session, "a", utc_now())
 
     assert released == 2
     assert [c.job_id for c in claim(store, "b")] == posted_jobs
@@ -244,7 +244,7 @@ def test_a_job_that_fails_by_itself_is_put_off_with_its_error(store: Datastore) 
     now = utc_now()
 
     with store.write() as session:
-        leases.put_off(session, "a", job, error="broken", now=now, until=now + LEASE)
+        leases.postpone(session, "a", job, error="broken", now=now, until=now + LEASE)
 
     assert claim(store, "b") == []
     [again] = claim(store, "b", later_s=31)
@@ -258,7 +258,7 @@ def test_a_job_that_fails_by_itself_holds_up_nobody(store: Datastore) -> None:
     now = utc_now()
 
     with store.write() as session:
-        leases.put_off(session, "a", first, error="broken", now=now, until=now + LEASE)
+        leases.postpone(session, "a", first, error="broken", now=now, until=now + LEASE)
 
     assert [c.job_id for c in claim(store, "b")] == [second]
 

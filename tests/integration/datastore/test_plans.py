@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import insert
 
 from datastore import Datastore, mariadb
-from datastore.outbox import due_work, leases
+from datastore.outbox import due_work
 from models.base import utc_now
 from models.pushes import COMPLETED, PushJob
 from tests.support import chats
@@ -24,13 +24,13 @@ def look(store: Datastore) -> None:
 def take(store: Datastore) -> None:
     lease = timedelta(seconds=30)
     due_work.take(
-        store, "a", [], limit=10, chain=5, shards=1, with_imports=True, lease=lease
+        store, "a", limit=10, chain=5, shards=1, with_imports=True, lease=lease
     )
 
 
 def release(store: Datastore) -> None:
     with store.write() as session:
-        leases.release_owner(session, "a", utc_now())
+        due_work.release_owner(session, "a", utc_now())
 
 
 @pytest.fixture

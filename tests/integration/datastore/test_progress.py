@@ -1,11 +1,11 @@
-"""Step is written for all jobs at once, and devices are marked with care."""
+"""Steps of several jobs are written together, and devices are marked with care."""
 
 from datetime import timedelta
 
 from sqlalchemy import select, update
 
 from datastore import Datastore, outbox
-from datastore.outbox import Claim, claims, fanout, leases, progress, retries
+from datastore.outbox import Claim, claims, due_work, fanout, progress, retries
 from models.accounts import Device
 from models.base import utc_now
 from models.pushes import PushFailure, Target
@@ -53,7 +53,7 @@ def later(target: Target, seconds: float = -1) -> progress.Failure:
 
 def due(store: Datastore, claim: Claim) -> tuple[list[int], list[int]]:
     with store.read() as session:
-        found = retries.due_retries(session, claim, limit=10, now=utc_now())
+        found = retries.find_due(session, claim, limit=10, now=utc_now())
     assert found is not None
     return [target.device_id for target in found[0]], found[1]
 
@@ -70,7 +70,7 @@ def test_a_failed_device_comes_up_again_when_it_is_time(store: Datastore) -> Non
 
     assert due(store, claim) == ([targets[0].device_id], [])
     with store.read() as session:
-        count, first = retries.waiting(session, claim.job_id)
+        count, first = retries.count_waiting(session, claim.job_id)
     assert count == 2
     assert first is not None
     assert first < utc_now()
@@ -197,7 +197,7 @@ def test_the_environment_that_took_the_push_is_remembered(store: Datastore) -> N
 def test_failures_of_a_lost_job_are_not_written(store: Datastore) -> None:
     claim, targets = claimed(store)
     with store.write() as session:
-        leases.release_owner(session, "a", utc_now())
+        due_work.release_owner(session, "a", utc_now())
 
     lost = record(store, claim, new_failures=[later(targets[0])])
 

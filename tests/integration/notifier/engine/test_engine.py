@@ -10,12 +10,14 @@ from sqlalchemy import select, update
 
 import notifier.engine.job_run
 from datastore import Datastore
-from datastore.outbox import job_status, leases
+from datastore.outbox import due_work, job_status
 from models.accounts import Device
 from models.base import utc_now
 from models.chats import Message
 from models.pushes import PushFailure, PushJob, Target
+from notifier.engine.job_run import JobRun
 from notifier.engine.loop import Engine
+from notifier.engine.running_jobs import RunningJobs
 from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
 from tests.support import chats
 from tests.support.channel import ToldChannel
@@ -219,6 +221,19 @@ def test_two_engines_never_push_the_same_device(store: Datastore) -> None:
     assert {status(store, job).accepted for job in posted_jobs} == {20}
 
 
+def watch_shards(monkeypatch: pytest.MonkeyPatch) -> set[tuple[int, int]]:
+    """Jobs and shards of an engine, each time that a job of it becomes a shard."""
+    seen: set[tuple[int, int]] = set()
+    become_shard = RunningJobs.become_shard
+
+    def watch(jobs: RunningJobs, run: JobRun) -> None:
+        become_shard(jobs, run)
+        seen.add((len(jobs), jobs.shards))
+
+    monkeypatch.setattr(RunningJobs, "become_shard", watch)
+    return seen
+
+
 def test_a_large_job_is_split_and_its_status_adds_up(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,8 +247,11 @@ def test_a_large_job_is_split_and_its_status_adds_up(
         engines = (make_engine(store, owner, apns=channel) for owner in "ab")
         await asyncio.gather(*(drain(engine) for engine in engines))
 
+    seen = watch_shards(monkeypatch)
+
     asyncio.run(both())
 
+    assert seen == {(1, 1)}
     done = status(store, job)
     assert (done.state, done.total, done.accepted) == ("completed", 240, 240)
     assert Counter(channel.devices()).most_common(1)[0][1] == 1
@@ -342,7 +360,7 @@ def test_a_crash_in_the_middle_repeats_only_what_was_not_recorded(
 
     asyncio.run(crash())
     with store.write() as session:
-        leases.release_owner(session, "first", utc_now())
+        due_work.release_owner(session, "first", utc_now())
     work(store, channel)
 
     counts = Counter(channel.devices())

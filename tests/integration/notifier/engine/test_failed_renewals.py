@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +17,7 @@ from notifier.engine import provider_tokens
 from notifier.engine.provider_tokens import SharedTokens
 from notifier.outcome import ChannelDown
 from tests.support import databases
+from tests.support.async_stores import on_thread
 
 T = TypeVar("T")
 
@@ -64,9 +64,9 @@ def save_old(store: Datastore, *, minutes_left: float = 4) -> None:
 
 def use(store: Datastore, scene: Callable[[SharedTokens], Awaitable[T]]) -> T:
     async def play() -> T:
-        return await scene(SharedTokens(store, executor))
+        return await scene(SharedTokens(async_store))
 
-    with ThreadPoolExecutor(1) as executor:
+    with on_thread(store) as async_store:
         return asyncio.run(play())
 
 
@@ -112,7 +112,7 @@ def test_renewing_that_failed_is_tried_again_after_a_while(
 
     async def get_twice(tokens: SharedTokens) -> list[str]:
         first = await tokens.get("name", Mint(ChannelDown("away")))
-        monkeypatch.setattr(provider_tokens, "RENEW_AGAIN_S", 0.0)
+        monkeypatch.setattr(provider_tokens, "RENEWAL_RETRY_S", 0.0)
         return [first, await tokens.get("name", Mint())]
 
     assert use(store, get_twice) == ["old", "new"]
@@ -149,7 +149,7 @@ def test_all_who_wait_while_renewing_fails_use_the_old_token(store: Datastore) -
 def test_who_waits_for_a_mint_that_hangs_does_not_wait_again(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provider_tokens, "TURN_S", 0.2)
+    monkeypatch.setattr(provider_tokens, "MINT_TIMEOUT_S", 0.2)
     mint = Mint()
 
     async def get_together(tokens: SharedTokens) -> list[str | BaseException]:

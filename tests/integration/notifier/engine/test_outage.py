@@ -39,8 +39,8 @@ def sqlite(tmp_path: Path) -> Iterator[Datastore]:
 
 @pytest.fixture(autouse=True)
 def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "LOOK_S", 1.0)
-    monkeypatch.setattr(loop, "LOOK_AGAIN_S", 0.05)
+    monkeypatch.setattr(loop, "LOOK_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(loop, "LOOK_RETRY_S", 0.05)
 
 
 def test_an_idle_engine_lingers_out_without_its_database(sqlite: Datastore) -> None:

@@ -1,21 +1,24 @@
 """One provider token for all processes."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from datastore import Datastore, provider_tokens
 from datastore.provider_tokens import Token
 from models.base import utc_now
 from models.pushes import ProviderToken
 from notifier.channels import CredentialsRefused, MintedToken
+from notifier.engine import provider_tokens as tokens_module
 from notifier.engine.provider_tokens import SharedTokens
 from notifier.outcome import ChannelDown
 from tests.support import children, databases
+from tests.support.async_stores import on_thread
 
 Mint = Callable[[], Awaitable[MintedToken]]
 PROCESSES = 3
@@ -80,11 +83,17 @@ def save(
         )
 
 
+def rename(store: Datastore, old: str, new: str) -> None:
+    """Without its table every query fails; SQLite calls that an outage."""
+    with store.write() as session:
+        session.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+
+
 def get(store: Datastore, mint: Mint) -> str:
     async def ask() -> str:
-        return await SharedTokens(store, executor).get("name", mint)
+        return await SharedTokens(async_store).get("name", mint)
 
-    with ThreadPoolExecutor(1) as executor:
+    with on_thread(store) as async_store:
         return asyncio.run(ask())
 
 
@@ -162,10 +171,10 @@ def test_tasks_of_one_process_make_one_token(store: Datastore) -> None:
         return MintedToken("new", 3000.0)
 
     async def ask() -> list[str]:
-        tokens = SharedTokens(store, executor)
+        tokens = SharedTokens(async_store)
         return await asyncio.gather(*(tokens.get("name", mint) for _ in range(20)))
 
-    with ThreadPoolExecutor(1) as executor:
+    with on_thread(store) as async_store:
         assert asyncio.run(ask()) == ["new"] * 20
     assert len(mints) == 1
 
@@ -174,14 +183,14 @@ def test_tokens_of_different_names_have_nothing_to_do_with_each_other(
     store: Datastore,
 ) -> None:
     async def ask() -> tuple[str, str]:
-        tokens = SharedTokens(store, executor)
+        tokens = SharedTokens(async_store)
 
         async def other() -> MintedToken:
             return MintedToken("other", 3000.0)
 
         return await tokens.get("a", mint_new), await tokens.get("b", other)
 
-    with ThreadPoolExecutor(1) as executor:
+    with on_thread(store) as async_store:
         assert asyncio.run(ask()) == ("new", "other")
 
 
@@ -189,16 +198,73 @@ def test_only_the_token_that_was_refused_is_forgotten(store: Datastore) -> None:
     save(store, minutes_left=40)
 
     async def refuse() -> str:
-        tokens = SharedTokens(store, executor)
+        tokens = SharedTokens(async_store)
         await tokens.refused("name", "one before")
         return await tokens.get("name", mint_nothing)
 
-    with ThreadPoolExecutor(1) as executor:
+    with on_thread(store) as async_store:
         assert asyncio.run(refuse()) == "old"
 
 
-def test_without_its_table_tokens_are_an_outage(tmp_path: Path) -> None:
+def test_without_its_table_tokens_are_an_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens_module, "WAIT_TIMEOUT_S", 0.3)
     store = Datastore(f"sqlite:///{tmp_path}/empty.db")
 
     with pytest.raises(ChannelDown, match="database"):
         get(store, mint_new)
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_push_without_a_token_waits_for_a_short_outage(store: Datastore) -> None:
+    save(store, minutes_left=40)
+    rename(store, "provider_token", "taken_away")
+
+    async def ask() -> str:
+        getting = asyncio.create_task(tokens.get("name", mint_nothing))
+        await asyncio.sleep(0.3)
+        assert not getting.done()
+        await asyncio.to_thread(rename, store, "taken_away", "provider_token")
+        return await getting
+
+    with on_thread(store) as async_store:
+        tokens = SharedTokens(async_store)
+        assert asyncio.run(ask()) == "old"
+
+
+def test_a_database_that_hangs_does_not_hang_a_push(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens_module, "WAIT_TIMEOUT_S", 0.3)
+    released = threading.Event()
+
+    async def ask() -> None:
+        hanging = asyncio.create_task(async_store.call(lambda _: released.wait(30)))
+        await asyncio.sleep(0)
+        with pytest.raises(ChannelDown, match="database"):
+            await SharedTokens(async_store).get("name", mint_new)
+        assert not hanging.done()
+        released.set()
+        await hanging
+
+    with on_thread(store) as async_store:
+        asyncio.run(ask())
+
+
+def test_a_valid_token_is_used_while_the_database_is_away(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is due for renewal, and the wait for the database is much shorter."""
+    monkeypatch.setattr(tokens_module, "RENEWAL_QUERY_TIMEOUT_S", 0.2)
+    save(store, minutes_left=4, turn_of="another", turn_s=60)
+
+    async def ask() -> tuple[str, str]:
+        tokens = SharedTokens(async_store)
+        before = await tokens.get("name", mint_nothing)
+        await asyncio.to_thread(rename, store, "provider_token", "taken_away")
+        async with asyncio.timeout(10):
+            return before, await tokens.get("name", mint_nothing)
+
+    with on_thread(store) as async_store:
+        assert asyncio.run(ask()) == ("old", "old")
