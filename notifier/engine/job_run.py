@@ -38,7 +38,7 @@ SILENCE_S = 3.0
 EXPIRY_GRACE = timedelta(seconds=10)
 # Devices read together with the claim are read again when they are older than this.
 FIRST_TARGETS_MAX_AGE_S = 0.05
-# A missing channel is not looked for sooner; other processes may be configured.
+# Only a process with other settings can push these devices, so the pause is long.
 UNCONFIGURED_RETRY_S = 3600.0
 
 

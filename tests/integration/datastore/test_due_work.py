@@ -36,7 +36,9 @@ def test_a_job_comes_with_its_devices(store: Datastore) -> None:
     assert [target.user_id for target in job.targets or ()] == [2, 3, 4]
 
 
-def test_of_a_large_conversation_only_the_first_devices_come(store: Datastore) -> None:
+def test_a_job_of_a_large_conversation_comes_with_its_first_devices(
+    store: Datastore,
+) -> None:
     chats.post(store, chats.make_chat(store, due_work.FIRST_TARGETS + 5))
 
     [job] = take(store).jobs
@@ -56,7 +58,7 @@ def test_a_deleted_message_comes_without_devices(store: Datastore) -> None:
     assert job.targets is None
 
 
-def test_nothing_due_tells_when_to_look_again(store: Datastore) -> None:
+def test_a_look_without_due_work_returns_the_next_time(store: Datastore) -> None:
     chats.post(store, chats.make_chat(store, 1), delay_s=60)
 
     due, jobs = take(store)

@@ -63,7 +63,7 @@ def device(store: Datastore, target: Target) -> Device:
         return session.get_one(Device, target.device_id)
 
 
-def test_a_failed_device_comes_up_again_when_it_is_time(store: Datastore) -> None:
+def test_a_failed_device_is_retried_when_it_is_due(store: Datastore) -> None:
     claim, targets = claimed(store)
 
     record(store, claim, new_failures=[later(targets[0]), later(targets[1], 60)])
@@ -105,7 +105,7 @@ def test_another_failure_replaces_the_last_one(store: Datastore) -> None:
     assert (row.outcome, row.attempts, row.next_attempt_at) == ("gone", 2, None)
 
 
-def test_dropped_devices_do_not_come_up_again(store: Datastore) -> None:
+def test_dropped_devices_are_not_retried(store: Datastore) -> None:
     claim, targets = claimed(store)
     record(store, claim, new_failures=[later(target) for target in targets])
 
@@ -117,7 +117,7 @@ def test_dropped_devices_do_not_come_up_again(store: Datastore) -> None:
     assert due(store, claim) == ([], [])
 
 
-def test_a_device_removed_meanwhile_is_not_tried_again(store: Datastore) -> None:
+def test_a_device_removed_meanwhile_is_not_retried(store: Datastore) -> None:
     claim, targets = claimed(store)
     record(store, claim, new_failures=[later(targets[0]), later(targets[1])])
     with store.write() as session:
@@ -126,7 +126,7 @@ def test_a_device_removed_meanwhile_is_not_tried_again(store: Datastore) -> None
     assert due(store, claim) == ([targets[1].device_id], [targets[0].device_id])
 
 
-def test_a_phone_that_changed_hands_may_be_met_twice(store: Datastore) -> None:
+def test_a_phone_that_changed_its_user_may_be_recorded_twice(store: Datastore) -> None:
     claim, targets = claimed(store)
     record(store, claim, new_failures=[later(targets[0])])
 
@@ -137,7 +137,7 @@ def test_a_phone_that_changed_hands_may_be_met_twice(store: Datastore) -> None:
     assert due(store, claim) == ([targets[0].device_id], [])
 
 
-def test_what_is_dead_stays_dead(store: Datastore) -> None:
+def test_a_disabled_device_stays_disabled(store: Datastore) -> None:
     claim, targets = claimed(store)
     gone = progress.Mark(target=targets[0], disable=True, reason="Unregistered")
     record(store, claim, marks=[gone])
@@ -162,7 +162,7 @@ def test_a_gone_device_is_disabled(store: Datastore) -> None:
     assert device(store, targets[1]).disabled_at is None
 
 
-def test_a_token_registered_again_meanwhile_survives(store: Datastore) -> None:
+def test_a_token_registered_again_meanwhile_is_not_disabled(store: Datastore) -> None:
     claim, targets = claimed(store)
     with store.write() as session:
         session.execute(update(Device).values(registered_at=utc_now()))

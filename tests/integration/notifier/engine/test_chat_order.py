@@ -1,4 +1,4 @@
-"""Messages of one chat that an engine takes together; jobs it must not take twice."""
+"""Messages of one chat that an engine claims together, and jobs claimed twice."""
 
 import asyncio
 from collections import Counter
@@ -26,7 +26,7 @@ from tests.support.wait import eventually
 
 
 class Scene:
-    """An engine that lingers, and its only channel."""
+    """A running engine and its only channel."""
 
     def __init__(self, store: Datastore, channel: ToldChannel) -> None:
         self.channel = channel
@@ -75,7 +75,7 @@ async def test_a_busy_chat_needs_no_claim_for_each_message(
     assert channel.texts() == [text for text in texts for _ in range(2)]
 
 
-async def test_what_waits_for_its_turn_may_still_be_taken_back(
+async def test_a_message_that_waits_for_its_turn_may_still_be_deleted(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notifier.engine.job_run, "FIRST_TARGETS_MAX_AGE_S", 0.0)
@@ -100,7 +100,7 @@ async def test_what_waits_for_its_turn_may_still_be_taken_back(
 
 
 class BrokenOnce(ToldChannel):
-    """Cannot make a payload of the first message; that is no fault of the message."""
+    """Fails to render the first message, with an error that is not the message's."""
 
     def render(self, notification: Notification) -> Notification:
         if notification.text == "first":
@@ -108,7 +108,7 @@ class BrokenOnce(ToldChannel):
         return notification
 
 
-async def test_a_job_that_breaks_does_not_take_the_next_ones_with_it(
+async def test_a_job_that_fails_does_not_stop_the_next_ones(
     store: Datastore,
 ) -> None:
     chat = chats.make_chat(store, 2)
@@ -122,7 +122,7 @@ async def test_a_job_that_breaks_does_not_take_the_next_ones_with_it(
     assert state(store, posted[0]) == "processing"
 
 
-async def test_a_job_whose_progress_is_refused_is_put_off_and_holds_up_nobody(
+async def test_a_job_whose_progress_is_refused_is_postponed_and_blocks_no_other(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = chats.make_chat(store, 2)
@@ -149,7 +149,7 @@ async def test_a_job_whose_progress_is_refused_is_put_off_and_holds_up_nobody(
 
 
 class Slow(ToldChannel):
-    """Says how many sends are waiting for their answers."""
+    """Counts its calls of `send`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ class Slow(ToldChannel):
         await super().send(rendered, targets, report)
 
 
-async def test_a_lease_of_ours_that_ran_out_is_no_second_job(store: Datastore) -> None:
+async def test_a_job_whose_lease_expired_is_not_run_twice(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 5))
     other = chats.make_chat(store, 1)
     channel = Slow()

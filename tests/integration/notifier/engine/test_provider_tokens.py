@@ -1,4 +1,4 @@
-"""One provider token for all processes."""
+"""All processes share one provider token."""
 
 import asyncio
 import threading
@@ -67,7 +67,7 @@ def save(
     turn_of: str | None = None,
     turn_s: float = 0.4,
 ) -> None:
-    """A token of 50 minutes in the table, maybe with somebody about to replace it."""
+    """Save a token of 50 minutes, maybe with a process that is renewing it."""
     now = utc_now()
     expires_at = now + timedelta(minutes=minutes_left)
     with store.write() as session:
@@ -102,14 +102,14 @@ def saved(store: Datastore) -> Token | None:
         return provider_tokens.find(session, "name")[0]
 
 
-def test_a_token_is_kept_while_it_is_young(store: Datastore) -> None:
+def test_a_token_is_kept_until_it_is_due_for_renewal(store: Datastore) -> None:
     save(store, minutes_left=6)
 
     assert get(store, mint_nothing) == "old"
 
 
 @pytest.mark.parametrize("minutes_left", [4, 0, -10_000])
-def test_a_token_is_replaced_before_its_end(
+def test_a_token_is_replaced_before_it_expires(
     store: Datastore, minutes_left: float
 ) -> None:
     save(store, minutes_left=minutes_left)
@@ -121,7 +121,7 @@ def test_a_token_is_replaced_before_its_end(
     assert token.expires_at - token.issued_at == timedelta(seconds=3000)
 
 
-def test_while_another_makes_the_next_one_the_old_one_is_used(
+def test_the_old_token_is_used_while_another_process_renews_it(
     store: Datastore,
 ) -> None:
     save(store, minutes_left=4, turn_of="another", turn_s=60)
@@ -129,13 +129,15 @@ def test_while_another_makes_the_next_one_the_old_one_is_used(
     assert get(store, mint_nothing) == "old"
 
 
-def test_who_dies_while_making_a_token_loses_the_turn(store: Datastore) -> None:
+def test_a_process_that_dies_while_minting_is_not_waited_for_long(
+    store: Datastore,
+) -> None:
     save(store, minutes_left=-1, turn_of="dead")
 
     assert get(store, mint_new) == "new"
 
 
-def test_a_late_token_of_one_who_lost_the_turn_is_dropped(store: Datastore) -> None:
+def test_a_token_minted_too_late_is_dropped(store: Datastore) -> None:
     save(store, minutes_left=-1, turn_of="late")
     get(store, mint_new)
     now = utc_now()
@@ -150,7 +152,7 @@ def test_a_late_token_of_one_who_lost_the_turn_is_dropped(store: Datastore) -> N
 
 
 @pytest.mark.parametrize("problem", [ChannelDown("away"), CredentialsRefused("no")])
-def test_a_failed_mint_is_raised_and_the_turn_given_up(
+def test_an_error_of_the_mint_is_raised_and_others_may_mint(
     store: Datastore, problem: Exception
 ) -> None:
     async def mint() -> MintedToken:
@@ -162,7 +164,7 @@ def test_a_failed_mint_is_raised_and_the_turn_given_up(
     assert get(store, mint_new) == "new"
 
 
-def test_tasks_of_one_process_make_one_token(store: Datastore) -> None:
+def test_tasks_of_one_process_mint_one_token(store: Datastore) -> None:
     mints = []
 
     async def mint() -> MintedToken:
@@ -179,7 +181,7 @@ def test_tasks_of_one_process_make_one_token(store: Datastore) -> None:
     assert len(mints) == 1
 
 
-def test_tokens_of_different_names_have_nothing_to_do_with_each_other(
+def test_tokens_of_different_names_are_independent(
     store: Datastore,
 ) -> None:
     async def ask() -> tuple[str, str]:

@@ -60,7 +60,7 @@ def test_the_end_of_trouble_is_seen_too(store: Datastore) -> None:
     assert noted(store) == []
 
 
-def test_a_database_that_is_away_does_not_keep_pushes_from_going_on(
+def test_a_database_that_is_away_does_not_stop_pushes(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,

@@ -19,7 +19,7 @@ ACTIONS = st.sampled_from(["wait", "begin", "split", "end", "end the turn"])
 
 @dataclass(eq=False)
 class FakeRun:
-    """Knows of a run what the counters are about."""
+    """The part of a run that the counters depend on."""
 
     job_id: int
     turn: Turn = field(default_factory=Turn)
@@ -41,7 +41,7 @@ def as_run(run: FakeRun) -> JobRun:
 
 
 def act(jobs: RunningJobs, runs: list[FakeRun], action: str, job_id: int) -> None:
-    """One event in the life of the job's runs; old runs of it may still be heard."""
+    """One event of a job; runs that have been replaced may still report."""
     ours = [run for run in runs if run.job_id == job_id]
     if action in ("begin", "wait"):
         before = Turn()
