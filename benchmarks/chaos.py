@@ -27,7 +27,7 @@ from benchmarks.report import Report, options
 from datastore import Datastore
 from datastore.migrations import upgrade
 from models.pushes import PushJob
-from tests.support import chats, ends, push_processes
+from tests.support import chats, device_outcomes, push_processes
 from tests.support.sandbox import Sandbox
 from tests.support.server import Server
 
@@ -196,7 +196,7 @@ def retry_now(chaos: ChaosRun) -> None:
     with chaos.store.read() as session:
         open_jobs = list(session.scalars(query))
     for job_id in open_jobs:
-        ends.has_let_time_pass(chaos.store, job_id)
+        device_outcomes.try_make_retries_due(chaos.store, job_id)
 
 
 def count_pushes(chaos: ChaosRun) -> Counter[tuple[int, str]]:

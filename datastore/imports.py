@@ -166,17 +166,6 @@ def put_off(
         job.due_at, job.lease_owner = until, None
 
 
-def release_owner(session: Session, owner: str, now: datetime) -> int:
-    """Make the imports of an ended engine due at once; returns their number."""
-    result = session.execute(
-        update(ImportJob)
-        .where(ImportJob.lease_owner == owner)
-        .values(lease_owner=None, due_at=now)
-        .execution_options(synchronize_session=False)
-    )
-    return int(result.rowcount)  # type: ignore[attr-defined]
-
-
 def find(session: Session, import_id: int) -> ImportJob | None:
     """An import whose upload is complete."""
     job = session.get(ImportJob, import_id)

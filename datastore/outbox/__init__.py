@@ -1,7 +1,7 @@
-"""The outbox: jobs are put in with their message, claimed under a lease, and reported.
+"""The outbox: jobs are saved with their message, claimed under a lease and recorded.
 
-Whoever has written its name into `lease_owner` works on the job until `due_at`. Every
-later write checks that name, so an engine that was taken for dead changes nothing.
+The engine whose name is in `lease_owner` works on the job until `due_at`. Every later
+write checks that name, so an engine that was presumed dead changes nothing.
 """
 
 from collections.abc import Sequence
@@ -19,22 +19,23 @@ from models.pushes import MESSAGE, QUEUED, Notification, PushJob
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A job under our lease, as it stood when we took it."""
+    """A job under our lease, as it was when it was loaded."""
 
     job_id: int
-    # The job it is a shard of.
+    # The job of which this one is a shard.
     parent_id: int | None
     chat_id: int
-    # The chat in whose order it comes; None when it may come at any time.
+    # The chat whose order it holds; None if it need not wait for other messages.
     ordering_key: int | None
     message_id: int
     seq: int
     sender_id: int
     kind: str
-    # Told alone (READ), or although they have muted the conversation.
+    # The only user to be notified (kind READ).
     only_user: int | None
+    # Users who are notified even if they have muted the conversation.
     mentions: tuple[int, ...]
-    # Everything up to and including this (user, device) is recorded already.
+    # Every device up to and including this (user, device) is recorded already.
     cursor: tuple[int, int]
     until_user: int | None
     fanned_out: bool
@@ -42,15 +43,15 @@ class Claim:
     accepted: int
     failed: int
     error: str | None
-    # How often it has been claimed, this time included, and when for the first time.
+    # How often it has been claimed, including this time, and when for the first time.
     attempts: int
     started_at: datetime
     notification: Notification
-    # The message, or its chat, has been deleted: nobody is to be told any more.
-    is_withdrawn: bool = False
+    # The message or its chat has been deleted, so no further device is notified.
+    is_deleted: bool = False
 
 
-# Statements of the hot paths are built once: building costs more than running them.
+# Statements of hot paths are built once: building one costs more than running it.
 _ENQUEUE = insert(PushJob).returning(PushJob.id)
 
 
@@ -64,10 +65,10 @@ def enqueue(
     kind: str = MESSAGE,
     only_user: int | None = None,
 ) -> int:
-    """Put the push of a message into the outbox, in the message's own transaction.
+    """Insert the job of a message, in the message's own transaction; returns its id.
 
-    Kind WITHDRAW takes a message's notification away from everybody's devices, and
-    READ tells the devices of `only_user` what is left unread after this message.
+    Kind WITHDRAW removes the message's notification from all devices, and READ updates
+    the unread count on the devices of `only_user`.
     """
     job = {
         "message_id": message.id,
@@ -76,7 +77,7 @@ def enqueue(
         "only_user": only_user,
         "state": QUEUED,
         "due_at": deliver_at,
-        # What is put off on purpose may come after what is written later.
+        # A message with a later delivery time does not block the chat.
         "ordering_key": message.chat_id if deliver_at <= now else None,
         "created_at": now,
         "expires_at": deliver_at + timedelta(seconds=ttl_s),
@@ -128,13 +129,13 @@ _LOAD = (
 
 
 def load(session: Session, owner: str, ids: Sequence[int]) -> list[Claim]:
-    """The claimed jobs of these ids that are still ours, in the order of messages."""
+    """The jobs among these that are leased to the owner, in the order of messages."""
     rows = session.connection().execute(_LOAD, {"ids": ids, "owner": owner})
     return [_claim(row) for row in rows]
 
 
 def _claim(row: Any) -> Claim:
-    is_deleted = bool(row.message_deleted_at or row.chat_deleted_at)
+    has_been_deleted = bool(row.message_deleted_at or row.chat_deleted_at)
     return Claim(
         job_id=row.job_id,
         parent_id=row.parent_id,
@@ -155,7 +156,7 @@ def _claim(row: Any) -> Claim:
         error=row.error,
         attempts=row.attempts,
         started_at=row.started_at,
-        is_withdrawn=row.kind == MESSAGE and is_deleted,
+        is_deleted=row.kind == MESSAGE and has_been_deleted,
         notification=Notification(
             job_id=row.job_id,
             kind=row.kind,

@@ -1,7 +1,7 @@
-"""Whose devices a job is for, as SQL: the statements that a claim's reads are made of.
+"""The devices a job is for, as parts of SQL statements.
 
-Building a statement costs ten times what running it does, so each is built once, with
-parameters for all that differs between two claims of the same shape.
+Building a statement costs ten times what running it does. So each is built once for
+all claims of the same shape, with parameters for the values that differ.
 """
 
 from collections.abc import Callable
@@ -25,33 +25,33 @@ from models.accounts import Device
 from models.chats import Chat, Member, Message
 from models.pushes import MESSAGE
 
-# Makes a parameter of a name; where one statement is for several claims, each of them
-# has names of its own.
+# Makes a parameter of a name. A statement for several claims gives each of them
+# parameters with names of their own.
 Parameter = Callable[..., BindParameter[Any]]
 
 
 class Shape(NamedTuple):
     """What a claim's statements depend on, apart from their values."""
 
-    # Whether the muted are left alone, and some are told all the same.
-    heeds_mute: bool
+    # Whether members who have muted the chat are left out, unless they are mentioned.
+    respects_mute: bool
     has_mentions: bool
     for_one_user: bool
     is_bounded: bool
 
 
 def shape_of(claim: Claim) -> Shape:
-    heeds_mute = claim.kind == MESSAGE
+    respects_mute = claim.kind == MESSAGE
     return Shape(
-        heeds_mute=heeds_mute,
-        has_mentions=heeds_mute and bool(claim.mentions),
+        respects_mute=respects_mute,
+        has_mentions=respects_mute and bool(claim.mentions),
         for_one_user=claim.only_user is not None,
         is_bounded=claim.until_user is not None,
     )
 
 
 def values_of(claim: Claim, after: tuple[int, int], now: datetime) -> dict[str, Any]:
-    """For all parameters that a shape may have."""
+    """The values of all parameters that a shape may have."""
     return {
         "chat": claim.chat_id,
         "seq": claim.seq,
@@ -66,7 +66,7 @@ def values_of(claim: Claim, after: tuple[int, int], now: datetime) -> dict[str, 
 
 
 def devices(shape: Shape, parameter: Parameter = bindparam) -> Select[Any]:
-    """Devices of those who were members when it was written, and still are."""
+    """Devices of users who were members when the message was written, and still are."""
     user = parameter("user")
     query = (
         select(Member)
@@ -74,9 +74,9 @@ def devices(shape: Shape, parameter: Parameter = bindparam) -> Select[Any]:
         .where(
             Member.chat_id == parameter("chat"),
             Member.joined_seq < parameter("seq"),
-            listens(shape, parameter),
+            not_muted(shape, parameter),
             Device.disabled_at.is_(None),
-            # The first line bounds the index; the second is exact about the devices.
+            # The first line bounds the index range; the second compares devices, too.
             Member.user_id >= user,
             or_(Member.user_id > user, Device.id > parameter("device")),
         )
@@ -89,18 +89,18 @@ def devices(shape: Shape, parameter: Parameter = bindparam) -> Select[Any]:
     return query
 
 
-def listens(shape: Shape, parameter: Parameter = bindparam) -> ColumnElement[bool]:
-    """Not muted, or mentioned; what is taken away is taken away from everybody."""
-    if not shape.heeds_mute:
+def not_muted(shape: Shape, parameter: Parameter = bindparam) -> ColumnElement[bool]:
+    """Members who have not muted the chat or are mentioned; a withdrawal is for all."""
+    if not shape.respects_mute:
         return true()
-    awake = or_(Member.muted_until.is_(None), Member.muted_until <= parameter("now"))
+    unmuted = or_(Member.muted_until.is_(None), Member.muted_until <= parameter("now"))
     if not shape.has_mentions:
-        return awake
-    return or_(awake, Member.user_id.in_(parameter("mentions", expanding=True)))
+        return unmuted
+    return or_(unmuted, Member.user_id.in_(parameter("mentions", expanding=True)))
 
 
 def unread() -> Any:
-    """The badge: what the user has not read, over all conversations."""
+    """The badge: how many messages the user has not read, in all conversations."""
     membership, chat = aliased(Member), aliased(Chat)
     return (
         select(func.coalesce(func.sum(chat.last_seq - membership.read_seq), 0))
@@ -119,8 +119,8 @@ _DELETED = (
 )
 
 
-def is_withdrawn(session: Session, claim: Claim) -> bool:
-    """Whether its message, or the chat, has been deleted since it was loaded."""
+def is_deleted(session: Session, claim: Claim) -> bool:
+    """Whether the message or its chat has been deleted since the claim was loaded."""
     found = session.connection().execute(_DELETED, {"message": claim.message_id})
     message, chat = found.one()
     return claim.kind == MESSAGE and bool(message or chat)

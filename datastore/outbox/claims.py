@@ -1,4 +1,4 @@
-"""Claiming jobs: which of them are due, and which come in their chat's turn."""
+"""Claims due jobs, in the order of each chat."""
 
 from datetime import datetime
 from functools import cache
@@ -20,14 +20,14 @@ from sqlalchemy.orm import Session, aliased
 
 from models.pushes import MESSAGE, PROCESSING, PushJob
 
-# Of the room for jobs, one part in so many is for the newest when all is taken.
-NEWEST_SHARE = 4
+# When more jobs are due than fit, the newest ones get this share of the room.
+NEWEST_SHARE = 0.25
 
 
 def _claimable() -> ColumnElement[bool]:
-    """In its chat's order: no earlier message of the chat is still being fanned out.
+    """No earlier message of the chat is still being fanned out.
 
-    Earlier than what is said about a message is the message itself, too.
+    A message's own job is also earlier than other jobs about the message.
     """
     earlier = aliased(PushJob)
     itself = and_(
@@ -45,7 +45,7 @@ def _claimable() -> ColumnElement[bool]:
 def due(*, shards: bool = True) -> Select[Any]:
     """When the next job can be claimed; in the past if one can be now.
 
-    Without `shards` those of large jobs are passed over.
+    Without `shards`, shards of large jobs are left out.
     """
     query = select(PushJob.due_at).where(PushJob.due_at.is_not(None), _claimable())
     if not shards:
@@ -54,7 +54,7 @@ def due(*, shards: bool = True) -> Select[Any]:
 
 
 def next_due_at(session: Session) -> datetime | None:
-    """The same, asked."""
+    """The result of `due`."""
     due_at: datetime | None = session.scalar(due())
     return due_at
 
@@ -76,12 +76,12 @@ def _due_now(*, of_shards: bool = False, newest: bool = False) -> Select[Any]:
 
 
 def _followers() -> Select[Any]:
-    """What comes next in the chats of jobs that are taken already, in its order."""
+    """The jobs that follow already claimed ones in their chats, in order."""
     head = aliased(PushJob)
     chats = select(head.ordering_key).where(
         head.id.in_(bindparam("ids", expanding=True)),
         head.ordering_key.is_not(None),
-        # Of a job that has been split, other engines may have the rest.
+        # Other engines may have the other shards of a job that has been split.
         head.until_user.is_(None),
     )
     return (
@@ -126,12 +126,12 @@ def claim(
     now: datetime,
     lease_until: datetime,
 ) -> list[int]:
-    """Take up to `limit` due jobs, oldest first; nobody else gets them meanwhile.
+    """Lease up to `limit` due jobs to the owner, oldest first; returns their ids.
 
-    Up to `chain` of them are such that follow another one in its chat: whoever works on
-    them begins each when the one before has reached everybody. At most `shards` shards
-    of large jobs are taken beside them: the other ones are for other engines.
-    Returns their ids; `outbox.load` them after the commit, when nobody waits for us.
+    Up to `chain` of them follow another claimed job in its chat: the engine starts each
+    when all devices of the job before have answered. At most `shards` of them are
+    shards of large jobs, because the other shards are for other engines.
+    Load them after the commit (`outbox.load`), so that other writers need not wait.
     """
     connection = session.connection()
 
@@ -141,13 +141,13 @@ def claim(
             taken = connection.execute(query, values).scalars()
             ids.extend(job_id for job_id in taken if job_id not in ids)
 
-    # All in one transaction, so that senders wait for one turn of ours and not several.
+    # All in one transaction, so that senders wait for one write and not for several.
     ids: list[int] = []
-    newest = limit // NEWEST_SHARE
+    newest = int(limit * NEWEST_SHARE)
     take(_due_now(), limit - newest)
     if len(ids) == limit - newest:
-        # More is due than we have room for: some of it goes to what came last, so that
-        # a heap of pushes to a provider in trouble keeps nobody else's waiting.
+        # More jobs are due than fit. The newest get some of the room, so that a backlog
+        # for one failing provider does not delay all other pushes.
         take(_due_now(newest=True), newest)
     if ids:
         take(_FOLLOWERS, min(limit - len(ids), chain), ids=list(ids))

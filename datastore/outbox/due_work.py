@@ -1,20 +1,21 @@
-"""All that an engine can be woken for: pushes and imports."""
+"""The work an engine is woken for: pushes and imports."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, null, select
+from sqlalchemy import Select, null, select, update
 from sqlalchemy.orm import Session
 
 from datastore import Datastore, imports, outbox
 from datastore.outbox import Claim, claims, fanout, leases
 from models.base import utc_now
-from models.pushes import Target
+from models.imports import ImportJob
+from models.pushes import PushJob, Target
 
-# Devices that are read together with their job: all of a small conversation, and of a
-# large one so few that many jobs fit into memory.
+# Devices that are read together with their job: all devices of a small conversation,
+# and few enough of a large one that many jobs fit into memory.
 FIRST_TARGETS = 100
 
 
@@ -32,12 +33,12 @@ class Due(NamedTuple):
 class Job(NamedTuple):
     """A claimed job and its first devices, `FIRST_TARGETS` at most.
 
-    None where the first devices are no longer what is to be done.
+    `targets` is None if the fan-out is done or the message has been deleted.
     """
 
     claim: Claim
     targets: list[Target] | None
-    # The job (id) of the same visit that comes before it in its chat.
+    # The job (id) taken together with this one that comes before it in its chat.
     follows: int | None = None
 
 
@@ -51,7 +52,6 @@ class Taken(NamedTuple):
 def take(
     store: Datastore,
     owner: str,
-    claimed: list[int],
     *,
     limit: int,
     chain: int,
@@ -59,42 +59,48 @@ def take(
     with_imports: bool,
     lease: timedelta,
 ) -> Taken:
-    """Look, claim and load in one visit, for at every wake-up somebody waits for it.
+    """Look, claim and load together, because a message waits for each wake-up's look.
 
-    `claimed` holds jobs (ids) that have been claimed without anybody learning of it,
-    because an earlier visit was cut short: they are loaded instead. Whoever begins
-    the jobs clears it.
+    See `claims.claim` for the limits. `take_lost` finds the jobs if the result is lost.
     """
     now = utc_now()
-    due = Due(None, None)
-    if not claimed:
-        with store.read() as session:
-            due = next_due(session, with_shards=shards > 0, with_imports=with_imports)
-        if due.push_at is None or due.push_at > now:
-            return Taken(due, [])
-        with store.write() as session:
-            # The lease begins when its turn has come, however long that took.
-            now = utc_now()
-            ids = claims.claim(
-                session,
-                owner,
-                limit=limit,
-                chain=chain,
-                shards=shards,
-                now=now,
-                lease_until=now + lease,
-            )
-        claimed += ids
-    return Taken(due, _load(store, owner, claimed, now))
-
-
-def _load(store: Datastore, owner: str, ids: Sequence[int], now: datetime) -> list[Job]:
-    if not ids:
-        return []
     with store.read() as session:
-        loaded = outbox.load(session, owner, ids)
-        fresh = [each for each in loaded if not (each.is_withdrawn or each.fanned_out)]
-        targets = fanout.first_targets(session, fresh, limit=FIRST_TARGETS, now=now)
+        due = next_due(session, with_shards=shards > 0, with_imports=with_imports)
+    if due.push_at is None or due.push_at > now:
+        return Taken(due, [])
+    with store.write() as session:
+        # The lease begins once the transaction may write, however long that took.
+        now = utc_now()
+        ids = claims.claim(
+            session,
+            owner,
+            limit=limit,
+            chain=chain,
+            shards=shards,
+            now=now,
+            lease_until=now + lease,
+        )
+    if not ids:
+        return Taken(due, [])
+    with store.read() as session:
+        return Taken(due, _jobs(session, outbox.load(session, owner, ids), now))
+
+
+def take_lost(
+    store: Datastore, owner: str, *, is_running: Callable[[Claim], bool]
+) -> list[Job]:
+    """The jobs that are leased to this owner although it does not run them."""
+    with store.read() as session:
+        held = leases.held_by(session, owner)
+        loaded = outbox.load(session, owner, held) if held else []
+        lost = [claim for claim in loaded if not is_running(claim)]
+        return _jobs(session, lost, utc_now())
+
+
+def _jobs(session: Session, loaded: Sequence[Claim], now: datetime) -> list[Job]:
+    """The claims, which are in the order of messages, with their first devices."""
+    open_ones = [each for each in loaded if not (each.is_deleted or each.fanned_out)]
+    targets = fanout.first_targets(session, open_ones, limit=FIRST_TARGETS, now=now)
     jobs: list[Job] = []
     last_of_chat: dict[int, int] = {}
     for claim in loaded:
@@ -109,20 +115,28 @@ def _load(store: Datastore, owner: str, ids: Sequence[int], now: datetime) -> li
 def next_due(
     session: Session, *, with_shards: bool = True, with_imports: bool = True
 ) -> Due:
-    """In one question, for it is asked at every wake-up."""
-    question = _question(with_shards, with_imports)
-    return Due(*session.connection().execute(question).one())
+    """One query for both, because it runs at every wake-up."""
+    query = _next_due(with_shards, with_imports)
+    return Due(*session.connection().execute(query).one())
 
 
-# Building it costs more than asking it.
+# Building the statement costs more than running it.
 @cache
-def _question(with_shards: bool, with_imports: bool) -> Select[Any]:
+def _next_due(with_shards: bool, with_imports: bool) -> Select[Any]:
     push_at = claims.due(shards=with_shards).scalar_subquery()
     import_at = imports.due().scalar_subquery() if with_imports else null()
     return select(push_at, import_at)
 
 
 def release_owner(session: Session, owner: str, now: datetime) -> int:
-    """Make what an ended engine held due at once; returns how many jobs that were."""
-    pushes = leases.release_owner(session, owner, now)
-    return pushes + imports.release_owner(session, owner, now)
+    """Make jobs and imports of an ended engine due at once; returns their number."""
+    released = 0
+    for table in (PushJob, ImportJob):
+        result = session.execute(
+            update(table)
+            .where(table.lease_owner == owner)
+            .values(lease_owner=None, due_at=now)
+            .execution_options(synchronize_session=False)
+        )
+        released += result.rowcount  # type: ignore[attr-defined]
+    return released

@@ -1,7 +1,7 @@
-"""The devices a job is for, read in batches by keyset.
+"""Reads the devices a job is for, in batches by keyset.
 
-A batch costs O(batch) whatever the size of the chat: members come in the order of
-their primary key, each one's devices in the order of theirs; nothing is sorted.
+A batch costs O(batch) whatever the size of the chat: members are read in the order of
+their primary key and each member's devices in the order of theirs, without a sort.
 """
 
 from collections.abc import Sequence
@@ -29,9 +29,9 @@ from models.accounts import Device
 from models.chats import Member
 from models.pushes import Target
 
-# Claims whose devices are read by one statement: most of what a statement for a small
-# chat costs is spent on the way to the database and back.
-TOGETHER = 8
+# Claims whose devices are read by one statement, because the round trip is most of the
+# cost of a statement for a small chat.
+CLAIMS_PER_READ = 8
 _key = attrgetter("user_id", "device_id")
 
 
@@ -43,11 +43,11 @@ def next_targets(
     limit: int,
     now: datetime,
 ) -> list[Target] | None:
-    """Up to `limit` devices after (user, device); fewer mean that it is the end.
+    """Up to `limit` devices after (user, device); fewer if they are the last ones.
 
-    None when the message, or its chat, has been deleted meanwhile.
+    None if the message or its chat has been deleted meanwhile.
     """
-    if audience.is_withdrawn(session, claim):
+    if audience.is_deleted(session, claim):
         return None
     return _read_one(session, claim, after, limit, now)
 
@@ -55,16 +55,16 @@ def next_targets(
 def first_targets(
     session: Session, claims: Sequence[Claim], *, limit: int, now: datetime
 ) -> dict[int, list[Target]]:
-    """Job id → up to `limit` devices after its cursor, for claims just loaded."""
+    """Up to `limit` devices after the cursor of each claim just loaded, by job id."""
     found: dict[int, list[Target]] = {}
-    alike: dict[Shape, list[Claim]] = {}
+    by_shape: dict[Shape, list[Claim]] = {}
     for claim in claims:
-        alike.setdefault(audience.shape_of(claim), []).append(claim)
-    for shape, group in alike.items():
-        whole = len(group) - len(group) % TOGETHER
-        for start in range(0, whole, TOGETHER):
-            some = group[start : start + TOGETHER]
-            found |= _read_together(session, shape, some, limit, now)
+        by_shape.setdefault(audience.shape_of(claim), []).append(claim)
+    for shape, group in by_shape.items():
+        whole = len(group) - len(group) % CLAIMS_PER_READ
+        for start in range(0, whole, CLAIMS_PER_READ):
+            claims_of_read = group[start : start + CLAIMS_PER_READ]
+            found |= _read_several(session, shape, claims_of_read, limit, now)
         for claim in group[whole:]:
             found[claim.job_id] = _read_one(session, claim, claim.cursor, limit, now)
     return found
@@ -73,7 +73,7 @@ def first_targets(
 def count_targets(
     session: Session, claim: Claim, *, after: tuple[int, int], now: datetime
 ) -> int:
-    """How many devices come after (user, device)."""
+    """The number of devices after (user, device)."""
     query = _count(audience.shape_of(claim))
     values = audience.values_of(claim, after, now)
     return int(session.connection().execute(query, values).scalar_one())
@@ -88,7 +88,7 @@ def _read_one(
     return [Target(*row) for row in rows]
 
 
-def _read_together(
+def _read_several(
     session: Session, shape: Shape, claims: list[Claim], limit: int, now: datetime
 ) -> dict[int, list[Target]]:
     values: dict[str, Any] = {}
@@ -100,7 +100,7 @@ def _read_together(
     for place, *target in rows:
         found[place].append(Target(*target))
     for targets in found:
-        # Each batch was read in order, but nobody promises as much of their union.
+        # Each batch was read in order, but SQL promises no order for their union.
         targets.sort(key=_key)
     return {claim.job_id: batch for claim, batch in zip(claims, found, strict=True)}
 
@@ -117,9 +117,9 @@ def _batch(shape: Shape) -> Select[Any]:
 
 @cache
 def _batches(shape: Shape) -> CompoundSelect[Any]:
-    """A batch of each of so many claims; a row begins with its claim's place."""
+    """A batch for each of several claims; a row begins with its claim's place."""
     parts = []
-    for place in range(TOGETHER):
+    for place in range(CLAIMS_PER_READ):
 
         def parameter(name: str, *, of: int = place, **kind: Any) -> BindParameter[Any]:
             return bindparam(_name(name, of), **kind)

@@ -1,4 +1,4 @@
-"""Jobs as those who wait for them see them."""
+"""The status of a job, for its sender and for dispatchers that wait for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from models.pushes import COMPLETED, FAILED, PROCESSING, PushFailure, PushJob
 
 @dataclass(frozen=True, kw_only=True)
 class JobStatus:
-    """A job as its sender sees it, its shards added up."""
+    """A job with the counters of its shards added up."""
 
     id: int
     chat_id: int
     message_id: int
-    # Only this user may look; None is every member.
+    # The only user who may see it; None means every member.
     only_user: int | None
     state: str
     total: int | None
@@ -37,7 +37,7 @@ class JobStatus:
 
 
 def find(session: Session, job_id: int) -> JobStatus | None:
-    """Where a job stands; None when there is none of that number."""
+    """The status of a job; None if no job has that id."""
     shards = session.scalars(
         select(PushJob)
         .where(or_(PushJob.id == job_id, PushJob.parent_id == job_id))
@@ -67,7 +67,7 @@ def find(session: Session, job_id: int) -> JobStatus | None:
 def reasons(
     session: Session, job_id: int, limit: int = 50
 ) -> list[tuple[str, str, int]]:
-    """What kept devices from accepting: outcome, provider's reason, how many."""
+    """Why devices have not accepted: outcome, provider's reason, number of devices."""
     count = func.count()
     rows = session.execute(
         select(PushFailure.outcome, PushFailure.reason, count)
@@ -81,9 +81,9 @@ def reasons(
 
 
 def is_idle(session: Session, job_id: int) -> bool:
-    """No engine holds the job or a shard of it, and none of them is due now.
+    """Whether the job and all its shards have ended or wait for a later time.
 
-    It has ended, or waits for its delivery time or its next try.
+    No engine holds any of them then, and none of them is due.
     """
     now = utc_now()
     jobs = session.execute(

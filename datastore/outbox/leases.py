@@ -1,6 +1,6 @@
-"""What the holder of a job's lease may do with it: keep it, or give it back.
+"""What the holder of a job's lease may do with it: renew it, or give it back.
 
-Every write checks the owner's name, so an engine that was taken for dead changes
+Every write checks the owner's name, so an engine that was presumed dead changes
 nothing.
 """
 
@@ -23,30 +23,24 @@ _STILL_OURS = select(PushJob.id).where(_OURS).order_by(PushJob.id).with_for_upda
 def renew(
     session: Session, owner: str, job_ids: Sequence[int], lease_until: datetime
 ) -> set[int]:
-    """Lengthen our leases; returns the jobs that are still ours."""
+    """Extend our leases; returns the jobs that are still ours."""
     values = {"ids": job_ids, "owner": owner, "until": lease_until}
     session.connection().execute(_RENEW, values)
     return still_ours(session, owner, job_ids)
 
 
 def still_ours(session: Session, owner: str, job_ids: Sequence[int]) -> set[int]:
-    """Those of the jobs whose lease we have, held until the transaction ends."""
+    """The jobs among these whose lease we have, locked until the transaction ends."""
     values = {"ids": job_ids, "owner": owner}
     return set(session.connection().execute(_STILL_OURS, values).scalars())
 
 
-def release_owner(session: Session, owner: str, now: datetime) -> int:
-    """Make what an ended engine held due at once; returns how many jobs that were."""
-    result = session.execute(
-        update(PushJob)
-        .where(PushJob.lease_owner == owner)
-        .values(lease_owner=None, due_at=now)
-        .execution_options(synchronize_session=False)
-    )
-    return int(result.rowcount)  # type: ignore[attr-defined]
+def held_by(session: Session, owner: str) -> Sequence[int]:
+    """All jobs that are leased to the owner."""
+    return session.scalars(select(PushJob.id).where(PushJob.lease_owner == owner)).all()
 
 
-def put_off(
+def postpone(
     session: Session,
     owner: str,
     job_id: int,
@@ -55,7 +49,7 @@ def put_off(
     now: datetime,
     until: datetime | None,
 ) -> None:
-    """Give back a job that fails by itself; without `until` that is its end.
+    """Give back a job that fails by itself; without `until` it ends as failed.
 
     Its chat does not wait for it any more.
     """

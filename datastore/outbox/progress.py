@@ -1,4 +1,4 @@
-"""Writing down how far jobs have come: many jobs, one transaction, one fsync."""
+"""Records the progress of many jobs in one transaction, with one fsync."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from models.pushes import COMPLETED, FAILED, PROCESSING, PushFailure, PushJob, T
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A device that did not accept; `next_attempt_at` None makes it final."""
+    """A device that has not accepted; it is final if `next_attempt_at` is None."""
 
     device_id: int
     outcome: str
@@ -26,7 +26,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """What an outcome changes on the device itself, if it is still the same token."""
+    """A change of the device itself, made only if it still has the same token."""
 
     target: Target
     disable: bool = False
@@ -36,36 +36,36 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One job's state after some more outcomes; counters are totals, not steps."""
+    """One job's progress since its last step; counters are totals, not differences."""
 
     job_id: int
     cursor: tuple[int, int]
     fanned_out: bool
-    # Answers that are long in coming keep the chat's next message waiting no more.
-    gives_way: bool = False
+    # Devices are silent for so long that the chat's next message need not wait.
+    unblocks_chat: bool = False
     total: int | None
     accepted: int
     failed: int
     error: str | None
-    # Devices that the fan-out has met for the first time and that did not accept.
+    # Devices that did not accept at their first try, in the fan-out.
     new_failures: Sequence[Failure] = field(default=())
-    # Devices tried again that did not accept this time either.
+    # Devices whose retry was not accepted either.
     changed_failures: Sequence[Failure] = field(default=())
-    # Devices tried again that accepted.
+    # Devices (ids) whose retry was accepted.
     resolved: Sequence[int] = field(default=())
-    # Devices (ids) that there is no reason to try again.
+    # Devices (ids) whose retry has become pointless.
     dropped: Sequence[int] = field(default=())
-    # The same for all that still wait.
+    # Drops all devices that wait for a retry.
     drop_all: bool = False
     marks: Sequence[Mark] = field(default=())
-    # None keeps the lease; a time gives it back, to be claimed then.
+    # None keeps the lease; a time gives it back, and the job is due then.
     release_until: datetime | None = None
     # COMPLETED or FAILED ends the job.
     end: str | None = None
 
     @property
     def has_failures(self) -> bool:
-        """Whether there is anything to be said about devices that did not accept."""
+        """Whether rows of `push_failure` change."""
         lists = self.new_failures, self.changed_failures, self.resolved, self.dropped
         return self.drop_all or any(lists)
 
@@ -78,14 +78,14 @@ def record(
     now: datetime,
     lease_until: datetime,
 ) -> set[int]:
-    """Write the steps of all jobs that are still ours; returns those that are not."""
+    """Write the steps of jobs that are still ours; returns the jobs that are not."""
     ours = leases.still_ours(session, owner, [step.job_id for step in steps])
     kept = [step for step in steps if step.job_id in ours]
-    for ends_order, statement in ((False, _GO_ON), (True, _END_ORDER)):
+    for unblocks, statement in ((False, _UPDATE), (True, _UPDATE_AND_UNBLOCK)):
         rows = [
             _job_row(step, owner, now, lease_until)
             for step in kept
-            if _ends_order(step) is ends_order
+            if _unblocks_chat(step) is unblocks
         ]
         if rows:
             session.connection().execute(statement, rows)
@@ -96,7 +96,7 @@ def record(
     return {step.job_id for step in steps} - ours
 
 
-# What a step changes in its job, as parameters of the same names.
+# The columns that a step changes in its job, each with a parameter of the same name.
 _CHANGES = (
     "cursor_user",
     "cursor_device",
@@ -110,17 +110,17 @@ _CHANGES = (
     "lease_owner",
     "finished_at",
 )
-_GO_ON = (
+_UPDATE = (
     update(PushJob)
     .where(PushJob.id == bindparam("job"))
     .values({name: bindparam(name) for name in _CHANGES})
 )
-_END_ORDER = _GO_ON.values(ordering_key=None)
+_UPDATE_AND_UNBLOCK = _UPDATE.values(ordering_key=None)
 
 
-def _ends_order(step: Step) -> bool:
+def _unblocks_chat(step: Step) -> bool:
     """Whether later messages of its chat need not wait for this job any more."""
-    return step.fanned_out or step.gives_way or step.end is not None
+    return step.fanned_out or step.unblocks_chat or step.end is not None
 
 
 def _job_row(
@@ -151,8 +151,8 @@ def _record_failures(session: Session, step: Step) -> None:
     of_job = PushFailure.job_id == step.job_id
     unsynchronized = {"synchronize_session": False}
     if step.new_failures:
-        # A phone that changes hands during the fan-out is met twice: under the user it
-        # belonged to, and under the one it belongs to now.
+        # A phone that changes its user during the fan-out may be read twice: once for
+        # the old user and once for the new one.
         rows = {new.device_id: vars(new) for new in step.new_failures}
         session.execute(
             delete(PushFailure).where(of_job, PushFailure.device_id.in_(rows)),
@@ -185,7 +185,7 @@ def _record_failures(session: Session, step: Step) -> None:
 
 
 def _mark_devices(session: Session, marks: Sequence[Mark], now: datetime) -> None:
-    """Compare and set: a token that was registered again meanwhile is a new one."""
+    """Compare and set, because a token that was registered again meanwhile is new."""
     if not marks:
         return
     table = Device.__table__
@@ -195,7 +195,7 @@ def _mark_devices(session: Session, marks: Sequence[Mark], now: datetime) -> Non
             table.c.id == bindparam("b_id"),
             table.c.token == bindparam("b_token"),
             table.c.registered_at == bindparam("b_registered_at"),
-            # What has been found dead stays dead, whatever another job was told.
+            # A disabled device stays disabled, whatever another job's outcome says.
             table.c.disabled_at.is_(None),
         )
         .values(

@@ -1,4 +1,4 @@
-"""The devices of a job that wait for another try."""
+"""Reads the devices of a job that wait for a retry."""
 
 from datetime import datetime
 from functools import cache
@@ -13,15 +13,15 @@ from models.chats import Member
 from models.pushes import PushFailure, Target
 
 
-def due_retries(
+def find_due(
     session: Session, claim: Claim, *, limit: int, now: datetime
 ) -> tuple[list[Target], list[int]] | None:
-    """Devices to be tried again now, and those (ids) there is no reason to try.
+    """Devices whose retry is due, and those (ids) whose retry has become pointless.
 
-    The second are devices that were removed or disabled meanwhile, or whose user has
-    left or muted the conversation. None when the message has been deleted.
+    A retry is pointless if the device was removed or disabled meanwhile, or if its user
+    has left or muted the conversation. None if the message has been deleted.
     """
-    if audience.is_withdrawn(session, claim):
+    if audience.is_deleted(session, claim):
         return None
     values = {
         **audience.values_of(claim, (0, 0), now),
@@ -66,7 +66,7 @@ def _retries(shape: audience.Shape) -> Select[Any]:
             and_(
                 Member.chat_id == bindparam("chat"),
                 Member.user_id == Device.user_id,
-                audience.listens(shape),
+                audience.not_muted(shape),
             ),
             isouter=True,
         )
@@ -79,8 +79,8 @@ def _retries(shape: audience.Shape) -> Select[Any]:
     )
 
 
-def waiting(session: Session, job_id: int) -> tuple[int, datetime | None]:
-    """How many devices of a job wait for another try, and when the first is due."""
+def count_waiting(session: Session, job_id: int) -> tuple[int, datetime | None]:
+    """How many of a job's devices wait for a retry, and when the first is due."""
     row = session.execute(
         select(func.count(), func.min(PushFailure.next_attempt_at)).where(
             PushFailure.job_id == job_id, PushFailure.next_attempt_at.is_not(None)

@@ -1,4 +1,4 @@
-"""Splitting a large job by key range, so that several engines can work on it."""
+"""Splits a large job by key range, so that several engines can work on it."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -20,10 +20,10 @@ def split(
     size: int,
     now: datetime,
 ) -> Claim | None:
-    """Leave our job its next `size` members and make shards of the others.
+    """Keep the next `size` members in our job and make shards of the others.
 
-    Returns our claim, shortened, with its devices counted from the start; None when
-    the job is no longer ours. `after` is the end of what has been read already.
+    Returns our claim, shortened; None if the job is no longer ours. `after` is the
+    last device that has been read already.
     """
     job = session.get_one(PushJob, claim.job_id)
     if job.lease_owner != owner:
@@ -31,7 +31,7 @@ def split(
     bounds = _bounds(session, claim, after[0], size)
     for low, high in zip(bounds, [*bounds[1:], None], strict=True):
         shard = replace(claim, until_user=high)
-        # The user after the last one of the range before, from their first device on.
+        # The first device of the first user after the previous range.
         start = (low + 1, 0)
         session.execute(
             insert(PushJob).values(
@@ -57,7 +57,7 @@ def split(
 
 
 def _bounds(session: Session, claim: Claim, user: int, size: int) -> list[int]:
-    """The last user of every range but the final one."""
+    """The last user of every range except the final one."""
     bounds: list[int] = []
     while True:
         bound = session.scalar(

@@ -1,4 +1,4 @@
-"""What those who run an engine know of it: how to build one, name it and talk to it."""
+"""The engine's interface: how to build one, name it and talk to it."""
 
 import asyncio
 import os
@@ -29,8 +29,8 @@ BuildEngine = Callable[..., Engine]
 
 
 def build_engine(settings: Settings, *, owner: str) -> Engine:
-    """The real one."""
-    # A web worker under `process` has no use for it: imported where it is run.
+    """The engine that really pushes."""
+    # Imported here, because a web worker under `process` never needs it.
     from notifier.engine import loop  # noqa: PLC0415
 
     return loop.build(settings, owner=owner)

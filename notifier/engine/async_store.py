@@ -1,16 +1,18 @@
-"""The synchronous datastore on a thread of its own, patient with outages."""
+"""Runs the synchronous datastore on a thread and retries while it is away."""
 
 import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.orm import Session
 
 from datastore import Datastore
+from models.base import utc_now
 
 log = logging.getLogger(__name__)
 
@@ -22,20 +24,21 @@ LONGEST_PAUSE_S = 5.0
 
 
 class AsyncStore:
-    """Runs queries in order on one thread; waits while the database is away.
+    """Runs queries one after another on one thread; waits while the database is away.
 
-    A query is repeated until it succeeds or the caller is cancelled: what the engine
-    knows about pushes already made must not be dropped because a disk is full or a
-    server restarts. Writes are fenced by the lease, so a late one does no harm.
+    A query is repeated until it succeeds or its caller is cancelled, because the
+    outcomes of pushes already made must not be dropped when a disk is full or a server
+    restarts. A late write does no harm: the lease fences it. A caller that must not
+    wait that long sets a timeout; a query that runs then still ends on the thread.
     """
 
     def __init__(self, datastore: Datastore) -> None:
         self.datastore = datastore
-        self.executor = ThreadPoolExecutor(1, thread_name_prefix="datastore")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="datastore")
 
     @property
-    def is_crowded(self) -> bool:
-        """Whether whoever writes here keeps others waiting who want to write, too."""
+    def is_contended(self) -> bool:
+        """Whether our writes make other writers wait."""
         return self.datastore.is_crowded
 
     async def read(
@@ -62,13 +65,28 @@ class AsyncStore:
 
         return await self._run(work)
 
+    async def write_leased(
+        self, lease: timedelta, query: Callable[..., T], *args: Any
+    ) -> T:
+        """Write with `now` and `lease_until`, read once the transaction may write.
+
+        A wait for the database therefore does not shorten the lease.
+        """
+
+        def work() -> T:
+            with self.datastore.write() as session:
+                now = utc_now()
+                return query(session, *args, now=now, lease_until=now + lease)
+
+        return await self._run(work)
+
     async def call(
         self,
         work: Callable[Concatenate[Datastore, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """For several transactions at once; each trip to the thread takes its time."""
+        """Run several transactions in one trip to the thread; each trip takes time."""
         return await self._run(partial(work, self.datastore, *args, **kwargs))
 
     async def _run(self, work: Callable[[], T]) -> T:
@@ -76,23 +94,24 @@ class AsyncStore:
         pause_s = FIRST_PAUSE_S
         while True:
             try:
-                return await loop.run_in_executor(self.executor, work)
+                return await loop.run_in_executor(self._thread, work)
             except DBAPIError as problem:
-                if not _may_pass(problem):
+                if not _is_outage(problem):
                     raise
                 log.warning("the database is away, waiting: %s", problem.orig)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
+    def stop_thread(self) -> None:
+        """Wait for the running query; the datastore stays open."""
+        self._thread.shutdown(wait=True)
+
     def close(self) -> None:
-        self.executor.shutdown(wait=True)
+        self.stop_thread()
         self.datastore.close()
 
 
-def _may_pass(problem: DBAPIError) -> Any:
-    """Whether it is the database's state, not our statement, that is at fault."""
-    return problem.connection_invalidated or type(problem).__name__ in (
-        "OperationalError",
-        "InterfaceError",
-        "InternalError",
-    )
+def _is_outage(problem: DBAPIError) -> bool:
+    """Whether the state of the database is at fault, and not our statement."""
+    outages = OperationalError, InterfaceError, InternalError
+    return problem.connection_invalidated or isinstance(problem, outages)

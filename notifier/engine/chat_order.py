@@ -1,17 +1,17 @@
-"""Whose turn it is in a chat, among jobs that one engine has taken together."""
+"""The order of a chat's jobs that one engine has claimed together."""
 
 import asyncio
 
 
 class Turn:
-    """A job's place in its chat; `after` is that of the job before it, if there is one.
+    """A job's place in its chat; `after` is the turn of the job before it, if any.
 
-    Whatever becomes of a job, its turn has to end.
+    Every turn has to end, whatever becomes of its job.
     """
 
     def __init__(self, after: "Turn | None" = None) -> None:
         self._after = after
-        self._lets_pass = False
+        self._lets_next_start = False
         self._has_ended = asyncio.Event()
 
     @property
@@ -20,18 +20,18 @@ class Turn:
         return self._after is not None
 
     async def wait(self) -> bool:
-        """Wait for the job before; False when it has not let ours pass."""
+        """Wait for the job before; False if ours must not start after it."""
         if self._after is None:
             return True
         await self._after._has_ended.wait()
-        lets_pass, self._after = self._after._lets_pass, None
-        return lets_pass
+        may_start, self._after = self._after._lets_next_start, None
+        return may_start
 
-    def let_pass(self) -> None:
-        """The next message of the chat need not wait for this one any more."""
-        self._lets_pass = True
+    def let_next_start(self) -> None:
+        """End the turn; the chat's next message need not wait for this one any more."""
+        self._lets_next_start = True
         self.end()
 
     def end(self) -> None:
-        """Whoever has not been let pass by now goes back to the outbox."""
+        """End the turn; a next job that was not let start goes back to the outbox."""
         self._has_ended.set()

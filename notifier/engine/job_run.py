@@ -1,10 +1,10 @@
-"""Working on one claimed job: first its fan-out, then the devices to be tried again."""
+"""Works on one claimed job: first the fan-out, then the retries that are due."""
 
 import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,80 +23,86 @@ from notifier.outcome import ChannelDown, Kind, Outcome
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 1000
-# Batches of one job on their way at once: the next is read and rendered while the
-# answers to the last ones travel. More would only be pushed again after a crash.
+# Batches of a job in flight at once, so that the next one is read and rendered while
+# the answers travel. With more of them a crash would repeat more pushes.
 BATCHES_IN_FLIGHT = 3
-# Those that are mostly answered do not count: a few devices that do not answer must
-# not hold up all who come after them. But there is an end to that, too.
+# Batches that are mostly answered do not count as in flight, so that a few silent
+# devices do not delay the rest; all open batches together are limited, too.
 BATCHES_OPEN = 16
 # A job for more devices than this is split, so that other engines can help.
 SHARD_SIZE = 100_000
-# When nobody has answered for so long, the chat's next message waits no more.
+# After this time without any answer the chat's next message may start.
 SILENCE_S = 3.0
-# A message of which nobody was told so long after its end is news no more. Not sooner:
-# one that is to be delivered now or never has its end at its beginning.
-LATE = timedelta(seconds=10)
-FRESH_S = 0.05  # What was read together with the claim is used so long.
-# A channel that is not set up is looked at again by another process, if by any.
+# A fan-out ends this long after the message has expired. Not at once, because a
+# message with a time to live of 0 has expired when it is posted.
+EXPIRY_GRACE = timedelta(seconds=10)
+# Devices read together with the claim are read again when they are older than this.
+FIRST_TARGETS_MAX_AGE_S = 0.05
+# Only a process with other settings can push these devices, so the pause is long.
 UNCONFIGURED_RETRY_S = 3600.0
 
 
 @dataclass(eq=False, kw_only=True)
 class JobRun:
-    """One job in the hands of one engine."""
+    """The work of one engine on one job."""
 
     claim: Claim
-    # What the devices are told of it.
+    # What the channels render.
     notification: Notification
     channels: Mapping[str, Channel]
     store: AsyncStore
     recorder: Recorder
     # The engine's name in the lease.
     owner: str
-    # Set when the engine wants to end: nothing new is begun.
+    # Set when the engine is to stop: nothing new is begun.
     stopping: asyncio.Event
     # Set when the engine should look at the outbox again.
     wake: asyncio.Event
-    # Read together with the claim; None when they are to be read from here.
+    # Called when the wait for its turn in the chat ends, and when it becomes a shard.
+    on_turn: Callable[["JobRun"], None]
+    on_split: Callable[["JobRun"], None]
+    # Read together with the claim; None if the run has to read them.
     first_targets: Sequence[Target] | None = None
-    # Part of a large job, on which other engines work too.
+    # Part of a large job, whose other parts may be with other engines.
     is_shard: bool = False
     turn: Turn = field(default_factory=Turn)
     _rendered: dict[str, Any] = field(default_factory=dict)
-    # Batches that have been begun and not ended, each with its task.
-    _under_way: dict[asyncio.Task[None], TargetBatch] = field(default_factory=dict)
+    # Each open batch with the task that pushes it.
+    _open_batches: dict[asyncio.Task[None], TargetBatch] = field(default_factory=dict)
     # Set when another batch may have room.
     _room: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.tally = Tally(self.claim)
-        self._taken_at = time.monotonic()
+        self._loaded_at = time.monotonic()
 
     async def run(self) -> None:
-        """Return when the job has ended or was given back, and that is recorded."""
-        self.recorder.watch(self.tally)
+        """Return when it is recorded that the job has ended or was given back."""
+        self.recorder.add(self.tally)
         try:
             self.tally.waiting = await self._count_waiting()
-            if await self.turn.wait():
-                self._forget_what_is_old()
+            may_start = await self.turn.wait()
+            self.on_turn(self)
+            if may_start:
+                self._drop_stale_targets()
                 await self._fan_out()
-                await self._try_again()
+                await self._retry()
             else:
                 self.tally.release(utc_now())
-                await self.recorder.settle()
+                await self.recorder.recorded()
         finally:
             self.turn.end()
-            self.recorder.forget(self.tally)
+            self.recorder.remove(self.tally)
 
-    def _forget_what_is_old(self) -> None:
-        """Members and messages may have changed before our turn came."""
-        if time.monotonic() > self._taken_at + FRESH_S:
+    def _drop_stale_targets(self) -> None:
+        """Members and messages may have changed while the job waited for its turn."""
+        if time.monotonic() > self._loaded_at + FIRST_TARGETS_MAX_AGE_S:
             self.first_targets = None
 
     async def _count_waiting(self) -> int:
         if self.claim.attempts == 1:
             return 0
-        count, _ = await self.store.read(retries.waiting, self.claim.job_id)
+        count, _ = await self.store.read(retries.count_waiting, self.claim.job_id)
         return count
 
     # -- the first try of every device
@@ -105,64 +111,63 @@ class JobRun:
         after = self.tally.cursor
         try:
             while not self.tally.fanned_out and not self.stopping.is_set():
-                if utc_now() >= self.claim.notification.expires_at + LATE:
-                    self.tally.expire(await self._rest(after))
+                if utc_now() >= self.claim.notification.expires_at + EXPIRY_GRACE:
+                    self.tally.expire(await self._count_remaining(after))
                     break
                 targets = await self._next_targets(after)
                 if targets:
                     after = targets[-1][:2]
-                    self._begin(targets)
-                await self._count_rest(after)
-                await self._leave_room()
-            await self._hear()
-            # The other parts of a split job are with other engines: the outbox knows
-            # when they end.
+                    self._begin_batch(targets)
+                await self._count_total(after)
+                await self._wait_for_room()
+            await self._wait_for_answers()
+            # Other engines may have the other shards, whose ends only the outbox knows.
             if self.tally.fanned_out and not self.is_shard:
-                self.turn.let_pass()
+                self.turn.let_next_start()
         finally:
-            for task in self._under_way:
+            for task in self._open_batches:
                 task.cancel()
-        await self.recorder.settle()
+        await self.recorder.recorded()
 
-    def _begin(self, targets: Sequence[Target]) -> None:
+    def _begin_batch(self, targets: Sequence[Target]) -> None:
         batch = self.tally.open_batch(targets)
         task = asyncio.create_task(self._push(batch))
-        self._under_way[task] = batch
-        task.add_done_callback(self._end)
+        self._open_batches[task] = batch
+        task.add_done_callback(self._end_batch)
 
-    def _end(self, task: asyncio.Task[None]) -> None:
-        del self._under_way[task]
+    def _end_batch(self, task: asyncio.Task[None]) -> None:
+        del self._open_batches[task]
         self._room.set()
 
-    async def _leave_room(self) -> None:
+    async def _wait_for_room(self) -> None:
         """Wait until another batch may begin."""
         while not self._has_room():
             self._room.clear()
             await self._room.wait()
 
     def _has_room(self) -> bool:
-        batches = self._under_way.values()
-        in_the_way = sum(not batch.is_mostly_known for batch in batches)
-        return in_the_way < BATCHES_IN_FLIGHT and len(batches) < BATCHES_OPEN
+        batches = self._open_batches.values()
+        in_flight = sum(not batch.is_mostly_answered for batch in batches)
+        return in_flight < BATCHES_IN_FLIGHT and len(batches) < BATCHES_OPEN
 
-    async def _hear(self) -> None:
-        """Wait for the last answers; a silent device must not silence its chat."""
-        while self._under_way:
-            known = self.tally.answered
-            await asyncio.wait(self._under_way, timeout=SILENCE_S)
-            if self._under_way and self.tally.answered == known:
-                self.tally.give_way()
-                self.turn.let_pass()
-                await self.recorder.settle()
+    async def _wait_for_answers(self) -> None:
+        """Wait for the last answers; silent devices do not block the chat for long."""
+        while self._open_batches:
+            answered = self.tally.answered
+            await asyncio.wait(self._open_batches, timeout=SILENCE_S)
+            if self._open_batches and self.tally.answered == answered:
+                self.tally.unblock_chat()
+                self.turn.let_next_start()
+                await self.recorder.recorded()
                 self.wake.set()
                 break
-        if self._under_way:
-            await asyncio.wait(self._under_way)
+        if self._open_batches:
+            await asyncio.wait(self._open_batches)
 
     async def _next_targets(self, after: tuple[int, int]) -> Sequence[Target]:
-        """The next batch; tells the tally when nothing comes after it."""
-        if self.claim.is_withdrawn:
-            self.tally.withdraw()
+        """The next batch; closes the tally's fan-out if it is the last one."""
+        if self.claim.is_deleted:
+            self.tally.cancel()
             return ()
         targets, self.first_targets = self.first_targets, None
         size = due_work.FIRST_TARGETS
@@ -176,18 +181,21 @@ class JobRun:
                 now=utc_now(),
             )
         if targets is None:
-            self.tally.withdraw()
+            self.tally.cancel()
             return ()
         if len(targets) < size:
             self.tally.close_fan_out()
         return targets
 
-    async def _count_rest(self, after: tuple[int, int]) -> None:
-        """Count once, after the first batch has left; a single batch counts itself."""
+    async def _count_total(self, after: tuple[int, int]) -> None:
+        """Count the devices once, behind the first batch, and split a large job.
+
+        A job of a single batch needs no count.
+        """
         if self.tally.total is not None or self.tally.fanned_out:
             return
-        rest = await self._rest(after)
-        if rest > SHARD_SIZE and self.claim.until_user is None:
+        remaining = await self._count_remaining(after)
+        if remaining > SHARD_SIZE and self.claim.until_user is None:
             shortened = await self.store.write(
                 shards.split,
                 self.owner,
@@ -198,53 +206,54 @@ class JobRun:
             )
             self.claim = shortened or self.claim
             self.is_shard = True
-            rest = await self._rest(after)
-        self.tally.set_rest(rest)
+            self.on_split(self)
+            remaining = await self._count_remaining(after)
+        self.tally.set_remaining(remaining)
 
-    async def _rest(self, after: tuple[int, int]) -> int:
+    async def _count_remaining(self, after: tuple[int, int]) -> int:
         return await self.store.read(
             fanout.count_targets, self.claim, after=after, now=utc_now()
         )
 
-    # -- the later tries
+    # -- retries
 
-    async def _try_again(self) -> None:
-        """Push what is due again; then end, or give the job back until more is due."""
+    async def _retry(self) -> None:
+        """Push to the devices whose retry is due; then end the job or give it back."""
         while self.tally.end is None and not self.stopping.is_set():
             now = utc_now()
             if now >= self.claim.notification.expires_at:
                 self.tally.drop_all()
                 break
             due = await self.store.read(
-                retries.due_retries, self.claim, limit=BATCH_SIZE, now=now
+                retries.find_due, self.claim, limit=BATCH_SIZE, now=now
             )
             if due is None:
-                self.tally.withdraw()
+                self.tally.cancel()
                 break
             targets, pointless = due
             if not targets and not pointless:
                 break
             self.tally.drop(pointless)
-            await self._push(self.tally.open_batch(targets, again=True))
-            await self.recorder.settle()
-        await self._let_go()
+            await self._push(self.tally.open_batch(targets, is_retry=True))
+            await self.recorder.recorded()
+        await self._end_or_release()
 
-    async def _let_go(self) -> None:
-        """Record the end, or until when nothing is to be done for this job."""
+    async def _end_or_release(self) -> None:
+        """Record that the job has ended, or when it is due again."""
         if self.tally.end is not None:
             return
         if self.tally.waiting or not self.tally.fanned_out:
             self.tally.release(await self._next_due_at())
         else:
-            # All that it counted has come to an end, so it has, too.
+            # No device waits any more: the next step ends the job.
             self.tally.close_fan_out()
-        await self.recorder.settle()
+        await self.recorder.recorded()
 
     async def _next_due_at(self) -> datetime:
         now = utc_now()
         if not self.tally.fanned_out:
             return now
-        _, next_at = await self.store.read(retries.waiting, self.claim.job_id)
+        _, next_at = await self.store.read(retries.count_waiting, self.claim.job_id)
         return min(next_at or now, self.claim.notification.expires_at)
 
     # -- one batch
@@ -255,20 +264,20 @@ class JobRun:
         for target in batch.targets:
             by_platform[target.platform].append(target)
         sends = [self._send(*those, batch) for those in by_platform.items()]
-        # Tasks of their own are only for several.
+        # One platform, the usual case, needs no task of its own.
         await (sends[0] if len(sends) == 1 else asyncio.gather(*sends))
 
     async def _send(
         self, platform: str, targets: list[Target], batch: TargetBatch
     ) -> None:
         outcome = await self._send_to(platform, targets, batch)
-        for target in batch.missing(targets):
+        for target in batch.unanswered(targets):
             self._report(batch, target, outcome)
 
     async def _send_to(
         self, platform: str, targets: list[Target], batch: TargetBatch
     ) -> Outcome:
-        """Push; returns the outcome of those devices that got none of their own."""
+        """Push; returns the outcome for the devices that the channel did not report."""
         channel = self.channels.get(platform)
         if channel is None:
             words = "this channel is not configured"
@@ -280,7 +289,7 @@ class JobRun:
         try:
             await channel.send(rendered, targets, partial(self._report, batch))
         except ChannelDown as down:
-            # The channel's breaker knows how long it is worth waiting.
+            # The channel's breaker knows when the next try makes sense.
             return Outcome(Kind.LATER, down.reason, down.retry_after_s, tried=False)
         except Exception:
             log.exception("job %d: channel %s failed", self.claim.job_id, platform)
@@ -293,6 +302,6 @@ class JobRun:
 
     def _report(self, batch: TargetBatch, target: Target, outcome: Outcome) -> None:
         batch.outcomes[target.device_id] = outcome
-        if len(batch.outcomes) == batch.most:
+        if len(batch.outcomes) == batch.quorum:
             self._room.set()
         self.recorder.count_outcome()

@@ -1,37 +1,42 @@
-"""Trouble with our credentials, written where every process can read it."""
+"""Problems with our credentials, recorded where every process can read them."""
 
 import asyncio
 import logging
-from concurrent.futures import Executor
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from datastore import Datastore, provider_troubles
 from models.base import utc_now
+from notifier.engine.async_store import AsyncStore
 
 log = logging.getLogger(__name__)
 
+# Pushes wait for a report, so an outage longer than this loses it.
+REPORT_TIMEOUT_S = 5.0
+
 
 class SharedTroubles:
-    """The channels' board in the datastore."""
+    """Records in the datastore which providers refuse our credentials."""
 
-    def __init__(self, store: Datastore, executor: Executor) -> None:
+    def __init__(self, store: AsyncStore) -> None:
         self._store = store
-        self._executor = executor
 
     async def report(self, route: str, reason: str | None) -> None:
-        """Why the route refuses our credentials, or None when it takes them."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._executor, self._note, route, reason)
+        """Why the route refuses our credentials, or None when it takes them.
 
-    def _note(self, route: str, reason: str | None) -> None:
+        Never raises, because the log has the problem, too, and pushes must go on.
+        """
         try:
-            # Mostly all is well and was so before: that costs no transaction.
-            with self._store.read() as session:
-                if provider_troubles.reason_of(session, route) == reason:
-                    return
-            with self._store.write() as session:
-                provider_troubles.report(session, route, reason, now=utc_now())
-        except SQLAlchemyError:
-            # The log has it too; pushes go on.
+            async with asyncio.timeout(REPORT_TIMEOUT_S):
+                await self._store.call(_record, route, reason)
+        except (TimeoutError, SQLAlchemyError):
             log.warning("trouble with %s could not be recorded", route, exc_info=True)
+
+
+def _record(store: Datastore, route: str, reason: str | None) -> None:
+    # Usually nothing has changed, and then no write transaction is needed.
+    with store.read() as session:
+        if provider_troubles.reason_of(session, route) == reason:
+            return
+    with store.write() as session:
+        provider_troubles.report(session, route, reason, now=utc_now())

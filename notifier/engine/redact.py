@@ -1,16 +1,16 @@
-"""How much of a message its push gives away, for chats that are nobody's business."""
+"""Hides as much of a message from its push as `BOTTLEPOST_PUSH_PREVIEW` asks for."""
 
 from dataclasses import replace
 
 from config import PREVIEW_FULL, PREVIEW_SENDER
 from models.pushes import Notification
 
-# What stands in for the message; the app fetches the real one.
+# Shown instead of the message; the app fetches the real one.
 STAND_IN = "New message"
 
 
 def redact(notification: Notification, preview: str) -> Notification:
-    """The note with as much as the setting lets providers and lock screens see."""
+    """The notification with only what providers and lock screens may see."""
     if preview == PREVIEW_FULL:
         return notification
     notification = replace(notification, text=STAND_IN, data={})

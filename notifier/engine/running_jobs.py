@@ -3,49 +3,82 @@
 import asyncio
 from collections.abc import Iterable
 
+from datastore.outbox import Claim
 from notifier.engine.chat_order import Turn
 from notifier.engine.job_run import JobRun
 
 
 class RunningJobs:
-    """Runs with their tasks, by job."""
+    """Runs with their tasks, by job.
+
+    A run reports when its turn has come and when it becomes a shard, so that a claim
+    need not look at every job to know how many wait and how many are shards.
+    """
 
     def __init__(self) -> None:
         self._by_job: dict[int, tuple[JobRun, asyncio.Task[None]]] = {}
+        self._waiting: set[JobRun] = set()
+        self._shards: set[JobRun] = set()
 
     def __len__(self) -> int:
         return len(self._by_job)
 
     @property
     def waiting(self) -> int:
-        """How many wait for their turn in their chat."""
-        return sum(run.turn.is_awaited for run, _ in self._by_job.values())
+        """How many jobs wait for their turn in their chat."""
+        return len(self._waiting)
 
     @property
     def shards(self) -> int:
-        return sum(run.is_shard for run, _ in self._by_job.values())
+        """How many jobs are shards of large jobs."""
+        return len(self._shards)
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
         return [task for _, task in self._by_job.values()]
 
     def add(self, run: JobRun, task: asyncio.Task[None]) -> None:
+        """A run takes the place of an earlier run of the same job."""
+        for earlier, _ in self.find([run.claim.job_id]):
+            self.remove(earlier)
         self._by_job[run.claim.job_id] = run, task
+        if run.turn.is_awaited:
+            self._waiting.add(run)
+        if run.is_shard:
+            self._shards.add(run)
 
     def remove(self, run: JobRun) -> None:
-        """Unless another run of the same job has taken its place."""
-        job_id = run.claim.job_id
-        if any(kept is run for kept, _ in self.among([job_id])):
-            del self._by_job[job_id]
+        """Does nothing if another run of the same job has taken its place."""
+        if self._has(run):
+            del self._by_job[run.claim.job_id]
+            self._waiting.discard(run)
+            self._shards.discard(run)
 
-    def among(self, job_ids: Iterable[int]) -> list[tuple[JobRun, asyncio.Task[None]]]:
-        """Those of the jobs that are worked on."""
+    def begin_turn(self, run: JobRun) -> None:
+        """The run waits no more for the job before it in its chat."""
+        self._waiting.discard(run)
+
+    def become_shard(self, run: JobRun) -> None:
+        """The run's job has been split."""
+        if self._has(run):
+            self._shards.add(run)
+
+    def find(self, job_ids: Iterable[int]) -> list[tuple[JobRun, asyncio.Task[None]]]:
+        """The runs of these jobs, as far as there are any."""
         return [self._by_job[job] for job in job_ids if job in self._by_job]
 
-    def keeps(self, job_id: int) -> bool:
-        """Whether a run has the job and has not let it go."""
-        return any(not run.tally.is_let_go for run, _ in self.among([job_id]))
+    def is_held(self, job_id: int) -> bool:
+        """Whether a run works on the job and has not released it."""
+        return any(not run.tally.is_released for run, _ in self.find([job_id]))
+
+    def has(self, claim: Claim) -> bool:
+        """Whether a run is based on this very claim. Any thread may ask."""
+        found = self._by_job.get(claim.job_id)
+        return found is not None and found[0].claim.attempts == claim.attempts
 
     def turn_after(self, job_id: int | None) -> Turn:
-        """The turn of who follows the job in its chat; at once without one."""
+        """A turn behind that job; without a job it comes at once."""
         return Turn(None if job_id is None else self._by_job[job_id][0].turn)
+
+    def _has(self, run: JobRun) -> bool:
+        return any(kept is run for kept, _ in self.find([run.claim.job_id]))

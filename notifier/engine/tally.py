@@ -1,7 +1,7 @@
-"""One job's bookkeeping: which devices have been pushed, and what remains to be said.
+"""Counts the outcomes of one job and turns them into steps to be recorded.
 
-Pure state, no I/O. The cursor only moves over devices whose end is known, in keyset
-order, so what it has passed is never pushed again and what it has not passed is.
+Pure state, no I/O. The cursor only moves over devices whose outcome is known, in keyset
+order: after a crash the devices behind it are not pushed again, the others are.
 """
 
 import math
@@ -14,39 +14,40 @@ from datastore.outbox.progress import Failure, Mark, Step
 from models.pushes import COMPLETED, FAILED, Target
 from notifier.outcome import Kind, Outcome, outage_delay_s, retry_delay_s
 
-# Our credentials are being mended by people: look again, but not in a hurry.
+# People have to correct our credentials, which takes longer than most outages.
 CREDENTIALS_RETRY_S = 60.0
-# The share of a batch whose ends are known when the next ones need not wait for it.
-MOSTLY = 0.9
+# Once this share of a batch is answered, the next batches need not wait for it.
+ANSWERED_SHARE = 0.9
 
 
 class TargetBatch:
-    """Devices handed to the channels together, and the ends known so far."""
+    """Devices handed to the channels together, and the outcomes known so far."""
 
-    __slots__ = ("again", "most", "outcomes", "passed", "targets")
+    __slots__ = ("is_retry", "outcomes", "passed", "quorum", "targets")
 
-    def __init__(self, targets: Sequence[Target], *, again: bool) -> None:
+    def __init__(self, targets: Sequence[Target], *, is_retry: bool) -> None:
         self.targets = targets
-        # Tried before: these stand in push_failure and lie behind the cursor.
-        self.again = again
-        # By device id; filled by the channels' reports, read by `Tally.take`.
+        # Devices of a retry have rows in push_failure and lie behind the cursor.
+        self.is_retry = is_retry
+        # By device id; filled by the channels' reports, read by `Tally.take_step`.
         self.outcomes: dict[int, Outcome] = {}
+        # How many devices, from the front, are counted in the tally.
         self.passed = 0
-        # With so many outcomes it is mostly known.
-        self.most = math.ceil(len(targets) * MOSTLY)
+        # With this number of outcomes the batch is mostly answered.
+        self.quorum = math.ceil(len(targets) * ANSWERED_SHARE)
 
     @property
-    def is_mostly_known(self) -> bool:
-        return len(self.outcomes) >= self.most
+    def is_mostly_answered(self) -> bool:
+        return len(self.outcomes) >= self.quorum
 
-    def missing(self, targets: Sequence[Target]) -> list[Target]:
-        """Those of the given ones whose ends are not known."""
+    def unanswered(self, targets: Sequence[Target]) -> list[Target]:
+        """Those of the given devices that have no outcome."""
         known = self.outcomes
         return [target for target in targets if target.device_id not in known]
 
 
 class Tally:
-    """Counts the outcomes of one job and turns them into steps to be recorded."""
+    """The counters and the cursor of one job, ahead of what is recorded."""
 
     def __init__(self, claim: Claim, *, waiting: int = 0) -> None:
         self.job_id = claim.job_id
@@ -62,98 +63,98 @@ class Tally:
         self._expires_at = claim.notification.expires_at
         self._batches: deque[TargetBatch] = deque()
         self._release_until: datetime | None = None
-        self._gives_way = False
+        self._unblocks_chat = False
         self._changed = False
         self._clear_lists()
 
     def _clear_lists(self) -> None:
-        self._new: list[Failure] = []
-        self._repeated: list[Failure] = []
+        self._new_failures: list[Failure] = []
+        self._changed_failures: list[Failure] = []
         self._resolved: list[int] = []
         self._dropped: list[int] = []
         self._drop_all = False
         self._marks: list[Mark] = []
 
     def open_batch(
-        self, targets: Sequence[Target], *, again: bool = False
+        self, targets: Sequence[Target], *, is_retry: bool = False
     ) -> TargetBatch:
-        """Notification devices, in keyset order, that are about to be pushed."""
-        batch = TargetBatch(targets, again=again)
+        """Add devices, in keyset order, that are about to be pushed."""
+        batch = TargetBatch(targets, is_retry=is_retry)
         self._batches.append(batch)
         return batch
 
-    def set_rest(self, rest: int) -> None:
-        """So many devices come after those of the batches opened until now."""
+    def set_remaining(self, count: int) -> None:
+        """Set the number of devices after those of the batches opened until now."""
         open_ones = sum(len(batch.targets) - batch.passed for batch in self._batches)
-        self.total = self.accepted + self.failed + self.waiting + open_ones + rest
+        self.total = self.accepted + self.failed + self.waiting + open_ones + count
         self._changed = True
 
     def close_fan_out(self) -> None:
-        """No further devices will come; those under way may still be unknown."""
+        """No further devices will come; open batches may still lack outcomes."""
         self.fanned_out = True
         self._changed = True
 
     @property
     def answered(self) -> int:
-        """How many devices have had an answer; grows as long as answers come."""
+        """How many devices have answered; grows as long as answers arrive."""
         open_ones = sum(len(batch.outcomes) - batch.passed for batch in self._batches)
         return self.accepted + self.failed + self.waiting + open_ones
 
-    def give_way(self) -> None:
-        """Let later messages of the chat pass those who are still to answer."""
-        self._gives_way = True
+    def unblock_chat(self) -> None:
+        """Let later messages of the chat overtake devices that have not answered."""
+        self._unblocks_chat = True
         self._changed = True
 
     def drop(self, device_ids: Sequence[int]) -> None:
-        """These waiting devices will not be tried again after all."""
+        """End these waiting devices, because there is no reason to try them again."""
         self._dropped.extend(device_ids)
         self.waiting -= len(device_ids)
         self.failed += len(device_ids)
         self._changed = True
 
     def drop_all(self) -> None:
-        """None of the waiting devices will be tried again: the message has expired."""
+        """End all waiting devices, because the message has expired or was deleted."""
         self._drop_all = True
         self.failed += self.waiting
         self.waiting = 0
         self._changed = True
 
     @property
-    def is_let_go(self) -> bool:
-        """Whether the job has ended or is given back: its lease is not ours to keep."""
+    def is_released(self) -> bool:
+        """Whether the job has ended or is given back, so that its lease is not kept."""
         return self.end is not None or self._release_until is not None
 
     def release(self, until: datetime) -> None:
-        """Give the job back with the next step, to be claimed at that time."""
+        """Give the lease back with the next step; the job is due at that time."""
         self._release_until = until
         self._changed = True
 
-    def expire(self, rest: int) -> None:
-        """Nobody whom it has not reached by now is told; `rest` were not even tried."""
+    def expire(self, untried: int) -> None:
+        """End the job late; `untried` devices were not tried at all."""
         self.error = self.error or "expired before it could be pushed"
-        self.failed += rest
+        self.failed += untried
         self.fanned_out = True
         self.drop_all()
 
-    def withdraw(self) -> None:
-        """The message was deleted: nobody else is told of it."""
+    def cancel(self) -> None:
+        """End the job, because its message was deleted."""
         self.fanned_out = True
         self.drop_all()
 
-    def take(self, now: datetime) -> Step | None:
-        """What is new since the last call, ready to be recorded; None if nothing is."""
+    def take_step(self, now: datetime) -> Step | None:
+        """What has changed since the last step, to be recorded; None if nothing has."""
         while self._batches:
             batch = self._batches[0]
-            self._pass(batch, now)
+            self._count(batch, now)
             if batch.passed < len(batch.targets):
                 break
             self._batches.popleft()
         if not self._changed or self.end is not None:
             return None
-        return self._step()
+        return self._make_step()
 
-    def _pass(self, batch: TargetBatch, now: datetime) -> None:
-        """Go over the devices from the front whose ends are known."""
+    def _count(self, batch: TargetBatch, now: datetime) -> None:
+        """Count outcomes from the front, up to the first device without one."""
         targets, outcomes = batch.targets, batch.outcomes
         start = position = batch.passed
         while position < len(targets):
@@ -170,12 +171,12 @@ class Tally:
             return
         batch.passed = position
         self._changed = True
-        if not batch.again:
+        if not batch.is_retry:
             self.cursor = targets[position - 1][:2]
 
     def _accept(self, batch: TargetBatch, target: Target, outcome: Outcome) -> None:
         self.accepted += 1
-        if batch.again:
+        if batch.is_retry:
             self.waiting -= 1
             self._resolved.append(target.device_id)
         if outcome.environment is not None:
@@ -184,29 +185,30 @@ class Tally:
     def _fail(
         self, batch: TargetBatch, target: Target, outcome: Outcome, now: datetime
     ) -> None:
-        outcome = _sober(target, outcome)
+        outcome = _check_registration(target, outcome)
         attempts = target.attempts + outcome.tried
         next_at = self._next_attempt_at(outcome, attempts, now)
         failure = Failure(
             device_id=target.device_id,
             outcome=outcome.kind,
-            reason=_storable(outcome.reason, 200),
+            reason=_sanitize(outcome.reason, 200),
             attempts=attempts,
             next_attempt_at=next_at,
         )
-        (self._repeated if batch.again else self._new).append(failure)
+        failures = self._changed_failures if batch.is_retry else self._new_failures
+        failures.append(failure)
         if next_at is None:
             self.failed += 1
-            self.waiting -= batch.again
+            self.waiting -= batch.is_retry
         else:
-            self.waiting += not batch.again
+            self.waiting += not batch.is_retry
         if outcome.kind in (Kind.GONE, Kind.SUSPECT):
             gone = outcome.kind is Kind.GONE
             self._marks.append(
-                Mark(target=target, disable=gone, reason=_storable(outcome.reason, 100))
+                Mark(target=target, disable=gone, reason=_sanitize(outcome.reason, 100))
             )
         if outcome.kind in (Kind.REFUSED, Kind.CREDENTIALS):
-            self.error = _storable(f"{target.platform}: {outcome.reason}", 500)
+            self.error = _sanitize(f"{target.platform}: {outcome.reason}", 500)
 
     def _next_attempt_at(
         self, outcome: Outcome, attempts: int, now: datetime
@@ -224,23 +226,23 @@ class Tally:
         next_at = now + timedelta(seconds=delay_s)
         return next_at if next_at < self._expires_at else None
 
-    def _step(self) -> Step:
+    def _make_step(self) -> Step:
         if self.fanned_out and not self._batches:
             self.total = self.accepted + self.failed + self.waiting
             if self.waiting == 0:
-                self.end = self._verdict()
+                self.end = self._final_state()
         step = Step(
             job_id=self.job_id,
             cursor=self.cursor,
-            # The next message of the chat may follow once all of these have an end.
+            # The chat's next message may follow once all of its devices are counted.
             fanned_out=self.fanned_out and not self._batches,
-            gives_way=self._gives_way,
+            unblocks_chat=self._unblocks_chat,
             total=self.total,
             accepted=self.accepted,
             failed=self.failed,
             error=self.error,
-            new_failures=self._new,
-            changed_failures=self._repeated,
+            new_failures=self._new_failures,
+            changed_failures=self._changed_failures,
             resolved=self._resolved,
             dropped=self._dropped,
             drop_all=self._drop_all,
@@ -252,21 +254,21 @@ class Tally:
         self._changed = False
         return step
 
-    def _verdict(self) -> str:
-        """Failed is a job whose payload or credentials nobody took."""
+    def _final_state(self) -> str:
+        """Failed if no device accepted and the payload or credentials were refused."""
         if self.failed == 0:
             self.error = None
         return FAILED if self.error and self.accepted == 0 else COMPLETED
 
 
-def _sober(target: Target, outcome: Outcome) -> Outcome:
-    """A token that was registered after its death was announced is not dead."""
+def _check_registration(target: Target, outcome: Outcome) -> Outcome:
+    """Gone becomes suspect if the token was registered after the time of its end."""
     since = outcome.gone_since
     if outcome.kind is not Kind.GONE or since is None or since >= target.registered_at:
         return outcome
     return Outcome(Kind.SUSPECT, outcome.reason)
 
 
-def _storable(words: str, longest: int) -> str:
-    """A provider's words as every database takes them."""
+def _sanitize(words: str, longest: int) -> str:
+    """A provider's words in a form that every database can store."""
     return words.replace("\0", "").encode("utf-8", "replace").decode()[:longest]

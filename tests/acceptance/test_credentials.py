@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import copyfile
 
-from tests.support import ends, push_processes, tls
+from tests.support import device_outcomes, push_processes, tls
 from tests.support.client import Reply
 from tests.support.sandbox import Sandbox
 from tests.support.scene import FAST, Scene, Talk
@@ -34,16 +34,18 @@ def start_anew(scene: Scene) -> None:
     scene.server.start()
 
 
-def wait_until_all_wait(scene: Scene, posted: Reply) -> dict[str, ends.End]:
+def wait_until_all_wait(
+    scene: Scene, posted: Reply
+) -> dict[str, device_outcomes.DeviceOutcome]:
     job_id = posted.json["job"]["id"]
-    until(lambda: len(ends.of_job(scene.store, job_id)) == DEVICES)
-    until(lambda: ends.is_resting(scene.store, job_id))
-    return ends.of_job(scene.store, job_id)
+    until(lambda: len(device_outcomes.of_job(scene.store, job_id)) == DEVICES)
+    until(lambda: device_outcomes.is_idle(scene.store, job_id))
+    return device_outcomes.of_job(scene.store, job_id)
 
 
 def deliver(scene: Scene, talk: Talk, posted: Reply) -> None:
     """The time for another try has come, and nobody was forgotten."""
-    ends.let_time_pass(scene.store, posted.json["job"]["id"])
+    device_outcomes.make_retries_due(scene.store, posted.json["job"]["id"])
     job = scene.wait_until_ended(talk, posted)
     assert (job["state"], job["error"]) == ("completed", None)
     assert (job["accepted"], job["failed"]) == (DEVICES, 0)
@@ -72,7 +74,7 @@ def test_wrong_keys_keep_every_device_and_are_told_until_they_are_mended(
         assert {end.outcome for end in waiting.values()} == {"credentials"}
         assert (job["state"], job["failed"]) == ("processing", 0)
         assert job["error"]
-        assert ends.disabled(scene.store, talk.tokens) == set()
+        assert device_outcomes.disabled(scene.store, talk.tokens) == set()
         check_troubles(scene)
 
         for name, copy in keys.items():
@@ -114,7 +116,7 @@ def test_a_provider_with_a_foreign_certificate_is_given_no_token(
             ("later", 0)
         }
         assert all("CERTIFICATE" in end.reason.upper() for end in waiting.values())
-        assert ends.disabled(scene.store, talk.tokens) == set()
+        assert device_outcomes.disabled(scene.store, talk.tokens) == set()
         assert shared_sandbox.stats()["apns_jwts_seen"] == 0
         assert shared_sandbox.stats()["oauth_tokens_issued"] == 0
 

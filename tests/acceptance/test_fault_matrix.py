@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import ends, fault_table, push_processes
+from tests.support import device_outcomes, fault_table, push_processes
 from tests.support.client import Reply
 from tests.support.fault_table import RETRY_AFTER_S, Row
 from tests.support.scene import Scene, Talk
@@ -61,7 +61,7 @@ class Crowd:
 
     def wait_until_it_rests(self) -> dict[str, Any]:
         """The job, when all have been tried and the rest has to wait."""
-        until(lambda: ends.is_resting(self.scene.store, self.job_id))
+        until(lambda: device_outcomes.is_idle(self.scene.store, self.job_id))
         return self.scene.job(self.talk, self.posted)
 
     def ended(self) -> dict[str, Any]:
@@ -71,8 +71,8 @@ class Crowd:
         job = self.scene.job(self.talk, self.posted)
         return bool(job["finished_at"])
 
-    def ends(self) -> dict[str, ends.End]:
-        return ends.of_job(self.scene.store, self.job_id)
+    def ends(self) -> dict[str, device_outcomes.DeviceOutcome]:
+        return device_outcomes.of_job(self.scene.store, self.job_id)
 
     def pushed(self) -> Counter[str]:
         return self.scene.pushed(self.talk)
@@ -117,7 +117,7 @@ def test_a_final_answer_is_the_end_of_one_device_only(
         assert len(tries[crowd.troubled[row.token]]) == once, row.token
 
 
-def check_final(row: Row, end: ends.End) -> None:
+def check_final(row: Row, end: device_outcomes.DeviceOutcome) -> None:
     assert (end.outcome, end.reason) == (row.outcome, row.reason), row.token
     assert end.next_attempt_at is None, row.token
     assert end.is_disabled == (row.outcome == "gone"), row.token
@@ -146,7 +146,7 @@ def test_a_put_off_device_waits_as_long_as_it_should_and_is_pushed_then(
     scene.sandbox.control(answers=dict.fromkeys(crowd.troubled.values(), "slow"))
     # The old process has been told to make no provider tokens for a while, and waits.
     restart_push_process(scene)
-    ends.let_time_pass(scene.store, crowd.job_id)
+    device_outcomes.make_retries_due(scene.store, crowd.job_id)
     job = crowd.ended()
 
     assert (job["accepted"], job["failed"]) == (HEALTHY + len(rows), 0)
@@ -155,7 +155,9 @@ def test_a_put_off_device_waits_as_long_as_it_should_and_is_pushed_then(
     assert crowd.ends() == {}
 
 
-def check_waiting(row: Row, end: ends.End, tries: list[datetime]) -> None:
+def check_waiting(
+    row: Row, end: device_outcomes.DeviceOutcome, tries: list[datetime]
+) -> None:
     assert (end.outcome, end.reason) == (row.outcome, row.reason), row.token
     assert (end.is_disabled, end.noted) == (False, None), row.token
     assert end.next_attempt_at is not None, row.token
@@ -265,8 +267,8 @@ def test_an_outage_puts_everybody_off_until_it_is_over(
     scene.sandbox.control(outage={platform: None})
     # A new process knows nothing of the pause that the old one has taken.
     restart_push_process(scene)
-    until(lambda: ends.is_resting(scene.store, crowd.job_id) or crowd.is_done())
-    ends.let_time_pass(scene.store, crowd.job_id)
+    until(lambda: device_outcomes.is_idle(scene.store, crowd.job_id) or crowd.is_done())
+    device_outcomes.make_retries_due(scene.store, crowd.job_id)
     job = crowd.ended()
 
     assert (unharmed["accepted"], unharmed["failed"]) == (HEALTHY, 0)

@@ -1,4 +1,4 @@
-"""Conversations written straight into a database, of any size."""
+"""Creates conversations of any size directly in a database."""
 
 import secrets
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ def make_chat(
     tokens: Sequence[str] = (),
     devices_each: int = 1,
 ) -> int:
-    """A chat of a sender (the first user) and so many members with devices."""
+    """Create a chat of a sender (the first user) and `members` others with devices."""
     now = utc_now() - timedelta(minutes=1)
-    # Nobody else's tokens look like these, so a late push is not taken for one of ours.
+    # Unique tokens, so that a late push of another test is not taken for one of ours.
     ours = secrets.token_hex(8)
     with store.write() as session:
         first = (session.scalar(select(func.max(User.id))) or 0) + 1
@@ -78,7 +78,7 @@ def sender_of(store: Datastore, chat_id: int) -> int:
 
 
 def tokens_of(store: Datastore, chat_id: int) -> set[str]:
-    """The tokens of everybody's devices but the sender's."""
+    """The tokens of all devices except the sender's."""
     with store.read() as session:
         found = session.scalars(
             select(Device.token)
@@ -106,7 +106,7 @@ def post(
     delay_s: float = 0,
     ttl_s: int = 3600,
 ) -> int:
-    """A message of the chat's first member; returns its job."""
+    """Post a message of the chat's first member; returns its job."""
     with store.write() as session:
         return post_in(session, chat_id, text=text, delay_s=delay_s, ttl_s=ttl_s)
 

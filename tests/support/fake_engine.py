@@ -12,13 +12,13 @@ from sqlalchemy import update
 
 from config import Settings
 from datastore import Datastore
-from datastore.outbox import claims, leases
+from datastore.outbox import claims, due_work
 from models.base import utc_now
 from models.pushes import COMPLETED, PushJob
 
 
 class CrashingEngines:
-    """Builds none until `healed` exists: its process ends, and leaves a time behind."""
+    """Ends its process and records the time, until the file `healed` exists."""
 
     def __call__(self, settings: Settings, *, owner: str) -> "FakeEngine":
         if (settings.run_dir / "healed").exists():
@@ -30,7 +30,7 @@ class CrashingEngines:
 
 @dataclass(frozen=True)
 class FakeEngines:
-    """Builds them; crosses to the child by pickle. `room` is how many jobs fit in."""
+    """Builds fake engines in a child process; each has room for `room` jobs."""
 
     room: int = 64
 
@@ -39,7 +39,7 @@ class FakeEngines:
 
 
 class FakeEngine:
-    """Writes "job pid" to `pushed` for each job; while `hold` exists it keeps them."""
+    """Writes "job pid" to `pushed` for each job; holds jobs while `hold` exists."""
 
     def __init__(self, settings: Settings, owner: str, room: int) -> None:
         self._store = Datastore(settings.database_url)
@@ -58,16 +58,16 @@ class FakeEngine:
         self._wake = wake
         while not self._stopping:
             wake.clear()
-            if self._claim() or self._let_go():
+            if self._claim() or self._end_jobs():
                 continue
             try:
-                patience_s = 0.02 if self._held else linger_s
-                await asyncio.wait_for(wake.wait(), patience_s)
+                timeout_s = 0.02 if self._held else linger_s
+                await asyncio.wait_for(wake.wait(), timeout_s)
             except TimeoutError:
                 if not self._held:
                     break
         with self._store.write() as session:
-            leases.release_owner(session, self._owner, utc_now())
+            due_work.release_owner(session, self._owner, utc_now())
 
     def stop(self) -> None:
         self._stopping = True
@@ -87,7 +87,7 @@ class FakeEngine:
         self._held += ids
         return bool(ids)
 
-    def _let_go(self) -> bool:
+    def _end_jobs(self) -> bool:
         if not self._held or (self._directory / "hold").exists():
             return False
         with self._store.write() as session:
@@ -105,7 +105,7 @@ class FakeEngine:
 
 
 def pushed(directory: Path) -> list[tuple[int, int]]:
-    """(job, pid) of every push so far."""
+    """The (job, pid) of every push so far."""
     with suppress(FileNotFoundError):
         lines = (directory / "pushed").read_text().splitlines()
         return [(int(job), int(pid)) for job, pid in map(str.split, lines)]

@@ -6,13 +6,13 @@ one a line, pushes to each on APNs and FCM, and prints the kinds of the two outc
 
 import asyncio
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import config
 from datastore import Datastore
 from notifier import channels
 from notifier.engine.provider_tokens import SharedTokens
 from notifier.engine.provider_troubles import SharedTroubles
+from tests.support.async_stores import on_thread
 from tests.support.channel_service import push_to
 from tests.support.notifications import make_notification
 from tests.support.sandbox_provider import targets
@@ -22,9 +22,9 @@ async def main() -> None:
     settings = config.from_env()
     store = Datastore(settings.database_url)
     loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1) as executor:
-        tokens = SharedTokens(store, executor)
-        created = channels.create(settings, tokens, SharedTroubles(store, executor))
+    with on_thread(store) as async_store:
+        tokens = SharedTokens(async_store)
+        created = channels.create(settings, tokens, SharedTroubles(async_store))
         providers = [created["apns"], created["fcm"]]
         print("ready", flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):

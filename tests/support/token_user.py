@@ -1,25 +1,25 @@
-"""A process of its own that needs provider tokens; run as a module.
+"""A process that needs provider tokens; run as a module.
 
-Arguments: a database URL, and a file to which every mint appends a line. On the
-standard input it takes `get` and `refused TOKEN`, and answers each with a line.
+Its arguments are a database URL and a file to which every mint appends a line. It
+reads `get` and `refused TOKEN` from standard input and answers each with a line.
 """
 
 import asyncio
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from datastore import Datastore
 from notifier.channels import MintedToken
 from notifier.engine.provider_tokens import SharedTokens
+from tests.support.async_stores import on_thread
 
-# Long enough for all the others to ask meanwhile.
+# Long enough that all other processes ask meanwhile.
 MINTING_S = 0.2
 
 
 def count_mint(minted: Path) -> int:
-    """Write a mint down; returns how many there have been."""
+    """Record a mint; returns how many there have been."""
     with minted.open("a") as lines:
         lines.write(f"{os.getpid()}\n")
     return len(minted.read_text().splitlines())
@@ -33,8 +33,8 @@ async def main(url: str, minted: Path) -> None:
 
     store = Datastore(url)
     loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1) as executor:
-        tokens = SharedTokens(store, executor)
+    with on_thread(store) as async_store:
+        tokens = SharedTokens(async_store)
         print("ready", flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             command, _, token = line.strip().partition(" ")

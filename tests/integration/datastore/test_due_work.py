@@ -1,4 +1,4 @@
-"""One visit of an engine brings what is due, ready to be pushed."""
+"""One look of an engine at the outbox returns what is due, ready to be pushed."""
 
 from datetime import timedelta
 
@@ -15,13 +15,12 @@ from tests.support import chats
 LEASE = timedelta(seconds=30)
 
 
-def take(store: Datastore, claimed: list[int] | None = None) -> Taken:
+def take(store: Datastore, *, chain: int = 0) -> Taken:
     return due_work.take(
         store,
         "a",
-        [] if claimed is None else claimed,
         limit=10,
-        chain=0,
+        chain=chain,
         shards=1,
         with_imports=True,
         lease=LEASE,
@@ -37,7 +36,9 @@ def test_a_job_comes_with_its_devices(store: Datastore) -> None:
     assert [target.user_id for target in job.targets or ()] == [2, 3, 4]
 
 
-def test_of_a_large_conversation_only_the_first_devices_come(store: Datastore) -> None:
+def test_a_job_of_a_large_conversation_comes_with_its_first_devices(
+    store: Datastore,
+) -> None:
     chats.post(store, chats.make_chat(store, due_work.FIRST_TARGETS + 5))
 
     [job] = take(store).jobs
@@ -53,11 +54,11 @@ def test_a_deleted_message_comes_without_devices(store: Datastore) -> None:
 
     [job] = take(store).jobs
 
-    assert job.claim.is_withdrawn
+    assert job.claim.is_deleted
     assert job.targets is None
 
 
-def test_nothing_due_tells_when_to_look_again(store: Datastore) -> None:
+def test_a_look_without_due_work_returns_the_next_time(store: Datastore) -> None:
     chats.post(store, chats.make_chat(store, 1), delay_s=60)
 
     due, jobs = take(store)
@@ -67,23 +68,45 @@ def test_nothing_due_tells_when_to_look_again(store: Datastore) -> None:
     assert due.next_at > utc_now()
 
 
-def test_what_a_visit_claimed_before_it_was_cut_short_is_not_forgotten(
-    store: Datastore,
-) -> None:
-    job_id = chats.post(store, chats.make_chat(store, 1))
-    claimed: list[int] = []
+def test_claims_of_a_look_that_was_cut_short_are_found(store: Datastore) -> None:
+    job_id = chats.post(store, chats.make_chat(store, 3))
 
     def cut_short(_c: object, _cursor: object, sql: str, *_rest: object) -> None:
-        # What loads the claimed jobs.
+        # The statement that loads the claimed jobs.
         if "sender_name" in sql:
             raise ConnectionError("the database went away")
 
     event.listen(store.engine, "before_cursor_execute", cut_short)
     with pytest.raises(ConnectionError):
-        take(store, claimed)
+        take(store)
     event.remove(store.engine, "before_cursor_execute", cut_short)
 
-    [job] = take(store, claimed).jobs
+    [job] = due_work.take_lost(store, "a", is_running=lambda claim: False)
 
-    assert claimed == [job_id] == [job.claim.job_id]
-    assert job.claim.attempts == 1
+    assert (job.claim.job_id, job.claim.attempts) == (job_id, 1)
+    assert [target.user_id for target in job.targets or ()] == [2, 3, 4]
+
+
+def test_running_jobs_and_those_of_others_are_not_taken_for_lost(
+    store: Datastore,
+) -> None:
+    chats.post(store, chats.make_chat(store, 1))
+    [running] = take(store).jobs
+
+    ours = due_work.take_lost(store, "a", is_running=lambda c: c == running.claim)
+    others = due_work.take_lost(store, "b", is_running=lambda claim: False)
+
+    assert ours == others == []
+
+
+def test_lost_claims_of_a_chat_keep_their_order(store: Datastore) -> None:
+    chat = chats.make_chat(store, 1)
+    first, second = chats.post(store, chat), chats.post(store, chat)
+    take(store, chain=5)
+
+    lost = due_work.take_lost(store, "a", is_running=lambda claim: False)
+
+    assert [(job.claim.job_id, job.follows) for job in lost] == [
+        (first, None),
+        (second, first),
+    ]

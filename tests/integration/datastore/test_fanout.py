@@ -14,7 +14,7 @@ from models.base import utc_now
 from models.chats import Chat, Member, Message
 from models.pushes import READ, WITHDRAW, Target
 from tests.support import chats
-from tests.support.plans import analyze, plan_of
+from tests.support.query_plans import analyze, plan_of
 
 START = (0, 0)
 
@@ -68,7 +68,9 @@ def test_batches_continue_where_the_last_one_ended(store: Datastore) -> None:
     assert keys == sorted(keys)
 
 
-def test_those_who_came_after_the_message_are_not_addressed(store: Datastore) -> None:
+def test_members_who_joined_after_the_message_are_not_addressed(
+    store: Datastore,
+) -> None:
     chat = chats.make_chat(store, 2)
     claim = claimed(store, chat)
     change(
@@ -78,7 +80,7 @@ def test_those_who_came_after_the_message_are_not_addressed(store: Datastore) ->
     assert [target.user_id for target in batch(store, claim)] == [2]
 
 
-def test_muted_members_are_left_alone_until_the_mute_ends(store: Datastore) -> None:
+def test_muted_members_are_left_out_until_the_mute_ends(store: Datastore) -> None:
     claim = claimed(store, chats.make_chat(store, 3))
     soon, past = utc_now() + timedelta(hours=1), utc_now() - timedelta(hours=1)
     change(store, update(Member).where(Member.user_id == 2).values(muted_until=soon))
@@ -87,7 +89,7 @@ def test_muted_members_are_left_alone_until_the_mute_ends(store: Datastore) -> N
     assert [target.user_id for target in batch(store, claim)] == [3, 4]
 
 
-def test_a_mention_pierces_the_mute(store: Datastore) -> None:
+def test_a_mentioned_member_is_addressed_in_spite_of_the_mute(store: Datastore) -> None:
     claim = claimed(store, chats.make_chat(store, 3))
     soon = utc_now() + timedelta(hours=1)
     change(store, update(Member).values(muted_until=soon))
@@ -97,7 +99,7 @@ def test_a_mention_pierces_the_mute(store: Datastore) -> None:
     assert [target.user_id for target in told] == [3]
 
 
-def test_taking_a_message_back_reaches_muted_members_too(store: Datastore) -> None:
+def test_a_withdrawal_reaches_muted_members_too(store: Datastore) -> None:
     claim = claimed(store, chats.make_chat(store, 2))
     change(store, update(Member).values(muted_until=utc_now() + timedelta(hours=1)))
     change(store, update(Message).values(deleted_at=utc_now()))
@@ -107,7 +109,7 @@ def test_taking_a_message_back_reaches_muted_members_too(store: Datastore) -> No
     assert [target.user_id for target in told] == [2, 3]
 
 
-def test_reading_is_told_to_the_readers_own_devices_only(store: Datastore) -> None:
+def test_a_read_mark_goes_to_the_readers_own_devices_only(store: Datastore) -> None:
     claim = claimed(store, chats.make_chat(store, 3, devices_each=2))
 
     told = batch(store, replace(claim, kind=READ, only_user=claim.sender_id))
@@ -147,7 +149,7 @@ def test_the_badge_is_what_is_unread_over_all_conversations(store: Datastore) ->
     assert badges == {2: 1 + 5, 3: 1}
 
 
-def test_many_claims_at_once_are_told_what_each_would_be(store: Datastore) -> None:
+def test_reading_many_claims_together_equals_reading_each(store: Datastore) -> None:
     sizes = [3, 0, 5, 1, 2, 4, 1, 3, 2, 6]
     silent = chats.make_chat(store, 4)
     loaded = [claimed(store, chats.make_chat(store, n, devices_each=2)) for n in sizes]
@@ -208,7 +210,7 @@ def test_a_batch_is_read_by_index_without_a_sort(store: Datastore) -> None:
         assert not [line for line in plan if "TEMP B-TREE" in line], plan
         assert not [line for line in plan if line.startswith("SCAN")], plan
     elif mariadb.is_meant(store.url):
-        # It sorts what two tables are ordered by together; docs/scaling.md says so.
+        # It sorts by the columns of two tables; see docs/scaling.md.
         assert not [line for line in plan if " ALL " in line], plan
     else:
         assert not [line for line in plan if "Sort" in line], plan

@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from datastore import Datastore, outbox
-from datastore.outbox import Claim, claims, job_status, leases, progress
+from datastore.outbox import Claim, claims, due_work, job_status, leases, progress
 from models.base import utc_now
 from models.chats import Message
 from models.pushes import COMPLETED, WITHDRAW, PushJob
@@ -125,7 +125,7 @@ def test_a_later_message_waits_for_the_fan_out_of_an_earlier_one(
     assert [c.job_id for c in free] == [second]
 
 
-def test_some_come_ahead_of_their_turn_with_the_first_of_their_chat(
+def test_jobs_that_follow_the_first_of_their_chat_are_claimed_with_it(
     store: Datastore,
 ) -> None:
     chat, other = chats.make_chat(store, 2), chats.make_chat(store, 2)
@@ -139,7 +139,7 @@ def test_some_come_ahead_of_their_turn_with_the_first_of_their_chat(
     assert blocked == []
 
 
-def test_nothing_comes_ahead_of_its_turn_where_a_job_has_been_split(
+def test_no_job_is_claimed_together_with_a_split_one_before_it(
     store: Datastore,
 ) -> None:
     chat = chats.make_chat(store, 2)
@@ -150,7 +150,7 @@ def test_nothing_comes_ahead_of_its_turn_where_a_job_has_been_split(
     assert [c.job_id for c in claim(store, "a", chain=9)] == [first]
 
 
-def test_a_heap_of_old_jobs_leaves_room_for_the_newest(store: Datastore) -> None:
+def test_a_backlog_of_old_jobs_leaves_room_for_the_newest(store: Datastore) -> None:
     old = [chats.post(store, chats.make_chat(store, 1), delay_s=-60) for _ in range(9)]
     newest = chats.post(store, chats.make_chat(store, 1))
 
@@ -159,7 +159,7 @@ def test_a_heap_of_old_jobs_leaves_room_for_the_newest(store: Datastore) -> None
     assert {c.job_id for c in mine} == {*old[:3], newest}
 
 
-def test_a_message_is_pushed_before_it_is_taken_back(store: Datastore) -> None:
+def test_a_message_is_pushed_before_its_withdrawal(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 2))
     now = utc_now()
     with store.write() as session:
@@ -187,7 +187,7 @@ def test_a_waiting_later_message_is_not_reported_as_due(store: Datastore) -> Non
     chats.post(store, chat)
     claim(store, "a")
 
-    # Else an idle engine would spin on what it may not have.
+    # Otherwise an idle engine would spin on a job that it cannot claim.
     assert not due(store)
 
 
@@ -197,7 +197,7 @@ def test_chats_do_not_wait_for_one_another(store: Datastore) -> None:
     assert [c.job_id for c in claim(store, "a")] == posted_jobs
 
 
-def test_a_put_off_message_is_due_when_it_was_asked_for(store: Datastore) -> None:
+def test_a_message_with_a_delivery_time_is_due_then(store: Datastore) -> None:
     chat = chats.make_chat(store, 2)
     job = chats.post(store, chat, delay_s=60)
     at_once = chats.post(store, chat)
@@ -213,18 +213,18 @@ def test_the_oldest_due_jobs_are_taken_first(store: Datastore) -> None:
     assert [c.job_id for c in claim(store, "b", limit=9)] == posted_jobs[2:]
 
 
-def test_what_an_ended_engine_held_is_due_at_once(store: Datastore) -> None:
+def test_jobs_of_an_ended_engine_are_due_at_once(store: Datastore) -> None:
     posted_jobs = [chats.post(store, chats.make_chat(store, 1)) for _ in range(2)]
     claim(store, "a")
 
     with store.write() as session:
-        released = leases.release_owner(session, "a", utc_now())
+        released = due_work.release_owner(session, "a", utc_now())
 
     assert released == 2
     assert [c.job_id for c in claim(store, "b")] == posted_jobs
 
 
-def test_renewing_tells_which_jobs_are_still_ours(store: Datastore) -> None:
+def test_renewing_returns_the_jobs_that_are_still_ours(store: Datastore) -> None:
     posted_jobs = [chats.post(store, chats.make_chat(store, 1)) for _ in range(2)]
     claim(store, "a")
     with store.write() as session:
@@ -238,31 +238,33 @@ def test_renewing_tells_which_jobs_are_still_ours(store: Datastore) -> None:
     assert kept == {posted_jobs[1]}
 
 
-def test_a_job_that_fails_by_itself_is_put_off_with_its_error(store: Datastore) -> None:
+def test_a_job_that_fails_by_itself_is_postponed_with_its_error(
+    store: Datastore,
+) -> None:
     job = chats.post(store, chats.make_chat(store, 1))
     claim(store, "a")
     now = utc_now()
 
     with store.write() as session:
-        leases.put_off(session, "a", job, error="broken", now=now, until=now + LEASE)
+        leases.postpone(session, "a", job, error="broken", now=now, until=now + LEASE)
 
     assert claim(store, "b") == []
     [again] = claim(store, "b", later_s=31)
     assert again.error == "broken"
 
 
-def test_a_job_that_fails_by_itself_holds_up_nobody(store: Datastore) -> None:
+def test_a_job_that_fails_by_itself_does_not_block_its_chat(store: Datastore) -> None:
     chat = chats.make_chat(store, 1)
     first, second = chats.post(store, chat), chats.post(store, chat)
     claim(store, "a")
     now = utc_now()
 
     with store.write() as session:
-        leases.put_off(session, "a", first, error="broken", now=now, until=now + LEASE)
+        leases.postpone(session, "a", first, error="broken", now=now, until=now + LEASE)
 
     assert [c.job_id for c in claim(store, "b")] == [second]
 
 
-def test_no_job_of_that_number_has_no_status(store: Datastore) -> None:
+def test_an_unknown_job_has_no_status(store: Datastore) -> None:
     with store.read() as session:
         assert job_status.find(session, 77) is None

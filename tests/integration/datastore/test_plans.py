@@ -1,4 +1,4 @@
-"""Asking the queue costs what is in it, however many jobs have ended."""
+"""The cost of a look at the queue does not depend on how many jobs have ended."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import insert
 
 from datastore import Datastore, mariadb
-from datastore.outbox import due_work, leases
+from datastore.outbox import due_work
 from models.base import utc_now
 from models.pushes import COMPLETED, PushJob
 from tests.support import chats
-from tests.support.plans import analyze, plan_of
+from tests.support.query_plans import analyze, plan_of
 
 ENDED = 3000
 
@@ -24,18 +24,18 @@ def look(store: Datastore) -> None:
 def take(store: Datastore) -> None:
     lease = timedelta(seconds=30)
     due_work.take(
-        store, "a", [], limit=10, chain=5, shards=1, with_imports=True, lease=lease
+        store, "a", limit=10, chain=5, shards=1, with_imports=True, lease=lease
     )
 
 
 def release(store: Datastore) -> None:
     with store.write() as session:
-        leases.release_owner(session, "a", utc_now())
+        due_work.release_owner(session, "a", utc_now())
 
 
 @pytest.fixture
 def history(store: Datastore) -> Datastore:
-    """Many jobs that have ended, and one that is due."""
+    """A store with many ended jobs and one that is due."""
     now = utc_now()
     first = chats.post(store, chats.make_chat(store, 1))
     with store.write() as session:
@@ -53,11 +53,11 @@ def history(store: Datastore) -> Datastore:
     return store
 
 
-@pytest.mark.parametrize("errand", [look, take, release])
-def test_the_queue_is_asked_without_reading_the_history(
-    history: Datastore, errand: Callable[[Datastore], None]
+@pytest.mark.parametrize("work", [look, take, release])
+def test_the_queue_is_queried_without_reading_the_history(
+    history: Datastore, work: Callable[[Datastore], None]
 ) -> None:
-    plan = plan_of(history, lambda: errand(history), about="push_job")
+    plan = plan_of(history, lambda: work(history), about="push_job")
 
     assert plan
     if history.is_sqlite:

@@ -1,11 +1,11 @@
-"""Step is written for all jobs at once, and devices are marked with care."""
+"""Steps of several jobs are written together, and devices are marked with care."""
 
 from datetime import timedelta
 
 from sqlalchemy import select, update
 
 from datastore import Datastore, outbox
-from datastore.outbox import Claim, claims, fanout, leases, progress, retries
+from datastore.outbox import Claim, claims, due_work, fanout, progress, retries
 from models.accounts import Device
 from models.base import utc_now
 from models.pushes import PushFailure, Target
@@ -53,7 +53,7 @@ def later(target: Target, seconds: float = -1) -> progress.Failure:
 
 def due(store: Datastore, claim: Claim) -> tuple[list[int], list[int]]:
     with store.read() as session:
-        found = retries.due_retries(session, claim, limit=10, now=utc_now())
+        found = retries.find_due(session, claim, limit=10, now=utc_now())
     assert found is not None
     return [target.device_id for target in found[0]], found[1]
 
@@ -63,14 +63,14 @@ def device(store: Datastore, target: Target) -> Device:
         return session.get_one(Device, target.device_id)
 
 
-def test_a_failed_device_comes_up_again_when_it_is_time(store: Datastore) -> None:
+def test_a_failed_device_is_retried_when_it_is_due(store: Datastore) -> None:
     claim, targets = claimed(store)
 
     record(store, claim, new_failures=[later(targets[0]), later(targets[1], 60)])
 
     assert due(store, claim) == ([targets[0].device_id], [])
     with store.read() as session:
-        count, first = retries.waiting(session, claim.job_id)
+        count, first = retries.count_waiting(session, claim.job_id)
     assert count == 2
     assert first is not None
     assert first < utc_now()
@@ -105,7 +105,7 @@ def test_another_failure_replaces_the_last_one(store: Datastore) -> None:
     assert (row.outcome, row.attempts, row.next_attempt_at) == ("gone", 2, None)
 
 
-def test_dropped_devices_do_not_come_up_again(store: Datastore) -> None:
+def test_dropped_devices_are_not_retried(store: Datastore) -> None:
     claim, targets = claimed(store)
     record(store, claim, new_failures=[later(target) for target in targets])
 
@@ -117,7 +117,7 @@ def test_dropped_devices_do_not_come_up_again(store: Datastore) -> None:
     assert due(store, claim) == ([], [])
 
 
-def test_a_device_removed_meanwhile_is_not_tried_again(store: Datastore) -> None:
+def test_a_device_removed_meanwhile_is_not_retried(store: Datastore) -> None:
     claim, targets = claimed(store)
     record(store, claim, new_failures=[later(targets[0]), later(targets[1])])
     with store.write() as session:
@@ -126,7 +126,7 @@ def test_a_device_removed_meanwhile_is_not_tried_again(store: Datastore) -> None
     assert due(store, claim) == ([targets[1].device_id], [targets[0].device_id])
 
 
-def test_a_phone_that_changed_hands_may_be_met_twice(store: Datastore) -> None:
+def test_a_phone_that_changed_its_user_may_be_recorded_twice(store: Datastore) -> None:
     claim, targets = claimed(store)
     record(store, claim, new_failures=[later(targets[0])])
 
@@ -137,7 +137,7 @@ def test_a_phone_that_changed_hands_may_be_met_twice(store: Datastore) -> None:
     assert due(store, claim) == ([targets[0].device_id], [])
 
 
-def test_what_is_dead_stays_dead(store: Datastore) -> None:
+def test_a_disabled_device_stays_disabled(store: Datastore) -> None:
     claim, targets = claimed(store)
     gone = progress.Mark(target=targets[0], disable=True, reason="Unregistered")
     record(store, claim, marks=[gone])
@@ -162,7 +162,7 @@ def test_a_gone_device_is_disabled(store: Datastore) -> None:
     assert device(store, targets[1]).disabled_at is None
 
 
-def test_a_token_registered_again_meanwhile_survives(store: Datastore) -> None:
+def test_a_token_registered_again_meanwhile_is_not_disabled(store: Datastore) -> None:
     claim, targets = claimed(store)
     with store.write() as session:
         session.execute(update(Device).values(registered_at=utc_now()))
@@ -197,7 +197,7 @@ def test_the_environment_that_took_the_push_is_remembered(store: Datastore) -> N
 def test_failures_of_a_lost_job_are_not_written(store: Datastore) -> None:
     claim, targets = claimed(store)
     with store.write() as session:
-        leases.release_owner(session, "a", utc_now())
+        due_work.release_owner(session, "a", utc_now())
 
     lost = record(store, claim, new_failures=[later(targets[0])])
 

@@ -1,9 +1,9 @@
-"""Messages of one chat that an engine takes together; jobs it must not take twice."""
+"""Messages of one chat that an engine claims together, and jobs claimed twice."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
@@ -12,9 +12,8 @@ from sqlalchemy.orm import Session
 
 import notifier.engine.job_run
 import notifier.engine.loop
-import notifier.engine.recorder
 from datastore import Datastore
-from datastore.outbox import job_status
+from datastore.outbox import job_status, progress
 from datastore.outbox.progress import Step
 from models.base import utc_now
 from models.chats import Message
@@ -27,7 +26,7 @@ from tests.support.wait import eventually
 
 
 class Scene:
-    """An engine that lingers, and its only channel."""
+    """A running engine and its only channel."""
 
     def __init__(self, store: Datastore, channel: FakeChannel) -> None:
         self.channel = channel
@@ -63,7 +62,7 @@ def have_ended(store: Datastore) -> bool:
 async def test_a_busy_chat_needs_no_claim_for_each_message(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier.engine.loop, "CLAIMS_APART_S", 2.0)
+    monkeypatch.setattr(notifier.engine.loop, "CLAIM_INTERVAL_S", 2.0)
     chat = chats.make_chat(store, 2)
     texts = [str(number) for number in range(20)]
     for text in texts:
@@ -76,10 +75,10 @@ async def test_a_busy_chat_needs_no_claim_for_each_message(
     assert channel.texts() == [text for text in texts for _ in range(2)]
 
 
-async def test_what_waits_for_its_turn_may_still_be_taken_back(
+async def test_a_message_that_waits_for_its_turn_may_still_be_deleted(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier.engine.job_run, "FRESH_S", 0.0)
+    monkeypatch.setattr(notifier.engine.job_run, "FIRST_TARGETS_MAX_AGE_S", 0.0)
     chat = chats.make_chat(store, 2)
     for text in ("first", "second", "third"):
         chats.post(store, chat, text=text)
@@ -101,7 +100,7 @@ async def test_what_waits_for_its_turn_may_still_be_taken_back(
 
 
 class BrokenOnce(FakeChannel):
-    """Cannot make a payload of the first message; that is no fault of the message."""
+    """Fails to render the first message, with an error that is not the message's."""
 
     def render(self, notification: Notification) -> Notification:
         if notification.text == "first":
@@ -109,7 +108,7 @@ class BrokenOnce(FakeChannel):
         return notification
 
 
-async def test_a_job_that_breaks_does_not_take_the_next_ones_with_it(
+async def test_a_job_that_fails_does_not_stop_the_next_ones(
     store: Datastore,
 ) -> None:
     chat = chats.make_chat(store, 2)
@@ -123,21 +122,21 @@ async def test_a_job_that_breaks_does_not_take_the_next_ones_with_it(
     assert state(store, posted[0]) == "processing"
 
 
-async def test_a_job_whose_progress_is_refused_is_put_off_and_holds_up_nobody(
+async def test_a_job_whose_progress_is_refused_is_postponed_and_blocks_no_other(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = chats.make_chat(store, 2)
     posted = [chats.post(store, chat, text=text) for text in ("first", "second")]
-    record = notifier.engine.recorder._record
+    record = progress.record
 
     def refuse(
-        session: Session, owner: str, steps: list[Step], lease: timedelta
+        session: Session, owner: str, steps: list[Step], **lease: datetime
     ) -> set[int]:
         if any(step.job_id == posted[0] for step in steps):
             raise IntegrityError("INSERT", {}, Exception("a row that is none"))
-        return record(session, owner, steps, lease)
+        return record(session, owner, steps, **lease)
 
-    monkeypatch.setattr(notifier.engine.recorder, "_record", refuse)
+    monkeypatch.setattr(progress, "record", refuse)
 
     async with Scene(store, FakeChannel()):
         await eventually(lambda: state(store, posted[1]) == "completed")
@@ -150,7 +149,7 @@ async def test_a_job_whose_progress_is_refused_is_put_off_and_holds_up_nobody(
 
 
 class Slow(FakeChannel):
-    """Says how many sends are waiting for their answers."""
+    """Counts its calls of `send`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -163,7 +162,7 @@ class Slow(FakeChannel):
         await super().send(rendered, targets, report)
 
 
-async def test_a_lease_of_ours_that_ran_out_is_no_second_job(store: Datastore) -> None:
+async def test_a_job_whose_lease_expired_is_not_run_twice(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 5))
     other = chats.make_chat(store, 1)
     channel = Slow()
@@ -183,3 +182,21 @@ async def test_a_lease_of_ours_that_ran_out_is_no_second_job(store: Datastore) -
 
     assert set(Counter(channel.devices()).values()) == {1}
     assert [state(store, each) for each in (job, later)] == ["completed"] * 2
+
+
+async def test_an_engine_knows_how_many_of_its_jobs_wait(store: Datastore) -> None:
+    busy, calm = chats.make_chat(store, 2), chats.make_chat(store, 1)
+    for chat in (busy, busy, busy, calm):
+        chats.post(store, chat)
+    channel = Slow()
+    channel.gate.clear()
+
+    async with Scene(store, channel) as scene:
+        await eventually(lambda: channel.sends == 2)
+        running = scene.engine._running
+        held = len(running), running.waiting
+        channel.gate.set()
+        await eventually(lambda: have_ended(store) and len(running) == 0)
+
+    assert held == (4, 2)
+    assert (running.waiting, running.shards) == (0, 0)

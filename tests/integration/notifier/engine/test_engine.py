@@ -1,4 +1,4 @@
-"""The engine on a real database, with channels that answer as the test tells them."""
+"""The engine on a real database, with channels that answer as each test says."""
 
 import asyncio
 from collections import Counter
@@ -10,22 +10,24 @@ from sqlalchemy import select, update
 
 import notifier.engine.job_run
 from datastore import Datastore
-from datastore.outbox import job_status, leases
+from datastore.outbox import due_work, job_status
 from models.accounts import Device
 from models.base import utc_now
 from models.chats import Message
 from models.pushes import PushFailure, PushJob, Target
+from notifier.engine.job_run import JobRun
 from notifier.engine.loop import Engine
+from notifier.engine.running_jobs import RunningJobs
 from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
 from tests.support import chats
 from tests.support.fake_channel import FakeChannel
 
-# Far enough away that no test meets the second try by chance.
+# So late that no test sees the retry by chance.
 BUSY = Outcome(Kind.LATER, "busy", retry_after_s=60)
 
 
 def make_engine(store: Datastore, owner: str = "a", **channels: FakeChannel) -> Engine:
-    # Its own pool: an engine closes its store when it ends.
+    # A pool of its own, because an engine closes its store when it ends.
     own = Datastore(store.url.render_as_string(hide_password=False))
     return Engine(own, lambda tokens, troubles: channels, owner=owner, lease_s=30)
 
@@ -47,7 +49,7 @@ def status(store: Datastore, job: int) -> job_status.JobStatus:
 
 
 def make_due(store: Datastore, job: int) -> None:
-    """As if the pause before the next try had passed."""
+    """Make the job and its retries due, as if their delays had passed."""
     past = utc_now() - timedelta(seconds=1)
     with store.write() as session:
         session.execute(update(PushJob).where(PushJob.id == job).values(due_at=past))
@@ -109,7 +111,7 @@ def test_a_retry_stops_when_the_message_expires(store: Datastore) -> None:
     assert len(channel.pushed) == 2
 
 
-def test_an_outage_of_one_channel_does_not_hold_up_the_other(store: Datastore) -> None:
+def test_an_outage_of_one_channel_does_not_delay_the_other(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 10, platforms=("apns", "fcm")))
     google = FakeChannel()
 
@@ -127,7 +129,7 @@ def test_an_outage_of_one_channel_does_not_hold_up_the_other(store: Datastore) -
     assert all(row.next_attempt_at > utc_now() + timedelta(seconds=5) for row in rows)
 
 
-def test_a_channel_that_raises_costs_no_device(store: Datastore) -> None:
+def test_a_channel_that_raises_loses_no_device(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 4))
 
     class Broken(FakeChannel):
@@ -150,7 +152,7 @@ def test_a_platform_without_a_channel_shows_in_the_job(store: Datastore) -> None
     assert (now.failed, now.pending) == (0, 2)
 
 
-def test_a_note_that_cannot_be_rendered_fails_the_job(store: Datastore) -> None:
+def test_a_notification_that_cannot_be_rendered_fails_the_job(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 2))
 
     class Strict(FakeChannel):
@@ -219,6 +221,19 @@ def test_two_engines_never_push_the_same_device(store: Datastore) -> None:
     assert {status(store, job).accepted for job in posted_jobs} == {20}
 
 
+def watch_shards(monkeypatch: pytest.MonkeyPatch) -> set[tuple[int, int]]:
+    """Collects an engine's numbers of jobs and shards whenever a job is split."""
+    seen: set[tuple[int, int]] = set()
+    become_shard = RunningJobs.become_shard
+
+    def watch(jobs: RunningJobs, run: JobRun) -> None:
+        become_shard(jobs, run)
+        seen.add((len(jobs), jobs.shards))
+
+    monkeypatch.setattr(RunningJobs, "become_shard", watch)
+    return seen
+
+
 def test_a_large_job_is_split_and_its_status_adds_up(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,8 +247,11 @@ def test_a_large_job_is_split_and_its_status_adds_up(
         engines = (make_engine(store, owner, apns=channel) for owner in "ab")
         await asyncio.gather(*(drain(engine) for engine in engines))
 
+    seen = watch_shards(monkeypatch)
+
     asyncio.run(both())
 
+    assert seen == {(1, 1)}
     done = status(store, job)
     assert (done.state, done.total, done.accepted) == ("completed", 240, 240)
     assert Counter(channel.devices()).most_common(1)[0][1] == 1
@@ -258,7 +276,7 @@ def test_the_message_after_a_split_one_waits_for_all_its_shards(
     assert channel.texts() == ["first"] * 120 + ["second"] * 120
 
 
-def test_a_message_that_was_worth_nothing_any_more_is_not_pushed(
+def test_an_expired_message_is_not_pushed(
     store: Datastore,
 ) -> None:
     chat = chats.make_chat(store, 3)
@@ -277,7 +295,7 @@ def test_a_message_that_was_worth_nothing_any_more_is_not_pushed(
 def run_with(
     store: Datastore, scene: Callable[[Engine, FakeChannel], Awaitable[None]]
 ) -> FakeChannel:
-    """Run an engine that lingers, play the scene beside it, and end it."""
+    """Run an engine until the scene has been played beside it."""
 
     async def play() -> FakeChannel:
         channel = FakeChannel()
@@ -293,7 +311,7 @@ def run_with(
     return asyncio.run(play())
 
 
-def test_told_to_stop_it_finishes_what_is_in_flight(store: Datastore) -> None:
+def test_a_stopped_engine_finishes_what_is_in_flight(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 1500))
 
     async def scene(engine: Engine, channel: FakeChannel) -> None:
@@ -311,7 +329,7 @@ def test_told_to_stop_it_finishes_what_is_in_flight(store: Datastore) -> None:
     assert left.lease_owner is None
 
 
-def test_a_lost_job_is_dropped_without_touching_it(store: Datastore) -> None:
+def test_a_lost_job_is_dropped_without_changing_it(store: Datastore) -> None:
     job = chats.post(store, chats.make_chat(store, 5))
 
     async def scene(engine: Engine, channel: FakeChannel) -> None:
@@ -342,7 +360,7 @@ def test_a_crash_in_the_middle_repeats_only_what_was_not_recorded(
 
     asyncio.run(crash())
     with store.write() as session:
-        leases.release_owner(session, "first", utc_now())
+        due_work.release_owner(session, "first", utc_now())
     work(store, channel)
 
     counts = Counter(channel.devices())
@@ -350,7 +368,9 @@ def test_a_crash_in_the_middle_repeats_only_what_was_not_recorded(
     assert status(store, job).accepted == 3000
 
 
-def test_work_that_arrives_while_it_lingers_is_begun_at_once(store: Datastore) -> None:
+def test_a_job_that_arrives_at_an_idle_engine_is_begun_at_once(
+    store: Datastore,
+) -> None:
     chat = chats.make_chat(store, 2)
 
     async def play() -> float:
@@ -369,7 +389,7 @@ def test_work_that_arrives_while_it_lingers_is_begun_at_once(store: Datastore) -
     assert asyncio.run(play()) == 2
 
 
-def test_a_put_off_job_is_begun_when_it_is_due(store: Datastore) -> None:
+def test_a_job_with_a_delivery_time_is_begun_when_it_is_due(store: Datastore) -> None:
     chat = chats.make_chat(store, 2)
     posted = utc_now()
     chats.post(store, chat, delay_s=0.15)

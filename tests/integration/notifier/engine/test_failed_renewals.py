@@ -1,9 +1,8 @@
-"""Provider tokens that cannot be made just now."""
+"""Provider tokens whose renewal fails."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +17,7 @@ from notifier.engine import provider_tokens
 from notifier.engine.provider_tokens import SharedTokens
 from notifier.outcome import ChannelDown
 from tests.support import databases
+from tests.support.async_stores import on_thread
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Datastore]
 
 
 class Mint:
-    """Makes "new", or fails as told, and counts how often it was asked."""
+    """Mints "new" or raises the given problem, and counts its calls."""
 
     def __init__(self, problem: Exception | None = None) -> None:
         self.problem = problem
@@ -51,7 +51,7 @@ class Mint:
 
 
 def save_old(store: Datastore, *, minutes_left: float = 4) -> None:
-    """A token of 50 minutes that is to be replaced."""
+    """Save a token of 50 minutes that is due for renewal."""
     expires_at = utc_now() + timedelta(minutes=minutes_left)
     issued_at = expires_at - timedelta(minutes=50)
     with store.write() as session:
@@ -64,14 +64,14 @@ def save_old(store: Datastore, *, minutes_left: float = 4) -> None:
 
 def use(store: Datastore, scene: Callable[[SharedTokens], Awaitable[T]]) -> T:
     async def play() -> T:
-        return await scene(SharedTokens(store, executor))
+        return await scene(SharedTokens(async_store))
 
-    with ThreadPoolExecutor(1) as executor:
+    with on_thread(store) as async_store:
         return asyncio.run(play())
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_an_old_token_that_is_still_good_is_used_when_renewing_fails(
+def test_an_old_token_that_is_still_valid_is_used_when_renewing_fails(
     store: Datastore, problem: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     save_old(store)
@@ -85,7 +85,7 @@ def test_an_old_token_that_is_still_good_is_used_when_renewing_fails(
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_an_old_token_that_has_expired_is_not(
+def test_an_old_token_that_has_expired_is_not_used(
     store: Datastore, problem: Exception
 ) -> None:
     save_old(store, minutes_left=-1)
@@ -94,7 +94,7 @@ def test_an_old_token_that_has_expired_is_not(
         use(store, lambda tokens: tokens.get("name", Mint(problem)))
 
 
-def test_renewing_that_failed_is_not_tried_again_at_once(store: Datastore) -> None:
+def test_a_failed_renewal_is_not_repeated_at_once(store: Datastore) -> None:
     save_old(store)
     mint = Mint(ChannelDown("away"))
 
@@ -105,14 +105,14 @@ def test_renewing_that_failed_is_not_tried_again_at_once(store: Datastore) -> No
     assert mint.asked == 1
 
 
-def test_renewing_that_failed_is_tried_again_after_a_while(
+def test_a_failed_renewal_is_repeated_after_a_while(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_old(store)
 
     async def get_twice(tokens: SharedTokens) -> list[str]:
         first = await tokens.get("name", Mint(ChannelDown("away")))
-        monkeypatch.setattr(provider_tokens, "RENEW_AGAIN_S", 0.0)
+        monkeypatch.setattr(provider_tokens, "RENEWAL_RETRY_S", 0.0)
         return [first, await tokens.get("name", Mint())]
 
     assert use(store, get_twice) == ["old", "new"]
@@ -134,7 +134,9 @@ def test_while_one_task_renews_the_others_use_the_old_token(store: Datastore) ->
     assert use(store, get_meanwhile) == ("old", "new")
 
 
-def test_all_who_wait_while_renewing_fails_use_the_old_token(store: Datastore) -> None:
+def test_tasks_that_wait_for_a_failing_renewal_use_the_old_token(
+    store: Datastore,
+) -> None:
     save_old(store)
     mint = Mint(ChannelDown("away"))
 
@@ -146,10 +148,10 @@ def test_all_who_wait_while_renewing_fails_use_the_old_token(store: Datastore) -
     assert mint.asked == 1
 
 
-def test_who_waits_for_a_mint_that_hangs_does_not_wait_again(
+def test_tasks_that_wait_for_a_hanging_mint_do_not_wait_again(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provider_tokens, "TURN_S", 0.2)
+    monkeypatch.setattr(provider_tokens, "MINT_TIMEOUT_S", 0.2)
     mint = Mint()
 
     async def get_together(tokens: SharedTokens) -> list[str | BaseException]:
@@ -164,7 +166,9 @@ def test_who_waits_for_a_mint_that_hangs_does_not_wait_again(
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_all_who_waited_are_told_the_same(store: Datastore, problem: Exception) -> None:
+def test_all_waiting_tasks_get_the_same_error(
+    store: Datastore, problem: Exception
+) -> None:
     mint = Mint(problem)
 
     async def get_together(tokens: SharedTokens) -> list[str | BaseException]:
@@ -180,7 +184,7 @@ def test_all_who_waited_are_told_the_same(store: Datastore, problem: Exception) 
     assert mint.asked == 1
 
 
-def test_who_comes_after_a_failed_mint_tries_anew(store: Datastore) -> None:
+def test_a_task_after_a_failed_mint_tries_again(store: Datastore) -> None:
     async def get_twice(tokens: SharedTokens) -> str:
         with pytest.raises(ChannelDown):
             await tokens.get("name", Mint(ChannelDown("away")))
@@ -189,7 +193,7 @@ def test_who_comes_after_a_failed_mint_tries_anew(store: Datastore) -> None:
     assert use(store, get_twice) == "new"
 
 
-def test_a_task_that_is_cancelled_while_minting_leaves_it_to_the_next(
+def test_a_task_cancelled_while_minting_lets_the_next_one_mint(
     store: Datastore,
 ) -> None:
     async def cancel_one(tokens: SharedTokens) -> str:
@@ -205,7 +209,7 @@ def test_a_task_that_is_cancelled_while_minting_leaves_it_to_the_next(
     assert use(store, cancel_one) == "new"
 
 
-def test_a_refused_token_is_not_used_on(store: Datastore) -> None:
+def test_a_refused_token_is_not_used_again(store: Datastore) -> None:
     save_old(store)
 
     async def refuse(tokens: SharedTokens) -> str:

@@ -1,4 +1,4 @@
-"""An engine works imports in beside its pushes, and leaves them well when it ends."""
+"""An engine works on imports beside its pushes and can stop in the middle of one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ CHUNK = 50
 
 
 def upload(store: Datastore, people: int = 100, *, broken: bool = False) -> int:
-    """An import that waits; a broken one has a row that no check has seen."""
+    """Create a due import; a broken one has a row that was never checked."""
     lines = import_lines.read(JSON_LINES, [json_lines(*crew(people))])
     rows = [row for row in lines if isinstance(row, Row)]
     if broken:
@@ -42,7 +42,7 @@ def find(store: Datastore, import_id: int) -> ImportJob:
 
 
 def make_engine(store: Datastore, owner: str = "a", lease_s: float = 30) -> Engine:
-    # Its own pool: an engine closes its store when it ends.
+    # A pool of its own, because an engine closes its store when it ends.
     own = Datastore(store.url.render_as_string(hide_password=False))
     channels = {"apns": FakeChannel(), "fcm": FakeChannel()}
     return Engine(own, lambda tokens, troubles: channels, owner=owner, lease_s=lease_s)
@@ -59,7 +59,7 @@ def drain(*engines: Engine) -> None:
 
 
 def play(engine: Engine, scene: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """A scene while the engine runs, which is stopped at its end."""
+    """Run an engine until the scene has been played beside it."""
 
     async def work() -> None:
         wake = asyncio.Event()
@@ -77,7 +77,9 @@ async def until_done(store: Datastore, import_id: int, least: int) -> None:
         await asyncio.sleep(0.005)
 
 
-def test_an_engine_does_not_leave_before_the_import_is_in(store: Datastore) -> None:
+def test_an_engine_does_not_exit_before_the_import_is_complete(
+    store: Datastore,
+) -> None:
     import_id = upload(store)
 
     drain(make_engine(store))
@@ -101,12 +103,12 @@ def test_imports_come_one_after_the_other(store: Datastore) -> None:
     ]
 
 
-def test_two_engines_put_nothing_in_place_twice(store: Datastore) -> None:
-    """Each takes one of two imports of the same rows, at the same time."""
+def test_two_engines_import_no_row_twice(store: Datastore) -> None:
+    """Each claims one of two imports of the same rows, at the same time."""
     ids = [upload(store, people=300) for _ in range(2)]
 
     drain(make_engine(store, "a"), make_engine(store, "b"))
-    # What ran into the other's rows waits for its next try.
+    # An import that conflicted with the other one waits for its retry.
     for import_id in ids:
         if find(store, import_id).state != "completed":
             asyncio.run(until_due(store, import_id))
@@ -153,7 +155,7 @@ def test_an_engine_that_stops_leaves_the_rest_to_others(store: Datastore) -> Non
     assert (job.state, job.done, job.changed) == ("completed", 3001, 3001)
 
 
-def test_an_import_in_trouble_is_put_off_and_pushes_go_on(store: Datastore) -> None:
+def test_a_failing_import_is_postponed_and_pushes_go_on(store: Datastore) -> None:
     import_id = upload(store, people=10, broken=True)
     push = chats.post(store, chats.make_chat(store, 3))
 

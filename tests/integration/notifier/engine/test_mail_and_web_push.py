@@ -1,4 +1,4 @@
-"""From the outbox to mailboxes and browsers: the whole engine, real servers."""
+"""The whole engine, from the outbox to mailboxes and browsers, on real servers."""
 
 import asyncio
 import multiprocessing
@@ -59,20 +59,20 @@ async def _working(settings: Settings) -> AsyncIterator[None]:
 
 
 def _work(settings: Settings) -> None:
-    """What runs in a process of its own, to be killed."""
+    """Run an engine in a process that the test kills."""
     working = loop.build(settings, owner="to be killed")
     asyncio.run(working.run(linger_s=None, wake=asyncio.Event()))
 
 
 def _accepted(store: Datastore, job_ids: Sequence[int]) -> list[int]:
-    """How many devices took each job's message, once all jobs are completed."""
+    """How many devices accepted each job, once all jobs are completed."""
     with store.read() as session:
         found = [job_status.find(session, job_id) for job_id in job_ids]
     done = [job for job in found if job is not None and job.state == "completed"]
     return [job.accepted for job in done] if len(done) == len(job_ids) else []
 
 
-async def test_messages_of_a_moment_come_in_one_mail(
+async def test_messages_of_one_digest_window_come_in_one_mail(
     settings: Settings, store: Datastore
 ) -> None:
     chat = chats.make_chat(store, 2, platforms=["email"], tokens=ADDRESSES)
@@ -92,7 +92,7 @@ async def test_messages_of_a_moment_come_in_one_mail(
     assert [texts.count(f"no. {n}") for n in (1, 2, 3)] == [2, 2, 2]
 
 
-async def test_a_waiting_mail_holds_up_no_push(
+async def test_a_waiting_mail_delays_no_push(
     settings: Settings, store: Datastore
 ) -> None:
     async with push_service.run() as service, smtp_server.run() as server:

@@ -1,4 +1,4 @@
-"""An engine waits for its database, but can leave while it is away."""
+"""An engine waits for its database, but can exit while it is away."""
 
 import asyncio
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.support.fake_channel import FakeChannel
 
 
 def take_away(store: Datastore) -> None:
-    """Every question about jobs fails from now on, as it does with a dead server."""
+    """Let every query about jobs fail from now on, as with a dead server."""
     with store.write() as session:
         session.execute(text("ALTER TABLE push_job RENAME TO taken_away"))
 
@@ -39,11 +39,11 @@ def sqlite(tmp_path: Path) -> Iterator[Datastore]:
 
 @pytest.fixture(autouse=True)
 def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "LOOK_S", 1.0)
-    monkeypatch.setattr(loop, "LOOK_AGAIN_S", 0.05)
+    monkeypatch.setattr(loop, "LOOK_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(loop, "LOOK_RETRY_S", 0.05)
 
 
-def test_an_idle_engine_lingers_out_without_its_database(sqlite: Datastore) -> None:
+def test_an_idle_engine_exits_without_its_database(sqlite: Datastore) -> None:
     take_away(sqlite)
 
     async def play() -> None:
@@ -53,7 +53,7 @@ def test_an_idle_engine_lingers_out_without_its_database(sqlite: Datastore) -> N
     asyncio.run(play())
 
 
-def test_told_to_stop_it_does_not_wait_for_its_database(sqlite: Datastore) -> None:
+def test_a_stopped_engine_does_not_wait_for_its_database(sqlite: Datastore) -> None:
     take_away(sqlite)
 
     async def play() -> None:
@@ -68,7 +68,7 @@ def test_told_to_stop_it_does_not_wait_for_its_database(sqlite: Datastore) -> No
     asyncio.run(play())
 
 
-def test_it_goes_on_when_the_database_is_back(sqlite: Datastore) -> None:
+def test_an_engine_goes_on_when_the_database_is_back(sqlite: Datastore) -> None:
     job = chats.post(sqlite, chats.make_chat(sqlite, 3))
     take_away(sqlite)
     channel = FakeChannel()

@@ -1,21 +1,24 @@
-"""One provider token for all processes."""
+"""All processes share one provider token."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from datastore import Datastore, provider_tokens
 from datastore.provider_tokens import Token
 from models.base import utc_now
 from models.pushes import ProviderToken
 from notifier.channels import CredentialsRefused, MintedToken
+from notifier.engine import provider_tokens as tokens_module
 from notifier.engine.provider_tokens import SharedTokens
 from notifier.outcome import ChannelDown
 from tests.support import children, databases
+from tests.support.async_stores import on_thread
 
 Mint = Callable[[], Awaitable[MintedToken]]
 PROCESSES = 3
@@ -64,7 +67,7 @@ def save(
     turn_of: str | None = None,
     turn_s: float = 0.4,
 ) -> None:
-    """A token of 50 minutes in the table, maybe with somebody about to replace it."""
+    """Save a token of 50 minutes, maybe with a process that is renewing it."""
     now = utc_now()
     expires_at = now + timedelta(minutes=minutes_left)
     with store.write() as session:
@@ -80,11 +83,17 @@ def save(
         )
 
 
+def rename(store: Datastore, old: str, new: str) -> None:
+    """Without its table every query fails; SQLite calls that an outage."""
+    with store.write() as session:
+        session.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+
+
 def get(store: Datastore, mint: Mint) -> str:
     async def ask() -> str:
-        return await SharedTokens(store, executor).get("name", mint)
+        return await SharedTokens(async_store).get("name", mint)
 
-    with ThreadPoolExecutor(1) as executor:
+    with on_thread(store) as async_store:
         return asyncio.run(ask())
 
 
@@ -93,14 +102,14 @@ def saved(store: Datastore) -> Token | None:
         return provider_tokens.find(session, "name")[0]
 
 
-def test_a_token_is_kept_while_it_is_young(store: Datastore) -> None:
+def test_a_token_is_kept_until_it_is_due_for_renewal(store: Datastore) -> None:
     save(store, minutes_left=6)
 
     assert get(store, mint_nothing) == "old"
 
 
 @pytest.mark.parametrize("minutes_left", [4, 0, -10_000])
-def test_a_token_is_replaced_before_its_end(
+def test_a_token_is_replaced_before_it_expires(
     store: Datastore, minutes_left: float
 ) -> None:
     save(store, minutes_left=minutes_left)
@@ -112,7 +121,7 @@ def test_a_token_is_replaced_before_its_end(
     assert token.expires_at - token.issued_at == timedelta(seconds=3000)
 
 
-def test_while_another_makes_the_next_one_the_old_one_is_used(
+def test_the_old_token_is_used_while_another_process_renews_it(
     store: Datastore,
 ) -> None:
     save(store, minutes_left=4, turn_of="another", turn_s=60)
@@ -120,13 +129,15 @@ def test_while_another_makes_the_next_one_the_old_one_is_used(
     assert get(store, mint_nothing) == "old"
 
 
-def test_who_dies_while_making_a_token_loses_the_turn(store: Datastore) -> None:
+def test_a_process_that_dies_while_minting_is_not_waited_for_long(
+    store: Datastore,
+) -> None:
     save(store, minutes_left=-1, turn_of="dead")
 
     assert get(store, mint_new) == "new"
 
 
-def test_a_late_token_of_one_who_lost_the_turn_is_dropped(store: Datastore) -> None:
+def test_a_token_minted_too_late_is_dropped(store: Datastore) -> None:
     save(store, minutes_left=-1, turn_of="late")
     get(store, mint_new)
     now = utc_now()
@@ -141,7 +152,7 @@ def test_a_late_token_of_one_who_lost_the_turn_is_dropped(store: Datastore) -> N
 
 
 @pytest.mark.parametrize("problem", [ChannelDown("away"), CredentialsRefused("no")])
-def test_a_failed_mint_is_raised_and_the_turn_given_up(
+def test_an_error_of_the_mint_is_raised_and_others_may_mint(
     store: Datastore, problem: Exception
 ) -> None:
     async def mint() -> MintedToken:
@@ -153,7 +164,7 @@ def test_a_failed_mint_is_raised_and_the_turn_given_up(
     assert get(store, mint_new) == "new"
 
 
-def test_tasks_of_one_process_make_one_token(store: Datastore) -> None:
+def test_tasks_of_one_process_mint_one_token(store: Datastore) -> None:
     mints = []
 
     async def mint() -> MintedToken:
@@ -162,26 +173,26 @@ def test_tasks_of_one_process_make_one_token(store: Datastore) -> None:
         return MintedToken("new", 3000.0)
 
     async def ask() -> list[str]:
-        tokens = SharedTokens(store, executor)
+        tokens = SharedTokens(async_store)
         return await asyncio.gather(*(tokens.get("name", mint) for _ in range(20)))
 
-    with ThreadPoolExecutor(1) as executor:
+    with on_thread(store) as async_store:
         assert asyncio.run(ask()) == ["new"] * 20
     assert len(mints) == 1
 
 
-def test_tokens_of_different_names_have_nothing_to_do_with_each_other(
+def test_tokens_of_different_names_are_independent(
     store: Datastore,
 ) -> None:
     async def ask() -> tuple[str, str]:
-        tokens = SharedTokens(store, executor)
+        tokens = SharedTokens(async_store)
 
         async def other() -> MintedToken:
             return MintedToken("other", 3000.0)
 
         return await tokens.get("a", mint_new), await tokens.get("b", other)
 
-    with ThreadPoolExecutor(1) as executor:
+    with on_thread(store) as async_store:
         assert asyncio.run(ask()) == ("new", "other")
 
 
@@ -189,16 +200,73 @@ def test_only_the_token_that_was_refused_is_forgotten(store: Datastore) -> None:
     save(store, minutes_left=40)
 
     async def refuse() -> str:
-        tokens = SharedTokens(store, executor)
+        tokens = SharedTokens(async_store)
         await tokens.refused("name", "one before")
         return await tokens.get("name", mint_nothing)
 
-    with ThreadPoolExecutor(1) as executor:
+    with on_thread(store) as async_store:
         assert asyncio.run(refuse()) == "old"
 
 
-def test_without_its_table_tokens_are_an_outage(tmp_path: Path) -> None:
+def test_without_its_table_tokens_are_an_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens_module, "WAIT_TIMEOUT_S", 0.3)
     store = Datastore(f"sqlite:///{tmp_path}/empty.db")
 
     with pytest.raises(ChannelDown, match="database"):
         get(store, mint_new)
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_push_without_a_token_waits_for_a_short_outage(store: Datastore) -> None:
+    save(store, minutes_left=40)
+    rename(store, "provider_token", "taken_away")
+
+    async def ask() -> str:
+        getting = asyncio.create_task(tokens.get("name", mint_nothing))
+        await asyncio.sleep(0.3)
+        assert not getting.done()
+        await asyncio.to_thread(rename, store, "taken_away", "provider_token")
+        return await getting
+
+    with on_thread(store) as async_store:
+        tokens = SharedTokens(async_store)
+        assert asyncio.run(ask()) == "old"
+
+
+def test_a_database_that_hangs_does_not_hang_a_push(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens_module, "WAIT_TIMEOUT_S", 0.3)
+    released = threading.Event()
+
+    async def ask() -> None:
+        hanging = asyncio.create_task(async_store.call(lambda _: released.wait(30)))
+        await asyncio.sleep(0)
+        with pytest.raises(ChannelDown, match="database"):
+            await SharedTokens(async_store).get("name", mint_new)
+        assert not hanging.done()
+        released.set()
+        await hanging
+
+    with on_thread(store) as async_store:
+        asyncio.run(ask())
+
+
+def test_a_valid_token_is_used_while_the_database_is_away(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is due for renewal, and the wait for the database is much shorter."""
+    monkeypatch.setattr(tokens_module, "RENEWAL_QUERY_TIMEOUT_S", 0.2)
+    save(store, minutes_left=4, turn_of="another", turn_s=60)
+
+    async def ask() -> tuple[str, str]:
+        tokens = SharedTokens(async_store)
+        before = await tokens.get("name", mint_nothing)
+        await asyncio.to_thread(rename, store, "provider_token", "taken_away")
+        async with asyncio.timeout(10):
+            return before, await tokens.get("name", mint_nothing)
+
+    with on_thread(store) as async_store:
+        assert asyncio.run(ask()) == ("old", "old")

@@ -1,4 +1,4 @@
-"""Devices that never answer, and the rest of their conversation."""
+"""Devices that never answer do not block the rest of their conversation."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ SILENT = "silent"
 
 
 class HalfDeafChannel:
-    """Answers for all devices but silent ones, whose answers wait for `speak`."""
+    """Answers for all devices; the answers of silent ones wait for `speak`."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, str]] = []
@@ -46,7 +46,7 @@ class HalfDeafChannel:
 
 
 def play(store: Datastore, told: int) -> list[tuple[str, str]]:
-    """Run an engine; the silent ones speak when so many have been told. Who was."""
+    """Run an engine; silent devices answer once `told` pushes were sent."""
     own = Datastore(store.url.render_as_string(hide_password=False))
 
     async def run() -> list[tuple[str, str]]:
@@ -61,7 +61,7 @@ def play(store: Datastore, told: int) -> list[tuple[str, str]]:
     return asyncio.run(run())
 
 
-def test_a_silent_device_does_not_keep_its_chat_from_the_next_message(
+def test_a_silent_device_does_not_block_the_next_message_of_its_chat(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notifier.engine.job_run, "SILENCE_S", 0.1)
@@ -78,12 +78,12 @@ def test_a_silent_device_does_not_keep_its_chat_from_the_next_message(
             assert (job.state, job.total, job.accepted) == ("completed", 3, 3)
 
 
-def test_silent_devices_do_not_keep_the_rest_of_a_large_job_waiting(
+def test_silent_devices_do_not_delay_the_rest_of_a_large_job(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(due_work, "FIRST_TARGETS", 10)
     monkeypatch.setattr(notifier.engine.job_run, "BATCH_SIZE", 10)
-    # One of ten in more batches than may be under way at once.
+    # One silent device in ten, in more batches than may be in flight.
     tokens = [f"{SILENT if k % 10 == 4 else 'lively'} {k}" for k in range(50)]
     chat = chats.make_chat(store, 100, tokens=tokens)
     job_id = chats.post(store, chat)

@@ -1,4 +1,4 @@
-"""A private chat gives away no more than its setting allows."""
+"""A push shows no more of a message than the setting allows."""
 
 from models.base import utc_now
 from models.pushes import Notification

@@ -1,4 +1,4 @@
-"""The cursor passes what has an end, in order; every device is counted once."""
+"""The cursor passes answered devices in order, and each is counted once."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -65,18 +65,18 @@ def answer(batch: TargetBatch, *outcomes: Outcome | None) -> None:
             batch.outcomes[target.device_id] = outcome
 
 
-def test_nothing_new_is_no_step() -> None:
+def test_without_new_outcomes_there_is_no_step() -> None:
     tally = Tally(make_claim(), waiting=0)
     tally.open_batch(make_targets(3))
 
-    assert tally.take(NOW) is None
+    assert tally.take_step(NOW) is None
 
 
-def test_the_cursor_stops_before_a_device_without_an_end() -> None:
+def test_the_cursor_stops_before_a_device_without_an_outcome() -> None:
     tally = Tally(make_claim(), waiting=0)
     answer(tally.open_batch(make_targets(4)), ACCEPTED, ACCEPTED, None, ACCEPTED)
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     assert (step.cursor, step.accepted) == ((2, 2), 2)
@@ -86,22 +86,22 @@ def test_a_later_batch_does_not_overtake_an_open_one() -> None:
     tally = Tally(make_claim(), waiting=0)
     first = tally.open_batch(make_targets(2))
     answer(tally.open_batch(make_targets(2, first=3)), ACCEPTED, ACCEPTED)
-    before = tally.take(NOW)
+    before = tally.take_step(NOW)
     answer(first, ACCEPTED, ACCEPTED)
 
-    after = tally.take(NOW)
+    after = tally.take_step(NOW)
 
     assert before is None
     assert after is not None
     assert (after.cursor, after.accepted) == ((4, 4), 4)
 
 
-def test_a_job_ends_when_every_device_has_an_end() -> None:
+def test_a_job_ends_when_every_device_has_an_outcome() -> None:
     tally = Tally(make_claim(), waiting=0)
     answer(tally.open_batch(make_targets(3)), ACCEPTED, GONE, ACCEPTED)
     tally.close_fan_out()
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     assert (step.end, step.total, step.accepted, step.failed) == (COMPLETED, 3, 2, 1)
@@ -114,18 +114,18 @@ def test_the_last_batch_must_be_answered_before_the_fan_out_counts_as_done() -> 
     answer(tally.open_batch(make_targets(2)), ACCEPTED, None)
     tally.close_fan_out()
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     assert (step.fanned_out, step.end) == (False, None)
 
 
-def test_a_device_to_be_tried_later_keeps_the_job_open() -> None:
+def test_a_device_that_waits_for_a_retry_keeps_the_job_open() -> None:
     tally = Tally(make_claim(), waiting=0)
     answer(tally.open_batch(make_targets(2)), ACCEPTED, LATER)
     tally.close_fan_out()
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     assert (step.fanned_out, step.end, step.failed) == (True, None, 0)
@@ -136,22 +136,22 @@ def test_a_device_to_be_tried_later_keeps_the_job_open() -> None:
     assert tally.waiting == 1
 
 
-def test_an_accepted_second_try_ends_the_job() -> None:
+def test_an_accepted_retry_ends_the_job() -> None:
     tally = Tally(make_claim(fanned_out=True, accepted=1, total=2), waiting=1)
-    answer(tally.open_batch(make_targets(1, attempts=1), again=True), ACCEPTED)
+    answer(tally.open_batch(make_targets(1, attempts=1), is_retry=True), ACCEPTED)
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     assert (step.end, step.accepted, list(step.resolved)) == (COMPLETED, 2, [1])
     assert step.cursor == (0, 0)
 
 
-def test_each_failed_try_climbs_the_ladder() -> None:
+def test_each_failed_try_lengthens_the_delay() -> None:
     tally = Tally(make_claim(fanned_out=True, ttl_s=86_400), waiting=1)
-    answer(tally.open_batch(make_targets(1, attempts=4), again=True), LATER)
+    answer(tally.open_batch(make_targets(1, attempts=4), is_retry=True), LATER)
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     [failure] = step.changed_failures
@@ -161,12 +161,12 @@ def test_each_failed_try_climbs_the_ladder() -> None:
     assert tally.waiting == 1
 
 
-def test_a_provider_out_of_reach_is_no_failed_try() -> None:
+def test_an_unreachable_provider_does_not_count_as_a_failed_try() -> None:
     tally = Tally(make_claim(fanned_out=True, ttl_s=86_400), waiting=1)
     away = Outcome(Kind.LATER, "no route", retry_after_s=4, tried=False)
-    answer(tally.open_batch(make_targets(1, attempts=6), again=True), away)
+    answer(tally.open_batch(make_targets(1, attempts=6), is_retry=True), away)
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     [failure] = step.changed_failures
@@ -175,11 +175,11 @@ def test_a_provider_out_of_reach_is_no_failed_try() -> None:
     assert failure.next_attempt_at <= NOW + timedelta(seconds=8)
 
 
-def test_retry_after_is_the_floor_of_the_pause() -> None:
+def test_retry_after_is_the_minimum_delay() -> None:
     tally = Tally(make_claim(), waiting=0)
     answer(tally.open_batch(make_targets(1)), Outcome(Kind.LATER, "429", 120.0))
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     next_at = step.new_failures[0].next_attempt_at
@@ -187,24 +187,24 @@ def test_retry_after_is_the_floor_of_the_pause() -> None:
     assert next_at >= NOW + timedelta(seconds=120)
 
 
-def test_a_try_after_the_time_to_live_is_not_made() -> None:
+def test_there_is_no_retry_after_the_time_to_live() -> None:
     tally = Tally(make_claim(ttl_s=60), waiting=0)
     answer(tally.open_batch(make_targets(1)), Outcome(Kind.LATER, "429", 120.0))
     tally.close_fan_out()
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     assert (step.failed, step.end) == (1, COMPLETED)
     assert step.new_failures[0].next_attempt_at is None
 
 
-def test_a_payload_that_nobody_takes_fails_the_job_with_its_reason() -> None:
+def test_a_payload_refused_for_all_devices_fails_the_job_with_its_reason() -> None:
     tally = Tally(make_claim(), waiting=0)
     answer(tally.open_batch(make_targets(2)), REFUSED, REFUSED)
     tally.close_fan_out()
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     assert (step.end, step.error) == (FAILED, "apns: PayloadTooLarge")
@@ -215,7 +215,7 @@ def test_wrong_credentials_keep_the_devices_and_show_in_the_job() -> None:
     answer(tally.open_batch(make_targets(1)), Outcome(Kind.CREDENTIALS, "BadKey"))
     tally.close_fan_out()
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     assert (step.end, step.error, step.failed) == (None, "apns: BadKey", 0)
@@ -223,11 +223,11 @@ def test_wrong_credentials_keep_the_devices_and_show_in_the_job() -> None:
     assert step.new_failures[0].next_attempt_at is not None
 
 
-def test_credentials_mended_in_time_leave_no_error() -> None:
+def test_credentials_corrected_in_time_leave_no_error() -> None:
     tally = Tally(make_claim(fanned_out=True, error="apns: BadKey"), waiting=1)
-    answer(tally.open_batch(make_targets(1, attempts=1), again=True), ACCEPTED)
+    answer(tally.open_batch(make_targets(1, attempts=1), is_retry=True), ACCEPTED)
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     assert (step.end, step.error) == (COMPLETED, None)
@@ -241,25 +241,25 @@ def test_credentials_mended_in_time_leave_no_error() -> None:
         (None, Kind.GONE, True),
     ],
 )
-def test_a_token_registered_after_its_death_lives(
+def test_a_token_registered_after_the_time_of_its_end_is_not_disabled(
     since: datetime | None, kind: Kind, disabled: bool
 ) -> None:
     tally = Tally(make_claim(), waiting=0)
     gone = Outcome(Kind.GONE, "Unregistered", gone_since=since)
     answer(tally.open_batch(make_targets(1)), gone)
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     assert step.new_failures[0].outcome == kind
     assert [mark.disable for mark in step.marks] == [disabled]
 
 
-def test_a_withdrawn_message_ends_with_what_was_pushed() -> None:
+def test_a_deleted_message_ends_with_what_was_pushed() -> None:
     tally = Tally(make_claim(accepted=5, total=9), waiting=2)
-    tally.withdraw()
+    tally.cancel()
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     assert (step.end, step.accepted, step.failed, step.total) == (COMPLETED, 5, 2, 7)
@@ -270,18 +270,18 @@ def test_an_empty_chat_completes_at_once() -> None:
     tally = Tally(make_claim(), waiting=0)
     tally.close_fan_out()
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     assert (step.end, step.total) == (COMPLETED, 0)
 
 
-def test_the_total_counts_batches_under_way_and_the_rest() -> None:
+def test_the_total_counts_open_batches_and_the_remaining_devices() -> None:
     tally = Tally(make_claim(), waiting=0)
     answer(tally.open_batch(make_targets(10)), *[ACCEPTED] * 4, *[None] * 6)
-    tally.take(NOW)
+    tally.take_step(NOW)
 
-    tally.set_rest(90)
+    tally.set_remaining(90)
 
     assert tally.total == 100
 
@@ -290,7 +290,7 @@ def test_a_reason_with_a_nul_can_be_stored() -> None:
     tally = Tally(make_claim(), waiting=0)
     answer(tally.open_batch(make_targets(1)), Outcome(Kind.REFUSED, "a\0b\ud800"))
 
-    step = tally.take(NOW)
+    step = tally.take_step(NOW)
 
     assert step is not None
     assert step.new_failures[0].reason == "ab?"

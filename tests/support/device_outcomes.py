@@ -1,4 +1,4 @@
-"""How the pushes of a job ended, device by device, as the datastore has it."""
+"""The outcomes of a job's pushes, device by device, read from the datastore."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -12,21 +12,21 @@ from models.pushes import PushFailure, PushJob
 from tests.support.wait import until
 
 
-class End(NamedTuple):
-    """A device that has not accepted, and what that has done to it."""
+class DeviceOutcome(NamedTuple):
+    """A device that has not accepted, and how that has changed it."""
 
     outcome: str
     reason: str
     attempts: int
-    # None: this is how it ended.
+    # None if the outcome is final.
     next_attempt_at: datetime | None
     is_disabled: bool
-    # What the device itself remembers.
+    # The reason that is stored with the device.
     noted: str | None
 
 
-def of_job(store: Datastore, job_id: int) -> dict[str, End]:
-    """By device token; a device that accepted has none."""
+def of_job(store: Datastore, job_id: int) -> dict[str, DeviceOutcome]:
+    """By device token, without the devices that accepted."""
     query = (
         select(PushFailure, Device)
         .join(Device, Device.id == PushFailure.device_id)
@@ -34,7 +34,7 @@ def of_job(store: Datastore, job_id: int) -> dict[str, End]:
     )
     with store.read() as session:
         return {
-            device.token: End(
+            device.token: DeviceOutcome(
                 failure.outcome,
                 failure.reason,
                 failure.attempts,
@@ -46,24 +46,24 @@ def of_job(store: Datastore, job_id: int) -> dict[str, End]:
         }
 
 
-def is_resting(store: Datastore, job_id: int) -> bool:
-    """Whether every device has been tried and nobody works on the job."""
+def is_idle(store: Datastore, job_id: int) -> bool:
+    """Whether every device has been tried and no engine holds the job."""
     with store.read() as session:
         job = session.get_one(PushJob, job_id)
         return job.fanned_out and job.lease_owner is None
 
 
-def let_time_pass(store: Datastore, job_id: int) -> None:
-    """What waits for another try is due now, as if the clock had gone on.
+def make_retries_due(store: Datastore, job_id: int) -> None:
+    """Make all retries of the job due now, as if their delays had passed.
 
-    Whoever works on the job may have noted already when it is to be looked at again,
-    so nothing is changed before it rests.
+    This waits until the job is idle, because an engine that holds the job may already
+    have read when the next retry is due.
     """
-    until(lambda: has_let_time_pass(store, job_id), what="for the job to rest")
+    until(lambda: try_make_retries_due(store, job_id), what="for the job to be idle")
 
 
-def has_let_time_pass(store: Datastore, job_id: int) -> bool:
-    """The same now; False when somebody works on the job."""
+def try_make_retries_due(store: Datastore, job_id: int) -> bool:
+    """Make the retries due; False if an engine holds the job."""
     now = utc_now()
     with store.write() as session:
         job = session.get_one(PushJob, job_id, with_for_update=True)
@@ -83,7 +83,7 @@ def has_let_time_pass(store: Datastore, job_id: int) -> bool:
 
 
 def disabled(store: Datastore, tokens: set[str]) -> set[str]:
-    """Those of the devices that get no more pushes."""
+    """The devices among these that get no more pushes."""
     query = select(Device.token).where(
         Device.token.in_(tokens), Device.disabled_at.is_not(None)
     )

@@ -1,4 +1,4 @@
-"""How a database goes about a statement, told by itself."""
+"""Reads the plans that a database makes for statements."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,17 +8,17 @@ from sqlalchemy import event
 from datastore import Datastore, mariadb
 
 
-def plan_of(store: Datastore, errand: Callable[[], object], about: str) -> list[str]:
-    """The plans of those statements of the errand that name `about`, as sent."""
+def plan_of(store: Datastore, work: Callable[[], object], about: str) -> list[str]:
+    """The plans of all statements that `work` executes and that contain `about`."""
     return [
         line
-        for sql, parameters in _statements(store, errand)
+        for sql, parameters in _statements(store, work)
         if about in sql
         for line in _explain(store, sql, parameters)
     ]
 
 
-def _statements(store: Datastore, errand: Callable[[], object]) -> list[Any]:
+def _statements(store: Datastore, work: Callable[[], object]) -> list[Any]:
     found: list[Any] = []
 
     def keep(_c: Any, _cur: Any, sql: str, parameters: Any, *_rest: Any) -> None:
@@ -26,14 +26,14 @@ def _statements(store: Datastore, errand: Callable[[], object]) -> list[Any]:
 
     event.listen(store.engine, "before_cursor_execute", keep)
     try:
-        errand()
+        work()
     finally:
         event.remove(store.engine, "before_cursor_execute", keep)
     return found
 
 
 def analyze(store: Datastore, *tables: str) -> None:
-    """Have the database count its rows, as it does by itself sooner or later."""
+    """Update the statistics, as the database itself does from time to time."""
     if store.is_sqlite:
         return
     is_mariadb = mariadb.is_meant(store.url)
@@ -47,6 +47,6 @@ def _explain(store: Datastore, sql: str, parameters: Any) -> list[str]:
     how = "EXPLAIN QUERY PLAN" if store.is_sqlite else "EXPLAIN"
     with store.read() as session:
         rows = session.connection().exec_driver_sql(f"{how} {sql}", parameters).all()
-    # MariaDB tells of a table in many columns.
+    # MariaDB describes a table in many columns.
     whole = mariadb.is_meant(store.url)
     return [" ".join(map(str, row if whole else row[-1:])) for row in rows]

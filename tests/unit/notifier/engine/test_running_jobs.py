@@ -1,0 +1,106 @@
+"""The counters of running jobs always agree with the jobs themselves."""
+
+import asyncio
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifier.engine.chat_order import Turn
+from notifier.engine.job_run import JobRun
+from notifier.engine.running_jobs import RunningJobs
+
+TASK = cast("asyncio.Task[None]", None)
+JOBS = st.integers(1, 4)
+ACTIONS = st.sampled_from(["wait", "begin", "split", "end", "end the turn"])
+
+
+@dataclass(eq=False)
+class FakeRun:
+    """The part of a run that the counters depend on."""
+
+    job_id: int
+    turn: Turn = field(default_factory=Turn)
+    is_shard: bool = False
+    attempts: int = 1
+    is_released: bool = False
+
+    @property
+    def claim(self) -> Any:
+        return SimpleNamespace(job_id=self.job_id, attempts=self.attempts)
+
+    @property
+    def tally(self) -> Any:
+        return SimpleNamespace(is_released=self.is_released)
+
+
+def as_run(run: FakeRun) -> JobRun:
+    return cast("JobRun", run)
+
+
+def act(jobs: RunningJobs, runs: list[FakeRun], action: str, job_id: int) -> None:
+    """One event of a job; runs that have been replaced may still report."""
+    ours = [run for run in runs if run.job_id == job_id]
+    if action in ("begin", "wait"):
+        before = Turn()
+        run = FakeRun(job_id, Turn(before) if action == "wait" else before)
+        runs.append(run)
+        jobs.add(as_run(run), TASK)
+    elif action == "split":
+        for run in ours:
+            run.is_shard = True
+            jobs.become_shard(as_run(run))
+    elif action == "end the turn":
+        for run in ours:
+            run.turn._after = None
+            jobs.begin_turn(as_run(run))
+    elif ours:
+        jobs.remove(as_run(ours[0]))
+        runs.remove(ours[0])
+
+
+@given(st.lists(st.tuples(ACTIONS, JOBS), max_size=40))
+def test_the_counters_are_the_sums_over_all_runs(steps: list[tuple[str, int]]) -> None:
+    jobs = RunningJobs()
+    runs: list[FakeRun] = []
+
+    for action, job_id in steps:
+        act(jobs, runs, action, job_id)
+
+        current = [run for run, _ in jobs.find(range(1, 5))]
+        assert len(jobs) == len(current)
+        assert jobs.waiting == sum(run.turn.is_awaited for run in current)
+        assert jobs.shards == sum(run.is_shard for run in current)
+
+
+def test_the_end_of_an_earlier_run_does_not_remove_a_later_one() -> None:
+    jobs = RunningJobs()
+    earlier, later = FakeRun(1), FakeRun(1)
+    jobs.add(as_run(earlier), TASK)
+    jobs.add(as_run(later), TASK)
+
+    jobs.remove(as_run(earlier))
+
+    assert [run for run, _ in jobs.find([1])] == [as_run(later)]
+
+
+def test_a_released_job_is_not_held() -> None:
+    jobs = RunningJobs()
+    run = FakeRun(1)
+    jobs.add(as_run(run), TASK)
+    held = jobs.is_held(1)
+
+    run.is_released = True
+
+    assert (held, jobs.is_held(1), jobs.is_held(2)) == (True, False, False)
+
+
+def test_another_claim_of_the_same_job_is_not_the_running_one() -> None:
+    jobs = RunningJobs()
+    jobs.add(as_run(FakeRun(1, attempts=2)), TASK)
+
+    assert jobs.has(FakeRun(1, attempts=2).claim)
+    assert not jobs.has(FakeRun(1, attempts=3).claim)
+    assert not jobs.has(FakeRun(2, attempts=2).claim)
