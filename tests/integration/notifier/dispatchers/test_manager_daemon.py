@@ -15,7 +15,7 @@ import pytest
 
 import config
 from datastore import Datastore, migrations
-from notifier.dispatchers.manager import Proxy
+from notifier.dispatchers.manager import ManagerLink
 from notifier.dispatchers.manager_wire import PushManager, address
 from tests.support.push_processes import is_alive
 from tests.support.server import INHERITED, ROOT, free_port
@@ -105,7 +105,7 @@ def test_a_stale_pidfile_kills_nobody(daemon: Daemon) -> None:
 
 def test_a_proxy_rings_again_after_a_restart(daemon: Daemon) -> None:
     daemon.call("start")
-    first = Proxy(daemon.settings)
+    first = ManagerLink(daemon.settings)
     first.send([1])
 
     daemon.call("restart")
@@ -113,7 +113,7 @@ def test_a_proxy_rings_again_after_a_restart(daemon: Daemon) -> None:
     with pytest.raises((OSError, EOFError)):
         first.send([2])
     first.close()
-    Proxy(daemon.settings).send([3])
+    ManagerLink(daemon.settings).send([3])
 
 
 def test_a_wrong_authkey_is_turned_away(daemon: Daemon) -> None:
