@@ -68,7 +68,7 @@ class WarmEngine:
         self._is_leaving = False
         self._ended = threading.Event()
         self._ended.set()
-        self._not_before = 0.0
+        self._is_wanted = False
 
     def watch(self) -> None:
         """Have the watchdog look at the outbox, and wake the engine if need be."""
@@ -76,24 +76,22 @@ class WarmEngine:
             if self._watchdog is None and not self._closing.is_set():
                 self._watchdog = Watchdog(self._settings, self.wake, slots=self._slots)
 
-    def start(self) -> None:
+    def wake(self) -> None:
+        """Have the engine look at the outbox; start one if none is running."""
         self.watch()
         with self._starting:
             if self._closing.is_set():
                 return
-            if self._ended.is_set() and time.monotonic() >= self._not_before:
+            if self._ended.is_set():
                 self._ended.clear()
-                self._not_before = time.monotonic() + RESTART_S
-                self._loop = new_event_loop()
-                self._wake_event = asyncio.Event()
+                self._prepare()
                 self._start_thread(self._run)
-
-    def wake(self) -> None:
-        """Have the engine look at the outbox."""
-        self.start()
-        with suppress(RuntimeError):
-            # The loop has just been closed: the engine ended, and the next one looks.
-            self._loop.call_soon_threadsafe(self._wake_event.set)
+                return
+            self._is_wanted = True
+            # The loop is closed when the engine has crashed: the thread then starts
+            # another one after its pause.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._wake_event.set)
 
     def work(self, job_id: int) -> bool:
         """Wait until nothing is to be done for a job now; False when that takes long.
@@ -127,7 +125,25 @@ class WarmEngine:
             self._ended.wait(timeout_s)
 
     def _run(self) -> None:
-        """The engine's life, on its thread."""
+        """One engine; after a crash another one, if it was woken meanwhile."""
+        while True:
+            restart_at = time.monotonic() + RESTART_S
+            self._run_engine()
+            self._closing.wait(max(restart_at - time.monotonic(), 0.0))
+            with self._starting:
+                if self._closing.is_set() or not self._is_wanted:
+                    self._ended.set()
+                    return
+                self._prepare()
+
+    def _prepare(self) -> None:
+        # An engine looks at the outbox first of all.
+        self._is_wanted = False
+        self._engine = None
+        self._loop = new_event_loop()
+        self._wake_event = asyncio.Event()
+
+    def _run_engine(self) -> None:
         slot = self._slots.take()
         owner = new_owner()
         try:
@@ -135,14 +151,13 @@ class WarmEngine:
                 self._sign(slot, owner)
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._work(owner, slot))
-        except Exception:
-            log.exception("the engine ended; the next news starts another")
+        except (Exception, asyncio.CancelledError):
+            log.exception("the engine crashed; the next wake-up starts another")
         finally:
             if slot is not None:
                 slot.stop_listening()
                 slot.clear()
                 slot.release()
-            self._ended.set()
 
     async def _work(self, owner: str, slot: Slot | None) -> None:
         engine = self._build(self._settings, owner=owner)
