@@ -11,7 +11,7 @@ from config import Settings
 from datastore import Datastore
 from notifier.dispatchers.script_status import StatusBoard
 from notifier.engine import build_engine, new_event_loop, new_owner
-from notifier.process import lookout
+from notifier.process import watchdog
 from notifier.process.slots import Slot, Slots
 
 log = logging.getLogger(__name__)
@@ -32,14 +32,13 @@ def run(settings: Settings, job_id: int) -> None:
             slot.clear()
             slot.release()
         # What came while the slot was being given up would find nobody else.
-        if not lookout.is_work_due(store):
+        if not watchdog.is_work_due(store):
             return
 
 
 async def _work(settings: Settings, slot: Slot, store: Datastore) -> None:
     owner = new_owner()
-    lookout.free_jobs(store, slot)
-    slot.sign(owner)
+    watchdog.take_over(store, slot, owner)
     engine = build_engine(settings, owner=owner)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, engine.stop)

@@ -14,7 +14,7 @@ from config import Settings
 from datastore import Datastore
 from datastore.outbox import job_status
 from notifier.engine import BuildEngine, Engine, build_engine, new_event_loop, new_owner
-from notifier.process import lookout
+from notifier.process import watchdog
 from notifier.process.slots import Slot, Slots
 from notifier.process.wake_socket import WakeSocket
 from notifier.process.watchdog import Watchdog
@@ -148,7 +148,7 @@ class WarmEngine:
         owner = new_owner()
         try:
             if slot is not None:
-                self._sign(slot, owner)
+                watchdog.take_over(self._store, slot, owner)
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._work(owner, slot))
         except (Exception, asyncio.CancelledError):
@@ -173,13 +173,6 @@ class WarmEngine:
         finally:
             if wake_socket is not None:
                 wake_socket.close()
-
-    def _sign(self, slot: Slot, owner: str) -> None:
-        try:
-            lookout.free_jobs(self._store, slot)
-        except (SQLAlchemyError, OSError) as problem:
-            log.warning("cannot free the jobs of a dead process: %s", problem)
-        slot.sign(owner)
 
     def _stop(self) -> None:
         if self._engine is not None:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from config import Settings
 from datastore import Datastore
 from notifier.engine import BuildEngine, Engine, build_engine, new_event_loop, new_owner
-from notifier.process import fork_server, lookout
+from notifier.process import fork_server, watchdog
 from notifier.process.logfile import LogFile
 from notifier.process.slots import Slot, Slots
 from notifier.process.wake_socket import WakeSocket
@@ -75,9 +75,8 @@ class PushProcess(ForkServerProcess):
 
         The order of these steps is what keeps every wake-up; see docs/processes.md.
         """
-        _free_jobs_of_the_dead(slot, store)
         owner = new_owner()
-        slot.sign(owner)
+        watchdog.take_over(store, slot, owner)
         try:
             listener = self._listen(slot)
             linger_s = self._settings.push_linger_s
@@ -117,7 +116,7 @@ class PushProcess(ForkServerProcess):
     def _sees_work(self, store: Datastore) -> bool:
         """The last look: news that came after the engine's own is not lost."""
         try:
-            return lookout.is_work_due(store)
+            return watchdog.is_work_due(store)
         except (SQLAlchemyError, OSError) as problem:
             log.warning("cannot look at the outbox before leaving: %s", problem)
             return False
@@ -126,15 +125,6 @@ class PushProcess(ForkServerProcess):
 def _run(work: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(work)
-
-
-def _free_jobs_of_the_dead(slot: Slot, store: Datastore) -> None:
-    """An owner of the slot who did not sign off was killed; its jobs need not wait."""
-    try:
-        lookout.free_jobs(store, slot)
-    except (SQLAlchemyError, OSError) as problem:
-        # Then its leases have to run out.
-        log.warning("cannot free the jobs of a dead process: %s", problem)
 
 
 def _leave_host(run_dir: Path) -> None:

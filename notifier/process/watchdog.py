@@ -1,18 +1,20 @@
-"""The watchdog of a web worker: finds the work that nobody was woken for."""
+"""Looks at the outbox from outside the engine: is work due, and which owners died?"""
 
 import logging
 import random
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from math import inf
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
 from datastore import Datastore
+from datastore.outbox import due_work
 from models.base import utc_now
-from notifier.process import fork_safety, lookout
-from notifier.process.slots import Slots
+from notifier.process import fork_safety
+from notifier.process.slots import Slot, Slots
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +101,43 @@ class Watchdog:
     def _look(self, store: Datastore) -> float:
         """Seconds until something is due; first frees what the dead held."""
         if self._slots is not None:
-            lookout.free_abandoned_jobs(store, self._slots)
-        due_at = lookout.next_due_at(store)
+            _release_stale_leases(store, self._slots)
+        due_at = _next_due_at(store)
         return inf if due_at is None else (due_at - utc_now()).total_seconds()
+
+
+def is_work_due(store: Datastore) -> bool:
+    due_at = _next_due_at(store)
+    return due_at is not None and due_at <= utc_now()
+
+
+def take_over(store: Datastore, slot: Slot, owner: str) -> None:
+    """Release the leases of the process that died in a slot, and record a new owner."""
+    try:
+        _release_leases(store, slot)
+    except (SQLAlchemyError, OSError) as problem:
+        # Then its leases have to expire.
+        log.warning("cannot release the leases of a dead process: %s", problem)
+    slot.sign(owner)
+
+
+def _next_due_at(store: Datastore) -> datetime | None:
+    """When the next job can be claimed; in the past if one can be now."""
+    with store.read() as session:
+        return due_work.next_due(session).next_at
+
+
+def _release_stale_leases(store: Datastore, slots: Slots) -> None:
+    for slot in slots.abandoned():
+        _release_leases(store, slot)
+
+
+def _release_leases(store: Datastore, slot: Slot) -> None:
+    """Make the jobs of the process that died in a slot due now."""
+    owner = slot.owner
+    if owner is None:
+        return
+    with store.write() as session:
+        jobs = due_work.release_owner(session, owner, utc_now())
+    slot.clear()
+    log.warning("%s died; %d jobs are due again", owner, jobs)
