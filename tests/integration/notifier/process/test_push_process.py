@@ -1,4 +1,4 @@
-"""PushProcess and the web worker that started it: neither hangs on the other."""
+"""PushProcess and the web worker that started it: neither depends on the other."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ def _pid_that_pushed(settings: Settings, job_id: int) -> int:
 
 
 def _begin_held_job(settings: Settings, store: Datastore, dispatch) -> tuple[int, int]:
-    """A job in the hands of a PushProcess until `hold` goes; and that process."""
+    """A job that a PushProcess holds while the file `hold` exists; and that process."""
     (settings.run_dir / "hold").touch()
     job_id = post(store, make_chat(store, 1))
     dispatch(job_id)
@@ -77,7 +77,7 @@ def test_one_warm_process_takes_message_after_message(
     assert len(pids) == 1
 
 
-def test_a_process_goes_when_it_has_lingered(
+def test_a_process_exits_when_it_has_lingered(
     store: Datastore, make_settings, make_dispatcher: MakeDispatcher
 ) -> None:
     settings = make_settings(push_linger_s=2.0)
@@ -117,7 +117,7 @@ def test_sigterm_gives_the_leases_and_the_slot_back(
     until(lambda: is_gone(told))
     _let_go(settings)
 
-    # Its host sees it go and looks at the outbox.
+    # Its host sees it exit and looks at the outbox.
     assert _pid_that_pushed(settings, job_id) != told
 
 
@@ -144,7 +144,7 @@ def test_a_host_ends_at_once_and_without_its_process(
 
         web_worker.exit()
         web_worker.process.wait(60)
-        # The end of its output, too: whoever reads it does not wait for the process.
+        # Its output ends too: a reader of it does not wait for the process.
         web_worker.process.stdout.read()
 
         assert is_alive(pid)
@@ -152,7 +152,9 @@ def test_a_host_ends_at_once_and_without_its_process(
         assert _pid_that_pushed(settings, job_id) == pid
 
 
-def test_nothing_of_the_host_is_held(store: Datastore, make_settings) -> None:
+def test_none_of_the_hosts_descriptors_are_held(
+    store: Datastore, make_settings
+) -> None:
     settings = make_settings()
     with host.start(settings) as web_worker:
         _, pid = _begin_held_job(settings, store, web_worker.dispatch)
@@ -209,7 +211,7 @@ def test_work_does_not_wait_for_a_process_that_hangs(
     dispatcher.dispatch(first_job)
     hanging = _pid_that_pushed(settings, first_job)
     with store.write():
-        # Not while it has the writers' turn, which nobody else would ever get then.
+        # Not while it holds the write lock, which no one else could get then.
         os.kill(hanging, signal.SIGSTOP)
         until(lambda: push_processes.state(hanging) == "T")
 
