@@ -51,7 +51,7 @@ FAST = {
 
 
 @dataclass
-class Scene:
+class ChaosRun:
     """A server, a sandbox, and conversations with their senders' tokens."""
 
     run_dir: Path
@@ -68,7 +68,7 @@ class Scene:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def set_the_scene(run_dir: Path) -> Scene:
+def set_up(run_dir: Path) -> ChaosRun:
     journal = run_dir / "journal"
     sandbox = Sandbox(run_dir / "sandbox", journal=journal).start()
     store = Datastore(f"sqlite:///{run_dir}/bottlepost.db")
@@ -82,32 +82,32 @@ def set_the_scene(run_dir: Path) -> Scene:
     for chat in audiences:
         user = chats.sender_of(store, chat)
         senders[chat] = server.client.post(f"/users/{user}/tokens").json["token"]
-    return Scene(run_dir, journal, sandbox, server, store, audiences, senders)
+    return ChaosRun(run_dir, journal, sandbox, server, store, audiences, senders)
 
 
-def post_until_the_end(scene: Scene, number: int, rng: random.Random) -> None:
+def post_until_the_end(chaos: ChaosRun, number: int, rng: random.Random) -> None:
     """Post messages; one that got no answer is posted again under the same name."""
     count = 0
-    while not scene.ended.is_set():
-        chat = rng.choices(list(scene.audiences), weights=[60, 30, 10])[0]
-        client = scene.server.client.as_user(scene.senders[chat])
+    while not chaos.ended.is_set():
+        chat = rng.choices(list(chaos.audiences), weights=[60, 30, 10])[0]
+        client = chaos.server.client.as_user(chaos.senders[chat])
         body = {
             "conversation": chat,
             "message": f"message {count}",
             "client_id": f"{number}-{count}",
         }
         count += 1
-        while not scene.ended.is_set():
+        while not chaos.ended.is_set():
             with suppress(OSError, ValueError, HTTPException):
                 reply = client.post("/groupchat/send", body)
                 if reply.status in (200, 201):
-                    with scene.lock:
-                        scene.answered[reply.json["message"]["id"]] = chat
+                    with chaos.lock:
+                        chaos.answered[reply.json["message"]["id"]] = chat
                     break
             client.close()
-            scene.ended.wait(0.05)
+            chaos.ended.wait(0.05)
         client.close()
-        scene.ended.wait(rng.uniform(0.05, 0.4))
+        chaos.ended.wait(rng.uniform(0.05, 0.4))
 
 
 def kill(pid: int) -> None:
@@ -115,58 +115,58 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def kill_push_process(scene: Scene) -> bool:
+def kill_push_process(chaos: ChaosRun) -> bool:
     """Whether one was there: after several deaths the next comes after a pause."""
-    pids = push_processes.living(scene.run_dir)
+    pids = push_processes.living(chaos.run_dir)
     for pid in pids:
         kill(pid)
     return bool(pids)
 
 
-def kill_web_worker(scene: Scene) -> bool:
+def kill_web_worker(chaos: ChaosRun) -> bool:
     """Its host starts another one."""
-    pids = scene.server.living_workers()
+    pids = chaos.server.living_workers()
     for pid in pids:
         kill(pid)
     return bool(pids)
 
 
-def supervise(scene: Scene) -> None:
+def supervise(chaos: ChaosRun) -> None:
     """What an init system does: the host gives up when its workers die in a row."""
-    if not scene.server.is_running():
-        start(scene, scene.server.start)
+    if not chaos.server.is_running():
+        start(chaos, chaos.server.start)
 
 
-def start(scene: Scene, begin: Callable[[], object]) -> None:
+def start(chaos: ChaosRun, begin: Callable[[], object]) -> None:
     """Start what was killed, again if it does not come up."""
     for _ in range(START_TRIES - 1):
         try:
             begin()
         except (AssertionError, OSError) as problem:
             print(f"  started again: {str(problem)[:200]}", flush=True)
-            scene.ended.wait(1)
+            chaos.ended.wait(1)
         else:
             return
     begin()
 
 
-def kill_sandbox(scene: Scene) -> bool:
-    scene.sandbox.kill()
-    scene.ended.wait(0.2)
-    start(scene, scene.sandbox.restart)
+def kill_sandbox(chaos: ChaosRun) -> bool:
+    chaos.sandbox.kill()
+    chaos.ended.wait(0.2)
+    start(chaos, chaos.sandbox.restart)
     return True
 
 
-def cut_the_power(scene: Scene) -> bool:
-    scene.server.kill()
-    kill_push_process(scene)
-    scene.sandbox.kill()
-    start(scene, scene.sandbox.restart)
-    start(scene, scene.server.start)
+def cut_the_power(chaos: ChaosRun) -> bool:
+    chaos.server.kill()
+    kill_push_process(chaos)
+    chaos.sandbox.kill()
+    start(chaos, chaos.sandbox.restart)
+    start(chaos, chaos.server.start)
     return True
 
 
-VICTIMS: dict[str, tuple[Callable[[Scene], bool], int]] = {
+VICTIMS: dict[str, tuple[Callable[[ChaosRun], bool], int]] = {
     "PushProcess": (kill_push_process, 50),
     "web worker": (kill_web_worker, 25),
     "sandbox": (kill_sandbox, 15),
@@ -174,35 +174,35 @@ VICTIMS: dict[str, tuple[Callable[[Scene], bool], int]] = {
 }
 
 
-def settle(scene: Scene) -> int:
+def settle(chaos: ChaosRun) -> int:
     """Wait until no job is open; returns how many are when patience ends."""
     began_at = time.monotonic()
     hurried_at = began_at
-    while left := chats.open_jobs(scene.store):
+    while left := chats.open_jobs(chaos.store):
         now = time.monotonic()
         if now - began_at > SETTLE_S:
             break
         if now - hurried_at > PATIENCE_S:
             hurried_at = now
-            hurry(scene)
-        supervise(scene)
+            hurry(chaos)
+        supervise(chaos)
         threading.Event().wait(0.2)
     return left
 
 
-def hurry(scene: Scene) -> None:
+def hurry(chaos: ChaosRun) -> None:
     """What waits for another try is due now."""
     query = select(PushJob.id).where(PushJob.finished_at.is_(None))
-    with scene.store.read() as session:
+    with chaos.store.read() as session:
         open_jobs = list(session.scalars(query))
     for job_id in open_jobs:
-        ends.has_let_time_pass(scene.store, job_id)
+        ends.has_let_time_pass(chaos.store, job_id)
 
 
-def count_pushes(scene: Scene) -> Counter[tuple[int, str]]:
+def count_pushes(chaos: ChaosRun) -> Counter[tuple[int, str]]:
     """How often each (message, device) was accepted, by the sandbox's journal."""
     pushed: Counter[tuple[int, str]] = Counter()
-    with scene.journal.open() as lines:
+    with chaos.journal.open() as lines:
         for line in lines:
             _, _, _, _, token, _, mark, *_ = json.loads(line)
             # What replaces an earlier notification is named "message-<its id>".
@@ -215,51 +215,51 @@ def run(kills: int, seed: int, report: Report) -> None:
     with tempfile.TemporaryDirectory(
         prefix="bottlepost-chaos-", ignore_cleanup_errors=True
     ) as name:
-        scene = set_the_scene(Path(name))
+        chaos = set_up(Path(name))
         posters = [
             threading.Thread(
                 target=post_until_the_end,
-                args=(scene, number, random.Random(seed + number)),
+                args=(chaos, number, random.Random(seed + number)),
             )
             for number in range(POSTERS)
         ]
         try:
             for poster in posters:
                 poster.start()
-            struck = strike(scene, kills, rng)
-            scene.ended.set()
+            struck = strike(chaos, kills, rng)
+            chaos.ended.set()
             for poster in posters:
                 poster.join(60)
-            left = settle(scene)
-            judge(scene, struck, left, report)
+            left = settle(chaos)
+            judge(chaos, struck, left, report)
         finally:
-            scene.ended.set()
-            scene.server.stop()
-            kill_push_process(scene)
-            scene.sandbox.stop()
+            chaos.ended.set()
+            chaos.server.stop()
+            kill_push_process(chaos)
+            chaos.sandbox.stop()
 
 
-def strike(scene: Scene, kills: int, rng: random.Random) -> Counter[str]:
+def strike(chaos: ChaosRun, kills: int, rng: random.Random) -> Counter[str]:
     struck: Counter[str] = Counter()
     names = list(VICTIMS)
     weights = [weight for _, weight in VICTIMS.values()]
     for _ in range(kills * MOST_TRIES):
-        scene.ended.wait(rng.uniform(*PAUSE_S))
+        chaos.ended.wait(rng.uniform(*PAUSE_S))
         name = rng.choices(names, weights=weights)[0]
-        if VICTIMS[name][0](scene):
+        if VICTIMS[name][0](chaos):
             struck[name] += 1
-        supervise(scene)
+        supervise(chaos)
         if struck.total() == kills:
             break
     return struck
 
 
-def judge(scene: Scene, struck: Counter[str], left: int, report: Report) -> None:
-    pushed = count_pushes(scene)
+def judge(chaos: ChaosRun, struck: Counter[str], left: int, report: Report) -> None:
+    pushed = count_pushes(chaos)
     expected = {
         (message, token)
-        for message, chat in scene.answered.items()
-        for token in scene.audiences[chat]
+        for message, chat in chaos.answered.items()
+        for token in chaos.audiences[chat]
     }
     lost = len(expected - pushed.keys())
     twice = sum(count - 1 for count in pushed.values())
@@ -267,7 +267,7 @@ def judge(scene: Scene, struck: Counter[str], left: int, report: Report) -> None
     for name, count in struck.items():
         report.row(killed=name, times=count)
     report.row(
-        messages=len(scene.answered),
+        messages=len(chaos.answered),
         pushes=len(expected),
         lost=lost,
         repeated=twice,

@@ -26,11 +26,11 @@ def main() -> None:
 
 def measure(theatre: Theatre, messages: int, report: Report) -> None:
     stage = theatre.stages["process"]
-    talk = stage.talk(DEVICES)
-    stages.warm_up(theatre, stage, talk)
+    conversation = stage.conversation(DEVICES)
+    stages.warm_up(theatre, stage, conversation)
     moments: dict[str, list[float]] = {"answer": [], "first push": [], "last push": []}
     for _ in range(messages):
-        message_id, sent_at, took_s = stages.send(talk)
+        message_id, sent_at, took_s = stages.send(conversation)
         arrived = theatre.arrivals.wait(message_id, DEVICES)
         moments["answer"].append(took_s)
         moments["first push"].append(arrived[0] - sent_at)

@@ -24,8 +24,8 @@ from benchmarks.stages import COLD_CELERY, OFF, OFF_UWSGI, Theatre
 from notifier import dispatchers
 from tests.support import chats
 from tests.support.client import Reply
-from tests.support.scene import Talk
-from tests.support.stage import KINDS, Stage
+from tests.support.dispatcher_host import KINDS, DispatcherHost
+from tests.support.running_system import Conversation
 from tests.support.wait import until
 
 DEVICES = 5
@@ -66,14 +66,18 @@ def main() -> None:
     report = Report(f"Dispatchers: {chosen.database}, conversations of five devices")
     found = {name: Figures() for name in names}
     with stages.running(names, chosen.database) as theatre:
-        talks = {name: _prepare(theatre, name) for name in names}
+        conversations = {name: _prepare(theatre, name) for name in names}
         for name in names:
             found[name].rest_mib = processes.memory_mib(theatre.stages[name].run_dir)
         for turn in range(rounds):
             # Whoever went first goes last, so that no place is an advantage.
             for name in names[:: -1 if turn % 2 else 1]:
-                _send_one_by_one(theatre, name, talks[name][0], one_by_one, found[name])
-                _send_at_once(theatre.stages[name], talks[name], seconds, found[name])
+                _send_one_by_one(
+                    theatre, name, conversations[name][0], one_by_one, found[name]
+                )
+                _send_at_once(
+                    theatre.stages[name], conversations[name], seconds, found[name]
+                )
                 print(f"turn {turn + 1} of {rounds}: {name}", flush=True)
         for name in names:
             if not name.startswith(OFF):
@@ -82,20 +86,24 @@ def main() -> None:
     report.print(as_json=chosen.json)
 
 
-def _prepare(theatre: Theatre, name: str) -> list[Talk]:
+def _prepare(theatre: Theatre, name: str) -> list[Conversation]:
     stage = theatre.stages[name]
-    talks = [stage.talk(DEVICES) for _ in range(CONVERSATIONS)]
+    conversations = [stage.conversation(DEVICES) for _ in range(CONVERSATIONS)]
     if not name.startswith(OFF):
-        stages.warm_up(theatre, stage, talks[0])
-    return talks
+        stages.warm_up(theatre, stage, conversations[0])
+    return conversations
 
 
 def _send_one_by_one(
-    theatre: Theatre, name: str, talk: Talk, messages: int, figures: Figures
+    theatre: Theatre,
+    name: str,
+    conversation: Conversation,
+    messages: int,
+    figures: Figures,
 ) -> None:
     theatre.arrivals.clear()
     for _ in range(messages):
-        message_id, sent_at, took_s = stages.send(talk)
+        message_id, sent_at, took_s = stages.send(conversation)
         figures.calm_s.append(took_s)
         if name.startswith(OFF):
             # The others pause too, while their pushes are made.
@@ -107,13 +115,19 @@ def _send_one_by_one(
         # A chat's next message waits until this one is recorded.
         _settle(theatre.stages[name])
     # A connection that is kept open keeps a thread of uWSGI's.
-    talk.sender.close()
+    conversation.sender.close()
 
 
 def _send_at_once(
-    stage: Stage, talks: list[Talk], seconds: float, figures: Figures
+    stage: DispatcherHost,
+    conversations: list[Conversation],
+    seconds: float,
+    figures: Figures,
 ) -> None:
-    senders = [Sender(talk.sender.token or "", talk.chat) for talk in talks]
+    senders = [
+        Sender(conversation.sender.token or "", conversation.id)
+        for conversation in conversations
+    ]
     before_s = processes.cpu_s(stage.run_dir)
     with processes.MemoryWatch(stage.run_dir) as memory:
         load = post_for(seconds, stage.server.port, senders, CLIENTS)
@@ -125,32 +139,32 @@ def _send_at_once(
     figures.load_mib = max(figures.load_mib, memory.most_mib)
 
 
-def _settle(stage: Stage) -> None:
+def _settle(stage: DispatcherHost) -> None:
     if stage.name.startswith(OFF):
         return
     until(lambda: not chats.open_jobs(stage.store), SETTLE_S, what=f"for {stage.name}")
 
 
-def _kill(stage: Stage, figures: Figures) -> None:
+def _kill(stage: DispatcherHost, figures: Figures) -> None:
     """SIGKILL the process that pushes, when a part of a message is out."""
     stage.sandbox.reset()
-    talk = stage.talk(KILLED_DEVICES)
+    conversation = stage.conversation(KILLED_DEVICES)
     stage.sandbox.control(latency_ms=100, max_concurrent_streams=10)
     with ThreadPoolExecutor(1) as aside:
         # `inline` answers when all is pushed, or never if its host is killed.
-        posted = aside.submit(until, lambda: _post(talk), 60)
+        posted = aside.submit(until, lambda: _post(conversation), 60)
         until(lambda: stage.sandbox.summary()["accepted"] >= KILL_AFTER, 60)
         stage.kill_engine()
         stage.sandbox.control(latency_ms=0, max_concurrent_streams=1000)
-        stage.wait_until_ended(talk, posted.result(), 60)
-    pushed = stage.pushed(talk)
-    figures.lost = len(talk.tokens - pushed.keys())
+        stage.wait_until_ended(conversation, posted.result(), 60)
+    pushed = stage.pushed(conversation)
+    figures.lost = len(conversation.tokens - pushed.keys())
     figures.repeated = pushed.total() - len(pushed)
 
 
-def _post(talk: Talk) -> Reply | None:
+def _post(conversation: Conversation) -> Reply | None:
     with suppress(OSError, HTTPException):
-        return talk.post("killed", client_id="killed")
+        return conversation.post("killed", client_id="killed")
     return None
 
 

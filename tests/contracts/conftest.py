@@ -1,14 +1,13 @@
-"""One sandbox and one broker for every dispatcher."""
+"""One sandbox and one broker per file."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support import rabbitmq as rabbitmqs
-from tests.support import sandbox
-from tests.support.rabbitmq import NamedServer, RabbitServer
-from tests.support.redis import RedisServer
+from tests.support import rabbitmq_server, sandbox
+from tests.support.rabbitmq_server import NamedServer, RabbitServer
+from tests.support.redis_server import RedisServer
 from tests.support.sandbox import Sandbox
 
 
@@ -29,8 +28,8 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 def rabbitmq(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RabbitServer | NamedServer]:
-    named = os.environ[rabbitmqs.VARIABLE]
-    if named != rabbitmqs.START:
+    named = os.environ[rabbitmq_server.VARIABLE]
+    if named != rabbitmq_server.START:
         yield NamedServer(named)
         return
     server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"))

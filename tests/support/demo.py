@@ -82,21 +82,21 @@ class Demo:
         return found
 
 
-class Stage:
-    """A running demo, as its page is told of it."""
+class RunningDemo:
+    """A running demo, with what its page knows: people, tokens, addresses."""
 
     def __init__(self, demo: Demo) -> None:
         demo.commands()
         self.url = f"http://127.0.0.1:{demo.settings['BOTTLEPOST_PORT']}"
         self.service_key = (demo.run_dir / "service-key").read_text().strip()
         self.service = Client(self.url, self.service_key)
-        self._scene = json.loads((demo.run_dir / "demo-page.json").read_text())
-        self.chat = self._scene["conversation"]["id"]
+        self._page = json.loads((demo.run_dir / "demo-page.json").read_text())
+        self.chat = self._page["conversation"]["id"]
         self.people = {
             person["name"]: Client(self.url, person["token"])
-            for person in self._scene["people"]
+            for person in self._page["people"]
         }
-        self.tokens = {d["model"]: d["token"] for d in self._scene["devices"]}
+        self.tokens = {d["model"]: d["token"] for d in self._page["devices"]}
 
     @contextmanager
     def answering(self, **answers: str) -> Iterator[None]:
@@ -121,8 +121,8 @@ class Stage:
         return until(look, what="for the job's end")
 
     def _control(self, rules: dict[str, Any]) -> None:
-        context = ssl.create_default_context(cafile=self._scene["ca_file"])
+        context = ssl.create_default_context(cafile=self._page["ca_file"])
         opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
-        url = self._scene["inbox"].replace("/inbox", "/control")
+        url = self._page["inbox"].replace("/inbox", "/control")
         headers = {"Content-Type": "application/json"}
         opener.open(Request(url, json.dumps(rules).encode(), headers), timeout=60)

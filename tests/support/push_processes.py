@@ -10,8 +10,8 @@ from datastore import Datastore
 from notifier.engine import BuildEngine
 from notifier.process.push_process import PushProcess
 from notifier.process.slots import Slot
-from tests.support.host import socket_names
 from tests.support.wait import until
+from tests.support.web_worker import socket_names
 
 
 def owners(run_dir: Path) -> list[int]:

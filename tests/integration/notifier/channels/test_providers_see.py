@@ -13,7 +13,7 @@ from datastore import Datastore
 from datastore.migrations import upgrade
 from models.pushes import MESSAGE, READ, WITHDRAW, Notification
 from notifier.outcome import Kind, Outcome
-from tests.support import children, connect_proxy, tls
+from tests.support import child_processes, connect_proxy, tls
 from tests.support import sandbox as sandboxes
 from tests.support.connect_proxy import Proxy
 from tests.support.providers import Provider, push_to
@@ -44,11 +44,13 @@ def test_many_processes_show_one_token_for_each_lifetime(
     upgrade(store)
     store.close()
 
-    with children.running(PROCESSES, ["tests.support.pusher"], environ) as pushers:
-        first = children.ask_all(pushers, "aa01")
+    with child_processes.running(
+        PROCESSES, ["tests.support.pusher"], environ
+    ) as pushers:
+        first = child_processes.ask_all(pushers, "aa01")
         at_first = sandbox.stats()
         sandbox.control(expire_provider_tokens=True)
-        second = children.ask_all(pushers, "aa02")
+        second = child_processes.ask_all(pushers, "aa02")
         after_expiry = sandbox.stats()
 
     assert first == second == {"accepted accepted"}

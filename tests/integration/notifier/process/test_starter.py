@@ -12,7 +12,7 @@ from notifier.dispatchers.process import ProcessDispatcher
 from notifier.process.push_process import PushProcess
 from notifier.process.slots import Slots, WakeResult
 from notifier.process.starter import Starter
-from tests.support import host
+from tests.support import web_worker
 from tests.support.chats import make_chat, post
 from tests.support.fake_engine import CrashingEngines, FakeEngines, pushed
 from tests.support.push_processes import is_gone, owners
@@ -68,7 +68,7 @@ def test_web_workers_that_start_together_start_one_process(
 ) -> None:
     settings = make_settings(push_slots=4)
     chat_id = make_chat(store, 1)
-    with host.start(settings) as one, host.start(settings) as another:
+    with web_worker.start(settings) as one, web_worker.start(settings) as another:
         jobs = {post(store, chat_id) for _ in range(2)}
 
         for worker, job_id in zip((one, another), sorted(jobs), strict=True):
