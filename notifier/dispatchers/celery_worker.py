@@ -30,7 +30,7 @@ STOP_S = 8.0
 RESTART_S = 1.0
 # A Celery that is stopped while its broker is down may never end; longer than STOP_S.
 EXIT_S = 10.0
-# With messages between workers, a worker does not survive a Redis that goes away.
+# With these features on, a worker that is busy when Redis goes down would exit.
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 

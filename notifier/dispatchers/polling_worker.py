@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 # After a signal, pushes in flight have this long to be answered.
 STOP_S = 12.0
 RECONNECT_S = 1.0
-# How often the listener checks that its connection is alive.
+# The listener checks this often that its connection is alive.
 CHECK_S = 30.0
 
 

@@ -1,4 +1,4 @@
-"""What dispatchers require of uWSGI, whose modules exist only inside it."""
+"""Checks of the uWSGI around us; its modules exist only inside it."""
 
 import sys
 

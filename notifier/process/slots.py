@@ -23,7 +23,7 @@ WAKE_UP = b"!"
 
 
 class WakeResult(Enum):
-    """What became of a wake-up."""
+    """The result of sending a wake-up."""
 
     # A process has it and looks at the outbox.
     TAKEN = "taken"

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from typing import Protocol
 
-# How soon an engine that was full is asked again whether it has room.
+# A full engine is asked again after this whether it has room.
 CHECK_S = 0.02
 # A flood of datagrams must not block the event loop.
 MAX_READS = 64

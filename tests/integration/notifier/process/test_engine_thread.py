@@ -7,13 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from config import Settings
 from datastore import Datastore
 from models.pushes import COMPLETED, PushJob
 from notifier.process import engine_thread
 from notifier.process.engine_thread import EngineThread
 from tests.support.chats import make_chat, post
-from tests.support.fake_engine import FakeEngines, pushed
+from tests.support.fake_engine import FailingFirst, FakeEngines, pushed
 from tests.support.wait import until
 
 
@@ -57,26 +56,13 @@ def test_a_worker_that_stops_does_not_wait_for_its_job(
     until(lambda: pushed(tmp_path))
 
 
-class CrashingFirst:
-    """Fails to build the first engine, and builds fake engines afterwards."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def __call__(self, settings: Settings, *, owner: str):
-        self.calls += 1
-        if self.calls == 1:
-            raise RuntimeError("the first engine crashes")
-        return FakeEngines()(settings, owner=owner)
-
-
 def test_a_wake_up_in_the_pause_after_a_crash_starts_an_engine(
     store: Datastore, make_settings, tmp_path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    engine = EngineThread(make_settings(), CrashingFirst())
+    engine = EngineThread(make_settings(), FailingFirst())
     with caplog.at_level(logging.ERROR):
         engine.wake()
-        until(lambda: "the first engine crashes" in caplog.text)
+        until(lambda: "the first engine fails" in caplog.text)
 
     job_id = post(store, make_chat(store, 1))
     engine.wake()
@@ -90,11 +76,11 @@ def test_an_engine_that_crashes_is_not_built_again_without_a_wake_up(
     make_settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_thread, "RESTART_S", 0.05)
-    build = CrashingFirst()
+    build = FailingFirst()
     engine = EngineThread(make_settings(), build)
 
     engine.wake()
-    until(lambda: "the first engine crashes" in caplog.text)
+    until(lambda: "the first engine fails" in caplog.text)
     until(lambda: "engine" not in [thread.name for thread in threading.enumerate()])
 
     assert build.calls == 1

@@ -1,4 +1,4 @@
-"""How many processes are started, by how many workers, and after crashes."""
+"""The number of started PushProcesses, and the pauses between starts."""
 
 import threading
 import time

@@ -14,21 +14,8 @@ from notifier.dispatchers import inline
 from notifier.dispatchers.inline import InlineDispatcher
 from notifier.process.engine_thread import EngineThreadDispatcher
 from tests.support.chats import make_chat, post
-from tests.support.fake_engine import FakeEngines, pushed
+from tests.support.fake_engine import FailingFirst, FakeEngines, pushed
 from tests.support.wait import until
-
-
-class FailingOnce:
-    """Fails to build the first engine."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def __call__(self, settings: Settings, *, owner: str):
-        self.calls += 1
-        if self.calls == 1:
-            raise RuntimeError("no engine today")
-        return FakeEngines()(settings, owner=owner)
 
 
 @pytest.fixture(params=[InlineDispatcher, EngineThreadDispatcher])
@@ -118,12 +105,12 @@ def test_a_failing_engine_is_logged_and_the_next_job_gets_another(
     kind, store: Datastore, make_settings, opened, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = make_settings()
-    dispatcher = _started(kind, settings, FailingOnce(), opened)
+    dispatcher = _started(kind, settings, FailingFirst(), opened)
     jobs = {post(store, make_chat(store, 1)) for _ in range(2)}
 
     with caplog.at_level(logging.ERROR):
         dispatcher.dispatch(min(jobs))
-        until(lambda: "no engine today" in caplog.text)
+        until(lambda: "the first engine fails" in caplog.text)
         # The watchdog may have replaced it already, and then it stays.
         until(lambda: not _has_engine() or len(pushed(settings.run_dir)) == len(jobs))
         dispatcher.dispatch(max(jobs))
