@@ -26,11 +26,11 @@ def main() -> None:
 
 def measure(stage_set: StageSet, messages: int, report: Report) -> None:
     stage = stage_set.stages["process"]
-    talk = stage.talk(DEVICES)
-    stages.warm_up(stage_set, stage, talk)
+    conversation = stage.conversation(DEVICES)
+    stages.warm_up(stage_set, stage, conversation)
     times_s: dict[str, list[float]] = {"answer": [], "first push": [], "last push": []}
     for _ in range(messages):
-        message_id, sent_at, took_s = stages.send(talk)
+        message_id, sent_at, took_s = stages.send(conversation)
         arrived = stage_set.arrivals.wait(message_id, DEVICES)
         times_s["answer"].append(took_s)
         times_s["first push"].append(arrived[0] - sent_at)

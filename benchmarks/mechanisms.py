@@ -24,8 +24,8 @@ from benchmarks.stages import COLD_CELERY, OFF, OFF_UWSGI, StageSet
 from notifier import dispatchers
 from tests.support import chats
 from tests.support.client import Reply
-from tests.support.scene import Talk
-from tests.support.stage import KINDS, Stage
+from tests.support.dispatcher_host import KINDS, DispatcherHost
+from tests.support.running_system import Conversation
 from tests.support.wait import until
 
 DEVICES = 5
@@ -66,16 +66,18 @@ def main() -> None:
     report = Report(f"Dispatchers: {chosen.database}, conversations of five devices")
     found = {name: Measured() for name in names}
     with stages.running(names, chosen.database) as stage_set:
-        talks = {name: _prepare(stage_set, name) for name in names}
+        conversations = {name: _prepare(stage_set, name) for name in names}
         for name in names:
             found[name].idle_mib = processes.memory_mib(stage_set.stages[name].run_dir)
         for turn in range(rounds):
             # The order is reversed each turn, so that no position is an advantage.
             for name in names[:: -1 if turn % 2 else 1]:
                 _send_one_by_one(
-                    stage_set, name, talks[name][0], one_by_one, found[name]
+                    stage_set, name, conversations[name][0], one_by_one, found[name]
                 )
-                _send_at_once(stage_set.stages[name], talks[name], seconds, found[name])
+                _send_at_once(
+                    stage_set.stages[name], conversations[name], seconds, found[name]
+                )
                 print(f"turn {turn + 1} of {rounds}: {name}", flush=True)
         for name in names:
             if not name.startswith(OFF):
@@ -84,20 +86,24 @@ def main() -> None:
     report.print(as_json=chosen.json)
 
 
-def _prepare(stage_set: StageSet, name: str) -> list[Talk]:
+def _prepare(stage_set: StageSet, name: str) -> list[Conversation]:
     stage = stage_set.stages[name]
-    talks = [stage.talk(DEVICES) for _ in range(CONVERSATIONS)]
+    conversations = [stage.conversation(DEVICES) for _ in range(CONVERSATIONS)]
     if not name.startswith(OFF):
-        stages.warm_up(stage_set, stage, talks[0])
-    return talks
+        stages.warm_up(stage_set, stage, conversations[0])
+    return conversations
 
 
 def _send_one_by_one(
-    stage_set: StageSet, name: str, talk: Talk, messages: int, figures: Measured
+    stage_set: StageSet,
+    name: str,
+    conversation: Conversation,
+    messages: int,
+    figures: Measured,
 ) -> None:
     stage_set.arrivals.clear()
     for _ in range(messages):
-        message_id, sent_at, took_s = stages.send(talk)
+        message_id, sent_at, took_s = stages.send(conversation)
         figures.single_s.append(took_s)
         if name.startswith(OFF):
             # The others pause too, while they push.
@@ -109,13 +115,19 @@ def _send_one_by_one(
         # The chat's next message would wait until this one is recorded.
         _settle(stage_set.stages[name])
     # An open connection occupies a thread of uWSGI.
-    talk.sender.close()
+    conversation.sender.close()
 
 
 def _send_at_once(
-    stage: Stage, talks: list[Talk], seconds: float, figures: Measured
+    stage: DispatcherHost,
+    conversations: list[Conversation],
+    seconds: float,
+    figures: Measured,
 ) -> None:
-    senders = [LoadSender(talk.sender.token or "", talk.chat) for talk in talks]
+    senders = [
+        LoadSender(conversation.sender.token or "", conversation.id)
+        for conversation in conversations
+    ]
     before_s = processes.cpu_s(stage.run_dir)
     with processes.MemoryWatch(stage.run_dir) as memory:
         load = post_for(seconds, stage.server.port, senders, CLIENTS)
@@ -127,32 +139,32 @@ def _send_at_once(
     figures.load_mib = max(figures.load_mib, memory.most_mib)
 
 
-def _settle(stage: Stage) -> None:
+def _settle(stage: DispatcherHost) -> None:
     if stage.name.startswith(OFF):
         return
     until(lambda: not chats.open_jobs(stage.store), SETTLE_S, what=f"for {stage.name}")
 
 
-def _kill(stage: Stage, figures: Measured) -> None:
+def _kill(stage: DispatcherHost, figures: Measured) -> None:
     """Send SIGKILL to the process that pushes, in the middle of a message."""
     stage.sandbox.reset()
-    talk = stage.talk(KILLED_DEVICES)
+    conversation = stage.conversation(KILLED_DEVICES)
     stage.sandbox.control(latency_ms=100, max_concurrent_streams=10)
     with ThreadPoolExecutor(1) as aside:
         # `inline` answers after all pushes, or never if its host is killed.
-        posted = aside.submit(until, lambda: _post(talk), 60)
+        posted = aside.submit(until, lambda: _post(conversation), 60)
         until(lambda: stage.sandbox.summary()["accepted"] >= KILL_AFTER, 60)
         stage.kill_engine()
         stage.sandbox.control(latency_ms=0, max_concurrent_streams=1000)
-        stage.wait_until_ended(talk, posted.result(), 60)
-    pushed = stage.pushed(talk)
-    figures.lost = len(talk.tokens - pushed.keys())
+        stage.wait_until_ended(conversation, posted.result(), 60)
+    pushed = stage.pushed(conversation)
+    figures.lost = len(conversation.tokens - pushed.keys())
     figures.repeated = pushed.total() - len(pushed)
 
 
-def _post(talk: Talk) -> Reply | None:
+def _post(conversation: Conversation) -> Reply | None:
     with suppress(OSError, HTTPException):
-        return talk.post("killed", client_id="killed")
+        return conversation.post("killed", client_id="killed")
     return None
 
 

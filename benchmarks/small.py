@@ -15,7 +15,7 @@ from benchmarks import stages
 from benchmarks.report import Report, median, options, percentile
 from benchmarks.stages import StageSet
 from tests.support import chats
-from tests.support.scene import Talk
+from tests.support.running_system import Conversation
 from tests.support.wait import until
 
 DEVICES = 5
@@ -36,10 +36,10 @@ def main() -> None:
 
 def measure(stage_set: StageSet, rate: int, seconds: int, report: Report) -> None:
     stage = stage_set.stages["process"]
-    talks = [stage.talk(DEVICES) for _ in range(CONVERSATIONS)]
-    stages.warm_up(stage_set, stage, talks[0])
+    conversations = [stage.conversation(DEVICES) for _ in range(CONVERSATIONS)]
+    stages.warm_up(stage_set, stage, conversations[0])
     stage_set.sandbox.control(latency_ms=ROUND_TRIP_S * 1000)
-    sent, elapsed_s = _send_at_rate(talks, rate, seconds)
+    sent, elapsed_s = _send_at_rate(conversations, rate, seconds)
     until(lambda: not chats.open_jobs(stage.store), 120, what="for the pushes")
     last = []
     for message_id, sent_at in sent.items():
@@ -58,7 +58,7 @@ def measure(stage_set: StageSet, rate: int, seconds: int, report: Report) -> Non
 
 
 def _send_at_rate(
-    talks: list[Talk], rate: int, seconds: int
+    conversations: list[Conversation], rate: int, seconds: int
 ) -> tuple[dict[int, float], float]:
     """Message → the time it was sent; each is sent at its time, without waiting."""
     started_at = time.monotonic()
@@ -68,7 +68,7 @@ def _send_at_rate(
         sent = []
         for n in range(k, rate * seconds, SENDERS):
             never.wait(max(0.0, started_at + n / rate - time.monotonic()))
-            message_id, sent_at, _ = stages.send(talks[n % len(talks)])
+            message_id, sent_at, _ = stages.send(conversations[n % len(conversations)])
             sent.append((message_id, sent_at))
         return sent
 

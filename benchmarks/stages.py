@@ -15,13 +15,12 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from benchmarks import cold_celery, push_off
-from tests.support import chats, databases
+from tests.support import chats, databases, dispatcher_host
 from tests.support import sandbox as sandboxes
-from tests.support import stage as stages
-from tests.support.redis import RedisServer
+from tests.support.dispatcher_host import UWSGI, DispatcherHost, Kind
+from tests.support.redis_server import RedisServer
+from tests.support.running_system import Conversation
 from tests.support.sandbox import Sandbox
-from tests.support.scene import Talk
-from tests.support.stage import UWSGI, Kind, Stage
 from tests.support.wait import until
 
 # On the disk of the checkout: /tmp may be memory, where nothing waits for a disk.
@@ -34,17 +33,21 @@ SETTINGS = {
 }
 # The same hosts with a dispatcher that does nothing.
 OFF, OFF_UWSGI = "push off", "push off in uWSGI"
-stages.KINDS[OFF] = Kind(host=f"{sys.executable} -m benchmarks.push_off")
-stages.KINDS[OFF_UWSGI] = Kind(host=UWSGI.replace("server:", "benchmarks.push_off:"))
+dispatcher_host.KINDS[OFF] = Kind(host=f"{sys.executable} -m benchmarks.push_off")
+dispatcher_host.KINDS[OFF_UWSGI] = Kind(
+    host=UWSGI.replace("server:", "benchmarks.push_off:")
+)
 # The web server of `celery`, with tasks that open a new connection each time.
 COLD_CELERY = "celery cold"
-stages.KINDS[COLD_CELERY] = Kind(workers=("benchmarks.cold_celery",), broker=True)
-for _name, _kind in stages.KINDS.items():
+dispatcher_host.KINDS[COLD_CELERY] = Kind(
+    workers=("benchmarks.cold_celery",), broker=True
+)
+for _name, _kind in dispatcher_host.KINDS.items():
     if _kind.host:
         # Clients keep their connections open, and each occupies a thread of uWSGI.
         _host = _kind.host.replace("--http-socket", "--http11-socket")
         _host = _host.replace("--threads 4", "--threads 8")
-        stages.KINDS[_name] = replace(_kind, host=_host)
+        dispatcher_host.KINDS[_name] = replace(_kind, host=_host)
 ARRIVAL_S = 20.0
 
 
@@ -93,7 +96,7 @@ class StageSet:
     def __init__(self, sandbox: Sandbox, journal: Path) -> None:
         self.sandbox = sandbox
         self.arrivals = Arrivals(journal)
-        self.stages: dict[str, Stage] = {}
+        self.stages: dict[str, DispatcherHost] = {}
 
 
 @contextmanager
@@ -118,7 +121,7 @@ def running(names: Sequence[str], database: str = "sqlite") -> Iterator[StageSet
             url = databases.fresh_url(database, run_dir)
             settings = {**SETTINGS, **_dispatcher(name, redis)}
             settings["BOTTLEPOST_DATABASE_URL"] = url
-            stage = stages.running(name, run_dir, sandbox, redis, settings)
+            stage = dispatcher_host.running(name, run_dir, sandbox, redis, settings)
             stage_set.stages[name] = stack.enter_context(stage)
         yield stage_set
 
@@ -133,21 +136,25 @@ def _dispatcher(name: str, redis: RedisServer) -> dict[str, str]:
     return {}
 
 
-def send(talk: Talk, text: str = "Land in sight") -> tuple[int, float, float]:
+def send(
+    conversation: Conversation, text: str = "Land in sight"
+) -> tuple[int, float, float]:
     """The message's id, when it was sent, and the latency of the answer."""
     sent_at = time.time()
     started_at = time.perf_counter()
-    posted = talk.post(text)
+    posted = conversation.post(text)
     took_s = time.perf_counter() - started_at
     if posted.status != 201:
         raise SystemExit(f"answered {posted.status}: {posted.body!r}")
     return posted.json["message"]["id"], sent_at, took_s
 
 
-def warm_up(stage_set: StageSet, stage: Stage, talk: Talk) -> None:
+def warm_up(
+    stage_set: StageSet, stage: DispatcherHost, conversation: Conversation
+) -> None:
     """Send messages until its workers are connected, and wait until they are idle."""
     for _ in range(3):
         stage_set.arrivals.clear()
-        message_id, *_ = send(talk, "warm up")
-        stage_set.arrivals.wait(message_id, len(talk.tokens))
+        message_id, *_ = send(conversation, "warm up")
+        stage_set.arrivals.wait(message_id, len(conversation.tokens))
     until(lambda: not chats.open_jobs(stage.store), what="for idle workers")

@@ -1,23 +1,25 @@
-"""Pushes behind the answer. The words used here, everywhere the same:
+"""Sends pushes after the message's sender has had the answer.
 
-chat         who talks together; "conversation" in the API, "groupchat" in addresses
+These words are used everywhere the same:
+
+chat         a conversation; "conversation" in the API, "groupchat" in addresses
 message      what a member wrote
-job          a message to be pushed, one row of the outbox; a shard is a part of one
-push         that message for one device
-device       a token, and the channel that knows it
-channel      a provider of pushes: APNs, FCM, and the like
-route        one way to a provider: a host under one credential
+job          a message to be pushed, one row of the outbox
+shard        a part of a large job
+push         a message for one device
+device       a token, and the channel that it belongs to
+channel      a provider of pushes: APNs, FCM, web push, mail
+route        one way to a provider: a host and a credential
 outcome      how a push ended
-claim        a job under a lease: ours until the lease runs out
-engine       claims jobs, fans them out, sends, records
-tally        counts the outcomes of one job, and says how far it is
-recorder     writes down the progress of all jobs of an engine
-dispatcher   who tells an engine that there is work, and where that engine runs
-news         that there is work: a number at most, which may be lost
-bell         takes the news and wakes the engine
-slot         the place on a host for one PushProcess
-starter      starts PushProcesses, behind the answer
-resident     what lives once in each web worker
-watchdog     finds the work that nobody was told of
-lookout      asks the outbox from outside: is work due, and who died over it?
+claim        a job under a lease; until the lease ends, no other engine takes the job
+engine       claims jobs, finds their devices, sends, and records the outcomes
+tally        counts the outcomes of one job
+recorder     writes the progress of all jobs of an engine to the database
+wake-up      tells an engine that work is due; it is a job's id at most, and may be lost
+dispatcher   sends wake-ups for new jobs, and decides where the engine runs
+link         a dispatcher's connection to its workers
+slot         a place for one engine process on a host: a lock and a wake socket
+starter      starts PushProcesses outside of requests
+PushProcess  the process that runs the engine of the dispatcher `process`
+watchdog     regularly looks for due work, because wake-ups may be lost
 """

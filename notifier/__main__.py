@@ -1,6 +1,5 @@
 """Workers of the dispatchers that have some, and housekeeping: python -m notifier …"""
 
-import argparse
 import logging
 import socket
 import sys
@@ -8,84 +7,107 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import click
+
 import config
 from config import Settings, SettingsError
 from datastore import OUTAGES
 from notifier import prune
 
-MOST_DAYS = 36_500
+MAX_DAYS = 36_500
 FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments, rest = _parser().parse_known_args(argv)
-    if rest and arguments.worker != "celery":
-        _parser().error(f"unknown arguments: {' '.join(rest)}")
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    # A call without a command is a mistake, with status 2.
+    no_args_is_help=False,
+    help=__doc__,
+)
+def commands() -> None:
     logging.basicConfig(level=logging.INFO, format=FORMAT)
-    try:
-        return _run(config.from_env(), arguments, rest)
-    except SettingsError as problem:
-        print(f"bottlepost: {problem}", file=sys.stderr)
-        return 2
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m notifier", description=__doc__)
-    workers = parser.add_subparsers(dest="worker", required=True, metavar="command")
-    workers.add_parser("polling", help="watch the outbox, always on")
-    manager = workers.add_parser("manager", help="the manager's daemon")
-    manager.add_argument(
-        "action", choices=["start", "stop", "restart", "status", "run"]
-    )
-    manager.add_argument("--pidfile", type=Path, help="default: manager.pid, run dir")
-    script = workers.add_parser("script", help="work through the outbox once")
-    script.add_argument("job_id", type=int, metavar="JOB")
-    pruner = workers.add_parser("prune", help="delete jobs that ended long ago")
-    pruner.add_argument("--days", type=_days, required=True, help="how long ago")
-    workers.add_parser("rq", help="an RQ worker with a warm engine")
-    workers.add_parser("celery", help="Celery's command line, for example: worker -c 4")
-    return parser
+@commands.command()
+def polling() -> None:
+    """Watch the outbox, always on."""
+    settings = config.from_env()
+    _import("polling_worker").run(settings)
 
 
-def _days(text: str) -> int:
-    days = int(text)
+@commands.command()
+@click.argument(
+    "action", type=click.Choice(["start", "stop", "restart", "status", "run"])
+)
+@click.option(
+    "--pidfile", type=click.Path(path_type=Path), help="Default: manager.pid, run dir."
+)
+def manager(*, action: str, pidfile: Path | None) -> None:
+    """The manager's daemon."""
+    settings = config.from_env()
+    pidfile = pidfile or settings.run_dir / "manager.pid"
+    sys.exit(_manage(settings, action, pidfile.resolve()))
+
+
+@commands.command()
+@click.argument("job_id", metavar="JOB", type=int)
+def script(*, job_id: int) -> None:
+    """Work through the outbox once."""
+    settings = config.from_env()
+    _import("script_run").run(settings, job_id)
+
+
+@commands.command()
+def rq() -> None:
+    """An RQ worker with a warm engine."""
+    settings = config.from_env()
+    _import("rq_worker").run(settings)
+
+
+@commands.command(
+    # Everything from the first argument on is Celery's.
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_interspersed_args": False,
+    }
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def celery(*, arguments: tuple[str, ...]) -> None:
+    """Celery's command line, for example: worker -c 4."""
+    settings = config.from_env()
+    sys.exit(_import("celery_worker").run(settings, arguments))
+
+
+@commands.command("prune")
+@click.option(
+    "--days",
     # The dashboard shows the last day.
-    if not 1 <= days <= MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"must be 1 to {MOST_DAYS:,}")
-    return days
-
-
-def _run(settings: Settings, arguments: argparse.Namespace, rest: list[str]) -> int:
-    match arguments.worker:
-        case "manager":
-            pidfile = arguments.pidfile or settings.run_dir / "manager.pid"
-            return _manager(settings, arguments.action, pidfile.resolve())
-        case "prune":
-            return _prune(settings, arguments.days)
-        case "script":
-            _import("script_run").run(settings, arguments.job_id)
-        case "celery":
-            return int(_import("celery_worker").run(settings, rest))
-        case "rq":
-            _import("rq_worker").run(settings)
-        case _:
-            _import("polling_worker").run(settings)
-    return 0
-
-
-def _prune(settings: Settings, days: int) -> int:
+    type=click.IntRange(1, MAX_DAYS),
+    required=True,
+    help="How long ago the jobs ended.",
+)
+def delete_old_jobs(*, days: int) -> None:
+    """Delete jobs that ended long ago."""
+    settings = config.from_env()
     try:
         pushes, imports = prune.run(settings, days=days)
     except OUTAGES as problem:
         reason = str(problem).strip().partition("\n")[0]
         print(f"bottlepost: the database cannot be used: {reason}", file=sys.stderr)
-        return 1
+        sys.exit(1)
     print(f"{pushes} push jobs and {imports} imports that ended before are gone")
-    return 0
+
+
+def main() -> None:
+    try:
+        commands(prog_name="python -m notifier")
+    except SettingsError as problem:
+        print(f"bottlepost: {problem}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _import(module: str) -> Any:
-    """Each worker needs libraries that the others may not have."""
+    """Import a worker, which may need libraries that the other workers do not."""
     try:
         return import_module(f"notifier.dispatchers.{module}")
     except ModuleNotFoundError as missing:
@@ -96,7 +118,7 @@ def _import(module: str) -> Any:
         ) from missing
 
 
-def _manager(settings: Settings, action: str, pidfile: Path) -> int:
+def _manage(settings: Settings, action: str, pidfile: Path) -> int:
     daemon = _import("manager_daemon")
     wire = _import("manager_wire")
     wire.authkey(settings)
@@ -134,4 +156,4 @@ def _listens(address: tuple[str, int]) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""`python -m notifier prune`, for a timer: ended jobs do not pile up for ever."""
+"""`python -m notifier prune`: deletes ended jobs, so that they do not pile up."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from config import Settings
 from datastore import Datastore, retention
 from models.base import utc_now
 
-# So few in a transaction, and such a pause after it, that senders hardly notice.
+# Small transactions with pauses between them, so that senders hardly notice.
 BATCH = 500
 PAUSE_S = 0.05
 
@@ -18,9 +18,9 @@ Forget = Callable[[Session, datetime, int], int]
 
 
 def run(settings: Settings, *, days: int) -> tuple[int, int]:
-    """Delete the push jobs and the imports that ended so long ago; how many of each.
+    """Delete the push jobs and the imports that ended `days` ago; returns their counts.
 
-    May be stopped at any moment and run beside everything else. Raises the
+    It may be stopped at any moment and run beside everything else. Raises the
     database's errors.
     """
     before = utc_now() - timedelta(days=days)

@@ -1,4 +1,4 @@
-"""The ways to wake the engine, one file each, and the registry that opens them."""
+"""The ways to wake the engine, one file each, and the registry that creates them."""
 
 from importlib import import_module
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 from config import Settings, SettingsError
 from notifier.dispatchers import uwsgi_host
 
-# Name → the module that opens it.
+# Name → the module with its `create`.
 DISPATCHERS = {
     "inline": "notifier.dispatchers.inline",
     "thread": "notifier.dispatchers.thread",
@@ -20,39 +20,39 @@ DISPATCHERS = {
     "rq": "notifier.dispatchers.rq_queue",
     "celery": "notifier.dispatchers.celery_queue",
 }
-# Name → the extra of ours that brings what it needs.
+# Name → our extra that installs its libraries.
 EXTRAS = {"script": "script", "rq": "rq", "celery": "celery"}
 
 
 class Dispatcher(Protocol):
-    """Who is told of a new job, after its message has been committed.
+    """Wakes an engine for a new job, after its message has been committed.
 
-    It carries only the news: the job is in the outbox, and losing the news loses
+    It carries only a wake-up: the job is in the outbox, so a lost wake-up loses
     nothing. One object serves all threads of a web worker.
     """
 
     def start(self) -> None:
-        """Begin to watch the outbox; called once in each web worker process."""
+        """Start watching the outbox; called once in each web worker process."""
 
     def dispatch(self, job_id: int) -> None:
-        """Have the job worked on. Returns at once, and never raises.
+        """Have the job pushed. Returns at once and never raises.
 
-        0 is no job in particular: there is something to be done, such as an import.
+        0 means no particular job: other work is due, such as an import.
         """
 
     def close(self) -> None:
-        """Stop watching; work under way elsewhere goes on."""
+        """Stop watching; work in other processes goes on."""
 
 
 def create(settings: Settings) -> Dispatcher:
-    """The dispatcher of the settings; raises SettingsError if it cannot be had."""
+    """The dispatcher that the settings name; raises SettingsError if it cannot run."""
     name = settings.dispatcher
     if name not in DISPATCHERS:
         known = ", ".join(DISPATCHERS)
         raise SettingsError(
             "BOTTLEPOST_DISPATCHER", f"must be one of {known}, not {name!r}"
         )
-    uwsgi_host.check_threads(name)
+    uwsgi_host.require_threads(name)
     try:
         module = import_module(DISPATCHERS[name])
     except ModuleNotFoundError as missing:

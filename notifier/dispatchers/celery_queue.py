@@ -1,7 +1,6 @@
-"""Dispatcher `celery`: the news goes to Celery workers through Redis or RabbitMQ."""
+"""Dispatcher `celery`: wake-ups go to Celery workers through Redis or RabbitMQ."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from celery import Celery
@@ -12,35 +11,33 @@ from notifier.process.wake_sender import WakeSender
 
 TASK = "bottlepost.push"
 QUEUE = "bottlepost"
-# Of one exchange with the broker; on the messenger's thread, no request waits for it.
+# For one exchange with the broker, on the wake sender's thread; no request waits.
 TIMEOUT_S = 2.0
 
 
 def create(settings: Settings) -> WakeSender:
-    return WakeSender(
-        settings, partial(BrokerLink, settings), slots=engine_thread.slots(settings)
-    )
+    return WakeSender(settings, BrokerLink)
 
 
 def application(settings: Settings) -> Celery:
-    """Celery as both ends know it."""
+    """The Celery application, for the web worker and for the worker."""
     celery = Celery("bottlepost", broker=settings.broker_url, set_as_current=False)
     options: dict[str, Any] = {}
     if _is_redis(settings):
-        # A task that is not done by then is given to another worker. None takes that
-        # long (LONGEST_WORK_S), and if one did, its job would only be looked at twice.
+        # A task that is not done by then is given to another worker. A task ends
+        # earlier (LONGEST_WORK_S); otherwise its job would only be looked at twice.
         options = {
             "visibility_timeout": 2 * engine_thread.LONGEST_WORK_S,
             "socket_connect_timeout": TIMEOUT_S,
         }
     celery.conf.update(
         task_default_queue=QUEUE,
-        # Old news is worth no disk; the outbox keeps the jobs.
+        # Wake-ups are not written to disk, because the outbox keeps the jobs.
         task_default_delivery_mode="transient",
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
-        # A worker that is killed gives its task back; each has only the task it does.
+        # The task of a killed process goes back to the queue; a process holds only one.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
@@ -56,7 +53,7 @@ def application(settings: Settings) -> Celery:
 
 
 class BrokerLink:
-    """Publishes ids; the news gets stale, for by then the watchdog has repeated it."""
+    """Publishes job ids; they expire, because the watchdog repeats the wake-up."""
 
     def __init__(self, settings: Settings) -> None:
         self._celery = application(settings)
@@ -64,10 +61,10 @@ class BrokerLink:
         self._connection.ensure_connection(max_retries=1, timeout=TIMEOUT_S)
         self._is_redis = _is_redis(settings)
         if not self._is_redis:
-            # It has no other limit for the answers of a RabbitMQ that hangs.
+            # There is no other timeout for the responses of a RabbitMQ that hangs.
             self._connection.connection.sock.settimeout(TIMEOUT_S)
         self._producer = self._celery.amqp.Producer(self._connection)
-        self._stale_s = max(settings.watchdog_s * 10, 60)
+        self._expiry_s = max(settings.watchdog_s * 10, 60)
 
     def send(self, job_ids: Sequence[int]) -> None:
         for job_id in job_ids:
@@ -75,11 +72,11 @@ class BrokerLink:
                 TASK,
                 (job_id,),
                 producer=self._producer,
-                expires=self._stale_s,
+                expires=self._expiry_s,
                 retry=False,
             )
         if not self._is_redis:
-            # A dead connection need not show it; who answers has what came before.
+            # A write to a dead connection may succeed; a response confirms the writes.
             self._producer.channel.queue_declare(QUEUE, passive=True)
 
     def close(self) -> None:

@@ -28,23 +28,19 @@ log = logging.getLogger(__name__)
 
 STOP_S = 8.0
 RESTART_S = 1.0
-# Told to end while its broker is away, Celery may wait for ever; longer than STOP_S.
-LEAVE_S = 10.0
-# With the chatter of workers among themselves, a worker does not survive that Redis
-# goes away.
+# A Celery that is stopped while its broker is down may never end; longer than STOP_S.
+EXIT_S = 10.0
+# With these features on, a worker that is busy when Redis goes down would exit.
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
 def run(settings: Settings, arguments: Sequence[str]) -> int:
-    """Celery's own command line, `worker` unless told otherwise; its exit status.
-
-    A worker that Redis leaves at a bad moment ends by itself: nobody would push.
-    """
+    """Run Celery's own command line, by default `worker`; returns its exit status."""
     celery = application(settings)
 
     @celery.task(name=TASK)  # type: ignore[untyped-decorator]
     def push(job_id: int) -> None:
-        """Done when nothing is to be done for the job now; retries are the outbox's."""
+        """Done when the job needs no work now; the outbox does the retries."""
         engine = engine_thread.shared(settings)
         if job_id:
             engine.work(job_id)
@@ -52,7 +48,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
             engine.wake()
 
     def begin(**_: Any) -> None:
-        # In the child: what is opened before prefork's fork would be shared by all.
+        # In the child: connections opened before the fork would be shared by all.
         engine_thread.shared(settings).wake()
 
     def end(**_: Any) -> None:
@@ -60,59 +56,59 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
 
     signals.worker_process_init.connect(begin, weak=False)
     signals.worker_process_shutdown.connect(end, weak=False)
-    signals.worker_shutting_down.connect(_leave_later, weak=False)
+    signals.worker_shutting_down.connect(_exit_later, weak=False)
     command, *options = list(arguments) or ["worker", "--loglevel", "WARNING"]
     if command == "worker":
         options += QUIET
-        Channel.QoS = _Deliveries
-        celery.Worker = celery.subclass_with_self(_Worker)
+        Channel.QoS = _TolerantQoS
+        celery.Worker = celery.subclass_with_self(CeleryWorker)
     status: int | None = celery.start([command, *options])
     return status or 0
 
 
-class _Worker(Worker):  # type: ignore[misc]
-    """Begins anew where Celery gives up: its own end may wait for ever then."""
+class CeleryWorker(Worker):  # type: ignore[misc]
+    """Restarts where Celery gives up, because its own shutdown may then never end."""
 
     def stop(self, in_sighandler: bool = False, exitcode: int | None = None) -> None:
-        if exitcode == EX_FAILURE and not _was_told_to_end():
-            _begin_anew()
+        if exitcode == EX_FAILURE and not _is_stopping():
+            _restart()
         super().stop(in_sighandler, exitcode)
 
 
-def _begin_anew() -> None:
-    log.error("Celery gave up; it is begun anew")
-    _end_children()
+def _restart() -> None:
+    log.error("Celery gave up; restarting it")
+    _kill_children()
     time.sleep(RESTART_S)
     command = [sys.executable, "-m", "notifier", *sys.argv[1:]]
-    os.execv(sys.executable, command)  # noqa: S606 - ourselves
+    os.execv(sys.executable, command)  # noqa: S606 - our own command
 
 
-def _leave_later(**_: Any) -> None:
-    threading.Thread(target=_leave, name="leave", daemon=True).start()
+def _exit_later(**_: Any) -> None:
+    threading.Thread(target=_force_exit, name="exit", daemon=True).start()
 
 
-def _leave() -> None:
-    """End this worker as soon as it has no task, whatever it is waiting for."""
-    time.sleep(LEAVE_S)
+def _force_exit() -> None:
+    """Exit as soon as this worker has no task, whatever Celery waits for."""
+    time.sleep(EXIT_S)
     while state.active_requests:
         time.sleep(1)
-    log.warning("Celery does not end; it is left")
-    _end_children()
+    log.warning("Celery does not end; exiting")
+    _kill_children()
     os._exit(0)
 
 
-def _end_children() -> None:
-    """Their jobs are due again at the next look of a watchdog."""
+def _kill_children() -> None:
+    """Kill the processes; a watchdog's next check makes their jobs due again."""
     for child in billiard.active_children():
         with suppress(ProcessLookupError, ChildProcessError):
             os.kill(child.pid, signal.SIGKILL)
             os.waitpid(child.pid, 0)
 
 
-class _Deliveries(QoS):  # type: ignore[misc]
-    """Keeps quiet about tasks whose Redis went away; kombu's would end the worker.
+class _TolerantQoS(QoS):  # type: ignore[misc]
+    """Ignores acknowledgements without a Redis; kombu's class would end the worker.
 
-    Such a task is given out again after the visibility timeout, if it is still there.
+    Such a task is delivered again after the visibility timeout, if it still exists.
     """
 
     restore_at_shutdown = False
@@ -130,5 +126,5 @@ class _Deliveries(QoS):  # type: ignore[misc]
         return connection is not None and connection.client is not None
 
 
-def _was_told_to_end() -> bool:
+def _is_stopping() -> bool:
     return (state.should_stop, state.should_terminate) != (None, None)

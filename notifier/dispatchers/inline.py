@@ -1,21 +1,18 @@
-"""Dispatcher `inline`: pushes in the request, the way it was; kept to compare with."""
+"""Dispatcher `inline`: pushes inside the request; exists for comparison."""
 
 import asyncio
-import logging
 
 from config import Settings
 from notifier.engine import BuildEngine, build_engine, new_owner
 from notifier.process.per_process import PerProcess
 from notifier.process.watchdog import Watchdog
 
-log = logging.getLogger(__name__)
-
 
 class InlineDispatcher(PerProcess):
-    """The one dispatcher whose `dispatch` returns when the pushes have been made.
+    """The only dispatcher whose `dispatch` returns when the pushes have been sent.
 
-    Each request builds an engine and its connections. Retries, and what a dead worker
-    left, are done by the watchdog's thread.
+    Each request builds an engine and its connections. The watchdog's thread does the
+    retries and the jobs of dead workers.
     """
 
     def __init__(self, settings: Settings, build: BuildEngine = build_engine) -> None:
@@ -23,23 +20,16 @@ class InlineDispatcher(PerProcess):
         self._settings = settings
         self._build = build
 
-    def dispatch(self, job_id: int) -> None:
-        try:
-            self.start()
-            self._work()
-        except Exception:
-            log.exception("job %d: not pushed yet; the watchdog tries again", job_id)
+    def _on_start(self) -> None:
+        self._watchdog = Watchdog(self._settings, self._on_due)
 
-    def _begin(self) -> None:
-        self._watchdog = Watchdog(self._settings, self._work)
-
-    def _end(self) -> None:
+    def _on_close(self) -> None:
         self._watchdog.close()
 
-    def _work(self) -> None:
-        asyncio.run(self._run())
+    def _wake(self, _job_id: int) -> None:
+        asyncio.run(self._work())
 
-    async def _run(self) -> None:
+    async def _work(self) -> None:
         engine = self._build(self._settings, owner=new_owner())
         await engine.run(linger_s=0.0, wake=asyncio.Event())
 

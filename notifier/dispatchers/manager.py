@@ -1,27 +1,23 @@
-"""Dispatcher `manager`: ids go to a BaseManager server, on this host or another.
+"""Dispatcher `manager`: wake-ups go to a BaseManager server, on this host or another.
 
-It is `python -m notifier manager start`.
+`python -m notifier manager start` starts that server.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from config import Settings
 from notifier.dispatchers.manager_wire import PushManager, address, authkey
-from notifier.process import engine_thread
 from notifier.process.wake_sender import WakeSender
 
 
 def create(settings: Settings) -> WakeSender:
     authkey(settings)
-    return WakeSender(
-        settings, partial(ManagerLink, settings), slots=engine_thread.slots(settings)
-    )
+    return WakeSender(settings, ManagerLink)
 
 
 class ManagerLink:
-    """A connection to the manager, kept until there is trouble."""
+    """A connection to the manager, kept until an error."""
 
     def __init__(self, settings: Settings) -> None:
         manager: Any = PushManager(

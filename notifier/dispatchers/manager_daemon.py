@@ -1,7 +1,7 @@
 """The manager as a daemon: start, stop, restart and status by a pidfile.
 
-The daemon holds a lock on its pidfile. So a pidfile that was left behind is known for
-what it is, and a process that has got its number since is never touched.
+The daemon holds a lock on its pidfile. So a stale pidfile is recognised, and a process
+that has since got the same pid is never signalled.
 """
 
 import fcntl
@@ -17,8 +17,8 @@ from pathlib import Path
 
 START_S = 60.0
 STOP_S = 20.0
-LOOK_S = 0.02
-# As the Linux Standard Base has them for init scripts.
+CHECK_S = 0.02
+# The Linux Standard Base's exit codes for init scripts.
 RUNNING, DIED, STOPPED = 0, 1, 3
 
 
@@ -28,7 +28,7 @@ class PidfileTaken(Exception):
 
 @contextmanager
 def holding(pidfile: Path) -> Iterator[None]:
-    """Be the pidfile's daemon in this block; raises PidfileTaken."""
+    """Hold the pidfile in this block; raises PidfileTaken."""
     pidfile.parent.mkdir(parents=True, exist_ok=True)
     with pidfile.open("a+") as held:
         try:
@@ -51,7 +51,7 @@ def start(pidfile: Path, log: Path, is_up: Callable[[], bool]) -> int:
         return 0
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with log.open("ab") as output:
-        daemon = subprocess.Popen(  # noqa: S603 - nothing of it comes from outside
+        daemon = subprocess.Popen(  # noqa: S603 - no argument comes from outside
             [
                 sys.executable,
                 "-m",
@@ -73,7 +73,7 @@ def start(pidfile: Path, log: Path, is_up: Callable[[], bool]) -> int:
 
 
 def stop(pidfile: Path) -> int:
-    """Ask the daemon to end, and wait until it has; in the end, insist."""
+    """Stop the daemon with SIGTERM, then with SIGKILL, and wait for its end."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if pid := running_pid(pidfile):
             _end(pid, number, pidfile)
@@ -86,21 +86,21 @@ def stop(pidfile: Path) -> int:
 
 
 def _end(pid: int, number: signal.Signals, pidfile: Path) -> None:
-    """Signal the daemon; waits for its end, since its port is free only then."""
-    with suppress(ProcessLookupError), _process(pid) as process:
-        # Once more, now that the number cannot pass to another process.
+    """Signal the daemon, and wait for its end, because its port is free only then."""
+    with suppress(ProcessLookupError), _pidfd(pid) as pidfd:
+        # Check again, now that the pid cannot pass to another process.
         if running_pid(pidfile) == pid:
-            signal.pidfd_send_signal(process, number)
-            select.select([process], [], [], STOP_S)
+            signal.pidfd_send_signal(pidfd, number)
+            select.select([pidfd], [], [], STOP_S)
 
 
 @contextmanager
-def _process(pid: int) -> Iterator[int]:
-    process = os.pidfd_open(pid)
+def _pidfd(pid: int) -> Iterator[int]:
+    pidfd = os.pidfd_open(pid)
     try:
-        yield process
+        yield pidfd
     finally:
-        os.close(process)
+        os.close(pidfd)
 
 
 def status(pidfile: Path) -> int:
@@ -128,10 +128,10 @@ def running_pid(pidfile: Path) -> int | None:
     return None
 
 
-def _until(look: Callable[[], bool], timeout_s: float) -> bool:
+def _until(condition: Callable[[], bool], timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
-    while not look():
+    while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(LOOK_S)
+        time.sleep(CHECK_S)
     return True

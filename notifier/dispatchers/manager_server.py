@@ -1,4 +1,4 @@
-"""The manager's process: a BaseManager server before warm engines."""
+"""The manager's process: a BaseManager server in front of warm engines."""
 
 import logging
 import signal
@@ -8,7 +8,8 @@ from types import FrameType
 from config import Settings
 from notifier.dispatchers.manager_wire import PushServer, address
 from notifier.process.engine_pool import EnginePool
-from notifier.process.engine_thread import WarmEngine
+from notifier.process.engine_thread import EngineThread
+from notifier.process.per_process import ANY_JOB
 from notifier.process.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -19,13 +20,13 @@ STOP_S = 12.0
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave)
+        signal.signal(number, _exit)
     engines = (
         _SingleEngine(settings) if settings.pool_size == 1 else EnginePool(settings)
     )
     server = PushServer(settings, lambda job_id: engines.send([job_id]))
-    # Works without any web worker, too.
-    watchdog = Watchdog(settings, lambda: engines.send([0]))
+    # The manager also works when no web worker runs.
+    watchdog = Watchdog(settings, lambda: engines.send([ANY_JOB]))
     log.info("the manager listens on %s:%d", *address(settings))
     try:
         server.serve_forever()
@@ -34,15 +35,15 @@ def run(settings: Settings) -> None:
         engines.close()
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> None:
+def _exit(_signal: int, _frame: FrameType | None) -> None:
     sys.exit(0)
 
 
 class _SingleEngine:
-    """A crew of one: an engine in the manager's own process."""
+    """In place of a pool of one: an engine in the manager's own process."""
 
     def __init__(self, settings: Settings) -> None:
-        self._engine = WarmEngine(settings)
+        self._engine = EngineThread(settings)
 
     def send(self, _job_ids: list[int]) -> None:
         self._engine.wake()

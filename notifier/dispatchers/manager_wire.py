@@ -1,8 +1,7 @@
-"""How web workers and the manager talk: BaseManager's protocol with JSON for pickle.
+"""The protocol of web workers and the manager: BaseManager's, with JSON for pickle.
 
-What is unpickled may run any code, so whoever knew the authkey could. JSON cannot, and
-a number is all that has to cross. Nothing is encrypted: between hosts, take a network
-that is yours.
+Unpickling can run any code, so a client with the authkey could. JSON cannot, and only a
+number is sent. Nothing is encrypted: between hosts, use a private network.
 """
 
 import json
@@ -16,9 +15,9 @@ from typing import Any
 
 from config import Settings, SettingsError
 
-# On the messenger's thread; no request waits for it.
+# On the wake sender's thread; no request waits for it.
 CONNECT_S = 2.0
-ANSWER_S = 5
+RESPONSE_S = 5
 
 
 def address(settings: Settings) -> tuple[str, int]:
@@ -35,7 +34,7 @@ def authkey(settings: Settings) -> bytes:
 
 
 class WakeProxy(BaseProxy):
-    """The web worker's end of the only thing that the manager offers."""
+    """The web worker's end; `ring` is the only method that the manager offers."""
 
     _exposed_ = ("ring",)
 
@@ -44,19 +43,20 @@ class WakeProxy(BaseProxy):
 
 
 class PushManager(BaseManager):
-    """Knows one thing, a bell to ring with a job's id."""
+    """Connects to the manager, and offers its one object."""
 
 
 PushManager.register("bell", proxytype=WakeProxy)
 
 
 class PushServer(Server):
-    """Serves the bell and nothing else; `ring` is called on a client's own thread."""
+    """Serves one object and its `ring`, which runs on one thread per client."""
 
-    # Without those that would end the server or show what is in it.
+    # Without the methods that would stop the server or inspect it.
     public = ["create", "accept_connection", "dummy", "incref", "decref"]  # noqa: RUF012
 
     def __init__(self, settings: Settings, ring: Callable[[int], None]) -> None:
+        # The names "bell" and "ring" are part of the protocol.
         registry: dict[str, Any] = {
             "bell": (lambda: _WakeHandler(ring), WakeProxy._exposed_, None, WakeProxy)
         }
@@ -86,12 +86,12 @@ class _JsonListener(connection.Listener):
 
 
 def _json_client(where: tuple[str, int], authkey: bytes) -> Any:
-    """A connection on which nothing takes forever, whatever the other end does."""
+    """A connection with timeouts for connecting, reading and writing."""
     with closing(socket.create_connection(where, CONNECT_S)) as opened:
         opened.settimeout(None)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            limit = struct.pack("ll", ANSWER_S, 0)
+            limit = struct.pack("ll", RESPONSE_S, 0)
             opened.setsockopt(socket.SOL_SOCKET, option, limit)
         plain = connection.Connection(opened.detach())
     try:
@@ -103,5 +103,5 @@ def _json_client(where: tuple[str, int], authkey: bytes) -> Any:
     return _wrapped(plain)
 
 
-# The table in which BaseManager looks its serializers up.
+# The table in which BaseManager looks up its serializers.
 managers.listener_client["json"] = (_JsonListener, _json_client)  # type: ignore[attr-defined]

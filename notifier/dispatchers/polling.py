@@ -1,28 +1,25 @@
-"""Dispatcher `polling`: always-on workers watch the outbox; the news only hurries them.
+"""Dispatcher `polling`: always-on workers watch the outbox; wake-ups make them faster.
 
-They are `python -m notifier polling`, any number of them on any number of hosts.
+The workers are `python -m notifier polling`, any number of them on any number of hosts.
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 from config import Settings
 from datastore import Datastore, listen
-from notifier.process import engine_thread
+from notifier.process.slots import worker_slots
 from notifier.process.wake_sender import WakeSender
 
 
 def create(settings: Settings) -> WakeSender:
-    return WakeSender(
-        settings, partial(WorkerLink, settings), slots=engine_thread.slots(settings)
-    )
+    return WakeSender(settings, PollingLink)
 
 
-class WorkerLink:
-    """Rings for a worker on this host by datagram, and on others by PostgreSQL."""
+class PollingLink:
+    """Wakes a worker on this host by datagram, all others by PostgreSQL's NOTIFY."""
 
     def __init__(self, settings: Settings) -> None:
-        self._slots = engine_thread.slots(settings)
+        self._slots = worker_slots(settings)
         self._store = Datastore(settings.database_url)
 
     def send(self, job_ids: Sequence[int]) -> None:

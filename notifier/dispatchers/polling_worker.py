@@ -8,15 +8,15 @@ from types import FrameType
 
 from config import Settings
 from datastore import Datastore, listen
-from notifier.process.engine_thread import WarmEngine
+from notifier.process.engine_thread import EngineThread
 
 log = logging.getLogger(__name__)
 
-# What is in flight when it is told to stop has this long to be answered.
+# After a signal, pushes in flight have this long to be answered.
 STOP_S = 12.0
 RECONNECT_S = 1.0
-# A listener also finds out by it that its connection is gone.
-LOOK_S = 30.0
+# The listener checks this often that its connection is alive.
+CHECK_S = 30.0
 
 
 def run(settings: Settings) -> None:
@@ -28,8 +28,8 @@ def run(settings: Settings) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    # The watchdog of its engine is what polls.
-    engine = WarmEngine(replace(settings, watchdog_s=settings.poll_s))
+    # The engine's watchdog does the polling.
+    engine = EngineThread(replace(settings, watchdog_s=settings.poll_s))
     engine.wake()
     store = Datastore(settings.database_url)
     if listen.is_possible(store):
@@ -39,11 +39,11 @@ def run(settings: Settings) -> None:
     engine.stop(STOP_S)
 
 
-def _listen(store: Datastore, engine: WarmEngine) -> None:
+def _listen(store: Datastore, engine: EngineThread) -> None:
     pause = threading.Event()
     while True:
         try:
-            for _ in listen.listen(store, look_s=LOOK_S):
+            for _ in listen.listen(store, look_s=CHECK_S):
                 engine.wake()
         except Exception as problem:
             # Polling goes on meanwhile.

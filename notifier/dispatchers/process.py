@@ -1,6 +1,5 @@
 """Dispatcher `process`: a datagram wakes a warm PushProcess, or starts one."""
 
-import logging
 from functools import partial
 
 from config import Settings
@@ -11,14 +10,12 @@ from notifier.process.slots import Slots, WakeResult
 from notifier.process.starter import Starter
 from notifier.process.watchdog import Watchdog
 
-log = logging.getLogger(__name__)
-
 
 class ProcessDispatcher(PerProcess):
     """Wakes the PushProcesses of this host; its threads belong to one web worker.
 
-    With `push_slots` of 0 it starts a process per message, in the request: the plain
-    way, kept to be compared with.
+    With `push_slots` of 0 it starts a process per message inside the request, which
+    exists for comparison.
     """
 
     _starter: Starter | None = None
@@ -27,46 +24,41 @@ class ProcessDispatcher(PerProcess):
         super().__init__()
         self._settings = settings
         self._slots = Slots(settings.run_dir, settings.push_slots)
-        self._make = partial(PushProcess, settings, build)
+        self._make_process = partial(PushProcess, settings, build)
 
-    def dispatch(self, job_id: int) -> None:
-        try:
-            self.start()
-            self._wake()
-        except Exception:
-            log.exception("job %d: nobody was woken; the watchdog looks", job_id)
-
-    def _begin(self) -> None:
+    def _on_start(self) -> None:
         if self._starter is not None:
             # The parent's, from before a fork.
-            self._starter.forget()
-        self._starter = Starter(self._slots, self._make, on_end=self._look)
+            self._starter.close_fds()
+        self._starter = Starter(
+            self._slots, self._make_process, on_exit=self._check_outbox
+        )
         self._watchdog = Watchdog(
             self._settings,
-            self._wake,
-            on_late=self._wake_another,
+            self._on_due,
+            on_overdue=self._wake_another,
             slots=self._slots,
         )
 
-    def _end(self) -> None:
+    def _on_close(self) -> None:
         if self._starter is not None:
             self._starter.close()
         self._watchdog.close()
 
-    def _wake(self) -> None:
+    def _wake(self, _job_id: int) -> None:
         if not self._settings.push_slots:
-            self._make().start()
+            self._make_process().start()
         elif self._slots.wake() is WakeResult.NO_LISTENER and self._starter is not None:
-            self._starter.ask()
+            self._starter.request_start()
 
     def _wake_another(self) -> None:
-        self._wake()
+        self._on_due()
         if self._settings.push_slots and self._starter is not None:
             self._slots.wake_all()
-            self._starter.ask_for_another()
+            self._starter.request_another()
 
-    def _look(self) -> None:
-        self._watchdog.nudge()
+    def _check_outbox(self) -> None:
+        self._watchdog.check_now()
 
 
 create = ProcessDispatcher

@@ -1,7 +1,6 @@
-"""Dispatcher `rq`: the news goes to RQ workers through Redis."""
+"""Dispatcher `rq`: wake-ups go to RQ workers through Redis."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from redis import Redis
 from rq import Queue
@@ -12,20 +11,18 @@ from notifier.process.wake_sender import WakeSender
 
 QUEUE = "bottlepost"
 TASK = "notifier.dispatchers.rq_worker.push"
-# Of one exchange with Redis; on the messenger's thread, no request waits for it.
+# For one exchange with Redis, on the wake sender's thread; no request waits.
 TIMEOUT_S = 2.0
-# A worker gives up on a task after this; longer than the engine's LONGEST_WORK_S.
+# RQ's timeout of a task; longer than the engine's LONGEST_WORK_S.
 TASK_TIMEOUT_S = int(engine_thread.LONGEST_WORK_S) + 60
 
 
 def create(settings: Settings) -> WakeSender:
-    return WakeSender(
-        settings, partial(RedisLink, settings), slots=engine_thread.slots(settings)
-    )
+    return WakeSender(settings, RedisLink)
 
 
 class RedisLink:
-    """Enqueues ids; the news gets stale, for by then the watchdog has repeated it."""
+    """Enqueues job ids; they expire, because the watchdog repeats the wake-up."""
 
     def __init__(self, settings: Settings) -> None:
         self._redis = Redis.from_url(
@@ -34,7 +31,7 @@ class RedisLink:
             socket_timeout=TIMEOUT_S,
         )
         self._queue = Queue(QUEUE, connection=self._redis)
-        self._stale_s = max(int(settings.watchdog_s * 10), 60)
+        self._expiry_s = max(int(settings.watchdog_s * 10), 60)
 
     def send(self, job_ids: Sequence[int]) -> None:
         with self._redis.pipeline() as pipeline:
@@ -44,8 +41,8 @@ class RedisLink:
                     args=(job_id,),
                     timeout=TASK_TIMEOUT_S,
                     result_ttl=0,
-                    failure_ttl=self._stale_s,
-                    ttl=self._stale_s,
+                    failure_ttl=self._expiry_s,
+                    ttl=self._expiry_s,
                     pipeline=pipeline,
                 )
             pipeline.execute()

@@ -1,4 +1,4 @@
-"""The script of `script`: starts, works, tells Redis how far it is, and ends."""
+"""The script of `script`: works through the outbox and publishes status in Redis."""
 
 import asyncio
 import logging
@@ -9,10 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
 from datastore import Datastore
-from notifier.dispatchers.script_status import StatusBoard
+from notifier.dispatchers.script_status import StatusPublisher
 from notifier.engine import build_engine, new_event_loop, new_owner
-from notifier.process import lookout
-from notifier.process.slots import Slot, Slots
+from notifier.process import watchdog
+from notifier.process.slots import Slot, worker_slots
 
 log = logging.getLogger(__name__)
 
@@ -20,47 +20,45 @@ REPORT_S = 0.25
 
 
 def run(settings: Settings, job_id: int) -> None:
-    """Work through the outbox, unless `script_limit` others do so already."""
-    slots = Slots(settings.run_dir / "workers", settings.script_limit)
+    """Work through the outbox, unless `script_limit` scripts do so already."""
+    slots = worker_slots(settings, settings.script_limit)
     store = Datastore(settings.database_url)
     while slot := slots.take():
-        log.info("job %d: begun", job_id)
+        log.info("started for job %d", job_id)
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 runner.run(_work(settings, slot, store))
         finally:
-            slot.clear()
             slot.release()
-        # What came while the slot was being given up would find nobody else.
-        if not lookout.is_work_due(store):
+        # No other script was started for jobs that came before the release.
+        if not watchdog.is_work_due(store):
             return
 
 
 async def _work(settings: Settings, slot: Slot, store: Datastore) -> None:
     owner = new_owner()
-    lookout.free_jobs(store, slot)
-    slot.sign(owner)
+    watchdog.take_over(store, slot, owner)
     engine = build_engine(settings, owner=owner)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, engine.stop)
-    board = StatusBoard(settings)
-    reports = asyncio.create_task(_report(board))
+    publisher = StatusPublisher(settings)
+    reports = asyncio.create_task(_report(publisher))
     try:
         await engine.run(linger_s=0.0, wake=asyncio.Event())
     finally:
         reports.cancel()
-        await asyncio.to_thread(_tell, board)
-        board.close()
+        await asyncio.to_thread(_publish, publisher)
+        publisher.close()
 
 
-async def _report(board: StatusBoard) -> None:
+async def _report(publisher: StatusPublisher) -> None:
     while True:
-        await asyncio.to_thread(_tell, board)
+        await asyncio.to_thread(_publish, publisher)
         await asyncio.sleep(REPORT_S)
 
 
-def _tell(board: StatusBoard) -> None:
+def _publish(publisher: StatusPublisher) -> None:
     try:
-        board.refresh()
+        publisher.refresh()
     except (RedisError, SQLAlchemyError) as problem:
-        log.warning("cannot report: %s", problem)
+        log.warning("cannot publish the status: %s", problem)

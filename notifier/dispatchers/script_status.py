@@ -1,7 +1,7 @@
-"""What Redis knows of the jobs of `script`: a hash per job, for anybody to read.
+"""The status of the jobs of `script` in Redis: one hash per job.
 
 `bottlepost:job:<id>` has created, state, total, accepted, failed, progress (0 to 1)
-and in the end finished and result or error; it expires. `bottlepost:jobs` is the set
+and at the end finished and result or error; it expires. `bottlepost:jobs` is the set
 of the jobs that have not ended.
 """
 
@@ -18,16 +18,16 @@ from datastore.outbox.job_status import JobStatus
 OPEN_JOBS = "bottlepost:jobs"
 ENDED = ("completed", "failed")
 TIMEOUT_S = 1.0
-# Told of in one go; what is beyond has its turn later.
-MOST_AT_ONCE = 500
+# Jobs in one refresh; others follow in a later one.
+MAX_BATCH = 500
 
 
 def key(job_id: int) -> str:
     return f"bottlepost:job:{job_id}"
 
 
-class StatusBoard:
-    """Writes the hashes; every method raises RedisError when Redis is away."""
+class StatusPublisher:
+    """Writes the hashes; every method raises RedisError when Redis is down."""
 
     def __init__(self, settings: Settings) -> None:
         self._redis = Redis.from_url(
@@ -38,22 +38,22 @@ class StatusBoard:
         self._store = Datastore(settings.database_url)
         self._expiry_s = int(settings.script_expiry_s)
 
-    def announce(self, job_ids: Sequence[int]) -> None:
-        """These will be reported on until they have ended."""
+    def publish(self, job_ids: Sequence[int]) -> None:
+        """Write the status of these jobs, and have it refreshed until they end."""
         if job_ids:
             self._redis.sadd(OPEN_JOBS, *job_ids)
-            self._write(self._look(job_ids))
+            self._write(self._find(job_ids))
 
     def refresh(self) -> None:
-        """Report on every job that has not ended; any script does it for all."""
-        found: Any = self._redis.srandmember(OPEN_JOBS, MOST_AT_ONCE)
-        self._write(self._look([int(job_id) for job_id in found]))
+        """Write the status of all jobs that have not ended, also of other scripts."""
+        found: Any = self._redis.srandmember(OPEN_JOBS, MAX_BATCH)
+        self._write(self._find([int(job_id) for job_id in found]))
 
     def close(self) -> None:
         self._redis.close()
         self._store.close()
 
-    def _look(self, job_ids: Sequence[int]) -> dict[int, JobStatus | None]:
+    def _find(self, job_ids: Sequence[int]) -> dict[int, JobStatus | None]:
         with self._store.read() as session:
             return {job_id: job_status.find(session, job_id) for job_id in job_ids}
 

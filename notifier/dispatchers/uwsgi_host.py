@@ -1,12 +1,12 @@
-"""What dispatchers ask of uWSGI, whose modules exist only inside it."""
+"""Checks of the uWSGI around us; its modules exist only inside it."""
 
 import sys
 
 from config import SettingsError
 
 
-def check_threads(dispatcher: str) -> None:
-    """Raises SettingsError in a uWSGI whose Python threads stand still."""
+def require_threads(dispatcher: str) -> None:
+    """Raise SettingsError in a uWSGI that does not run Python threads."""
     uwsgi = sys.modules.get("uwsgi")
     if uwsgi is None or any(
         name in uwsgi.opt for name in ("enable-threads", "threads")
@@ -18,10 +18,10 @@ def check_threads(dispatcher: str) -> None:
     )
 
 
-def check(dispatcher: str, *options: str) -> None:
-    """Raises SettingsError unless we are in uWSGI with a master and one option."""
+def require(dispatcher: str, *options: str) -> None:
+    """Raise SettingsError unless uWSGI has a master and one of the options."""
     try:
-        import uwsgi  # noqa: PLC0415 - it is there, or it is not
+        import uwsgi  # noqa: PLC0415 - it exists only inside uWSGI
     except ImportError:
         problem = "works only inside uWSGI"
     else:

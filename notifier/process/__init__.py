@@ -1,1 +1,1 @@
-"""The processes of a host in which engines run, and how they are woken."""
+"""Processes and threads in which engines run, and how they are started and woken."""

@@ -15,20 +15,23 @@ from typing import Any
 from config import Settings
 from notifier.process import engine_thread, fork_server
 
-# A pool that is closed, such as with its web worker, does not wait longer.
+# A pool that is closed, for example with its web worker, waits no longer than this.
 STOP_S = 2.0
 
 
 class EnginePool:
-    """A pool of `pool_size` processes; each makes its engine at its first news."""
+    """A pool of `pool_size` processes; each creates its engine at its first wake-up."""
 
     def __init__(self, settings: Settings) -> None:
         self._pool = Pool(
-            settings.pool_size, _begin, (settings,), context=_Context(settings.run_dir)
+            settings.pool_size,
+            _initialize,
+            (settings,),
+            context=_PoolContext(settings.run_dir),
         )
 
     def send(self, job_ids: Sequence[int]) -> None:
-        """Wake as many engines as there is news; returns at once."""
+        """Wake one engine per job; returns at once."""
         for job_id in job_ids:
             self._pool.apply_async(_wake, (job_id,))
 
@@ -40,11 +43,11 @@ class EnginePool:
 _settings: Settings
 
 
-def _begin(settings: Settings) -> None:
-    """First thing in a process of the pool."""
+def _initialize(settings: Settings) -> None:
+    """Runs first in each process of the pool."""
     global _settings  # noqa: PLW0603 - a pool's initializer has no other place
     _settings = settings
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _exit)
     # The terminal's Ctrl-C is for the host, which then ends us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     util.Finalize(None, _stop, exitpriority=10)
@@ -58,32 +61,32 @@ def _stop() -> None:
     engine_thread.shared(_settings).stop(STOP_S)
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> None:
+def _exit(_signal: int, _frame: FrameType | None) -> None:
     sys.exit(0)
 
 
-class _Process(ForkServerProcess):
-    """One that any host may start, with or without a guard around its `__main__`.
+class _PoolProcess(ForkServerProcess):
+    """A process that any host may start, with or without a guard around `__main__`.
 
-    A daemonic host may, too, as granian's workers are.
+    A daemonic host may start it too, as granian's workers are.
     """
 
     _Popen = staticmethod(fork_server.Popen)
 
     def start(self) -> None:
-        # What Process.start does, without its refusal and without `_children`: the
-        # pool itself ends them.
+        # The same as Process.start, without its check for a daemonic parent and without
+        # `_children`, because the pool itself ends its processes.
         process: Any = self
         process._popen = process._Popen(self)
         process._sentinel = process._popen.sentinel
-        # As there: they hold references to the queues.
+        # As in Process.start: they hold references to the queues.
         del process._target, process._args, process._kwargs
 
 
-class _Context(ForkServerContext):
-    """Forkserver, with locks for the pool's queues that do not outlive their holder."""
+class _PoolContext(ForkServerContext):
+    """A forkserver context whose locks are released when their holder is killed."""
 
-    Process = _Process
+    Process = _PoolProcess
 
     def __init__(self, run_dir: Path) -> None:
         super().__init__()
@@ -98,10 +101,10 @@ class _Context(ForkServerContext):
 
 
 class _FileLock:
-    """Let go of by the kernel when its holder is killed.
+    """A lock that the kernel releases when its holder is killed.
 
-    An idle process of a pool waits with the queue's lock in its hand; with a semaphore
-    for a lock, killing that process would stop the pool for good.
+    An idle process of a pool holds the queue's lock while it waits. If that lock were a
+    semaphore, killing the process would stop the pool for good.
     """
 
     def __init__(self, path: Path) -> None:

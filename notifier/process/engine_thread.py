@@ -1,4 +1,4 @@
-"""A warm engine in a worker process that is fed with news: one per process."""
+"""A warm engine on a thread: of a worker process, or of a web worker."""
 
 import asyncio
 import logging
@@ -14,40 +14,36 @@ from config import Settings
 from datastore import Datastore
 from datastore.outbox import job_status
 from notifier.engine import BuildEngine, Engine, build_engine, new_event_loop, new_owner
-from notifier.process import lookout
-from notifier.process.slots import Slot, Slots
+from notifier.process import watchdog
+from notifier.process.per_process import PerProcess
+from notifier.process.slots import Slot, worker_slots
 from notifier.process.wake_socket import WakeSocket
 from notifier.process.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
-# Places for signatures of engines on one host; one more goes without, and if it is
-# killed its leases have to run out.
-MOST_ENGINES = 64
-# Longer than any job should take; a longer one goes on, watched by the outbox alone.
+# Longer than any job should take; a longer one continues without a waiting task.
 LONGEST_WORK_S = 600.0
-FIRST_LOOK_S = 0.005
-LONGEST_LOOK_S = 0.25
-# An engine that cannot even begin is not begun again and again at full speed.
+FIRST_CHECK_S = 0.005
+LONGEST_CHECK_S = 0.25
+# At most one start per second, so that an engine that crashes at once does not spin.
 RESTART_S = 1.0
+# A web worker that ends waits this long for the pushes in flight.
+DISPATCHER_STOP_S = 5.0
 
 Work = Callable[[], None]
 StartThread = Callable[[Work], object]
-
-
-def slots(settings: Settings) -> Slots:
-    """Where the engines of workers on this host sign."""
-    return Slots(settings.run_dir / "workers", MOST_ENGINES)
 
 
 def _start_thread(work: Work) -> None:
     threading.Thread(target=work, name="engine", daemon=True).start()
 
 
-class WarmEngine:
-    """Runs an engine on a thread, from the first news on, with connections kept warm.
+class EngineThread:
+    """Runs an engine on a thread, from the first wake-up on, with warm connections.
 
-    Its own watchdog looks at the outbox too: a worker without news only gets slower.
+    It has a slot among this host's workers, and a watchdog: without wake-ups it only
+    gets slower.
     """
 
     def __init__(
@@ -59,90 +55,103 @@ class WarmEngine:
         self._settings = settings
         self._build = build
         self._start_thread = start_thread
-        self._slots = slots(settings)
+        self._slots = worker_slots(settings)
         self._store = Datastore(settings.database_url)
         self._engine: Engine | None = None
         self._watchdog: Watchdog | None = None
         self._starting = threading.Lock()
         self._closing = threading.Event()
-        self._is_leaving = False
+        self._stop_waiting = False
         self._ended = threading.Event()
         self._ended.set()
-        self._not_before = 0.0
+        self._restart_wanted = False
 
     def watch(self) -> None:
-        """Have the watchdog look at the outbox, and wake the engine if need be."""
+        """Have the watchdog look at the outbox, and wake the engine if work is due."""
         with self._starting:
             if self._watchdog is None and not self._closing.is_set():
                 self._watchdog = Watchdog(self._settings, self.wake, slots=self._slots)
 
-    def start(self) -> None:
+    def wake(self) -> None:
+        """Have the engine look at the outbox; start one if none is running."""
         self.watch()
         with self._starting:
             if self._closing.is_set():
                 return
-            if self._ended.is_set() and time.monotonic() >= self._not_before:
+            if self._ended.is_set():
                 self._ended.clear()
-                self._not_before = time.monotonic() + RESTART_S
-                self._loop = new_event_loop()
-                self._wake_event = asyncio.Event()
+                self._prepare()
                 self._start_thread(self._run)
-
-    def wake(self) -> None:
-        """Have the engine look at the outbox."""
-        self.start()
-        with suppress(RuntimeError):
-            # The loop has just been closed: the engine ended, and the next one looks.
-            self._loop.call_soon_threadsafe(self._wake_event.set)
+                return
+            self._restart_wanted = True
+            # The loop is closed if the engine has crashed. The thread then starts
+            # another engine after its pause.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._wake_event.set)
 
     def work(self, job_id: int) -> bool:
-        """Wait until nothing is to be done for a job now; False when that takes long.
+        """Wait until the job needs no work now; False if that takes too long.
 
-        Whoever works on it: a job that another engine has, or had when it was killed,
-        is waited for, and taken over as soon as it may be.
+        It also waits for a job that another engine has claimed, and takes it over as
+        soon as its lease has ended.
         """
         deadline = time.monotonic() + LONGEST_WORK_S
-        pause_s = FIRST_LOOK_S
+        pause_s = FIRST_CHECK_S
         while not self._is_idle(job_id):
             self.wake()
-            late = self._is_leaving or time.monotonic() > deadline
-            if late or self._closing.wait(pause_s):
+            must_return = self._stop_waiting or time.monotonic() > deadline
+            if must_return or self._closing.wait(pause_s):
                 return False
-            pause_s = min(pause_s * 1.5, LONGEST_LOOK_S)
+            pause_s = min(pause_s * 1.5, LONGEST_CHECK_S)
         return True
 
-    def leave(self) -> None:
-        """Wait for no job any more; may be called by the handler of a signal."""
-        # A signal may have come while `work` holds the lock of an Event.
-        self._is_leaving = True
+    def stop_waiting(self) -> None:
+        """Make `work` return early; a signal handler may call it."""
+        # Not an Event: the signal may have interrupted `work` while it holds its lock.
+        self._stop_waiting = True
 
     def stop(self, timeout_s: float) -> None:
-        """Finish what is in flight and give the leases back, if that is soon done."""
+        """Finish what is in flight and give the leases back; waits for `timeout_s`."""
         self._closing.set()
         if self._watchdog is not None:
             self._watchdog.close()
         if not self._ended.is_set():
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stop)
+                self._loop.call_soon_threadsafe(self._stop_engine)
             self._ended.wait(timeout_s)
 
     def _run(self) -> None:
-        """The engine's life, on its thread."""
+        """Run an engine; after a crash another one, if it was woken meanwhile."""
+        while True:
+            restart_at = time.monotonic() + RESTART_S
+            self._run_engine()
+            self._closing.wait(max(restart_at - time.monotonic(), 0.0))
+            with self._starting:
+                if self._closing.is_set() or not self._restart_wanted:
+                    self._ended.set()
+                    return
+                self._prepare()
+
+    def _prepare(self) -> None:
+        # A new engine looks at the outbox first of all.
+        self._restart_wanted = False
+        self._engine = None
+        self._loop = new_event_loop()
+        self._wake_event = asyncio.Event()
+
+    def _run_engine(self) -> None:
         slot = self._slots.take()
         owner = new_owner()
         try:
             if slot is not None:
-                self._sign(slot, owner)
+                watchdog.take_over(self._store, slot, owner)
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._work(owner, slot))
-        except Exception:
-            log.exception("the engine ended; the next news starts another")
+        except (Exception, asyncio.CancelledError):
+            log.exception("the engine crashed; the next wake-up starts another")
         finally:
             if slot is not None:
-                slot.stop_listening()
-                slot.clear()
                 slot.release()
-            self._ended.set()
 
     async def _work(self, owner: str, slot: Slot | None) -> None:
         engine = self._build(self._settings, owner=owner)
@@ -150,7 +159,7 @@ class WarmEngine:
         wake_socket = (
             None
             if slot is None
-            else WakeSocket(slot.listen(), engine, self._wake_event)
+            else WakeSocket(slot.open_socket(), engine, self._wake_event)
         )
         try:
             if not self._closing.is_set():
@@ -159,14 +168,7 @@ class WarmEngine:
             if wake_socket is not None:
                 wake_socket.close()
 
-    def _sign(self, slot: Slot, owner: str) -> None:
-        try:
-            lookout.free_jobs(self._store, slot)
-        except (SQLAlchemyError, OSError) as problem:
-            log.warning("cannot free the jobs of a dead process: %s", problem)
-        slot.sign(owner)
-
-    def _stop(self) -> None:
+    def _stop_engine(self) -> None:
         if self._engine is not None:
             self._engine.stop()
 
@@ -179,16 +181,45 @@ class WarmEngine:
             return False
 
 
-_shared: WarmEngine | None = None
+class EngineThreadDispatcher(PerProcess):
+    """Runs the engine in the web worker itself.
+
+    The engine's thread starts with the first job, so a master process that only forks
+    its workers has none.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        build: BuildEngine = build_engine,
+        start_thread: StartThread = _start_thread,
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        self._build = build
+        self._start_thread = start_thread
+
+    def _on_start(self) -> None:
+        self._engine = EngineThread(self._settings, self._build, self._start_thread)
+        self._engine.watch()
+
+    def _on_close(self) -> None:
+        self._engine.stop(DISPATCHER_STOP_S)
+
+    def _wake(self, _job_id: int) -> None:
+        self._engine.wake()
+
+
+_shared: EngineThread | None = None
 _pid = 0
 _making = threading.Lock()
 
 
-def shared(settings: Settings) -> WarmEngine:
+def shared(settings: Settings) -> EngineThread:
     """The engine of this process, made at the first call; never that of a parent."""
-    global _shared, _pid  # noqa: PLW0603 - one per process is what it is for
+    global _shared, _pid  # noqa: PLW0603 - one per process is its purpose
     with _making:
         if _shared is None or _pid != os.getpid():
-            _shared = WarmEngine(settings)
+            _shared = EngineThread(settings)
             _pid = os.getpid()
     return _shared

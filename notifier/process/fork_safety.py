@@ -1,7 +1,7 @@
-"""Our threads and the forks of the host, which must not meet.
+"""Keeps our threads and the host's forks apart.
 
 gunicorn (--preload) and uWSGI load the app in a master process and fork their workers
-from it: threads are not copied, but whatever they were in the middle of is.
+from it. A fork copies no threads, but it copies their half-done work and held locks.
 """
 
 import os
@@ -13,21 +13,23 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-# With an end: a database that hangs must not hang the host's fork as well.
+# Bounded, because a database that hangs must not block the host's fork as well.
 LONGEST_WAIT_S = 2.0
 
 
-class _Busy:
-    """How many threads are in the middle of something; every fork waits for none."""
+class _CriticalSections:
+    """Counts the threads in `no_fork` blocks; a fork waits until there are none."""
 
     def __init__(self) -> None:
-        self._renew()
+        self._reset()
         os.register_at_fork(
-            before=self._settle, after_in_parent=self._go_on, after_in_child=self._renew
+            before=self._before_fork,
+            after_in_parent=self._after_in_parent,
+            after_in_child=self._reset,
         )
 
     @contextmanager
-    def keep_out(self) -> Iterator[None]:
+    def no_fork(self) -> Iterator[None]:
         with self._changed:
             self._count += 1
         try:
@@ -37,24 +39,24 @@ class _Busy:
                 self._count -= 1
                 self._changed.notify_all()
 
-    def _settle(self) -> None:
-        # Kept until the fork is done, so that nobody begins anything meanwhile.
+    def _before_fork(self) -> None:
+        # Held until the fork is done, so that no thread enters a block meanwhile.
         self._changed.acquire()
         self._changed.wait_for(lambda: not self._count, LONGEST_WAIT_S)
 
-    def _go_on(self) -> None:
+    def _after_in_parent(self) -> None:
         self._changed.release()
 
-    def _renew(self) -> None:
+    def _reset(self) -> None:
         self._changed = threading.Condition()
         self._count = 0
 
 
-# `with keep_out():` the host does not fork in the middle of this block.
-keep_out = _Busy().keep_out
+# `with no_fork():` the host does not fork while a thread is in this block.
+no_fork = _CriticalSections().no_fork
 
 
-def in_child(method: Callable[[], None]) -> None:
+def after_in_child(method: Callable[[], None]) -> None:
     """Call the method in every forked child, as long as its object lives."""
     reference = weakref.WeakMethod(method)
 
@@ -65,18 +67,18 @@ def in_child(method: Callable[[], None]) -> None:
     os.register_at_fork(after_in_child=call)
 
 
-def put_off_in_uwsgi(method: Callable[[], None]) -> bool:
-    """Whether the method is to wait until uWSGI has forked its workers from us.
+def defer_in_uwsgi(method: Callable[[], None]) -> bool:
+    """Whether the method has to wait until uWSGI has forked its workers from us.
 
-    uWSGI forks without a word to Python, so `keep_out` cannot hold it up and nothing
-    may be under way. With a master process it calls the method in each worker;
-    without one, nobody does.
+    uWSGI forks without telling Python, so `no_fork` cannot delay it and no thread may
+    run yet. With a master process uWSGI then calls the method in each worker; without
+    one, nothing calls it.
     """
     uwsgi: Any = sys.modules.get("uwsgi")
     if uwsgi is None or uwsgi.worker_id():
         return False
-    # Not in its spoolers, which go through the same list after their fork: it would
-    # grow under their feet.
+    # Not in its spoolers: they iterate over the same list after their fork, and it
+    # would grow meanwhile.
     if uwsgi.masterpid() == os.getpid():
         import_module("uwsgidecorators").postfork(method)
     return True

@@ -1,4 +1,4 @@
-"""Where Python is, also for a program that it is embedded in, such as uWSGI."""
+"""The path of Python, also in a program that embeds it, such as uWSGI."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 def path() -> str:
     """The interpreter to start other processes with; raises FileNotFoundError."""
     is_python = os.path.basename(sys.executable or "").startswith(("python", "pypy"))
-    # uWSGI may name one, but not that of the virtual environment.
+    # uWSGI may name an interpreter, but not that of the virtual environment.
     if is_python and "uwsgi" not in sys.modules:
         return sys.executable
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"

@@ -6,22 +6,22 @@ import os
 import sys
 from pathlib import Path
 
-# One older file is kept beside, so twice this is the most the log takes.
-LARGEST_LOG = 5_000_000
+# One older file is kept, so the log takes at most twice this.
+MAX_BYTES = 5_000_000
 FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 
 
 class LogFile(logging.Handler):
-    """Writes records, and whatever is printed, to a file that several processes share.
+    """Writes records and printed text to a file that several processes share.
 
-    It takes the place of the process's stdout and stderr: those are the host's, and
-    whoever reads them would wait for us after the host has gone.
+    It replaces the process's stdout and stderr, which are the host's: a reader of the
+    host's output would wait for us after the host has ended.
     """
 
-    def __init__(self, path: Path, largest: int = LARGEST_LOG) -> None:
+    def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
         super().__init__()
         self._path = path
-        self._largest = largest
+        self._max_bytes = max_bytes
         self.setFormatter(logging.Formatter(FORMAT))
         self._open()
 
@@ -29,13 +29,13 @@ class LogFile(logging.Handler):
         try:
             line = f"{self.format(record)}\n".encode(errors="backslashreplace")
             os.write(sys.stderr.fileno(), line)
-            if os.fstat(sys.stderr.fileno()).st_size > self._largest:
-                self._turn_over()
+            if os.fstat(sys.stderr.fileno()).st_size > self._max_bytes:
+                self._rotate()
         except (OSError, ValueError):
             self.handleError(record)
 
-    def _turn_over(self) -> None:
-        # Our neighbours write to the same file: only the first of us renames it.
+    def _rotate(self) -> None:
+        # Several processes write to this file, and only the first one renames it.
         fcntl.flock(sys.stderr.fileno(), fcntl.LOCK_EX)
         ours = os.fstat(sys.stderr.fileno()).st_ino
         if self._path.exists() and self._path.stat().st_ino == ours:

@@ -1,46 +1,69 @@
-"""What lives in every web worker process, however that process came to be."""
+"""The part of a dispatcher that each web worker process has of its own."""
 
 import atexit
+import logging
 import os
 import threading
 import weakref
 
 from notifier.process import fork_safety
 
+log = logging.getLogger(__name__)
+
+# In place of a job's id: look at the outbox, no particular job is meant.
+ANY_JOB = 0
+
 
 class PerProcess:
-    """Begins once in each process that has it, again in a forked one, ends at exit.
+    """A dispatcher that starts once per process, again after a fork, and ends at exit.
 
-    Subclasses say in `_begin` and `_end` what that means. gunicorn (--preload) and
-    uWSGI make the app in a master process and fork it; threads stay behind there.
+    Subclasses start and end their threads in `_on_start` and `_on_close`, and wake an
+    engine in `_wake`. gunicorn (--preload) and uWSGI create the app in a master process
+    and fork it, and a fork does not copy threads.
     """
 
     def __init__(self) -> None:
         self._pid: int | None = None
         self._starting = threading.Lock()
-        fork_safety.in_child(self._follow)
+        fork_safety.after_in_child(self._after_fork)
 
     def start(self) -> None:
-        """Begin, unless that was done in this process; cheap to call again."""
-        if self._pid == os.getpid() or fork_safety.put_off_in_uwsgi(self.start):
+        """Start, unless this process has done so; cheap to call again."""
+        if self._pid == os.getpid() or fork_safety.defer_in_uwsgi(self.start):
             return
         with self._starting:
             if self._pid != os.getpid():
-                self._begin()
+                self._on_start()
                 self._pid = os.getpid()
                 atexit.register(_close, weakref.ref(self))
 
+    def dispatch(self, job_id: int) -> None:
+        """Wake an engine for a job; returns at once and never raises."""
+        try:
+            self.start()
+            self._wake(job_id)
+        except Exception:
+            log.exception("job %d: the wake-up failed; the watchdog retries", job_id)
+
     def close(self) -> None:
         if self._pid == os.getpid():
-            self._end()
+            self._on_close()
 
-    def _begin(self) -> None:
+    def _on_start(self) -> None:
         raise NotImplementedError
 
-    def _end(self) -> None:
+    def _on_close(self) -> None:
         raise NotImplementedError
 
-    def _follow(self) -> None:
+    def _wake(self, job_id: int) -> None:
+        """Wake an engine; may raise anything."""
+        raise NotImplementedError
+
+    def _on_due(self) -> None:
+        """Work is due; for the watchdog to call."""
+        self.dispatch(ANY_JOB)
+
+    def _after_fork(self) -> None:
         self._starting = threading.Lock()
         if self._pid is not None:
             self.start()

@@ -1,4 +1,4 @@
-"""What every engine needs, imported once where its process is forked from."""
+"""Everything an engine needs, imported once in the process it is forked from."""
 
 import gc
 import os
@@ -15,9 +15,9 @@ for channel in ("apns", "fcm", "webpush", "email"):
 
 # Only in the fork server itself, which Python runs as `-c`.
 if sys.argv[0] == "-c":
-    # The collector would write to the pages the children share with us.
+    # The collector would write to the memory pages that the children share with us.
     gc.freeze()
-    # Whoever reads the host's output must not wait for us after the host has gone.
+    # A reader of the host's output must not wait for us after the host has ended.
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)

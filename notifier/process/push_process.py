@@ -1,4 +1,4 @@
-"""PushProcess: the warm process in which pushes leave the house."""
+"""PushProcess: the warm process that sends the pushes of `process`."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from config import Settings
 from datastore import Datastore
 from notifier.engine import BuildEngine, Engine, build_engine, new_event_loop, new_owner
-from notifier.process import fork_server, lookout
+from notifier.process import fork_server, watchdog
 from notifier.process.logfile import LogFile
 from notifier.process.slots import Slot, Slots
 from notifier.process.wake_socket import WakeSocket
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 
 
 class PushProcess(ForkServerProcess):
-    """Works through the outbox, lingers with warm connections, and goes.
+    """Works through the outbox, lingers with warm connections, and exits.
 
-    It belongs to nobody: it outlives the web worker that started it, and that worker
-    ends without waiting for it. `build` makes its engine.
+    It outlives the web worker that started it, and that worker ends without waiting for
+    it. `build` creates its engine.
     """
 
     _Popen = staticmethod(fork_server.Popen)
@@ -43,20 +43,20 @@ class PushProcess(ForkServerProcess):
     def start(self) -> None:
         """Start without becoming one of the host's children.
 
-        Process.start would refuse where the host is a daemonic process itself (as
-        granian's workers are), and would enter us in `multiprocessing.process.
-        _children`, all of which a host joins when it exits.
+        Process.start would refuse if the host is itself a daemonic process (as
+        granian's workers are), and would add us to `multiprocessing.process._children`,
+        all of which a host joins when it exits.
         """
         self._popen = self._Popen(self)
         self._sentinel = self._popen.sentinel
 
     def __getstate__(self) -> dict[str, Any]:
-        # Its authentication key refuses to be pickled, and we have no use for it.
+        # The authentication key in `_config` cannot be pickled, and is not needed.
         return {**self.__dict__, "_config": {}, "_popen": None}
 
     def run(self) -> None:
-        """The life of the child."""
-        _leave_host(self._settings.run_dir)
+        """The main function of the child."""
+        _detach_from_host(self._settings.run_dir)
         if self._settings.push_slots:
             self._work_in_slots()
         else:
@@ -67,24 +67,24 @@ class PushProcess(ForkServerProcess):
         store = Datastore(self._settings.database_url)
         while slot := slots.take():
             self._work_in(slot, store)
-            if self._stopping or not self._sees_work(store):
+            if self._stopping or not self._is_work_due(store):
                 return
 
     def _work_in(self, slot: Slot, store: Datastore) -> None:
-        """Own the slot as long as there is work, and the linger after it.
+        """Own the slot while there is work, and for the linger time after it.
 
-        The order of these steps is what keeps every wake-up; see docs/processes.md.
+        The order of these steps makes sure that no wake-up is lost; see
+        docs/processes.md.
         """
-        _free_jobs_of_the_dead(slot, store)
         owner = new_owner()
-        slot.sign(owner)
+        watchdog.take_over(store, slot, owner)
         try:
-            listener = self._listen(slot)
+            listener = self._open_socket(slot)
             linger_s = self._settings.push_linger_s
             _run(self._work(owner, linger_s=linger_s, listener=listener))
         finally:
-            self._stop_listening(slot)
-            self._give_up(slot)
+            self._close_socket(slot)
+            self._release(slot)
 
     async def _work(
         self, owner: str, *, linger_s: float, listener: socket.socket | None
@@ -104,22 +104,21 @@ class PushProcess(ForkServerProcess):
         self._stopping = True
         engine.stop()
 
-    def _listen(self, slot: Slot) -> socket.socket:
-        return slot.listen()
+    def _open_socket(self, slot: Slot) -> socket.socket:
+        return slot.open_socket()
 
-    def _stop_listening(self, slot: Slot) -> None:
-        slot.stop_listening()
+    def _close_socket(self, slot: Slot) -> None:
+        slot.close_socket()
 
-    def _give_up(self, slot: Slot) -> None:
-        slot.clear()
+    def _release(self, slot: Slot) -> None:
         slot.release()
 
-    def _sees_work(self, store: Datastore) -> bool:
-        """The last look: news that came after the engine's own is not lost."""
+    def _is_work_due(self, store: Datastore) -> bool:
+        """The last look: finds jobs whose wake-up came after the engine's own look."""
         try:
-            return lookout.is_work_due(store)
+            return watchdog.is_work_due(store)
         except (SQLAlchemyError, OSError) as problem:
-            log.warning("cannot look at the outbox before leaving: %s", problem)
+            log.warning("cannot look at the outbox before the exit: %s", problem)
             return False
 
 
@@ -128,25 +127,16 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         runner.run(work)
 
 
-def _free_jobs_of_the_dead(slot: Slot, store: Datastore) -> None:
-    """An owner of the slot who did not sign off was killed; its jobs need not wait."""
-    try:
-        lookout.free_jobs(store, slot)
-    except (SQLAlchemyError, OSError) as problem:
-        # Then its leases have to run out.
-        log.warning("cannot free the jobs of a dead process: %s", problem)
-
-
-def _leave_host(run_dir: Path) -> None:
-    """Let go of everything that ties us to the web worker."""
+def _detach_from_host(run_dir: Path) -> None:
+    """Give up everything that ties this process to the web worker."""
     os.setsid()
-    # Where there are too few cores, answers come before pushes.
+    # On a machine with few cores, answers come before pushes.
     os.nice(5)
-    # The host's signal mask and ignored signals came to us through the fork server.
+    # The fork server has passed on the host's signal mask and ignored signals.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    # The host waits at its exit until nobody holds its resource tracker's pipe.
+    # The host waits at its exit until no process holds its resource tracker's pipe.
     tracker: Any = resource_tracker._resource_tracker
     if tracker._fd is not None:
         os.close(tracker._fd)

@@ -1,7 +1,7 @@
-"""The places for PushProcesses on a host: a lock says who owns one, a socket wakes it.
+"""Slots for engine processes on a host: a lock file names the owner, a socket wakes it.
 
-Slot k is `slot-k.lock`, held (flock) and signed with its name by the engine's process,
-and `slot-k.sock`, on which that process takes the news that there is work.
+Slot k is `slot-k.lock`, held (flock) by the engine's process, which writes its name
+into it, and `slot-k.sock`, on which that process receives wake-ups.
 """
 
 import fcntl
@@ -12,26 +12,29 @@ from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 
-from config import SettingsError
+from config import Settings, SettingsError
 
 # sockaddr_un has room for 107 bytes and a zero.
 LONGEST_SOCKET_PATH = 107
+# Worker slots of a host. An engine beyond them has no slot; if it is killed, its
+# leases have to expire.
+MAX_WORKERS = 64
 WAKE_UP = b"!"
 
 
 class WakeResult(Enum):
-    """What became of the news."""
+    """The result of sending a wake-up."""
 
     # A process has it and looks at the outbox.
     TAKEN = "taken"
-    # Every slot has a process, and none of them has room: they look when they have.
+    # Every slot has a process, and none has room: each looks as soon as it has.
     BUSY = "busy"
-    # Nobody took it, and at least one slot is free.
-    NO_LISTENER = "nobody"
+    # No process took it, and at least one slot is free.
+    NO_LISTENER = "no listener"
 
 
 class Slot:
-    """A slot in our hands; nobody else touches its socket meanwhile."""
+    """A slot whose lock we hold; no other process touches its socket meanwhile."""
 
     def __init__(self, lock_fd: int, socket_path: Path) -> None:
         self._lock_fd = lock_fd
@@ -40,38 +43,43 @@ class Slot:
 
     @property
     def owner(self) -> str | None:
-        """Who signed last; a name we did not write belongs to a process that died."""
+        """The recorded owner; if we did not record it, that process was killed."""
         return os.pread(self._lock_fd, 200, 0).decode() or None
 
-    def sign(self, owner: str) -> None:
+    def set_owner(self, owner: str) -> None:
         os.ftruncate(self._lock_fd, 0)
         os.pwrite(self._lock_fd, owner.encode(), 0)
 
-    def listen(self) -> socket.socket:
-        """From now on news is taken; do this before the first look at the outbox."""
+    def clear_owner(self) -> None:
+        os.ftruncate(self._lock_fd, 0)
+
+    def open_socket(self) -> socket.socket:
+        """Receive wake-ups from now on; call it before the first look at the outbox."""
         self._socket_path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.bind(str(self._socket_path))
         return self._socket
 
-    def stop_listening(self) -> None:
-        """From now on news finds nobody here."""
+    def close_socket(self) -> None:
         if self._socket is not None:
             self._socket_path.unlink(missing_ok=True)
             self._socket.close()
             self._socket = None
 
-    def clear(self) -> None:
-        """Take the owner's name away: nothing is left to be tidied up after it."""
-        os.ftruncate(self._lock_fd, 0)
-
     def release(self) -> None:
+        """Leave the slot in order: no socket, no owner, no lock."""
+        self.close_socket()
+        self.clear_owner()
+        self.unlock()
+
+    def unlock(self) -> None:
+        """Give up the lock alone; a recorded owner then counts as killed."""
         os.close(self._lock_fd)
 
 
 class Slots:
-    """All slots of a host. Safe to share between threads, and over a fork."""
+    """All slots of a host. Safe to share between threads, and across a fork."""
 
     def __init__(self, run_dir: Path, count: int) -> None:
         self._directory = run_dir / "push"
@@ -88,16 +96,16 @@ class Slots:
         self._sender.setblocking(False)
 
     def wake(self) -> WakeResult:
-        """Tell one process that there is work; a few microseconds, never waits.
+        """Wake one process; takes a few microseconds and never waits.
 
-        Always the first one with room, so that the others can linger out.
+        It is always the first one with room, so that the others can end.
         """
         result = WakeResult.BUSY
         for address in self._addresses:
             try:
                 self._sender.sendto(WAKE_UP, address)
             except BlockingIOError:
-                # A full queue: that process is at capacity and leaves its news unread.
+                # A full queue: a process at capacity does not read its socket.
                 continue
             except (FileNotFoundError, ConnectionRefusedError):
                 result = WakeResult.NO_LISTENER
@@ -106,13 +114,13 @@ class Slots:
         return result
 
     def wake_all(self) -> None:
-        """Tell every process, for the first one with room may hang."""
+        """Wake every process, because the first one with room may hang."""
         for address in self._addresses:
             with suppress(OSError):
                 self._sender.sendto(WAKE_UP, address)
 
     def count_listeners(self) -> int:
-        """How many processes are up; nobody is woken."""
+        """The number of processes that receive wake-ups; wakes none of them."""
         count = 0
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
             for address in self._addresses:
@@ -122,17 +130,17 @@ class Slots:
         return count
 
     def take(self) -> Slot | None:
-        """Own a free slot; None when there is none."""
+        """Lock a free slot; None when there is none."""
         for number in range(self.count):
             if slot := self._lock(number):
                 return slot
         return None
 
-    def abandoned(self) -> Iterator[Slot]:
-        """Slots signed by processes that died; each is locked while it is looked at.
+    def stale(self) -> Iterator[Slot]:
+        """Slots whose recorded owner was killed; each is locked while it is yielded.
 
-        A process that finds a slot locked trusts its holder to look at the outbox,
-        so whoever walks through here has to do that afterwards.
+        A process that finds a slot locked relies on its holder to look at the outbox,
+        so the caller has to do that afterwards.
         """
         for number in range(self.count):
             with suppress(FileNotFoundError):
@@ -142,11 +150,11 @@ class Slots:
                     try:
                         yield slot
                     finally:
-                        slot.release()
+                        slot.unlock()
 
     @contextmanager
-    def start_turn(self) -> Iterator[bool]:
-        """Whether it is our turn to start a process: one on the host at a time."""
+    def try_start_lock(self) -> Iterator[bool]:
+        """Whether this process may start another one: one at a time on a host."""
         fd = _try_lock(self._directory / "start.lock")
         try:
             yield fd is not None
@@ -166,6 +174,11 @@ class Slots:
 
     def _socket_path(self, number: int) -> Path:
         return self._directory / f"slot-{number}.sock"
+
+
+def worker_slots(settings: Settings, count: int = MAX_WORKERS) -> Slots:
+    """The slots of this host's workers, apart from those of the PushProcesses."""
+    return Slots(settings.run_dir / "workers", count)
 
 
 def _try_lock(path: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""Starting PushProcesses for one web worker, one at a time, behind the response."""
+"""Starts PushProcesses for one web worker, one at a time, outside of requests."""
 
 import logging
 import os
@@ -14,77 +14,80 @@ from notifier.process.slots import Slots, WakeResult
 
 log = logging.getLogger(__name__)
 
-# A process that does not answer by then is given up on; the watchdog goes on asking.
+# The starter stops waiting for a process after this; the watchdog goes on asking.
 START_S = 60.0
-LOOK_S = 0.01
+CHECK_S = 0.01
 SETTLE_S = 0.05
-# One that lived that long did not fail at its start: its successor comes at once.
+# A process that lived this long did not crash at its start: the next starts at once.
 HEALTHY_S = 10.0
 LONGEST_PAUSE_S = 30.0
 CLOSE_S = 2.0
-ASK = b"!"
+# Bytes in the pipe to the thread.
+START = b"!"
 ANOTHER = b"+"
+CLOSE = b"."
 
 
 class Starter:
-    """A daemon thread that starts a PushProcess when nobody took the news.
+    """A daemon thread that starts a PushProcess when none took a wake-up.
 
-    `ask` may be called from any thread, and costs a write to a pipe. `on_end` is
-    called on the thread when a process it started has ended, however it did.
+    `request_start` may be called from any thread and costs a write to a pipe. `on_exit`
+    is called on the starter's thread when a process that it started has ended.
     """
 
     def __init__(
         self,
         slots: Slots,
-        make: Callable[[], PushProcess],
+        make_process: Callable[[], PushProcess],
         *,
-        on_end: Callable[[], None],
+        on_exit: Callable[[], None],
     ) -> None:
         self._slots = slots
-        self._make = make
-        self._on_end = on_end
+        self._make_process = make_process
+        self._on_exit = on_exit
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
+        # Sentinel -> the process and when it was started.
         self._children: dict[int, tuple[PushProcess, float]] = {}
-        self._asked = False
-        self._wants_another = False
+        self._start_requested = False
+        self._another_requested = False
         self._crashes = 0
         self._not_before = 0.0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="starter", daemon=True)
         self._thread.start()
 
-    def ask(self) -> None:
-        """Start a process if none takes the news now; many calls become one."""
+    def request_start(self) -> None:
+        """Start a process if none takes a wake-up now; many calls become one."""
         if not self._closing.is_set():
-            self._send(ASK)
+            self._send(START)
 
-    def ask_for_another(self) -> None:
-        """Start a process in a free slot, whoever takes the news."""
+    def request_another(self) -> None:
+        """Start a process in a free slot, even if another one takes wake-ups."""
         if not self._closing.is_set():
             self._send(ANOTHER)
 
     def close(self) -> None:
-        """Finish what has been asked, shortly; processes go on, they are not ours."""
+        """Finish a requested start, within CLOSE_S; running processes go on."""
         if self._closing.is_set():
             return
         self._closing.set()
-        self._send(b".")
+        self._send(CLOSE)
         self._thread.join(CLOSE_S)
         if not self._thread.is_alive():
             self._children.clear()
-            self.forget()
+            self.close_fds()
 
-    def forget(self) -> None:
-        """Close what is open; after a fork, our copies of it."""
+    def close_fds(self) -> None:
+        """Close our descriptors; after a fork, our copies of the parent's."""
         for fd in (self._wake_read, self._wake_write, *self._children):
             os.close(fd)
 
-    def _send(self, what: bytes) -> None:
-        # A full pipe has been pulled often enough.
+    def _send(self, request: bytes) -> None:
+        # A full pipe wakes the thread anyway.
         with suppress(BlockingIOError):
-            os.write(self._wake_write, what)
+            os.write(self._wake_write, request)
 
     def _run(self) -> None:
         if not self._slots.count_listeners():
@@ -92,7 +95,7 @@ class Starter:
         while not self._closing.is_set():
             self._wait()
             if time.monotonic() >= self._not_before:
-                self._serve()
+                self._handle_requests()
 
     def _warm_up(self) -> None:
         try:
@@ -101,68 +104,67 @@ class Starter:
             log.error("cannot start the fork server: %s", problem)
 
     def _wait(self) -> None:
-        """Until somebody asks, a child ends, or the pause after a crash is over."""
+        """Wait for a request, the end of a child, or the end of a crash's pause."""
         pause_s = None
-        if self._asked or self._wants_another:
+        if self._start_requested or self._another_requested:
             pause_s = max(self._not_before - time.monotonic(), 0.0)
         for ready in connection.wait([self._wake_read, *self._children], pause_s):
             if ready == self._wake_read:
                 received = os.read(self._wake_read, 65536)
-                self._asked |= ASK in received
-                self._wants_another |= ANOTHER in received
+                self._start_requested |= START in received
+                self._another_requested |= ANOTHER in received
             elif isinstance(ready, int):
-                self._see_end(ready)
+                self._reap(ready)
 
-    def _serve(self) -> None:
-        """Do what has been asked for."""
-        asked, self._asked = self._asked, False
-        wants_another, self._wants_another = self._wants_another, False
+    def _handle_requests(self) -> None:
+        start, self._start_requested = self._start_requested, False
+        another, self._another_requested = self._another_requested, False
         try:
-            if wants_another:
+            if another:
                 self._start_another()
-            elif asked:
-                self._bring_up()
+            elif start:
+                self._start_if_needed()
         except (OSError, EOFError) as problem:
             log.error("cannot start a PushProcess: %s", problem)
-            self._asked = True
+            self._start_requested = True
             self._pause_after_crash(lived_s=0.0)
 
-    def _bring_up(self) -> None:
-        """Start a process unless one takes the news after all."""
+    def _start_if_needed(self) -> None:
+        """Start a process, unless one takes a wake-up after all."""
         deadline = time.monotonic() + START_S
         if self._slots.count_listeners():
             # Its queue is full: perhaps it only waits for the CPU.
             self._closing.wait(SETTLE_S)
         while self._slots.wake() is WakeResult.NO_LISTENER:
-            with self._slots.start_turn() as is_ours:
-                if is_ours:
-                    # One may have come up while we were waiting for our turn.
+            with self._slots.try_start_lock() as is_locked:
+                if is_locked:
+                    # Another starter may have started one before we got the lock.
                     if self._slots.wake() is WakeResult.NO_LISTENER:
                         self._start(deadline)
                     return
-            if self._closing.wait(LOOK_S) or time.monotonic() > deadline:
+            if self._closing.wait(CHECK_S) or time.monotonic() > deadline:
                 return
 
     def _start_another(self) -> None:
         if self._slots.count_listeners() == self._slots.count:
             return
-        with self._slots.start_turn() as is_ours:
-            if is_ours:
+        with self._slots.try_start_lock() as is_locked:
+            if is_locked:
                 self._start(time.monotonic() + START_S)
 
     def _start(self, deadline: float) -> None:
-        process = self._make()
+        process = self._make_process()
         process.start()
         self._children[process.sentinel] = process, time.monotonic()
-        # It is up when it takes news. If it ends instead, there was no free slot, and
-        # the owners of the slots look at the outbox after us; or it crashed.
+        # It is up when it takes wake-ups. If it exits instead, it has crashed, or there
+        # was no free slot and the owners of the slots look at the outbox after us.
         while time.monotonic() < deadline and not self._closing.is_set():
-            if connection.wait([process.sentinel], LOOK_S):
+            if connection.wait([process.sentinel], CHECK_S):
                 return
             if self._slots.wake() is not WakeResult.NO_LISTENER:
                 return
 
-    def _see_end(self, sentinel: int) -> None:
+    def _reap(self, sentinel: int) -> None:
         process, started_at = self._children.pop(sentinel)
         lived_s = time.monotonic() - started_at
         if process.exitcode:
@@ -174,10 +176,10 @@ class Starter:
             )
             self._pause_after_crash(lived_s)
         process.close()
-        self._on_end()
+        self._on_exit()
 
     def _pause_after_crash(self, lived_s: float) -> None:
-        """The first successor comes at once, but not one after the other."""
+        """The first successor starts at once, later ones after growing pauses."""
         self._crashes = 1 if lived_s >= HEALTHY_S else self._crashes + 1
         pause_s = min(0.25 * 2 ** (self._crashes - 1), LONGEST_PAUSE_S)
         self._not_before = time.monotonic() + (0 if self._crashes == 1 else pause_s)

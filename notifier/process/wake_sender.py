@@ -1,4 +1,4 @@
-"""Carries news out of the web worker on a thread of its own, so no request waits."""
+"""Sends wake-ups out of the web worker on a separate thread, so no request waits."""
 
 import logging
 import queue
@@ -8,87 +8,76 @@ from typing import Protocol
 
 from config import Settings
 from notifier.process.per_process import PerProcess
-from notifier.process.slots import Slots
+from notifier.process.slots import worker_slots
 from notifier.process.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
-# Stands for "look at the outbox", where no single job is meant.
-ANY_JOB = 0
-# What goes beyond it is dropped: the job is in the outbox, and the watchdog looks.
-MOST_WAITING = 1000
+# Wake-ups beyond this are dropped: the jobs are in the outbox, and the watchdog looks.
+MAX_QUEUED = 1000
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 4.0
 CLOSE_S = 1.0
 
 
 class Link(Protocol):
-    """A way to those who work; made, used and closed on the messenger's thread."""
+    """A connection to the workers; made, used and closed on the sender's thread."""
 
     def send(self, job_ids: Sequence[int]) -> None:
-        """Hand the news over, or raise; must come to an end within seconds."""
+        """Send the wake-ups, or raise; has to return within seconds."""
 
     def close(self) -> None:
-        """Called once, after trouble too."""
+        """Called once, also after an error."""
 
 
 class WakeSender(PerProcess):
-    """A dispatcher that puts ids in a short queue; its thread sends them down a line.
+    """A dispatcher that queues job ids, which its thread sends over a link.
 
-    After trouble the line is opened anew, and what was not sent is sent again. `slots`
-    are those of workers on this host, to be looked through for dead ones.
+    After an error it opens a new link and sends the rest again. Its watchdog also looks
+    for killed workers on this host.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        open_link: Callable[[], Link],
-        *,
-        slots: Slots | None = None,
+        self, settings: Settings, open_link: Callable[[Settings], Link]
     ) -> None:
         super().__init__()
         self._settings = settings
         self._open_link = open_link
-        self._slots = slots
 
-    def dispatch(self, job_id: int) -> None:
-        try:
-            self.start()
-            if self._queue.qsize() < MOST_WAITING:
-                self._queue.put(job_id)
-        except Exception:
-            log.exception("job %d: nobody was told; the watchdog looks", job_id)
-
-    def _begin(self) -> None:
+    def _on_start(self) -> None:
         self._queue: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._link: Link | None = None
-        self._in_trouble = False
-        self._thread = threading.Thread(target=self._run, name="news", daemon=True)
+        self._is_failing = False
+        self._thread = threading.Thread(
+            target=self._run, name="wake-sender", daemon=True
+        )
         self._thread.start()
-        self._watchdog = Watchdog(self._settings, self._look, slots=self._slots)
+        slots = worker_slots(self._settings)
+        self._watchdog = Watchdog(self._settings, self._on_due, slots=slots)
 
-    def _end(self) -> None:
-        """What has been told until now is still sent, if that takes no time."""
+    def _on_close(self) -> None:
+        """Send what is queued, if that takes no time."""
         self._watchdog.close()
         self._closing.set()
         self._queue.put(None)
         self._thread.join(CLOSE_S)
 
-    def _look(self) -> None:
-        self.dispatch(ANY_JOB)
+    def _wake(self, job_id: int) -> None:
+        if self._queue.qsize() < MAX_QUEUED:
+            self._queue.put(job_id)
 
     def _run(self) -> None:
-        while job_ids := self._take():
+        while job_ids := self._take_all():
             pause_s = FIRST_PAUSE_S
-            while not self._sent(job_ids):
+            while not self._try_to_send(job_ids):
                 if self._closing.wait(pause_s):
                     return
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         self._close_link()
 
-    def _take(self) -> list[int]:
-        """All the news there is, once there is some; nothing means the end."""
+    def _take_all(self) -> list[int]:
+        """Wait for a job id, and return all that are queued; empty at the end."""
         job_ids: dict[int, None] = {}
         job_id = self._queue.get()
         while job_id is not None:
@@ -98,19 +87,19 @@ class WakeSender(PerProcess):
             job_id = self._queue.get()
         return list(job_ids)
 
-    def _sent(self, job_ids: Sequence[int]) -> bool:
+    def _try_to_send(self, job_ids: Sequence[int]) -> bool:
         try:
             if self._link is None:
-                self._link = self._open_link()
+                self._link = self._open_link(self._settings)
             self._link.send(job_ids)
         except Exception as problem:
-            # Whatever a client library raises; the thread has to live on.
-            if not self._in_trouble:
-                log.warning("news cannot be sent, trying on: %r", problem)
-            self._in_trouble = True
+            # A client library may raise anything, and the thread has to live on.
+            if not self._is_failing:
+                log.warning("cannot send wake-ups, retrying: %r", problem)
+            self._is_failing = True
             self._close_link()
             return False
-        self._in_trouble = False
+        self._is_failing = False
         return True
 
     def _close_link(self) -> None:
@@ -119,4 +108,4 @@ class WakeSender(PerProcess):
             if link is not None:
                 link.close()
         except Exception as problem:
-            log.debug("closing a line: %r", problem)
+            log.debug("cannot close the link: %r", problem)

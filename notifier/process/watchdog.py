@@ -1,18 +1,20 @@
-"""The watchdog of a web worker: finds the work that nobody was woken for."""
+"""Looks at the outbox from outside the engine: is work due, and which owners died?"""
 
 import logging
 import random
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from math import inf
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
 from datastore import Datastore
+from datastore.outbox import due_work
 from models.base import utc_now
-from notifier.process import fork_safety, lookout
-from notifier.process.slots import Slots
+from notifier.process import fork_safety
+from notifier.process.slots import Slot, Slots
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +25,11 @@ CLOSE_S = 1.0
 
 
 class Watchdog:
-    """A daemon thread that asks the outbox now and then whether work is due.
+    """A daemon thread that regularly asks the outbox whether work is due.
 
-    `on_due` is called on that thread, or `on_late` when work is still due after a whole
-    round: whoever was woken has no room for it, or hangs. `slots` are looked through
-    for processes that died; None where there are none.
+    It calls `on_due` on that thread, or `on_overdue` when work is still due after a
+    whole round, because the process that was woken has no room or hangs. It also
+    releases the leases of killed processes in `slots`; None means there are no slots.
     """
 
     def __init__(
@@ -35,70 +37,106 @@ class Watchdog:
         settings: Settings,
         on_due: Callable[[], object],
         *,
-        on_late: Callable[[], object] | None = None,
+        on_overdue: Callable[[], object] | None = None,
         slots: Slots | None = None,
     ) -> None:
         self._database_url = settings.database_url
         self._every_s = settings.watchdog_s
         self._on_due = on_due
-        self._on_late = on_late or on_due
+        self._on_overdue = on_overdue or on_due
         self._slots = slots
-        self._in_trouble = False
+        self._is_failing = False
         self._was_due = False
         self._closing = False
-        self._nudged = threading.Event()
+        self._check_requested = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
         self._thread.start()
 
-    def nudge(self) -> None:
-        """Look now."""
-        self._nudged.set()
+    def check_now(self) -> None:
+        self._check_requested.set()
 
     def close(self) -> None:
         self._closing = True
-        self._nudged.set()
+        self._check_requested.set()
         self._thread.join(CLOSE_S)
 
     def _run(self) -> None:
         store = Datastore(self._database_url)
         while not self._closing:
-            self._nudged.clear()
-            self._nudged.wait(self._round(store))
+            self._check_requested.clear()
+            self._check_requested.wait(self._round(store))
         store.close()
 
     def _round(self, store: Datastore) -> float:
-        """Look once; returns the seconds until the next time."""
+        """Check once; returns the seconds until the next time."""
         pause_s = self._every_s * random.uniform(1 - JITTER, 1 + JITTER)
         try:
-            with fork_safety.keep_out():
-                left_s = self._look(store)
+            with fork_safety.no_fork():
+                left_s = self._check(store)
         except (SQLAlchemyError, OSError) as problem:
-            if not self._in_trouble:
+            if not self._is_failing:
                 log.error("the watchdog cannot look at the outbox: %s", problem)
-            self._in_trouble = True
+            self._is_failing = True
             return pause_s
-        self._in_trouble = False
+        self._is_failing = False
         if left_s > 0:
             self._was_due = False
             return max(min(pause_s, left_s), SHORTEST_PAUSE_S)
-        is_late = self._was_due and left_s < -self._every_s
+        is_overdue = self._was_due and left_s < -self._every_s
         self._was_due = True
-        self._call(self._on_late if is_late else self._on_due)
+        self._call(self._on_overdue if is_overdue else self._on_due)
         return pause_s
 
     def _call(self, wake: Callable[[], object]) -> None:
         if self._closing:
-            # Whoever has closed us does not expect to be called any more.
+            # The owner that has closed us expects no call any more.
             return
         try:
             wake()
         except Exception:
-            # Whatever it was, there has to be a next round.
-            log.exception("work is due, and nobody could be woken")
+            # Whatever failed, there has to be a next round.
+            log.exception("work is due, and the wake-up failed")
 
-    def _look(self, store: Datastore) -> float:
-        """Seconds until something is due; first frees what the dead held."""
+    def _check(self, store: Datastore) -> float:
+        """Seconds until something is due; releases stale leases first."""
         if self._slots is not None:
-            lookout.free_abandoned_jobs(store, self._slots)
-        due_at = lookout.next_due_at(store)
+            _release_stale_leases(store, self._slots)
+        due_at = _next_due_at(store)
         return inf if due_at is None else (due_at - utc_now()).total_seconds()
+
+
+def is_work_due(store: Datastore) -> bool:
+    due_at = _next_due_at(store)
+    return due_at is not None and due_at <= utc_now()
+
+
+def take_over(store: Datastore, slot: Slot, owner: str) -> None:
+    """Release the leases of a process killed in a slot, and record the new owner."""
+    try:
+        _release_leases(store, slot)
+    except (SQLAlchemyError, OSError) as problem:
+        # Then the leases have to expire.
+        log.warning("cannot release the leases of a killed process: %s", problem)
+    slot.set_owner(owner)
+
+
+def _next_due_at(store: Datastore) -> datetime | None:
+    """When the next job can be claimed; in the past if one can be now."""
+    with store.read() as session:
+        return due_work.next_due(session).next_at
+
+
+def _release_stale_leases(store: Datastore, slots: Slots) -> None:
+    for slot in slots.stale():
+        _release_leases(store, slot)
+
+
+def _release_leases(store: Datastore, slot: Slot) -> None:
+    """Make the jobs of the slot's recorded owner due now."""
+    owner = slot.owner
+    if owner is None:
+        return
+    with store.write() as session:
+        jobs = due_work.release_owner(session, owner, utc_now())
+    slot.clear_owner()
+    log.warning("%s was killed; %d jobs are due again", owner, jobs)

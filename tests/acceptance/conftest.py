@@ -9,8 +9,8 @@ from playwright.sync_api import Browser
 
 from tests.support import browser as chromium
 from tests.support import push_processes, sandbox
+from tests.support.running_system import FAST, RunningSystem
 from tests.support.sandbox import Sandbox
-from tests.support.scene import FAST, Scene
 from tests.support.server import Server
 
 
@@ -23,24 +23,24 @@ def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox
 @pytest.fixture(scope="module")
 def world(
     shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Scene]:
-    """One server for a file whose tests break nothing; it serves as their `scene`."""
+) -> Iterator[RunningSystem]:
+    """One server for a file whose tests break nothing; it serves as their `system`."""
     run_dir = tmp_path_factory.mktemp("world")
     with Server(run_dir, {**shared_sandbox.environment, **FAST}) as server:
-        scene = Scene(run_dir, server, shared_sandbox)
+        system = RunningSystem(run_dir, server, shared_sandbox)
         # The first push waits for a PushProcess to start and to connect to both
         # providers, which takes longer than these tests allow.
-        warm_up = scene.talk(2)
-        scene.wait_until_ended(warm_up, warm_up.post())
-        yield scene
+        warm_up = system.conversation(2)
+        system.wait_until_ended(warm_up, warm_up.post())
+        yield system
     push_processes.end_all(run_dir)
 
 
 @pytest.fixture
-def scene(shared_sandbox: Sandbox, tmp_path: Path) -> Iterator[Scene]:
+def system(shared_sandbox: Sandbox, tmp_path: Path) -> Iterator[RunningSystem]:
     shared_sandbox.reset()
     with Server(tmp_path, {**shared_sandbox.environment, **FAST}) as server:
-        yield Scene(tmp_path, server, shared_sandbox)
+        yield RunningSystem(tmp_path, server, shared_sandbox)
     push_processes.end_all(tmp_path)
 
 

@@ -5,74 +5,74 @@ from datetime import datetime
 import pytest
 
 from models.base import utc_now
-from tests.support.scene import Scene
+from tests.support.running_system import RunningSystem
 
 
 @pytest.fixture
-def scene(world: Scene) -> Scene:
+def system(world: RunningSystem) -> RunningSystem:
     world.sandbox.reset()
     return world
 
 
-def test_every_device_of_the_others_is_pushed_once(scene: Scene) -> None:
-    talk = scene.talk(6)
+def test_every_device_of_the_others_is_pushed_once(system: RunningSystem) -> None:
+    conversation = system.conversation(6)
 
-    posted = talk.post("Land in sight!")
+    posted = conversation.post("Land in sight!")
 
-    job = scene.wait_until_ended(talk, posted)
+    job = system.wait_until_ended(conversation, posted)
     assert posted.status == 201
     assert (job["state"], job["total"], job["accepted"]) == ("completed", 6, 6)
-    assert scene.pushed(talk) == dict.fromkeys(talk.tokens, 1)
+    assert system.pushed(conversation) == dict.fromkeys(conversation.tokens, 1)
 
 
-def test_the_push_says_who_wrote_what(scene: Scene) -> None:
-    talk = scene.talk(2)
+def test_the_push_says_who_wrote_what(system: RunningSystem) -> None:
+    conversation = system.conversation(2)
 
-    posted = talk.post("Grüße 🐙")
-    scene.wait_until_ended(talk, posted)
+    posted = conversation.post("Grüße 🐙")
+    system.wait_until_ended(conversation, posted)
 
     sender = f"user {posted.json['message']['sender']}"
-    payloads = {push["platform"]: push for push in scene.sandbox.inbox()}
+    payloads = {push["platform"]: push for push in system.sandbox.inbox()}
     alert = payloads["apns"]["payload"]["aps"]["alert"]
     assert alert == {"title": sender, "subtitle": "chat of 2", "body": "Grüße 🐙"}
-    assert payloads["apns"]["payload"]["aps"]["thread-id"] == f"chat-{talk.chat}"
+    assert payloads["apns"]["payload"]["aps"]["thread-id"] == f"chat-{conversation.id}"
     shown = payloads["fcm"]["payload"]["notification"]
     assert shown == {"title": sender, "body": "Grüße 🐙"}
 
 
-def test_the_answer_does_not_wait_for_slow_phones(scene: Scene) -> None:
-    talk = scene.talk(20)
-    scene.wait_until_ended(talk, talk.post("warm up"))
-    scene.sandbox.control(latency_ms=1500)
+def test_the_answer_does_not_wait_for_slow_phones(system: RunningSystem) -> None:
+    conversation = system.conversation(20)
+    system.wait_until_ended(conversation, conversation.post("warm up"))
+    system.sandbox.control(latency_ms=1500)
 
-    posted = talk.post("quick")
+    posted = conversation.post("quick")
     answered_at = utc_now()
 
-    job = scene.wait_until_ended(talk, posted)
+    job = system.wait_until_ended(conversation, posted)
     assert datetime.fromisoformat(job["finished_at"]) > answered_at
 
 
-def test_the_same_client_id_pushes_once(scene: Scene) -> None:
-    talk = scene.talk(3)
+def test_the_same_client_id_pushes_once(system: RunningSystem) -> None:
+    conversation = system.conversation(3)
 
-    first = talk.post(client_id="a1")
-    again = talk.post(client_id="a1")
-    scene.wait_until_ended(talk, first)
+    first = conversation.post(client_id="a1")
+    again = conversation.post(client_id="a1")
+    system.wait_until_ended(conversation, first)
 
     assert (first.status, again.status) == (201, 200)
     assert again.json["message"] == first.json["message"]
-    assert scene.pushed(talk) == dict.fromkeys(talk.tokens, 1)
+    assert system.pushed(conversation) == dict.fromkeys(conversation.tokens, 1)
 
 
-def test_messages_arrive_in_the_order_they_were_written(scene: Scene) -> None:
-    talk = scene.talk(3)
+def test_messages_arrive_in_the_order_they_were_written(system: RunningSystem) -> None:
+    conversation = system.conversation(3)
 
-    posts = [talk.post(str(n)) for n in range(12)]
+    posts = [conversation.post(str(n)) for n in range(12)]
     for posted in posts:
-        scene.wait_until_ended(talk, posted)
+        system.wait_until_ended(conversation, posted)
 
-    for token in talk.tokens:
-        arrived = [push["payload"] for push in scene.sandbox.inbox(token=token)]
+    for token in conversation.tokens:
+        arrived = [push["payload"] for push in system.sandbox.inbox(token=token)]
         shown = [
             payload["aps"]["alert"]["body"]
             if "aps" in payload
@@ -87,29 +87,31 @@ def test_messages_arrive_in_the_order_they_were_written(scene: Scene) -> None:
     [("unregistered-1", 2, 1), ("bad-token-1", 2, 1), ("payload-too-large-1", 2, 1)],
 )
 def test_one_bad_token_does_not_silence_the_others(
-    scene: Scene, token: str, accepted: int, failed: int
+    system: RunningSystem, token: str, accepted: int, failed: int
 ) -> None:
-    talk = scene.talk(3, platforms=("apns",), tokens=[token])
+    conversation = system.conversation(3, platforms=("apns",), tokens=[token])
 
-    posted = talk.post()
+    posted = conversation.post()
 
-    job = scene.wait_until_ended(talk, posted)
+    job = system.wait_until_ended(conversation, posted)
     assert (job["accepted"], job["failed"]) == (accepted, failed)
 
 
-def test_a_busy_provider_is_asked_again(scene: Scene) -> None:
-    talk = scene.talk(2, platforms=("apns",), tokens=["flaky-1-x"])
+def test_a_busy_provider_is_asked_again(system: RunningSystem) -> None:
+    conversation = system.conversation(2, platforms=("apns",), tokens=["flaky-1-x"])
 
-    posted = talk.post()
+    posted = conversation.post()
 
-    job = scene.wait_until_ended(talk, posted)
+    job = system.wait_until_ended(conversation, posted)
     assert (job["state"], job["accepted"], job["failed"]) == ("completed", 2, 0)
 
 
-def test_a_dead_device_is_not_pushed_to_again(scene: Scene) -> None:
-    talk = scene.talk(2, platforms=("apns",), tokens=["unregistered-2"])
-    scene.wait_until_ended(talk, talk.post("first"))
+def test_a_dead_device_is_not_pushed_to_again(system: RunningSystem) -> None:
+    conversation = system.conversation(
+        2, platforms=("apns",), tokens=["unregistered-2"]
+    )
+    system.wait_until_ended(conversation, conversation.post("first"))
 
-    job = scene.wait_until_ended(talk, talk.post("second"))
+    job = system.wait_until_ended(conversation, conversation.post("second"))
 
     assert (job["total"], job["accepted"]) == (1, 1)

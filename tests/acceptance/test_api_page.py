@@ -6,17 +6,17 @@ from typing import Any
 
 from tests.support import curl
 from tests.support.paths import ROOT
-from tests.support.scene import Scene
+from tests.support.running_system import RunningSystem
 from tests.support.wait import until
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
 COMMANDS = re.findall(r"^\$ (curl .*)$", PAGE, re.MULTILINE)
 
 
-def test_the_main_way_leads_to_a_push(scene: Scene) -> None:
+def test_the_main_way_leads_to_a_push(system: RunningSystem) -> None:
     said = {
-        "URL": scene.server.url,
-        "SERVICE_KEY": scene.server.service_key,
+        "URL": system.server.url,
+        "SERVICE_KEY": system.server.service_key,
         "JSON": "Content-Type: application/json",
     }
 

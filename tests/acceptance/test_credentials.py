@@ -8,8 +8,8 @@ from shutil import copyfile
 
 from tests.support import device_outcomes, push_processes, tls
 from tests.support.client import Reply
+from tests.support.running_system import FAST, Conversation, RunningSystem
 from tests.support.sandbox import Sandbox
-from tests.support.scene import FAST, Scene, Talk
 from tests.support.server import Server
 from tests.support.wait import until
 
@@ -18,38 +18,38 @@ DEVICES = 10
 
 
 @contextmanager
-def running(run_dir: Path, sandbox: Sandbox, **changes: str) -> Iterator[Scene]:
+def running(run_dir: Path, sandbox: Sandbox, **changes: str) -> Iterator[RunningSystem]:
     sandbox.reset()
     environment = {**sandbox.environment, **FAST, **changes}
     with Server(run_dir, environment) as server:
-        yield Scene(run_dir, server, sandbox)
+        yield RunningSystem(run_dir, server, sandbox)
     push_processes.end_all(run_dir)
 
 
-def start_anew(scene: Scene) -> None:
+def start_anew(system: RunningSystem) -> None:
     """As an operator does who has mended something."""
-    scene.server.stop()
-    for pid in scene.push_processes():
+    system.server.stop()
+    for pid in system.push_processes():
         push_processes.stop(pid)
-    scene.server.start()
+    system.server.start()
 
 
 def wait_until_all_wait(
-    scene: Scene, posted: Reply
+    system: RunningSystem, posted: Reply
 ) -> dict[str, device_outcomes.DeviceOutcome]:
     job_id = posted.json["job"]["id"]
-    until(lambda: len(device_outcomes.of_job(scene.store, job_id)) == DEVICES)
-    until(lambda: device_outcomes.is_idle(scene.store, job_id))
-    return device_outcomes.of_job(scene.store, job_id)
+    until(lambda: len(device_outcomes.of_job(system.store, job_id)) == DEVICES)
+    until(lambda: device_outcomes.is_idle(system.store, job_id))
+    return device_outcomes.of_job(system.store, job_id)
 
 
-def deliver(scene: Scene, talk: Talk, posted: Reply) -> None:
+def deliver(system: RunningSystem, conversation: Conversation, posted: Reply) -> None:
     """The time for another try has come, and nobody was forgotten."""
-    device_outcomes.make_retries_due(scene.store, posted.json["job"]["id"])
-    job = scene.wait_until_ended(talk, posted)
+    device_outcomes.make_retries_due(system.store, posted.json["job"]["id"])
+    job = system.wait_until_ended(conversation, posted)
     assert (job["state"], job["error"]) == ("completed", None)
     assert (job["accepted"], job["failed"]) == (DEVICES, 0)
-    assert scene.pushed(talk) == dict.fromkeys(talk.tokens, 1)
+    assert system.pushed(conversation) == dict.fromkeys(conversation.tokens, 1)
 
 
 def test_wrong_keys_keep_every_device_and_are_told_until_they_are_mended(
@@ -65,23 +65,23 @@ def test_wrong_keys_keep_every_device_and_are_told_until_they_are_mended(
     wrong = Path(other.environment[FCM_KEY]).read_text()
     Path(keys[FCM_KEY]).write_text(with_the_key_of(account, wrong))
 
-    with running(tmp_path, shared_sandbox, **keys) as scene:
-        talk = scene.talk(DEVICES)
-        posted = talk.post()
-        waiting = wait_until_all_wait(scene, posted)
+    with running(tmp_path, shared_sandbox, **keys) as system:
+        conversation = system.conversation(DEVICES)
+        posted = conversation.post()
+        waiting = wait_until_all_wait(system, posted)
 
-        job = scene.job(talk, posted)
+        job = system.job(conversation, posted)
         assert {end.outcome for end in waiting.values()} == {"credentials"}
         assert (job["state"], job["failed"]) == ("processing", 0)
         assert job["error"]
-        assert device_outcomes.disabled(scene.store, talk.tokens) == set()
-        check_troubles(scene)
+        assert device_outcomes.disabled(system.store, conversation.tokens) == set()
+        check_troubles(system)
 
         for name, copy in keys.items():
             copyfile(right[name], copy)
-        start_anew(scene)
-        deliver(scene, talk, posted)
-        until(lambda: scene.server.client.get("/readyz").json["troubles"] == [])
+        start_anew(system)
+        deliver(system, conversation, posted)
+        until(lambda: system.server.client.get("/readyz").json["troubles"] == [])
 
 
 def with_the_key_of(account: str, other: str) -> str:
@@ -89,11 +89,11 @@ def with_the_key_of(account: str, other: str) -> str:
     return json.dumps(mine | {"private_key": theirs["private_key"]})
 
 
-def check_troubles(scene: Scene) -> None:
+def check_troubles(system: RunningSystem) -> None:
     """Where an operator looks; the job is looked at by its sender."""
-    ready = scene.server.client.get("/readyz")
+    ready = system.server.client.get("/readyz")
     routes = sorted(trouble["route"].split()[0] for trouble in ready.json["troubles"])
-    log = (scene.run_dir / "push" / "push.log").read_text()
+    log = (system.run_dir / "push" / "push.log").read_text()
     assert ready.status == 200
     assert routes == ["apns", "fcm"]
     assert "InvalidProviderToken" in log
@@ -107,19 +107,19 @@ def test_a_provider_with_a_foreign_certificate_is_given_no_token(
     ca_file = tmp_path / "trusted.pem"
     copyfile(tls.authority().ca_file, ca_file)
 
-    with running(tmp_path, shared_sandbox, BOTTLEPOST_CA_FILE=str(ca_file)) as scene:
-        talk = scene.talk(DEVICES)
-        posted = talk.post()
-        waiting = wait_until_all_wait(scene, posted)
+    with running(tmp_path, shared_sandbox, BOTTLEPOST_CA_FILE=str(ca_file)) as system:
+        conversation = system.conversation(DEVICES)
+        posted = conversation.post()
+        waiting = wait_until_all_wait(system, posted)
 
         assert {(end.outcome, end.attempts) for end in waiting.values()} == {
             ("later", 0)
         }
         assert all("CERTIFICATE" in end.reason.upper() for end in waiting.values())
-        assert device_outcomes.disabled(scene.store, talk.tokens) == set()
+        assert device_outcomes.disabled(system.store, conversation.tokens) == set()
         assert shared_sandbox.stats()["apns_jwts_seen"] == 0
         assert shared_sandbox.stats()["oauth_tokens_issued"] == 0
 
         copyfile(right, ca_file)
-        start_anew(scene)
-        deliver(scene, talk, posted)
+        start_anew(system)
+        deliver(system, conversation, posted)

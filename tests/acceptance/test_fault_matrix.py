@@ -11,7 +11,7 @@ import pytest
 from tests.support import device_outcomes, fault_table, push_processes
 from tests.support.client import Reply
 from tests.support.fault_table import RETRY_AFTER_S, Row
-from tests.support.scene import Scene, Talk
+from tests.support.running_system import Conversation, RunningSystem
 from tests.support.wait import until
 
 HEALTHY = 20
@@ -23,7 +23,7 @@ EARLIEST, LATEST = timedelta(seconds=-1.1), timedelta(seconds=15)
 
 
 @pytest.fixture
-def scene(world: Scene) -> Scene:
+def system(world: RunningSystem) -> RunningSystem:
     world.sandbox.control(reset=True)
     world.sandbox.control(slow_s=0.3, retry_after_s=RETRY_AFTER_S)
     return world
@@ -33,22 +33,26 @@ class Crowd:
     """Healthy devices, and among them some that are not."""
 
     def __init__(
-        self, scene: Scene, platform: str, magic: Sequence[str], before: int = 10
+        self,
+        system: RunningSystem,
+        platform: str,
+        magic: Sequence[str],
+        before: int = 10,
     ) -> None:
         suffix = secrets.token_hex(4)
-        self.scene = scene
+        self.system = system
         # Magic token → the device's.
         self.troubled = {name: f"{name}-{suffix}" for name in magic}
-        self.talk: Talk = scene.talk(
+        self.conversation: Conversation = system.conversation(
             len(magic) + HEALTHY,
             platforms=(platform,),
             # In the middle: a connection that breaks has healthy ones on both sides.
             tokens=[""] * before + list(self.troubled.values()),
         )
-        self.healthy = self.talk.tokens - set(self.troubled.values())
+        self.healthy = self.conversation.tokens - set(self.troubled.values())
 
     def post(self, **more: Any) -> Reply:
-        self.posted = self.talk.post(**more)
+        self.posted = self.conversation.post(**more)
         self.job_id: int = self.posted.json["job"]["id"]
         return self.posted
 
@@ -61,26 +65,28 @@ class Crowd:
 
     def wait_until_it_rests(self) -> dict[str, Any]:
         """The job, when all have been tried and the rest has to wait."""
-        until(lambda: device_outcomes.is_idle(self.scene.store, self.job_id))
-        return self.scene.job(self.talk, self.posted)
+        until(lambda: device_outcomes.is_idle(self.system.store, self.job_id))
+        return self.system.job(self.conversation, self.posted)
 
     def ended(self) -> dict[str, Any]:
-        return self.scene.wait_until_ended(self.talk, self.posted)
+        return self.system.wait_until_ended(self.conversation, self.posted)
 
     def is_done(self) -> bool:
-        job = self.scene.job(self.talk, self.posted)
+        job = self.system.job(self.conversation, self.posted)
         return bool(job["finished_at"])
 
     def ends(self) -> dict[str, device_outcomes.DeviceOutcome]:
-        return device_outcomes.of_job(self.scene.store, self.job_id)
+        return device_outcomes.of_job(self.system.store, self.job_id)
 
     def pushed(self) -> Counter[str]:
-        return self.scene.pushed(self.talk)
+        return self.system.pushed(self.conversation)
 
     def tries(self) -> dict[str, list[datetime]]:
         """When each device's pushes reached the provider, whatever it said."""
-        tries: dict[str, list[datetime]] = {token: [] for token in self.talk.tokens}
-        for push in self.scene.sandbox.inbox(all=1, limit=200_000):
+        tries: dict[str, list[datetime]] = {
+            token: [] for token in self.conversation.tokens
+        }
+        for push in self.system.sandbox.inbox(all=1, limit=200_000):
             if push["token"] in tries:
                 arrived = datetime.fromisoformat(push["arrived_at"])
                 tries[push["token"]].append(arrived)
@@ -93,11 +99,11 @@ ON_BOTH = pytest.mark.parametrize("platform", PLATFORMS)
 
 @ON_BOTH
 def test_a_final_answer_is_the_end_of_one_device_only(
-    scene: Scene, platform: str
+    system: RunningSystem, platform: str
 ) -> None:
     rows = fault_table.FINAL[platform]
     accepted = fault_table.ACCEPTED[platform]
-    crowd = Crowd(scene, platform, [row.token for row in rows] + accepted)
+    crowd = Crowd(system, platform, [row.token for row in rows] + accepted)
 
     crowd.post()
     crowd.wait_for_the_healthy()
@@ -127,10 +133,10 @@ def check_final(row: Row, end: device_outcomes.DeviceOutcome) -> None:
 
 @ON_BOTH
 def test_a_put_off_device_waits_as_long_as_it_should_and_is_pushed_then(
-    scene: Scene, platform: str
+    system: RunningSystem, platform: str
 ) -> None:
     rows = fault_table.WAITING[platform]
-    crowd = Crowd(scene, platform, [row.token for row in rows])
+    crowd = Crowd(system, platform, [row.token for row in rows])
 
     crowd.post()
     crowd.wait_for_the_healthy()
@@ -143,15 +149,15 @@ def test_a_put_off_device_waits_as_long_as_it_should_and_is_pushed_then(
         token = crowd.troubled[row.token]
         check_waiting(row, found[token], tries[token])
 
-    scene.sandbox.control(answers=dict.fromkeys(crowd.troubled.values(), "slow"))
+    system.sandbox.control(answers=dict.fromkeys(crowd.troubled.values(), "slow"))
     # The old process has been told to make no provider tokens for a while, and waits.
-    restart_push_process(scene)
-    device_outcomes.make_retries_due(scene.store, crowd.job_id)
+    restart_push_process(system)
+    device_outcomes.make_retries_due(system.store, crowd.job_id)
     job = crowd.ended()
 
     assert (job["accepted"], job["failed"]) == (HEALTHY + len(rows), 0)
     assert (job["state"], job["error"]) == ("completed", None)
-    assert crowd.pushed() == dict.fromkeys(crowd.talk.tokens, 1)
+    assert crowd.pushed() == dict.fromkeys(crowd.conversation.tokens, 1)
     assert crowd.ends() == {}
 
 
@@ -173,10 +179,10 @@ def check_waiting(
 
 
 @pytest.mark.parametrize("fault", fault_table.BROKEN)
-def test_a_broken_connection_loses_nobody(scene: Scene, fault: str) -> None:
+def test_a_broken_connection_loses_nobody(system: RunningSystem, fault: str) -> None:
     # One that has seen other connections break is slower to open new ones.
-    restart_push_process(scene)
-    crowds = [Crowd(scene, platform, [f"once-{fault}"]) for platform in PLATFORMS]
+    restart_push_process(system)
+    crowds = [Crowd(system, platform, [f"once-{fault}"]) for platform in PLATFORMS]
 
     for crowd in crowds:
         crowd.post()
@@ -186,34 +192,34 @@ def test_a_broken_connection_loses_nobody(scene: Scene, fault: str) -> None:
 
     # Of a push whose answer was lost nobody knows; a second one replaces the first.
     at_most = 2 if fault_table.BROKEN[fault] else 1
-    marks = Counter(token for token, *_ in scene.sandbox.summary(by="push")["pushes"])
+    marks = Counter(token for token, *_ in system.sandbox.summary(by="push")["pushes"])
     for crowd, job in zip(crowds, jobs, strict=True):
         assert (job["state"], job["error"]) == ("completed", None)
         assert (job["accepted"], job["failed"]) == (HEALTHY + 1, 0)
         assert crowd.ends() == {}
         pushed = crowd.pushed()
-        assert pushed.keys() == crowd.talk.tokens
+        assert pushed.keys() == crowd.conversation.tokens
         assert max(pushed.values()) <= at_most
-        assert {marks[token] for token in crowd.talk.tokens} == {1}
+        assert {marks[token] for token in crowd.conversation.tokens} == {1}
 
 
 @ON_BOTH
-def test_one_stream_at_a_time_is_enough(scene: Scene, platform: str) -> None:
-    scene.sandbox.control(max_concurrent_streams=1)
-    crowd = Crowd(scene, platform, ["slow"])
+def test_one_stream_at_a_time_is_enough(system: RunningSystem, platform: str) -> None:
+    system.sandbox.control(max_concurrent_streams=1)
+    crowd = Crowd(system, platform, ["slow"])
 
     crowd.post()
     job = crowd.ended()
 
     assert (job["accepted"], job["failed"]) == (HEALTHY + 1, 0)
-    assert crowd.pushed() == dict.fromkeys(crowd.talk.tokens, 1)
+    assert crowd.pushed() == dict.fromkeys(crowd.conversation.tokens, 1)
 
 
 @ON_BOTH
 def test_a_silent_provider_holds_up_only_the_device_it_is_silent_about(
-    scene: Scene, platform: str
+    system: RunningSystem, platform: str
 ) -> None:
-    crowd = Crowd(scene, platform, ["hang"])
+    crowd = Crowd(system, platform, ["hang"])
     (silent,) = crowd.troubled.values()
 
     crowd.post()
@@ -222,8 +228,8 @@ def test_a_silent_provider_holds_up_only_the_device_it_is_silent_about(
 
     assert crowd.pushed() == dict.fromkeys(crowd.healthy, 1)
     # Who comes after the one that waits finds it answered.
-    scene.sandbox.control(answers={silent: "slow"})
-    for pid in scene.push_processes():
+    system.sandbox.control(answers={silent: "slow"})
+    for pid in system.push_processes():
         push_processes.kill(pid)
     job = crowd.ended()
     assert (job["accepted"], job["failed"]) == (HEALTHY + 1, 0)
@@ -234,10 +240,10 @@ def test_a_silent_provider_holds_up_only_the_device_it_is_silent_about(
 
 @ON_BOTH
 def test_silence_about_the_first_device_of_all_holds_up_nobody_else(
-    scene: Scene, platform: str
+    system: RunningSystem, platform: str
 ) -> None:
-    restart_push_process(scene)
-    crowd = Crowd(scene, platform, ["hang"], before=0)
+    restart_push_process(system)
+    crowd = Crowd(system, platform, ["hang"], before=0)
 
     crowd.post()
     crowd.wait_for_the_healthy()
@@ -245,57 +251,61 @@ def test_silence_about_the_first_device_of_all_holds_up_nobody_else(
     assert crowd.pushed() == dict.fromkeys(crowd.healthy, 1)
     # Nobody after us waits until that request is given up.
     (silent,) = crowd.troubled.values()
-    scene.sandbox.control(answers={silent: "slow"})
-    for pid in scene.push_processes():
+    system.sandbox.control(answers={silent: "slow"})
+    for pid in system.push_processes():
         push_processes.kill(pid)
     crowd.ended()
 
 
 @ON_BOTH
 def test_an_outage_puts_everybody_off_until_it_is_over(
-    scene: Scene, platform: str
+    system: RunningSystem, platform: str
 ) -> None:
-    scene.sandbox.control(outage={platform: "500"})
-    crowd = Crowd(scene, platform, [])
-    other = Crowd(scene, "fcm" if platform == "apns" else "apns", [])
+    system.sandbox.control(outage={platform: "500"})
+    crowd = Crowd(system, platform, [])
+    other = Crowd(system, "fcm" if platform == "apns" else "apns", [])
 
     crowd.post()
     other.post()
     unharmed = other.ended()
     until(lambda: len(crowd.ends()) == HEALTHY, what="for all to be put off")
     waiting = crowd.ends()
-    scene.sandbox.control(outage={platform: None})
+    system.sandbox.control(outage={platform: None})
     # A new process knows nothing of the pause that the old one has taken.
-    restart_push_process(scene)
-    until(lambda: device_outcomes.is_idle(scene.store, crowd.job_id) or crowd.is_done())
-    device_outcomes.make_retries_due(scene.store, crowd.job_id)
+    restart_push_process(system)
+    until(
+        lambda: device_outcomes.is_idle(system.store, crowd.job_id) or crowd.is_done()
+    )
+    device_outcomes.make_retries_due(system.store, crowd.job_id)
     job = crowd.ended()
 
     assert (unharmed["accepted"], unharmed["failed"]) == (HEALTHY, 0)
     assert {end.outcome for end in waiting.values()} == {"later"}
     assert None not in {end.next_attempt_at for end in waiting.values()}
     assert (job["accepted"], job["failed"]) == (HEALTHY, 0)
-    assert crowd.pushed() == dict.fromkeys(crowd.talk.tokens, 1)
+    assert crowd.pushed() == dict.fromkeys(crowd.conversation.tokens, 1)
 
 
-def restart_push_process(scene: Scene) -> None:
-    for pid in scene.push_processes():
+def restart_push_process(system: RunningSystem) -> None:
+    for pid in system.push_processes():
         push_processes.stop(pid)
 
 
-def test_a_provider_that_ends_every_connection_is_asked_again(scene: Scene) -> None:
-    scene.sandbox.control(outage={"all": "refuse"})
-    crowds = [Crowd(scene, platform, []) for platform in PLATFORMS]
-    restart_push_process(scene)
+def test_a_provider_that_ends_every_connection_is_asked_again(
+    system: RunningSystem,
+) -> None:
+    system.sandbox.control(outage={"all": "refuse"})
+    crowds = [Crowd(system, platform, []) for platform in PLATFORMS]
+    restart_push_process(system)
 
     for crowd in crowds:
         crowd.post()
     until(lambda: all(len(crowd.ends()) == HEALTHY for crowd in crowds))
     waiting = [end for crowd in crowds for end in crowd.ends().values()]
-    scene.sandbox.control(outage={"all": None})
+    system.sandbox.control(outage={"all": None})
     jobs = [crowd.ended() for crowd in crowds]
 
     assert {(end.outcome, end.attempts) for end in waiting} == {("later", 0)}
     assert [(job["accepted"], job["failed"]) for job in jobs] == [(HEALTHY, 0)] * 2
     for crowd in crowds:
-        assert crowd.pushed() == dict.fromkeys(crowd.talk.tokens, 1)
+        assert crowd.pushed() == dict.fromkeys(crowd.conversation.tokens, 1)

@@ -9,18 +9,18 @@ from playwright.sync_api import Page, expect
 
 from api.imports import UPLOAD_LIMIT
 from tests.support.browser import Tab
-from tests.support.scene import Scene
+from tests.support.running_system import RunningSystem
 from tests.support.uploads import crew, json_lines
 
 PEOPLE = 2000
 
 
 @pytest.fixture
-def page(browser: Any, scene: Scene) -> Iterator[Page]:
+def page(browser: Any, system: RunningSystem) -> Iterator[Page]:
     """The form, opened by an operator."""
     with Tab(browser, java_script_enabled=False) as tab:
-        tab.page.goto(f"{scene.server.url}/imports")
-        tab.page.get_by_label("Service key").fill(scene.server.service_key)
+        tab.page.goto(f"{system.server.url}/imports")
+        tab.page.get_by_label("Service key").fill(system.server.service_key)
         tab.page.get_by_role("button", name="Sign in").click()
         expect(
             tab.page.get_by_role("heading", name="Import", exact=True)

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from tests.support import demo_notifications, push_service, tls
 from tests.support.browser import Tab
-from tests.support.demo import Demo, Stage
+from tests.support.demo import Demo, RunningDemo
 from tests.support.demo_notifications import Worker
 from tests.support.push_service import PushService
 from tests.support.wait import until
@@ -28,14 +28,14 @@ CLICK = """async () => {
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     settings = {
         "BOTTLEPOST_WEBPUSH_ALLOW": "localhost",
         # The server trusts the test's certificate authority.
         "SSL_CERT_FILE": str(tls.authority().ca_file),
     }
     with Demo(tmp_path_factory.mktemp("notifications") / "var", **settings) as demo:
-        yield Stage(demo)
+        yield RunningDemo(demo)
 
 
 @pytest.fixture
@@ -45,13 +45,13 @@ def service() -> Iterator[PushService]:
 
 
 @pytest.fixture
-def tab(browser: Any, stage: Stage) -> Iterator[Tab]:
+def tab(browser: Any, running_demo: RunningDemo) -> Iterator[Tab]:
     """The demo page, with permission for notifications."""
     with Tab(browser) as tab:
-        tab.page.context.grant_permissions(["notifications"], origin=stage.url)
+        tab.page.context.grant_permissions(["notifications"], origin=running_demo.url)
         yield tab
-    for name, client in stage.people.items():
-        for device in demo_notifications.browsers_of(stage, name):
+    for name, client in running_demo.people.items():
+        for device in demo_notifications.browsers_of(running_demo, name):
             client.delete(f"/devices/{device['id']}")
 
 
@@ -63,17 +63,17 @@ def use(service: PushService, page: Page) -> None:
     )
 
 
-def turn_on(page: Page, stage: Stage) -> Worker:
-    worker = Worker(page, stage.url)
-    page.goto(stage.url)
+def turn_on(page: Page, running_demo: RunningDemo) -> Worker:
+    worker = Worker(page, running_demo.url)
+    page.goto(running_demo.url)
     demo_notifications.button(page).click()
     expect(demo_notifications.status(page)).to_contain_text("This browser notifies Ada")
     return worker
 
 
-def post(stage: Stage, name: str, text: str) -> dict[str, Any]:
-    body = {"conversation": stage.chat, "message": text}
-    sent: dict[str, Any] = stage.people[name].post("/groupchat/send", body).json
+def post(running_demo: RunningDemo, name: str, text: str) -> dict[str, Any]:
+    body = {"conversation": running_demo.chat, "message": text}
+    sent: dict[str, Any] = running_demo.people[name].post("/groupchat/send", body).json
     return sent["message"]
 
 
@@ -91,57 +91,63 @@ def quiet(kind: str, seq: int) -> dict[str, Any]:
     return {"silent": True, "tag": tag, "badge": 0, "data": {}, "bottlepost": about}
 
 
-def test_a_message_is_a_notification_until_it_is_deleted(tab, stage, service) -> None:
+def test_a_message_is_a_notification_until_it_is_deleted(
+    tab, running_demo, service
+) -> None:
     page = tab.page
     use(service, page)
-    worker = turn_on(page, stage)
-    (device,) = demo_notifications.browsers_of(stage, "Ada")
+    worker = turn_on(page, running_demo)
+    (device,) = demo_notifications.browsers_of(running_demo, "Ada")
 
-    said = post(stage, "Bo", "Land in sight!")
+    said = post(running_demo, "Bo", "Land in sight!")
     until(lambda: len(service.inbox) == 1, what="for the push")
     worker.deliver(service.payloads()[0])
 
-    key = stage.people["Bo"].get("/webpush/key").json["public_key"]
+    key = running_demo.people["Bo"].get("/webpush/key").json["public_key"]
     assert page.evaluate("sessionStorage.getItem('subscribed')") == key
     assert json.loads(device["token"])["endpoint"].startswith(service.origin)
     worker.wait_until_shown(("Bo · Lighthouse", "Land in sight!"))
 
-    stage.people["Bo"].delete(f"/groupchat/{stage.chat}/messages/{said['id']}")
+    running_demo.people["Bo"].delete(
+        f"/groupchat/{running_demo.chat}/messages/{said['id']}"
+    )
     until(lambda: len(service.inbox) == 2, what="for the withdrawal")
     worker.deliver(service.payloads()[1])
 
     worker.wait_until_shown()
     assert tab.complaints == []
-    assert all(address.startswith(stage.url) for address in tab.addresses)
+    assert all(address.startswith(running_demo.url) for address in tab.addresses)
 
 
-def test_turning_it_off_removes_the_device(tab, stage, service) -> None:
+def test_turning_it_off_removes_the_device(tab, running_demo, service) -> None:
     page = tab.page
     use(service, page)
-    turn_on(page, stage)
+    turn_on(page, running_demo)
 
     demo_notifications.button(page).click()
 
     expect(demo_notifications.button(page)).to_have_text("Notify me here")
-    assert demo_notifications.browsers_of(stage, "Ada") == []
+    assert demo_notifications.browsers_of(running_demo, "Ada") == []
     assert page.evaluate("sessionStorage.getItem('subscribed')") is None
 
 
-def test_it_is_still_on_after_loading_the_page_again(tab, stage, service) -> None:
+def test_it_is_still_on_after_loading_the_page_again(
+    tab, running_demo, service
+) -> None:
     page = tab.page
     use(service, page)
-    turn_on(page, stage)
+    turn_on(page, running_demo)
 
     page.reload()
 
     expect(demo_notifications.button(page)).to_have_text("Stop notifying me here")
-    assert len(demo_notifications.browsers_of(stage, "Ada")) == 1
+    assert len(demo_notifications.browsers_of(running_demo, "Ada")) == 1
 
 
-def test_a_browser_notifies_one_person_at_a_time(tab, stage, service) -> None:
+def test_a_browser_notifies_one_person_at_a_time(tab, running_demo, service) -> None:
     page = tab.page
     use(service, page)
-    turn_on(page, stage)
+    turn_on(page, running_demo)
 
     page.get_by_role("radio", name="Bo").check()
     expect(demo_notifications.status(page)).to_have_text(
@@ -150,14 +156,16 @@ def test_a_browser_notifies_one_person_at_a_time(tab, stage, service) -> None:
     demo_notifications.button(page).click()
 
     expect(demo_notifications.status(page)).to_contain_text("This browser notifies Bo")
-    assert demo_notifications.browsers_of(stage, "Ada") == []
-    assert len(demo_notifications.browsers_of(stage, "Bo")) == 1
+    assert demo_notifications.browsers_of(running_demo, "Ada") == []
+    assert len(demo_notifications.browsers_of(running_demo, "Bo")) == 1
 
 
-def test_the_worker_replaces_and_withdraws_by_the_tag(tab, stage, service) -> None:
+def test_the_worker_replaces_and_withdraws_by_the_tag(
+    tab, running_demo, service
+) -> None:
     page = tab.page
     use(service, page)
-    worker = turn_on(page, stage)
+    worker = turn_on(page, running_demo)
     first, second = ("Bo · Lighthouse", "no. 1"), ("Bo · Lighthouse", "no. 2")
 
     for each in (push(1), push(2), push(2)):
@@ -167,10 +175,10 @@ def test_the_worker_replaces_and_withdraws_by_the_tag(tab, stage, service) -> No
     worker.wait_until_shown(second)
 
 
-def test_the_worker_closes_what_has_been_read(tab, stage, service) -> None:
+def test_the_worker_closes_what_has_been_read(tab, running_demo, service) -> None:
     page = tab.page
     use(service, page)
-    worker = turn_on(page, stage)
+    worker = turn_on(page, running_demo)
     for seq in (1, 2, 3):
         worker.deliver(push(seq))
     until(lambda: len(worker.shown) == 3)
@@ -180,10 +188,10 @@ def test_the_worker_closes_what_has_been_read(tab, stage, service) -> None:
     worker.wait_until_shown(("Bo · Lighthouse", "no. 3"))
 
 
-def test_the_worker_takes_what_is_not_ours(tab, stage, service) -> None:
+def test_the_worker_takes_what_is_not_ours(tab, running_demo, service) -> None:
     page = tab.page
     use(service, page)
-    worker = turn_on(page, stage)
+    worker = turn_on(page, running_demo)
 
     # A silent message shows nothing, and an app without previews shows no text.
     worker.deliver({**quiet("", 1), "bottlepost": {"conversation": 1, "seq": 1}})
@@ -192,12 +200,14 @@ def test_the_worker_takes_what_is_not_ours(tab, stage, service) -> None:
     worker.wait_until_shown(("New message", ""))
 
 
-def test_a_click_leads_to_its_reader_who_has_read_it(tab, stage, service) -> None:
+def test_a_click_leads_to_its_reader_who_has_read_it(
+    tab, running_demo, service
+) -> None:
     page = tab.page
     use(service, page)
-    worker = turn_on(page, stage)
-    post(stage, "Bo", "Which one?")
-    seq = post(stage, "Cleo", "The tall one.")["seq"]
+    worker = turn_on(page, running_demo)
+    post(running_demo, "Bo", "Which one?")
+    seq = post(running_demo, "Cleo", "The tall one.")["seq"]
     until(lambda: len(service.inbox) == 2, what="for both pushes")
     for each in service.payloads():
         worker.deliver(each)
@@ -209,7 +219,7 @@ def test_a_click_leads_to_its_reader_who_has_read_it(tab, stage, service) -> Non
     expect(page.get_by_role("radio", name="Ada")).to_be_checked()
 
     def read() -> int:
-        (chat,) = stage.people["Ada"].get("/groupchat").json["conversations"]
+        (chat,) = running_demo.people["Ada"].get("/groupchat").json["conversations"]
         return int(chat["read_seq"])
 
     until(lambda: read() == seq, what="for Ada to have read it")
@@ -220,8 +230,8 @@ def test_a_click_leads_to_its_reader_who_has_read_it(tab, stage, service) -> Non
     worker.wait_until_shown()
 
 
-def test_the_worker_may_do_nothing_but_show(stage) -> None:
-    answer = stage.people["Ada"].get("/worker.js")
+def test_the_worker_may_do_nothing_but_show(running_demo) -> None:
+    answer = running_demo.people["Ada"].get("/worker.js")
 
     assert answer.headers["content-type"].startswith("text/javascript")
     assert answer.headers["cache-control"] == "no-cache"

@@ -12,8 +12,8 @@ from models.pushes import PushJob
 from tests.support import postgresql, push_processes
 from tests.support.client import Reply
 from tests.support.postgresql import PostgresServer
+from tests.support.running_system import FAST, SHORT_LEASE, Conversation, RunningSystem
 from tests.support.sandbox import Sandbox
-from tests.support.scene import FAST, SHORT_LEASE, Scene, Talk
 from tests.support.server import Server
 from tests.support.wait import until
 
@@ -31,7 +31,9 @@ def database() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def host(run_dir: Path, sandbox: Sandbox, database: PostgresServer) -> Iterator[Scene]:
+def host(
+    run_dir: Path, sandbox: Sandbox, database: PostgresServer
+) -> Iterator[RunningSystem]:
     """One host's server and PushProcesses; both are gone afterwards."""
     run_dir.mkdir()
     environment = {
@@ -42,16 +44,16 @@ def host(run_dir: Path, sandbox: Sandbox, database: PostgresServer) -> Iterator[
         "BOTTLEPOST_SERVICE_KEY": "one key for both hosts",
     }
     with Server(run_dir, environment) as server:
-        scene = Scene(run_dir, server, sandbox)
-        yield scene
-        scene.store.close()
+        system = RunningSystem(run_dir, server, sandbox)
+        yield system
+        system.store.close()
     push_processes.end_all(run_dir)
 
 
 @pytest.fixture
 def hosts(
     tmp_path: Path, shared_sandbox: Sandbox, database: PostgresServer
-) -> Iterator[tuple[Scene, Scene]]:
+) -> Iterator[tuple[RunningSystem, RunningSystem]]:
     shared_sandbox.reset()
     with (
         host(tmp_path / "one", shared_sandbox, database) as one,
@@ -60,15 +62,17 @@ def hosts(
         yield one, two
 
 
-def at(scene: Scene, talk: Talk) -> Talk:
+def at(system: RunningSystem, conversation: Conversation) -> Conversation:
     """The same conversation, its sender connected to that host."""
-    token = talk.sender.token or ""
-    return Talk(talk.chat, scene.server.client.as_user(token), talk.tokens)
+    token = conversation.sender.token or ""
+    return Conversation(
+        conversation.id, system.server.client.as_user(token), conversation.tokens
+    )
 
 
-def both_at_work(scene: Scene) -> set[int] | None:
+def both_at_work(system: RunningSystem) -> set[int] | None:
     """The processes that hold a lease at this moment, if these are two."""
-    with scene.store.read() as session:
+    with system.store.read() as session:
         names = session.scalars(
             select(PushJob.lease_owner).where(PushJob.lease_owner.is_not(None))
         )
@@ -76,62 +80,73 @@ def both_at_work(scene: Scene) -> set[int] | None:
     return owners if len(owners) > 1 else None
 
 
-def test_both_hosts_work_at_the_same_time(hosts: tuple[Scene, Scene]) -> None:
+def test_both_hosts_work_at_the_same_time(
+    hosts: tuple[RunningSystem, RunningSystem],
+) -> None:
     one, _ = hosts
-    talks = [one.talk(40) for _ in range(6)]
-    for scene in hosts:
-        talk = one.talk(1)
-        one.wait_until_ended(talk, at(scene, talk).post("warm up"))
-        until(scene.push_processes, what="for a warm process")
+    conversations = [one.conversation(40) for _ in range(6)]
+    for system in hosts:
+        conversation = one.conversation(1)
+        one.wait_until_ended(conversation, at(system, conversation).post("warm up"))
+        until(system.push_processes, what="for a warm process")
     # So slow that whoever looks sees both at it, on a busy machine too.
     one.sandbox.control(**{**SLOW, "latency_ms": 1000})
 
-    posts = [(talk, at(hosts[n % 2], talk).post()) for n, talk in enumerate(talks)]
+    posts = [
+        (conversation, at(hosts[n % 2], conversation).post())
+        for n, conversation in enumerate(conversations)
+    ]
     working = until(lambda: both_at_work(one), what="for two processes at work")
-    processes = [set(scene.push_processes()) for scene in hosts]
+    processes = [set(system.push_processes()) for system in hosts]
     one.sandbox.control(**QUICK)
 
-    jobs = [one.wait_until_ended(talk, posted) for talk, posted in posts]
+    jobs = [
+        one.wait_until_ended(conversation, posted) for conversation, posted in posts
+    ]
     assert all(working & pids for pids in processes)
     assert {(job["state"], job["accepted"]) for job in jobs} == {("completed", 40)}
     # Nobody died, so nothing is pushed twice.
-    assert set(one.pushed(*talks).values()) == {1}
+    assert set(one.pushed(*conversations).values()) == {1}
 
 
 def test_a_host_that_dies_is_taken_over_when_its_lease_ends(
-    hosts: tuple[Scene, Scene],
+    hosts: tuple[RunningSystem, RunningSystem],
 ) -> None:
     one, two = hosts
-    talk = one.talk(1000)
+    conversation = one.conversation(1000)
     one.sandbox.control(**SLOW)
 
-    posted = talk.post()
-    recorded = until(lambda: recorded_at_last(one, talk, posted), what="for a record")
+    posted = conversation.post()
+    recorded = until(
+        lambda: recorded_at_last(one, conversation, posted), what="for a record"
+    )
     one.server.kill()
     for pid in one.push_processes():
         push_processes.kill(pid)
     answered = one.sandbox.summary()["accepted"]
     one.sandbox.control(**QUICK)
 
-    job = two.wait_until_ended(at(two, talk), posted)
-    pushed = two.pushed(talk)
+    job = two.wait_until_ended(at(two, conversation), posted)
+    pushed = two.pushed(conversation)
     assert (job["state"], job["total"], job["accepted"]) == ("completed", 1000, 1000)
-    assert pushed.keys() == talk.tokens
+    assert pushed.keys() == conversation.tokens
     # What was recorded is not pushed again.
     assert pushed.total() - 1000 <= answered + IN_FLIGHT - recorded
 
 
-def recorded_at_last(scene: Scene, talk: Talk, posted: Reply) -> int | None:
+def recorded_at_last(
+    system: RunningSystem, conversation: Conversation, posted: Reply
+) -> int | None:
     """How many pushes the job knows of, once these are some."""
-    accepted: int = scene.job(talk, posted)["accepted"]
+    accepted: int = system.job(conversation, posted)["accepted"]
     return accepted if accepted >= 100 else None
 
 
-def post_until_taken(talk: Talk, text: str) -> Reply:
+def post_until_taken(conversation: Conversation, text: str) -> Reply:
     """Again under the same name while there is no database, as a client should."""
 
     def post() -> Reply | None:
-        posted = talk.post(text, client_id=text)
+        posted = conversation.post(text, client_id=text)
         return posted if posted.status in (200, 201) else None
 
     posted = until(post, what=f"for {text} to be taken")
@@ -140,24 +155,26 @@ def post_until_taken(talk: Talk, text: str) -> Reply:
 
 
 def test_a_database_that_goes_away_loses_nothing(
-    hosts: tuple[Scene, Scene], database: PostgresServer
+    hosts: tuple[RunningSystem, RunningSystem], database: PostgresServer
 ) -> None:
     one, _ = hosts
-    talk = one.talk(50, platforms=["apns"])
+    conversation = one.conversation(50, platforms=["apns"])
     numbers = count()
     texts = [f"message-{next(numbers)}" for _ in range(8)]
     one.sandbox.control(**SLOW)
 
-    posts = [post_until_taken(at(hosts[n % 2], talk), t) for n, t in enumerate(texts)]
+    posts = [
+        post_until_taken(at(hosts[n % 2], conversation), t) for n, t in enumerate(texts)
+    ]
     until(lambda: one.sandbox.summary()["accepted"] >= 20, what="for some pushes")
     database.stop()
-    refused = [at(scene, talk).post("not now") for scene in hosts]
+    refused = [at(system, conversation).post("not now") for system in hosts]
     database.start()
     late = [f"message-{next(numbers)}" for _ in range(4)]
-    posts += [post_until_taken(talk, text) for text in late]
+    posts += [post_until_taken(conversation, text) for text in late]
     one.sandbox.control(**QUICK)
 
-    jobs = [one.wait_until_ended(talk, posted) for posted in posts]
+    jobs = [one.wait_until_ended(conversation, posted) for posted in posts]
     assert {(reply.status, reply.code) for reply in refused} == {(503, "unavailable")}
     assert all(int(reply.headers["retry-after"]) >= 1 for reply in refused)
     assert {(job["state"], job["accepted"]) for job in jobs} == {("completed", 50)}
@@ -165,4 +182,6 @@ def test_a_database_that_goes_away_loses_nothing(
         (push["token"], push["payload"]["aps"]["alert"]["body"])
         for push in one.sandbox.inbox(limit=10_000)
     }
-    assert arrived == {(token, text) for token in talk.tokens for text in texts + late}
+    assert arrived == {
+        (token, text) for token in conversation.tokens for text in texts + late
+    }

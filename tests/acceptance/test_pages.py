@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.browser import Tab
-from tests.support.demo import Demo, Stage
+from tests.support.demo import Demo, RunningDemo
 from tests.support.uploads import crew, json_lines
 
 # Responses that are final, so that the job fails.
@@ -22,14 +22,14 @@ PAGES = ["/", "/dashboard", "/jobs/1/result", "/imports", "/docs"]
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     with Demo(tmp_path_factory.mktemp("pages") / "var") as demo:
-        stage = Stage(demo)
-        assert stage.say("Good morning!")["id"] == 1
+        running_demo = RunningDemo(demo)
+        assert running_demo.say("Good morning!")["id"] == 1
         headers = {"Content-Type": "application/x-ndjson"}
         rows = json_lines(*crew(1000))
-        stage.service.request("POST", "/import", rows, headers)
-        yield stage
+        running_demo.service.request("POST", "/import", rows, headers)
+        yield running_demo
 
 
 def phone_of(owner: str, model: str) -> str:
@@ -45,16 +45,16 @@ def write(page: Page, text: str) -> None:
     page.keyboard.press("Enter")
 
 
-def sign_in(page: Page, stage: Stage) -> None:
-    page.goto(f"{stage.url}/dashboard")
-    page.get_by_label("Service key").fill(stage.service_key)
+def sign_in(page: Page, running_demo: RunningDemo) -> None:
+    page.goto(f"{running_demo.url}/dashboard")
+    page.get_by_label("Service key").fill(running_demo.service_key)
     page.get_by_role("button", name="Sign in").click()
 
 
-def test_a_message_is_written_and_seen_on_the_phones(browser, stage) -> None:
+def test_a_message_is_written_and_seen_on_the_phones(browser, running_demo) -> None:
     with Tab(browser) as tab:
         page = tab.page
-        page.goto(stage.url)
+        page.goto(running_demo.url)
 
         write(page, "Land in sight!")
 
@@ -71,13 +71,13 @@ def test_a_message_is_written_and_seen_on_the_phones(browser, stage) -> None:
             page.get_by_role("heading", name=phone_of("Ada", "iPhone"))
         ).to_be_hidden()
         assert tab.complaints == []
-        assert all(address.startswith(stage.url) for address in tab.addresses)
+        assert all(address.startswith(running_demo.url) for address in tab.addresses)
 
 
-def test_another_member_sees_it_live_and_answers(browser, stage) -> None:
+def test_another_member_sees_it_live_and_answers(browser, running_demo) -> None:
     with Tab(browser) as ada, Tab(browser) as bo:
-        ada.page.goto(stage.url)
-        bo.page.goto(stage.url)
+        ada.page.goto(running_demo.url)
+        bo.page.goto(running_demo.url)
         bo.page.get_by_role("radio", name="Bo").check()
 
         write(bo.page, "Which one? <b>I see</b> fog.")
@@ -90,11 +90,11 @@ def test_another_member_sees_it_live_and_answers(browser, stage) -> None:
         assert ada.complaints == bo.complaints == []
 
 
-def test_a_deleted_message_goes_from_the_phones(browser, stage) -> None:
+def test_a_deleted_message_goes_from_the_phones(browser, running_demo) -> None:
     with Tab(browser) as tab, Tab(browser) as other:
         page = tab.page
-        page.goto(stage.url)
-        other.page.goto(stage.url)
+        page.goto(running_demo.url)
+        other.page.goto(running_demo.url)
         write(page, "Never mind the gull")
         on_phone = cards(page, phone_of("Bo", "Pixel")).filter(has_text="the gull")
         expect(on_phone).to_be_visible()
@@ -113,11 +113,11 @@ def test_a_deleted_message_goes_from_the_phones(browser, stage) -> None:
 
 
 def test_without_scripts_a_message_leads_to_the_result_of_its_job(
-    browser, stage
+    browser, running_demo
 ) -> None:
     with Tab(browser, java_script_enabled=False) as tab:
         page = tab.page
-        page.goto(stage.url)
+        page.goto(running_demo.url)
         page.get_by_role("radio", name="Cleo").check()
 
         page.get_by_role("textbox", name="Message").fill("By pigeon")
@@ -129,13 +129,13 @@ def test_without_scripts_a_message_leads_to_the_result_of_its_job(
         expect(page.get_by_text("3 of 3 devices")).to_be_visible()
 
 
-def test_without_scripts_a_failed_job_leads_to_its_error(browser, stage) -> None:
+def test_without_scripts_a_failed_job_leads_to_its_error(browser, running_demo) -> None:
     with (
         Tab(browser, java_script_enabled=False) as tab,
-        stage.answering(**REFUSALS),
+        running_demo.answering(**REFUSALS),
     ):
         page = tab.page
-        page.goto(stage.url)
+        page.goto(running_demo.url)
 
         page.get_by_role("textbox", name="Message").fill("Nobody takes this")
         page.get_by_role("button", name="Send").click()
@@ -146,13 +146,13 @@ def test_without_scripts_a_failed_job_leads_to_its_error(browser, stage) -> None
         expect(page.get_by_role("cell", name="PayloadTooLarge")).to_be_visible()
 
 
-def test_the_dashboard_shows_the_plots_and_what_failed(browser, stage) -> None:
-    with stage.answering(**REFUSALS):
-        stage.say("Nobody takes this either")
+def test_the_dashboard_shows_the_plots_and_what_failed(browser, running_demo) -> None:
+    with running_demo.answering(**REFUSALS):
+        running_demo.say("Nobody takes this either")
 
     with Tab(browser) as tab:
         page = tab.page
-        sign_in(page, stage)
+        sign_in(page, running_demo)
 
         for plot in ("Sends", "Pushes", "From send to push"):
             drawn = page.get_by_role("img", name=plot)
@@ -167,16 +167,16 @@ def test_the_dashboard_shows_the_plots_and_what_failed(browser, stage) -> None:
         assert tab.complaints == []
 
 
-def test_a_test_push_of_the_dashboard_arrives(browser, stage) -> None:
+def test_a_test_push_of_the_dashboard_arrives(browser, running_demo) -> None:
     with Tab(browser) as tab:
         page = tab.page
-        sign_in(page, stage)
+        sign_in(page, running_demo)
 
         page.get_by_label("with the id").fill("1")
         page.get_by_role("button", name="Send").click()
 
         page.wait_for_url("**/jobs/*/result")
-        page.goto(stage.url)
+        page.goto(running_demo.url)
         page.get_by_role("radio", name="Bo").check()
         expect(cards(page, phone_of("Ada", "iPhone")).first).to_contain_text(
             "test push"
@@ -185,12 +185,14 @@ def test_a_test_push_of_the_dashboard_arrives(browser, stage) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_fits_a_phone_and_can_be_read(browser, stage, path, scheme) -> None:
+def test_a_page_fits_a_phone_and_can_be_read(
+    browser, running_demo, path, scheme
+) -> None:
     phone = {"width": 360, "height": 740}
     with Tab(browser, viewport=phone, color_scheme=scheme) as tab:
         page = tab.page
-        sign_in(page, stage)
-        page.goto(stage.url + path)
+        sign_in(page, running_demo)
+        page.goto(running_demo.url + path)
 
         width = page.evaluate("document.documentElement.scrollWidth")
         faint = page.evaluate(LEAST_CONTRAST)

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import email_service, sandbox, webpush_service
-from tests.support import rabbitmq as rabbitmqs
+from tests.support import email_service, rabbitmq_server, sandbox, webpush_service
 from tests.support.channel_service import ChannelService
 from tests.support.email_service import EmailService
-from tests.support.rabbitmq import NamedServer, RabbitServer
-from tests.support.redis import RedisServer
+from tests.support.rabbitmq_server import NamedServer, RabbitServer
+from tests.support.redis_server import RedisServer
 from tests.support.sandbox import Sandbox
 from tests.support.sandbox_provider import SandboxProvider
 from tests.support.webpush_service import WebpushService
@@ -35,8 +34,8 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 def rabbitmq(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RabbitServer | NamedServer]:
-    named = os.environ[rabbitmqs.VARIABLE]
-    if named != rabbitmqs.START:
+    named = os.environ[rabbitmq_server.VARIABLE]
+    if named != rabbitmq_server.START:
         yield NamedServer(named)
         return
     server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"))

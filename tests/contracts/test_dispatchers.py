@@ -1,4 +1,4 @@
-"""What every dispatcher promises, each under its real host with its real workers."""
+"""The guarantees of every dispatcher, under its real host with its real workers."""
 
 import os
 import time
@@ -13,17 +13,16 @@ import pytest
 
 from models.base import utc_now
 from notifier.dispatchers import DISPATCHERS
-from tests.support import rabbitmq
-from tests.support import stage as stages
+from tests.support import dispatcher_host, rabbitmq_server
 from tests.support.client import Reply
+from tests.support.dispatcher_host import KINDS, DispatcherHost
+from tests.support.running_system import Conversation
 from tests.support.sandbox import Sandbox
-from tests.support.scene import Talk
-from tests.support.stage import KINDS, Stage
 from tests.support.wait import until
 
 # With `make test-rabbitmq`: Celery's other broker.
 ON_RABBITMQ = [pytest.param("celery-rabbitmq", marks=pytest.mark.rabbitmq)]
-MORE = ON_RABBITMQ if rabbitmq.is_wanted() else []
+MORE = ON_RABBITMQ if rabbitmq_server.is_wanted() else []
 EVERY = [*KINDS, *MORE]
 BEHIND_THE_ANSWER = [*(name for name in KINDS if name != "inline"), *MORE]
 WITH_BROKER = [*(name for name, kind in KINDS.items() if kind.broker), *MORE]
@@ -36,35 +35,35 @@ BROKERS = {
 
 
 @pytest.fixture(scope="module")
-def running(
+def shared_host(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     shared_sandbox: Sandbox,
-) -> Iterator[Stage]:
+) -> Iterator[DispatcherHost]:
     directory = tmp_path_factory.mktemp(request.param)
     broker = BROKERS.get(request.param)
     server = request.getfixturevalue(broker) if broker else None
     name = request.param.partition("-")[0]
-    with stages.running(name, directory, shared_sandbox, server) as stage:
-        yield stage
+    with dispatcher_host.running(name, directory, shared_sandbox, server) as host:
+        yield host
 
 
 @pytest.fixture
-def stage(running: Stage) -> Stage:
-    running.sandbox.reset()
-    return running
+def host(shared_host: DispatcherHost) -> DispatcherHost:
+    shared_host.sandbox.reset()
+    return shared_host
 
 
 def under(names: list[Any]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("running", names, indirect=True, scope="module")
+    return pytest.mark.parametrize("shared_host", names, indirect=True, scope="module")
 
 
-def post_aside(talk: Talk, text: str) -> "Future[Reply]":
-    """Posts on a thread, for `inline` answers late, and again if the host dies."""
+def post_on_thread(conversation: Conversation, text: str) -> "Future[Reply]":
+    """Post on a thread, because `inline` answers late; again if the host dies."""
 
     def post() -> Reply | None:
         with suppress(OSError, HTTPException):
-            return talk.post(text, client_id=text)
+            return conversation.post(text, client_id=text)
         return None
 
     pool = ThreadPoolExecutor(1)
@@ -78,119 +77,125 @@ def test_the_suite_knows_every_dispatcher() -> None:
 
 
 @under(EVERY)
-def test_every_device_is_pushed_once(stage: Stage) -> None:
-    talk = stage.talk(6)
+def test_every_device_is_pushed_once(host: DispatcherHost) -> None:
+    conversation = host.conversation(6)
 
-    posted = talk.post()
+    posted = conversation.post()
 
-    job = stage.wait_until_ended(talk, posted)
+    job = host.wait_until_ended(conversation, posted)
     assert posted.status == 201
     assert (job["state"], job["accepted"]) == ("completed", 6)
-    assert stage.pushed(talk) == dict.fromkeys(talk.tokens, 1)
+    assert host.pushed(conversation) == dict.fromkeys(conversation.tokens, 1)
 
 
 @under(BEHIND_THE_ANSWER)
-def test_the_answer_does_not_wait_for_the_pushes(stage: Stage) -> None:
-    talk = stage.talk(4)
-    stage.sandbox.control(latency_ms=800)
+def test_the_answer_does_not_wait_for_the_pushes(host: DispatcherHost) -> None:
+    conversation = host.conversation(4)
+    host.sandbox.control(latency_ms=800)
 
-    posted = talk.post()
+    posted = conversation.post()
     answered_at = utc_now()
 
-    job = stage.wait_until_ended(talk, posted)
+    job = host.wait_until_ended(conversation, posted)
     assert posted.status == 201
     assert datetime.fromisoformat(job["finished_at"]) > answered_at
 
 
 @under(EVERY)
-def test_progress_can_be_read_while_it_runs(stage: Stage) -> None:
-    talk = stage.talk(200)
-    stage.sandbox.control(latency_ms=200, max_concurrent_streams=3)
+def test_progress_can_be_read_while_it_runs(host: DispatcherHost) -> None:
+    conversation = host.conversation(200)
+    host.sandbox.control(latency_ms=200, max_concurrent_streams=3)
 
-    posted = post_aside(talk, "long")
+    posted = post_on_thread(conversation, "long")
 
     def is_between() -> bool:
-        job = stage.last_job(talk)
+        job = host.last_job(conversation)
         return job is not None and 0 < job.accepted < 200
 
     until(is_between, what="for a job half done")
-    stage.sandbox.control(latency_ms=0, max_concurrent_streams=1000)
-    job = stage.wait_until_ended(talk, posted.result(120))
+    host.sandbox.control(latency_ms=0, max_concurrent_streams=1000)
+    job = host.wait_until_ended(conversation, posted.result(120))
     assert (job["state"], job["total"], job["accepted"]) == ("completed", 200, 200)
 
 
 @under(EVERY)
-def test_a_worker_killed_in_the_middle_loses_nothing(stage: Stage) -> None:
-    talk = stage.talk(200)
-    stage.sandbox.control(latency_ms=200, max_concurrent_streams=3)
+def test_a_worker_killed_in_the_middle_loses_nothing(host: DispatcherHost) -> None:
+    conversation = host.conversation(200)
+    host.sandbox.control(latency_ms=200, max_concurrent_streams=3)
 
-    posted = post_aside(talk, "killed")
-    until(lambda: stage.sandbox.summary()["accepted"] >= 20, what="for some pushes")
-    stage.kill_engine()
-    stage.sandbox.control(latency_ms=0, max_concurrent_streams=1000)
+    posted = post_on_thread(conversation, "killed")
+    until(lambda: host.sandbox.summary()["accepted"] >= 20, what="for some pushes")
+    host.kill_engine()
+    host.sandbox.control(latency_ms=0, max_concurrent_streams=1000)
 
-    job = stage.wait_until_ended(talk, posted.result(120))
+    job = host.wait_until_ended(conversation, posted.result(120))
     assert (job["state"], job["total"], job["accepted"]) == ("completed", 200, 200)
-    assert stage.pushed(talk).keys() == talk.tokens
+    assert host.pushed(conversation).keys() == conversation.tokens
 
 
 @under(EVERY)
-def test_a_message_is_not_pushed_before_its_time(stage: Stage) -> None:
-    talk = stage.talk(2)
+def test_a_message_is_not_pushed_before_its_time(host: DispatcherHost) -> None:
+    conversation = host.conversation(2)
     deliver_at = utc_now() + timedelta(seconds=1)
 
-    posted = talk.post(deliver_after=deliver_at.isoformat())
+    posted = conversation.post(deliver_after=deliver_at.isoformat())
 
-    before = stage.job(talk, posted)
+    before = host.job(conversation, posted)
     in_time = utc_now() < deliver_at
-    job = stage.wait_until_ended(talk, posted)
+    job = host.wait_until_ended(conversation, posted)
     assert before["state"] == "queued" or not in_time
     assert job["state"] == "completed"
     assert datetime.fromisoformat(job["started_at"]) >= deliver_at
 
 
 @under(EVERY)
-def test_a_refused_payload_is_told_as_the_jobs_error(stage: Stage) -> None:
-    talk = stage.talk(1, platforms=["apns"], tokens=["payload-too-large"])
+def test_a_refused_payload_is_the_jobs_error(host: DispatcherHost) -> None:
+    conversation = host.conversation(
+        1, platforms=["apns"], tokens=["payload-too-large"]
+    )
 
-    posted = talk.post()
+    posted = conversation.post()
 
-    job = stage.wait_until_ended(talk, posted)
+    job = host.wait_until_ended(conversation, posted)
     assert (job["accepted"], job["failed"]) == (0, 1)
     assert "PayloadTooLarge" in job["error"]
 
 
 @under(["uwsgi_spooler"])
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may undo uWSGI's niceness")
-def test_a_spooler_does_not_come_after_everything_else(stage: Stage) -> None:
-    talk = stage.talk(2)
-    stage.sandbox.control(latency_ms=1000)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may raise the priority")
+def test_a_spooler_does_not_run_at_the_lowest_priority(host: DispatcherHost) -> None:
+    conversation = host.conversation(2)
+    host.sandbox.control(latency_ms=1000)
 
-    posted = talk.post()
+    posted = conversation.post()
 
-    (pid,) = until(stage.lease_owners, what="for a spooler at work")
-    uwsgi = os.getpriority(os.PRIO_PROCESS, stage.server.pid)
+    (pid,) = until(host.lease_owners, what="for a working spooler")
+    uwsgi = os.getpriority(os.PRIO_PROCESS, host.server.pid)
     assert os.getpriority(os.PRIO_PROCESS, pid) == uwsgi + 5
-    stage.wait_until_ended(talk, posted)
+    host.wait_until_ended(conversation, posted)
 
 
 @under(WITH_BROKER)
-def test_what_is_posted_while_the_broker_is_away_arrives(stage: Stage) -> None:
-    talks = [stage.talk(2) for _ in range(5)]
+def test_messages_posted_while_the_broker_is_down_arrive(host: DispatcherHost) -> None:
+    conversations = [host.conversation(2) for _ in range(5)]
 
-    with stage.broker_away():
+    with host.broker_down():
         posts, took_s = [], []
-        for talk in talks:
+        for conversation in conversations:
             started = time.monotonic()
-            posts.append((talk, talk.post()))
+            posts.append((conversation, conversation.post()))
             took_s.append(time.monotonic() - started)
 
     assert [posted.status for _, posted in posts] == [201] * 5
-    # Whoever waits for a broker's timeout waits each time.
+    # A request that waited for the broker's timeout would do so each time.
     assert min(took_s) < 1
-    jobs = [stage.wait_until_ended(talk, posted) for talk, posted in posts]
+    jobs = [
+        host.wait_until_ended(conversation, posted) for conversation, posted in posts
+    ]
     assert {job["state"] for job in jobs} == {"completed"}
-    pushed = stage.pushed(*talks)
-    assert pushed.keys() == set().union(*(talk.tokens for talk in talks))
-    # Celery kills its processes when it has lost its broker for good.
-    assert max(pushed.values()) <= (2 if stage.name == "celery" else 1)
+    pushed = host.pushed(*conversations)
+    assert pushed.keys() == set().union(
+        *(conversation.tokens for conversation in conversations)
+    )
+    # Celery kills its processes when its connection to the broker is lost for good.
+    assert max(pushed.values()) <= (2 if host.name == "celery" else 1)

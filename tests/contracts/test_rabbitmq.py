@@ -1,4 +1,4 @@
-"""What RabbitMQ can do to Celery that Redis cannot, and what must not come of it."""
+"""Faults of RabbitMQ that Redis does not have, and Celery's guarantees despite them."""
 
 import os
 import signal
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import stage as stages
-from tests.support.rabbitmq import NamedServer, RabbitServer, is_wanted
+from tests.support import dispatcher_host
+from tests.support.dispatcher_host import DispatcherHost
+from tests.support.rabbitmq_server import NamedServer, RabbitServer, is_wanted
 from tests.support.sandbox import Sandbox
-from tests.support.stage import Stage
 from tests.support.wait import until
 
 pytestmark = [
@@ -18,35 +18,35 @@ pytestmark = [
     pytest.mark.skipif(not is_wanted(), reason="is run by make test-rabbitmq"),
 ]
 
-# No watchdog comes to help: what arrives was told by RabbitMQ.
+# No watchdog helps: a message that arrives was announced by RabbitMQ.
 NO_WATCHDOG = {"BOTTLEPOST_WATCHDOG_S": "120"}
 SLOW = {"latency_ms": 300, "max_concurrent_streams": 2}
 QUICK = {"latency_ms": 0, "max_concurrent_streams": 1000}
-# Whoever waits for the broker waits twice as long.
+# A request that waited for the broker would take twice as long.
 ANSWER_S = 5.0
 
 
 @pytest.fixture
 def broker(rabbitmq: RabbitServer | NamedServer) -> RabbitServer:
     if isinstance(rabbitmq, NamedServer):
-        pytest.skip("needs a RabbitMQ that a test may hurt")
+        pytest.skip("needs a RabbitMQ that a test may stop")
     return rabbitmq
 
 
 @pytest.fixture
-def told(
+def unwatched(
     tmp_path_factory: pytest.TempPathFactory,
     shared_sandbox: Sandbox,
     rabbitmq: RabbitServer | NamedServer,
-) -> Iterator[Stage]:
-    """A stage on which nobody finds a job by himself."""
-    directory = tmp_path_factory.mktemp("told")
-    with stages.running(
+) -> Iterator[DispatcherHost]:
+    """A host without a watchdog that would find jobs."""
+    directory = tmp_path_factory.mktemp("unwatched")
+    with dispatcher_host.running(
         "celery", directory, shared_sandbox, rabbitmq, NO_WATCHDOG
-    ) as stage:
-        warm_up = stage.talk(1)
-        stage.wait_until_ended(warm_up, warm_up.post())
-        yield stage
+    ) as host:
+        warm_up = host.conversation(1)
+        host.wait_until_ended(warm_up, warm_up.post())
+        yield host
 
 
 @pytest.fixture
@@ -54,87 +54,87 @@ def watched(
     tmp_path_factory: pytest.TempPathFactory,
     shared_sandbox: Sandbox,
     rabbitmq: RabbitServer | NamedServer,
-) -> Iterator[Stage]:
+) -> Iterator[DispatcherHost]:
     directory = tmp_path_factory.mktemp("watched")
-    with stages.running("celery", directory, shared_sandbox, rabbitmq) as stage:
-        warm_up = stage.talk(1)
-        stage.wait_until_ended(warm_up, warm_up.post())
-        stage.sandbox.reset()
-        yield stage
+    with dispatcher_host.running("celery", directory, shared_sandbox, rabbitmq) as host:
+        warm_up = host.conversation(1)
+        host.wait_until_ended(warm_up, warm_up.post())
+        host.sandbox.reset()
+        yield host
 
 
-def test_news_after_a_restart_of_the_broker_is_not_lost(
-    told: Stage, broker: RabbitServer
+def test_a_wake_up_after_a_restart_of_the_broker_is_not_lost(
+    unwatched: DispatcherHost, broker: RabbitServer
 ) -> None:
-    talk = told.talk(3)
+    conversation = unwatched.conversation(3)
 
     broker.stop()
     broker.start()
-    posted = talk.post()
+    posted = conversation.post()
 
-    job = told.wait_until_ended(talk, posted)
+    job = unwatched.wait_until_ended(conversation, posted)
     assert (job["state"], job["accepted"]) == ("completed", 3)
 
 
-def test_a_broker_that_takes_no_messages_gets_them_later(
-    told: Stage, broker: RabbitServer
+def test_a_broker_that_accepts_no_messages_gets_them_later(
+    unwatched: DispatcherHost, broker: RabbitServer
 ) -> None:
-    """Short of memory or disk, RabbitMQ stops reading from those who publish."""
-    talk = told.talk(3)
+    """RabbitMQ stops reading from publishers when it is short of memory or disk."""
+    conversation = unwatched.conversation(3)
 
     broker.control("set_vm_memory_high_watermark", "absolute", "1MB")
     started = time.monotonic()
-    posts = [talk.post(str(number)) for number in range(5)]
+    posts = [conversation.post(str(number)) for number in range(5)]
     answered_s = time.monotonic() - started
     broker.control("set_vm_memory_high_watermark", "0.4")
 
-    jobs = [told.wait_until_ended(talk, posted) for posted in posts]
+    jobs = [unwatched.wait_until_ended(conversation, posted) for posted in posts]
     assert answered_s < ANSWER_S
     assert {(job["state"], job["accepted"]) for job in jobs} == {("completed", 3)}
 
 
-def test_a_broker_that_hangs_holds_up_no_answer_and_no_push(
-    watched: Stage, broker: RabbitServer
+def test_a_broker_that_hangs_delays_no_answer_and_no_push(
+    watched: DispatcherHost, broker: RabbitServer
 ) -> None:
-    talk = watched.talk(3)
+    conversation = watched.conversation(3)
 
     broker.hang()
     try:
         started = time.monotonic()
-        posts = [talk.post(str(number)) for number in range(5)]
+        posts = [conversation.post(str(number)) for number in range(5)]
         answered_s = time.monotonic() - started
-        jobs = [watched.wait_until_ended(talk, posted) for posted in posts]
+        jobs = [watched.wait_until_ended(conversation, posted) for posted in posts]
     finally:
-        broker.go_on()
+        broker.resume()
 
     assert answered_s < ANSWER_S
     assert {(job["state"], job["accepted"]) for job in jobs} == {("completed", 3)}
 
 
 def test_a_task_of_a_killed_worker_goes_to_another(
-    watched: Stage, broker: RabbitServer
+    watched: DispatcherHost, broker: RabbitServer
 ) -> None:
-    """All processes of the worker that has it, and its leases run out."""
+    """All processes of the worker are killed, so its leases have to expire."""
     watched.start_workers()
     first, second = watched.worker_pids()
-    talk = watched.talk(200)
+    conversation = watched.conversation(200)
     watched.sandbox.control(**SLOW)
 
-    posted = talk.post()
+    posted = conversation.post()
     until(lambda: watched.sandbox.summary()["accepted"] >= 20, what="for some pushes")
     owner = watched.lease_owners().pop()
-    killed = first if owner in stages.family(first) else second
-    for pid in stages.family(killed):
+    killed = first if owner in dispatcher_host.family(first) else second
+    for pid in dispatcher_host.family(killed):
         os.kill(pid, signal.SIGKILL)
     watched.sandbox.control(**QUICK)
 
-    job = watched.wait_until_ended(talk, posted)
+    job = watched.wait_until_ended(conversation, posted)
     assert (job["state"], job["total"], job["accepted"]) == ("completed", 200, 200)
-    assert watched.pushed(talk).keys() == talk.tokens
+    assert watched.pushed(conversation).keys() == conversation.tokens
 
 
-def test_a_worker_ends_when_it_is_told_to_while_the_broker_is_away(
-    watched: Stage, broker: RabbitServer
+def test_a_worker_ends_on_a_signal_while_the_broker_is_down(
+    watched: DispatcherHost, broker: RabbitServer
 ) -> None:
     log = watched.run_dir / "worker.log"
 
@@ -144,5 +144,5 @@ def test_a_worker_ends_when_it_is_told_to_while_the_broker_is_away(
     broker.start()
 
     watched.start_workers()
-    talk = watched.talk(2)
-    assert watched.wait_until_ended(talk, talk.post())["accepted"] == 2
+    conversation = watched.conversation(2)
+    assert watched.wait_until_ended(conversation, conversation.post())["accepted"] == 2

@@ -18,7 +18,7 @@ from datastore import Datastore
 from notifier.dispatchers import Dispatcher
 from notifier.engine.loop import Engine
 from tests.support import databases
-from tests.support.dispatcher import RecordingDispatcher
+from tests.support.recording_dispatcher import RecordingDispatcher
 from tests.support.wsgi_client import WsgiClient
 from web import pages
 

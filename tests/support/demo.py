@@ -82,7 +82,7 @@ class Demo:
         return found
 
 
-class Stage:
+class RunningDemo:
     """A client of a running demo, with the data of its page."""
 
     def __init__(self, demo: Demo) -> None:

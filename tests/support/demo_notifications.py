@@ -5,7 +5,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from tests.support.demo import Stage
+from tests.support.demo import RunningDemo
 from tests.support.wait import until
 
 
@@ -57,6 +57,6 @@ def status(page: Page) -> Any:
     return page.locator(".notify [role=status]")
 
 
-def browsers_of(stage: Stage, name: str) -> list[Any]:
-    devices = stage.people[name].get("/devices").json["devices"]
+def browsers_of(running_demo: RunningDemo, name: str) -> list[Any]:
+    devices = running_demo.people[name].get("/devices").json["devices"]
     return [device for device in devices if device["platform"] == "webpush"]

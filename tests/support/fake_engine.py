@@ -28,6 +28,19 @@ class CrashingEngines:
         os._exit(3)
 
 
+class FailingFirst:
+    """Fails to build the first engine, and builds fake ones afterwards."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, settings: Settings, *, owner: str) -> "FakeEngine":
+        self.calls += 1
+        if self.calls == 1:
+            raise RuntimeError("the first engine fails")
+        return FakeEngines()(settings, owner=owner)
+
+
 @dataclass(frozen=True)
 class FakeEngines:
     """Builds fake engines in a child process; each has room for `room` jobs."""

@@ -1,4 +1,4 @@
-"""PushProcesses seen from outside, and one that stops where it is told to."""
+"""Finds, watches and kills PushProcesses; and one that pauses at a chosen step."""
 
 import os
 import signal
@@ -10,23 +10,23 @@ from datastore import Datastore
 from notifier.engine import BuildEngine
 from notifier.process.push_process import PushProcess
 from notifier.process.slots import Slot
-from tests.support.host import socket_names
 from tests.support.wait import until
+from tests.support.web_worker import socket_names
 
 
 def owners(run_dir: Path) -> list[int]:
-    """Pids of those who signed a slot, alive or not."""
-    signatures = [lock.read_text() for lock in run_dir.glob("push/slot-*.lock")]
-    return [int(signature.split(":")[1]) for signature in signatures if signature]
+    """Pids of the recorded owners of slots, alive or not."""
+    recorded = [lock.read_text() for lock in run_dir.glob("push/slot-*.lock")]
+    return [int(owner.split(":")[1]) for owner in recorded if owner]
 
 
 def living(run_dir: Path) -> list[int]:
-    """Those of them that are alive; a test may sign a slot with any name."""
+    """The owners that are alive; a test may record any name as an owner."""
     return list(filter(is_push_process, owners(run_dir)))
 
 
 def state(pid: int) -> str | None:
-    """R, S, T …: the letter that ps shows; None for a pid that is not in use."""
+    """The letter that ps shows (R, S, T …); None for an unused pid."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[0]
     return None
@@ -56,29 +56,29 @@ def is_push_process(pid: int) -> bool:
 
 
 def kill(pid: int) -> None:
-    """As a crash would, and wait until it is over."""
+    """SIGKILL a process, and wait until it has ended."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     until(lambda: not is_alive(pid), what="for a killed process")
 
 
 def stop(pid: int) -> None:
-    """Ask it to end, and wait until it has."""
+    """SIGTERM a process, and wait until it has ended."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     until(lambda: not is_alive(pid), what="for a process that was asked to end")
 
 
 def end_all(run_dir: Path) -> None:
-    """Kill what a test left behind, and wait until it is gone."""
+    """Kill the PushProcesses that a test left, and wait until they have ended."""
     for pid in living(run_dir):
         kill(pid)
 
 
 class PausingProcess(PushProcess):
-    """Stops before a step of its life until `go` is called.
+    """Pauses before one of its steps until `go` is called.
 
-    Steps in order: listen, hang_up, give_up, last_look, leave.
+    Steps in order: open_socket, close_socket, release, last_look, exit.
     """
 
     def __init__(self, settings: Settings, build: BuildEngine, step: str) -> None:
@@ -92,23 +92,23 @@ class PausingProcess(PushProcess):
     def go(self) -> None:
         (self._directory / f"go-{self._step}").touch()
 
-    def _listen(self, slot: Slot):
-        self._pause("listen")
-        return super()._listen(slot)
+    def _open_socket(self, slot: Slot):
+        self._pause("open_socket")
+        return super()._open_socket(slot)
 
-    def _stop_listening(self, slot: Slot) -> None:
-        self._pause("hang_up")
-        super()._stop_listening(slot)
+    def _close_socket(self, slot: Slot) -> None:
+        self._pause("close_socket")
+        super()._close_socket(slot)
 
-    def _give_up(self, slot: Slot) -> None:
-        self._pause("give_up")
-        super()._give_up(slot)
+    def _release(self, slot: Slot) -> None:
+        self._pause("release")
+        super()._release(slot)
 
-    def _sees_work(self, store: Datastore) -> bool:
+    def _is_work_due(self, store: Datastore) -> bool:
         self._pause("last_look")
-        sees = super()._sees_work(store)
-        self._pause("leave")
-        return sees
+        is_due = super()._is_work_due(store)
+        self._pause("exit")
+        return is_due
 
     def _pause(self, step: str) -> None:
         # Each once: a process may go through its steps again.

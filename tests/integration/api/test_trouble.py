@@ -5,7 +5,7 @@ import pytest
 from datastore import Datastore, provider_troubles
 from models.base import utc_now
 from tests.support.chat_api import SERVICE_KEY, build_app
-from tests.support.dispatcher import RecordingDispatcher
+from tests.support.recording_dispatcher import RecordingDispatcher
 from tests.support.wsgi_client import WsgiClient
 
 

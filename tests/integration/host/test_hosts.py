@@ -16,7 +16,7 @@ import pytest
 from config import Settings
 from datastore import Datastore
 from models.pushes import PROCESSING, PushJob
-from tests.support import databases, push_processes, wsgi_host
+from tests.support import databases, dispatching_app, push_processes
 from tests.support.chats import make_chat
 from tests.support.fake_engine import pushed
 from tests.support.paths import ROOT
@@ -26,22 +26,24 @@ from tests.support.wait import until
 
 BIN = Path(sys.executable).parent
 
-GUNICORN = "-m gunicorn -w 1 -b 127.0.0.1:{port} tests.support.wsgi_host:create_app()"
+GUNICORN = (
+    "-m gunicorn -w 1 -b 127.0.0.1:{port} tests.support.dispatching_app:create_app()"
+)
 # A worker that is still starting may miss uWSGI's signal to end; uWSGI would then wait
 # a minute for it.
 UWSGI = (
     "--http-socket 127.0.0.1:{port} --master --need-app --die-on-term "
-    "--worker-reload-mercy 5 --module tests.support.wsgi_host:create_app()"
+    "--worker-reload-mercy 5 --module tests.support.dispatching_app:create_app()"
 )
 HOSTS = {
-    "bottle": "-m tests.support.wsgi_host {port}",
+    "bottle": "-m tests.support.dispatching_app {port}",
     "waitress": "-m waitress --listen 127.0.0.1:{port} --call "
-    "tests.support.wsgi_host:create_app",
+    "tests.support.dispatching_app:create_app",
     "granian": "-m granian --interface wsgi --port {port} --respawn-failed-workers "
-    "--factory tests.support.wsgi_host:create_app",
+    "--factory tests.support.dispatching_app:create_app",
     # As `python server.py` runs.
     "own-host": "-m granian --interface rsgi --port {port} --respawn-failed-workers "
-    "--factory tests.support.wsgi_host:create_door",
+    "--factory tests.support.dispatching_app:create_rsgi_app",
     "gunicorn-sync": GUNICORN,
     "gunicorn-gthread": f"{GUNICORN} -k gthread --threads 4",
     "gunicorn-max-requests-1": f"{GUNICORN} --max-requests 1",
@@ -68,7 +70,7 @@ class WebServer:
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
-                env={**os.environ, **wsgi_host.environment(settings)},
+                env={**os.environ, **dispatching_app.environment(settings)},
             )
 
     def send(self, chat_id: int) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def _prune(store: Datastore, *arguments: str) -> "subprocess.CompletedProcess[st
     )
 
 
-def test_old_jobs_go_and_are_counted(store: Datastore, make_settings) -> None:
+def test_old_jobs_are_deleted_and_counted(store: Datastore, make_settings) -> None:
     make_settings()
     chat = make_chat(store, 1)
     jobs = [post(store, chat) for _ in range(3)]
@@ -60,7 +60,7 @@ def test_old_jobs_go_and_are_counted(store: Datastore, make_settings) -> None:
         assert session.scalars(select(PushJob.id)).all() == [jobs[2]]
 
 
-def test_all_of_them_go_however_many_there_are(
+def test_more_jobs_than_a_batch_are_deleted(
     store: Datastore, make_settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prune, "BATCH", 2)
@@ -79,7 +79,7 @@ def test_all_of_them_go_however_many_there_are(
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "soon", "10000000"])
-def test_a_wrong_number_of_days_is_told(store: Datastore, days: str) -> None:
+def test_a_wrong_number_of_days_exits_with_2(store: Datastore, days: str) -> None:
     done = _prune(store, "--days", days)
 
     assert done.returncode == 2
@@ -87,7 +87,7 @@ def test_a_wrong_number_of_days_is_told(store: Datastore, days: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_database_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_used_exits_with_1(tmp_path: Path) -> None:
     store = Datastore(f"sqlite:///{tmp_path}/empty.db")
 
     done = _prune(store, "--days", "7")

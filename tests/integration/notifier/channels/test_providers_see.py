@@ -14,7 +14,7 @@ from datastore import Datastore
 from datastore.migrations import upgrade
 from models.pushes import MESSAGE, READ, WITHDRAW, Notification
 from notifier.outcome import Kind, Outcome
-from tests.support import children, connect_proxy, tls
+from tests.support import child_processes, connect_proxy, tls
 from tests.support import sandbox as sandboxes
 from tests.support.channel_service import push_to
 from tests.support.connect_proxy import Proxy
@@ -47,11 +47,11 @@ def test_many_processes_show_one_token_for_each_lifetime(
     store.close()
 
     module = "tests.support.push_child"
-    with children.running(PROCESSES, [module], environ) as running:
-        first = children.ask_all(running, "aa01")
+    with child_processes.running(PROCESSES, [module], environ) as running:
+        first = child_processes.ask_all(running, "aa01")
         at_first = sandbox.stats()
         sandbox.control(expire_provider_tokens=True)
-        second = children.ask_all(running, "aa02")
+        second = child_processes.ask_all(running, "aa02")
         after_expiry = sandbox.stats()
 
     assert first == second == {"accepted accepted"}

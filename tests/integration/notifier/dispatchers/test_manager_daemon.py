@@ -1,4 +1,4 @@
-"""The manager's daemon: one at a time, found by its pidfile, and never another."""
+"""The manager's daemon: it runs once, and only it is signalled by its pidfile."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import pytest
 
 import config
 from datastore import Datastore, migrations
-from notifier.dispatchers.manager import Proxy
+from notifier.dispatchers.manager import ManagerLink
 from notifier.dispatchers.manager_wire import PushManager, address
 from tests.support.push_processes import is_alive
 from tests.support.server import INHERITED, ROOT, free_port
@@ -24,7 +24,7 @@ from tests.support.wait import until
 KEY = "an authkey of the tests"
 
 
-class Daemon:
+class ManagerDaemon:
     """`python -m notifier manager …` with settings of its own."""
 
     def __init__(self, directory: Path) -> None:
@@ -58,13 +58,13 @@ class Daemon:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    daemon = Daemon(tmp_path)
+def daemon(tmp_path: Path) -> Iterator[ManagerDaemon]:
+    daemon = ManagerDaemon(tmp_path)
     yield daemon
     daemon.call("stop")
 
 
-def test_it_starts_once_and_stops(daemon: Daemon) -> None:
+def test_it_starts_once_and_stops(daemon: ManagerDaemon) -> None:
     started = daemon.call("start")
     pid = daemon.pid
     again = daemon.call("start")
@@ -79,7 +79,7 @@ def test_it_starts_once_and_stops(daemon: Daemon) -> None:
     assert daemon.call("status") == (3, "not running\n")
 
 
-def test_a_killed_one_is_noticed_and_replaced(daemon: Daemon) -> None:
+def test_a_killed_daemon_is_noticed_and_replaced(daemon: ManagerDaemon) -> None:
     daemon.call("start")
     killed = daemon.pid
     os.kill(killed, signal.SIGKILL)
@@ -92,7 +92,7 @@ def test_a_killed_one_is_noticed_and_replaced(daemon: Daemon) -> None:
     assert daemon.pid != killed
 
 
-def test_a_stale_pidfile_kills_nobody(daemon: Daemon) -> None:
+def test_a_stale_pidfile_kills_no_process(daemon: ManagerDaemon) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1) as stranger:
         daemon.pidfile.write_text(f"{stranger.pid}\n")
 
@@ -103,9 +103,9 @@ def test_a_stale_pidfile_kills_nobody(daemon: Daemon) -> None:
         stranger.communicate(b"\n")
 
 
-def test_a_proxy_rings_again_after_a_restart(daemon: Daemon) -> None:
+def test_a_new_link_works_after_a_restart(daemon: ManagerDaemon) -> None:
     daemon.call("start")
-    first = Proxy(daemon.settings)
+    first = ManagerLink(daemon.settings)
     first.send([1])
 
     daemon.call("restart")
@@ -113,10 +113,10 @@ def test_a_proxy_rings_again_after_a_restart(daemon: Daemon) -> None:
     with pytest.raises((OSError, EOFError)):
         first.send([2])
     first.close()
-    Proxy(daemon.settings).send([3])
+    ManagerLink(daemon.settings).send([3])
 
 
-def test_a_wrong_authkey_is_turned_away(daemon: Daemon) -> None:
+def test_a_wrong_authkey_is_refused(daemon: ManagerDaemon) -> None:
     daemon.call("start")
 
     manager = PushManager(address(daemon.settings), b"w" * 16, serializer="json")
@@ -125,7 +125,7 @@ def test_a_wrong_authkey_is_turned_away(daemon: Daemon) -> None:
         manager.connect()
 
 
-def test_pickle_is_not_understood_and_numbers_are_all_it_takes(daemon: Daemon) -> None:
+def test_pickle_is_refused_and_only_numbers_are_taken(daemon: ManagerDaemon) -> None:
     daemon.call("start")
     where = address(daemon.settings)
 
@@ -133,15 +133,15 @@ def test_pickle_is_not_understood_and_numbers_are_all_it_takes(daemon: Daemon) -
         BaseManager(where, KEY.encode()).connect()
     manager: Any = PushManager(where, KEY.encode(), serializer="json")
     manager.connect()
-    bell = manager.bell()
+    proxy = manager.bell()
 
     with pytest.raises(RemoteError):
-        bell._callmethod("ring", ("os.system",))
+        proxy._callmethod("ring", ("os.system",))
     with pytest.raises(RemoteError):
-        bell._callmethod("__class__")
+        proxy._callmethod("__class__")
 
 
-def test_without_an_authkey_it_says_what_is_missing(daemon: Daemon) -> None:
+def test_without_an_authkey_it_says_what_is_missing(daemon: ManagerDaemon) -> None:
     del daemon.environment["BOTTLEPOST_MANAGER_AUTHKEY"]
 
     status, said = daemon.call("start")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
-from tests.support.fake_channel import FakeChannel
 
 from datastore import Datastore
 from datastore.outbox import due_work
@@ -15,6 +14,7 @@ from models.pushes import COMPLETED, PushJob
 from notifier.engine import loop
 from notifier.engine.loop import Engine
 from tests.support import chats
+from tests.support.fake_channel import FakeChannel
 from tests.support.wait import eventually
 
 # Longer than a test may take: an expired lease does not help to pass it.

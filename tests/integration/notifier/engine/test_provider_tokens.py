@@ -17,7 +17,7 @@ from notifier.channels import CredentialsRefused, MintedToken
 from notifier.engine import provider_tokens as tokens_module
 from notifier.engine.provider_tokens import SharedTokens
 from notifier.outcome import ChannelDown
-from tests.support import children, databases
+from tests.support import child_processes, databases
 from tests.support.async_stores import on_thread
 
 Mint = Callable[[], Awaitable[MintedToken]]
@@ -38,14 +38,14 @@ def test_many_processes_make_one_token_for_each_lifetime(
     url = store.url.render_as_string(hide_password=False)
     arguments = ["tests.support.token_user", url, str(minted)]
 
-    with children.running(PROCESSES, arguments) as users:
-        first = children.ask_all(users, "get")
-        again = children.ask_all(users, "get")
-        children.ask_all(users, "refused token-1")
-        second = children.ask_all(users, "get")
+    with child_processes.running(PROCESSES, arguments) as users:
+        first = child_processes.ask_all(users, "get")
+        again = child_processes.ask_all(users, "get")
+        child_processes.ask_all(users, "refused token-1")
+        second = child_processes.ask_all(users, "get")
         # Refused again within minutes: another token would not help.
-        children.ask_all(users, "refused token-2")
-        third = children.ask_all(users, "get")
+        child_processes.ask_all(users, "refused token-2")
+        third = child_processes.ask_all(users, "get")
 
     assert (first, again) == ({"token-1"}, {"token-1"})
     assert (second, third) == ({"token-2"}, {"token-2"})

@@ -1,4 +1,4 @@
-"""A fork of the host waits for our threads, and its child begins anew."""
+"""A fork of the host waits for our threads, and its child starts its own."""
 
 import os
 import threading
@@ -9,24 +9,24 @@ from notifier.process import fork_safety
 from notifier.process.per_process import PerProcess
 
 
-class Counting(PerProcess):
-    """Remembers in which processes it began and ended."""
+class CountingPerProcess(PerProcess):
+    """Records the processes in which it started and closed."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.began: list[int] = []
-        self.ended: list[int] = []
+        self.started: list[int] = []
+        self.closed: list[int] = []
 
-    def _begin(self) -> None:
-        self.began.append(os.getpid())
+    def _on_start(self) -> None:
+        self.started.append(os.getpid())
 
-    def _end(self) -> None:
-        self.ended.append(os.getpid())
+    def _on_close(self) -> None:
+        self.closed.append(os.getpid())
 
 
 def _in_a_fork(check) -> bool:
     """Whether `check` is true in a forked child."""
-    # Python 3.12 warns of forks beside threads; that they are safe is the point here.
+    # Python 3.12 warns about forks beside threads; these tests show that they are safe.
     pid = os.fork()
     if pid == 0:
         os._exit(0 if check(os.getpid()) else 1)
@@ -34,12 +34,12 @@ def _in_a_fork(check) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_fork_waits_for_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fork_waits_for_critical_sections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fork_safety, "LONGEST_WAIT_S", 20.0)
     inside, leave, events = threading.Event(), threading.Event(), []
 
     def work() -> None:
-        with fork_safety.keep_out():
+        with fork_safety.no_fork():
             inside.set()
             leave.wait(5)
             events.append("done")
@@ -56,17 +56,17 @@ def test_a_fork_waits_for_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_fork_is_not_held_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fork_safety, "LONGEST_WAIT_S", 0.1)
     inside, leave = threading.Event(), threading.Event()
 
     def hang() -> None:
-        with fork_safety.keep_out():
+        with fork_safety.no_fork():
             inside.set()
             leave.wait(20)
 
     def can_go_on(_: int) -> bool:
-        with fork_safety.keep_out():
+        with fork_safety.no_fork():
             return True
 
     thread = threading.Thread(target=hang)
@@ -80,39 +80,39 @@ def test_a_fork_is_not_held_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
     assert forked
 
 
-def test_many_may_be_under_way_at_once() -> None:
-    with fork_safety.keep_out(), fork_safety.keep_out():
+def test_critical_sections_may_nest() -> None:
+    with fork_safety.no_fork(), fork_safety.no_fork():
         pass
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_what_began_begins_again_in_a_forked_child() -> None:
-    per_process = Counting()
+def test_a_started_dispatcher_starts_again_in_a_forked_child() -> None:
+    per_process = CountingPerProcess()
     per_process.start()
     per_process.start()
     ours = os.getpid()
 
-    begins_anew = _in_a_fork(lambda pid: per_process.began == [ours, pid])
+    starts_again = _in_a_fork(lambda pid: per_process.started == [ours, pid])
 
-    assert begins_anew
-    assert per_process.began == [ours]
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_what_did_not_begin_does_not_begin_in_a_forked_child() -> None:
-    per_process = Counting()
-
-    assert _in_a_fork(lambda _: per_process.began == [])
+    assert starts_again
+    assert per_process.started == [ours]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_child_ends_only_what_it_began() -> None:
-    per_process = Counting()
+def test_an_unstarted_dispatcher_does_not_start_in_a_forked_child() -> None:
+    per_process = CountingPerProcess()
+
+    assert _in_a_fork(lambda _: per_process.started == [])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_child_closes_only_what_it_started() -> None:
+    per_process = CountingPerProcess()
     per_process.start()
 
-    def ends_its_own(pid: int) -> bool:
+    def closes_its_own(pid: int) -> bool:
         per_process.close()
-        return per_process.ended == [pid]
+        return per_process.closed == [pid]
 
-    assert _in_a_fork(ends_its_own)
-    assert per_process.ended == []
+    assert _in_a_fork(closes_its_own)
+    assert per_process.closed == []

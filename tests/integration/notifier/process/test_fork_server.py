@@ -1,4 +1,4 @@
-"""The fork server, where the host is not an ordinary Python program."""
+"""The fork server in a host that embeds Python or reaps all its children."""
 
 import os
 import signal
@@ -42,19 +42,19 @@ def test_an_embedded_interpreter_is_found_beside_its_library() -> None:
     assert python.name.startswith("python")
 
 
-@pytest.mark.parametrize("somebody_else_waits", [False, True])
+@pytest.mark.parametrize("host_reaps", [False, True])
 def test_a_fork_server_that_died_is_replaced(
-    somebody_else_waits: bool, store: Datastore, make_settings
+    host_reaps: bool, store: Datastore, make_settings
 ) -> None:
     settings = make_settings(push_linger_s=0.0)
     chat_id = make_chat(store, 1)
-    first = PausingProcess(settings, FakeEngines(), "leave")
+    first = PausingProcess(settings, FakeEngines(), "exit")
     first.start()
     fork_server = parent(first.pid)
     first.go()
     first.join(60)
     os.kill(fork_server, signal.SIGKILL)
-    if somebody_else_waits:
+    if host_reaps:
         os.waitpid(fork_server, 0)
     else:
         os.waitid(os.P_PID, fork_server, os.WEXITED | os.WNOWAIT)

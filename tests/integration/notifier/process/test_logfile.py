@@ -1,4 +1,4 @@
-"""The log of the PushProcesses takes what is printed, and stays within its bounds."""
+"""The log of the PushProcesses takes printed text, and its size is bounded."""
 
 import subprocess
 import sys
@@ -10,9 +10,9 @@ SCRIPT = """
 import logging, sys
 from pathlib import Path
 from notifier.process.logfile import LogFile
-name, path, largest, count = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:])
+name, path, max_bytes, count = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:])
 print("for the host", flush=True)
-logging.basicConfig(handlers=[LogFile(path, largest)], level=logging.INFO)
+logging.basicConfig(handlers=[LogFile(path, max_bytes)], level=logging.INFO)
 print("printed by", name, flush=True)
 for number in range(count):
     logging.info("%s says %06d to all who care to read the log", name, number)
@@ -20,11 +20,11 @@ sys.exit("the end of " + name)
 """
 
 
-def _writers(path: Path, *names: str, largest: int, count: int) -> list[str]:
-    """Processes that log to one file at the same time; what they print elsewhere."""
+def _writers(path: Path, *names: str, max_bytes: int, count: int) -> list[str]:
+    """Run processes that log to one file at the same time; returns their own output."""
     writers = [
         subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, name, path, str(largest), str(count)],
+            [sys.executable, "-c", SCRIPT, name, path, str(max_bytes), str(count)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
@@ -35,10 +35,10 @@ def _writers(path: Path, *names: str, largest: int, count: int) -> list[str]:
     return [writer.communicate(timeout=30)[0] for writer in writers]
 
 
-def test_all_that_is_printed_goes_to_the_log(tmp_path: Path) -> None:
+def test_printed_text_goes_to_the_log(tmp_path: Path) -> None:
     log = tmp_path / "push" / "push.log"
 
-    printed = _writers(log, "one", largest=100_000, count=1)
+    printed = _writers(log, "one", max_bytes=100_000, count=1)
 
     assert printed == ["for the host\n"]
     first, second, third = log.read_text().splitlines()
@@ -47,10 +47,10 @@ def test_all_that_is_printed_goes_to_the_log(tmp_path: Path) -> None:
     assert third == "the end of one"
 
 
-def test_the_log_is_turned_over_by_one_of_several_writers(tmp_path: Path) -> None:
+def test_the_log_is_rotated_by_one_of_several_writers(tmp_path: Path) -> None:
     log = tmp_path / "push.log"
 
-    _writers(log, "one", "two", "three", largest=50_000, count=1500)
+    _writers(log, "one", "two", "three", max_bytes=50_000, count=1500)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "push.log",

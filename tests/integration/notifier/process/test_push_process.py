@@ -1,4 +1,4 @@
-"""PushProcess and the web worker that started it: neither hangs on the other."""
+"""PushProcess and the web worker that started it: neither depends on the other."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from config import Settings
 from datastore import Datastore
 from models.pushes import PushJob
 from notifier.dispatchers.process import ProcessDispatcher
-from tests.support import host, push_processes
+from tests.support import push_processes, web_worker
 from tests.support.chats import make_chat, post
 from tests.support.fake_engine import FakeEngines, pushed
 from tests.support.push_processes import is_alive, is_gone, owners
@@ -49,7 +49,7 @@ def _pid_that_pushed(settings: Settings, job_id: int) -> int:
 
 
 def _begin_held_job(settings: Settings, store: Datastore, dispatch) -> tuple[int, int]:
-    """A job in the hands of a PushProcess until `hold` goes; and that process."""
+    """A job that a PushProcess holds while the file `hold` exists; and that process."""
     (settings.run_dir / "hold").touch()
     job_id = post(store, make_chat(store, 1))
     dispatch(job_id)
@@ -77,7 +77,7 @@ def test_one_warm_process_takes_message_after_message(
     assert len(pids) == 1
 
 
-def test_a_process_goes_when_it_has_lingered(
+def test_a_process_exits_when_it_has_lingered(
     store: Datastore, make_settings, make_dispatcher: MakeDispatcher
 ) -> None:
     settings = make_settings(push_linger_s=2.0)
@@ -117,16 +117,16 @@ def test_sigterm_gives_the_leases_and_the_slot_back(
     until(lambda: is_gone(told))
     _let_go(settings)
 
-    # Its host sees it go and looks at the outbox.
+    # Its host sees it exit and looks at the outbox.
     assert _pid_that_pushed(settings, job_id) != told
 
 
 def test_a_process_outlives_its_killed_host(store: Datastore, make_settings) -> None:
     settings = make_settings()
-    with host.start(settings) as web_worker:
-        job_id, pid = _begin_held_job(settings, store, web_worker.dispatch)
-        web_worker.process.kill()
-        web_worker.process.wait(60)
+    with web_worker.start(settings) as worker:
+        job_id, pid = _begin_held_job(settings, store, worker.dispatch)
+        worker.process.kill()
+        worker.process.wait(60)
 
         alive_without_host = is_alive(pid)
         _let_go(settings)
@@ -139,32 +139,34 @@ def test_a_host_ends_at_once_and_without_its_process(
     store: Datastore, make_settings
 ) -> None:
     settings = make_settings()
-    with host.start(settings) as web_worker:
-        job_id, pid = _begin_held_job(settings, store, web_worker.dispatch)
+    with web_worker.start(settings) as worker:
+        job_id, pid = _begin_held_job(settings, store, worker.dispatch)
 
-        web_worker.exit()
-        web_worker.process.wait(60)
-        # The end of its output, too: whoever reads it does not wait for the process.
-        web_worker.process.stdout.read()
+        worker.exit()
+        worker.process.wait(60)
+        # Its output ends too: a reader of it does not wait for the process.
+        worker.process.stdout.read()
 
         assert is_alive(pid)
         _let_go(settings)
         assert _pid_that_pushed(settings, job_id) == pid
 
 
-def test_nothing_of_the_host_is_held(store: Datastore, make_settings) -> None:
+def test_none_of_the_hosts_descriptors_are_held(
+    store: Datastore, make_settings
+) -> None:
     settings = make_settings()
-    with host.start(settings) as web_worker:
-        _, pid = _begin_held_job(settings, store, web_worker.dispatch)
+    with web_worker.start(settings) as worker:
+        _, pid = _begin_held_job(settings, store, worker.dispatch)
 
-        held = host.socket_names(pid)
+        held = web_worker.socket_names(pid)
         outputs = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in (1, 2)}
         fork_server = push_processes.parent(pid)
-        held_by_fork_server = host.socket_names(fork_server)
+        held_by_fork_server = web_worker.socket_names(fork_server)
 
-        assert len(web_worker.sockets) == 4
-        assert set(web_worker.sockets) & set(held) == set()
-        assert set(web_worker.sockets) & set(held_by_fork_server) == set()
+        assert len(worker.sockets) == 4
+        assert set(worker.sockets) & set(held) == set()
+        assert set(worker.sockets) & set(held_by_fork_server) == set()
         assert outputs == {f"{settings.run_dir}/push/push.log"}
         assert os.getsid(pid) == pid
         assert Path(f"/proc/{pid}/comm").read_text() == "push-process\n"
@@ -174,14 +176,14 @@ def test_the_main_module_of_the_host_is_not_run_again(
     store: Datastore, make_settings
 ) -> None:
     settings = make_settings()
-    with host.start(settings) as web_worker:
+    with web_worker.start(settings) as worker:
         job_id = post(store, make_chat(store, 1))
-        web_worker.dispatch(job_id)
+        worker.dispatch(job_id)
         _pid_that_pushed(settings, job_id)
 
         mains = (settings.run_dir / "mains").read_text().split()
 
-        assert mains == [str(web_worker.process.pid)]
+        assert mains == [str(worker.process.pid)]
 
 
 def test_no_zombie_stays_behind(
@@ -209,7 +211,7 @@ def test_work_does_not_wait_for_a_process_that_hangs(
     dispatcher.dispatch(first_job)
     hanging = _pid_that_pushed(settings, first_job)
     with store.write():
-        # Not while it has the writers' turn, which nobody else would ever get then.
+        # Not while it holds the write lock, which no one else could get then.
         os.kill(hanging, signal.SIGSTOP)
         until(lambda: push_processes.state(hanging) == "T")
 

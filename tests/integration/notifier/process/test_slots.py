@@ -1,4 +1,4 @@
-"""Slots: who has one, who is awake, and who died in one."""
+"""Slots: their locks, their sockets, and owners that were killed."""
 
 from pathlib import Path
 
@@ -22,52 +22,52 @@ def _fill(slots: Slots, live: int) -> None:
         assert slots.wake() is WakeResult.TAKEN
 
 
-def test_nobody_takes_the_news_when_no_process_is_up(slots: Slots) -> None:
+def test_no_wake_up_is_taken_when_no_process_is_up(slots: Slots) -> None:
     assert slots.wake() is WakeResult.NO_LISTENER
     assert slots.count_listeners() == 0
 
 
-def test_the_first_process_takes_all_news(slots: Slots) -> None:
+def test_the_first_process_takes_all_wake_ups(slots: Slots) -> None:
     first, second = slots.take(), slots.take()
-    first_news, second_news = first.listen(), second.listen()
+    first_socket, second_socket = first.open_socket(), second.open_socket()
 
     answers = [slots.wake() for _ in range(3)]
 
     assert answers == [WakeResult.TAKEN] * 3
-    assert [first_news.recv(16) for _ in range(3)] == [b"!"] * 3
+    assert [first_socket.recv(16) for _ in range(3)] == [b"!"] * 3
     with pytest.raises(BlockingIOError):
-        second_news.recv(16)
-    first.stop_listening()
-    second.stop_listening()
+        second_socket.recv(16)
+    first.close_socket()
+    second.close_socket()
 
 
-def test_news_goes_past_a_process_that_leaves_its_news_unread(slots: Slots) -> None:
+def test_a_wake_up_skips_a_process_whose_queue_is_full(slots: Slots) -> None:
     first, second = slots.take(), slots.take()
-    first.listen()
+    first.open_socket()
     _fill(slots, live=1)
-    asked_for_another = slots.wake()
-    second_news = second.listen()
+    without_room = slots.wake()
+    second_socket = second.open_socket()
 
     answer = slots.wake()
 
-    assert asked_for_another is WakeResult.NO_LISTENER
+    assert without_room is WakeResult.NO_LISTENER
     assert answer is WakeResult.TAKEN
-    assert second_news.recv(16) == b"!"
-    first.stop_listening()
-    second.stop_listening()
+    assert second_socket.recv(16) == b"!"
+    first.close_socket()
+    second.close_socket()
 
 
 def test_all_slots_full_means_nothing_to_do(slots: Slots) -> None:
     owned = [slots.take(), slots.take()]
     for slot in owned:
-        slot.listen()
+        slot.open_socket()
     _fill(slots, live=2)
 
     answers = {slots.wake() for _ in range(1000)}
 
     assert answers == {WakeResult.BUSY}
     for slot in owned:
-        slot.stop_listening()
+        slot.close_socket()
 
 
 def test_a_slot_has_one_owner(slots: Slots, tmp_path: Path) -> None:
@@ -81,52 +81,53 @@ def test_a_slot_has_one_owner(slots: Slots, tmp_path: Path) -> None:
     elsewhere.close()
 
 
-def test_the_socket_of_a_killed_process_is_nobody_and_is_replaced(slots: Slots) -> None:
+def test_the_socket_of_a_killed_process_takes_nothing_and_is_replaced(
+    slots: Slots,
+) -> None:
     killed = slots.take()
-    # What the kernel does at a SIGKILL: all is closed, nothing is unlinked.
-    killed.listen().close()
-    killed.release()
+    # As after a SIGKILL: the kernel closes everything and unlinks nothing.
+    killed.open_socket().close()
+    killed.unlock()
     answer = slots.wake()
 
     successor = slots.take()
-    news = successor.listen()
+    successor_socket = successor.open_socket()
 
     assert answer is WakeResult.NO_LISTENER
     assert slots.wake() is WakeResult.TAKEN
-    assert news.recv(16) == b"!"
-    successor.stop_listening()
+    assert successor_socket.recv(16) == b"!"
+    successor.close_socket()
 
 
-def test_a_signature_without_an_owner_is_abandoned(slots: Slots) -> None:
+def test_a_recorded_owner_without_the_lock_makes_a_slot_stale(slots: Slots) -> None:
     killed, living = slots.take(), slots.take()
-    killed.sign("host:0:dead")
-    living.sign("host:0:alive")
-    killed.release()
+    killed.set_owner("host:0:dead")
+    living.set_owner("host:0:alive")
+    killed.unlock()
 
     found = []
-    for slot in slots.abandoned():
+    for slot in slots.stale():
         found.append(slot.owner)
-        slot.clear()
+        slot.clear_owner()
 
     assert found == ["host:0:dead"]
-    assert list(slots.abandoned()) == []
+    assert list(slots.stale()) == []
 
 
-def test_a_slot_signed_off_is_not_abandoned(slots: Slots) -> None:
+def test_a_released_slot_is_not_stale(slots: Slots) -> None:
     slot = slots.take()
-    slot.sign("host:0:gone")
-    slot.clear()
+    slot.set_owner("host:0:gone")
     slot.release()
 
-    assert list(slots.abandoned()) == []
+    assert list(slots.stale()) == []
 
 
-def test_one_starts_a_process_at_a_time(slots: Slots, tmp_path: Path) -> None:
+def test_one_process_is_started_at_a_time(slots: Slots, tmp_path: Path) -> None:
     elsewhere = Slots(tmp_path, 2)
 
-    with slots.start_turn() as ours, elsewhere.start_turn() as theirs:
+    with slots.try_start_lock() as ours, elsewhere.try_start_lock() as theirs:
         pass
-    with elsewhere.start_turn() as theirs_later:
+    with elsewhere.try_start_lock() as theirs_later:
         pass
 
     assert (ours, theirs, theirs_later) == (True, False, True)

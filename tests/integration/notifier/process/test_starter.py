@@ -1,4 +1,4 @@
-"""How many processes are started, by how many, and when one does not come up."""
+"""The number of started PushProcesses, and the pauses between starts."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from notifier.dispatchers.process import ProcessDispatcher
 from notifier.process.push_process import PushProcess
 from notifier.process.slots import Slots, WakeResult
 from notifier.process.starter import Starter
-from tests.support import host
+from tests.support import web_worker
 from tests.support.chats import make_chat, post
 from tests.support.fake_engine import CrashingEngines, FakeEngines, pushed
 from tests.support.push_processes import is_gone, owners
@@ -31,7 +31,7 @@ def _jobs_pushed(settings: Settings) -> set[int]:
     return {job_id for job_id, _ in pushed(settings.run_dir)}
 
 
-def test_a_storm_of_news_starts_no_more_processes_than_slots(
+def test_a_storm_of_wake_ups_starts_no_more_processes_than_slots(
     store: Datastore, make_settings
 ) -> None:
     settings = make_settings(push_slots=3)
@@ -44,12 +44,12 @@ def test_a_storm_of_news_starts_no_more_processes_than_slots(
         started.append(PushProcess(settings, FakeEngines()))
         return started[-1]
 
-    starter = Starter(slots, make, on_end=lambda: None)
+    starter = Starter(slots, make, on_exit=lambda: None)
 
     def send() -> None:
         for _ in range(100):
             if slots.wake() is WakeResult.NO_LISTENER:
-                starter.ask()
+                starter.request_start()
 
     threads = [threading.Thread(target=send) for _ in range(8)]
     for thread in threads:
@@ -68,7 +68,7 @@ def test_web_workers_that_start_together_start_one_process(
 ) -> None:
     settings = make_settings(push_slots=4)
     chat_id = make_chat(store, 1)
-    with host.start(settings) as one, host.start(settings) as another:
+    with web_worker.start(settings) as one, web_worker.start(settings) as another:
         jobs = {post(store, chat_id) for _ in range(2)}
 
         for worker, job_id in zip((one, another), sorted(jobs), strict=True):
@@ -88,7 +88,7 @@ def test_another_process_starts_when_the_first_has_no_room(
         jobs = {post(store, chat_id) for chat_id in chats}
 
         def two_are_up() -> bool:
-            # A full process leaves this unread, until its queue is full as well.
+            # A full process does not read its socket, so its queue fills up as well.
             dispatcher.dispatch(min(jobs))
             return len(owners(settings.run_dir)) == 2
 
@@ -126,7 +126,7 @@ def test_without_slots_every_message_has_a_process_of_its_own(
             dispatcher.dispatch(post(store, chat_id))
             until(lambda count=count: len(_jobs_pushed(settings)) == count)
             pids = {pid for _, pid in pushed(settings.run_dir)}
-            # One that is slow to leave may see the next job, too.
+            # A process that is slow to exit may see the next job, too.
             until(lambda pids=pids: all(is_gone(pid) for pid in pids))
 
         assert len(pids) == 3
@@ -157,7 +157,7 @@ def test_dispatch_does_not_raise_and_recovers_when_the_run_directory_is_lost(
         until(lambda: not place.exists() or not any(place.iterdir()))
         place.mkdir(exist_ok=True)
         place.rmdir()
-        # Nobody can make a directory here.
+        # No directory can be made here.
         place.touch()
         job_id = post(store, make_chat(store, 1))
 

@@ -1,4 +1,4 @@
-"""The bell reads news only while the engine has room."""
+"""The wake socket is read only while the engine has room."""
 
 import asyncio
 import socket
@@ -11,8 +11,8 @@ from notifier.process.wake_socket import WakeSocket
 
 
 @dataclass
-class Room:
-    """An engine of which nothing is known but whether it has room."""
+class EngineWithRoom:
+    """An engine reduced to the part that the wake socket uses."""
 
     has_room: bool = True
 
@@ -39,28 +39,28 @@ def _send_until_full(theirs: socket.socket) -> None:
 def test_a_datagram_wakes_the_engine(ends) -> None:
     ours, theirs = ends
 
-    async def scene() -> None:
+    async def main() -> None:
         wake = asyncio.Event()
-        bell = WakeSocket(ours, Room(), wake)
+        wake_socket = WakeSocket(ours, EngineWithRoom(), wake)
         theirs.send(b"!")
         await asyncio.wait_for(wake.wait(), 5)
-        bell.close()
+        wake_socket.close()
 
-    asyncio.run(scene())
+    asyncio.run(main())
 
 
-def test_news_stays_in_the_queue_while_there_is_no_room(ends) -> None:
+def test_wake_ups_stay_in_the_queue_while_there_is_no_room(ends) -> None:
     ours, theirs = ends
 
-    async def scene() -> None:
+    async def main() -> None:
         wake = asyncio.Event()
-        bell = WakeSocket(ours, Room(has_room=False), wake)
+        wake_socket = WakeSocket(ours, EngineWithRoom(has_room=False), wake)
         _send_until_full(theirs)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(wake.wait(), 0.1)
-        bell.close()
+        wake_socket.close()
 
-    asyncio.run(scene())
+    asyncio.run(main())
 
     with pytest.raises(BlockingIOError):
         theirs.send(b"!")
@@ -69,15 +69,15 @@ def test_news_stays_in_the_queue_while_there_is_no_room(ends) -> None:
 def test_the_queue_is_read_when_there_is_room_again(ends) -> None:
     ours, theirs = ends
 
-    async def scene() -> None:
+    async def main() -> None:
         wake = asyncio.Event()
-        room = Room(has_room=False)
-        bell = WakeSocket(ours, room, wake)
+        room = EngineWithRoom(has_room=False)
+        wake_socket = WakeSocket(ours, room, wake)
         _send_until_full(theirs)
         asyncio.get_running_loop().call_later(0.05, setattr, room, "has_room", True)
         await asyncio.wait_for(wake.wait(), 5)
-        bell.close()
+        wake_socket.close()
 
-    asyncio.run(scene())
+    asyncio.run(main())
 
     theirs.send(b"!")

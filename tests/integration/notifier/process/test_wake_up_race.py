@@ -1,6 +1,6 @@
-"""No wake-up is lost, wherever it meets a PushProcess on its way in or out.
+"""No wake-up is lost, at whatever step of a PushProcess it arrives.
 
-The watchdog would find the work in the end; here nobody listens to it.
+The watchdog would find the work in the end, but in these tests there is none.
 """
 
 import random
@@ -20,7 +20,7 @@ from tests.support.fake_engine import FakeEngines, pushed
 from tests.support.push_processes import PausingProcess, is_gone
 from tests.support.wait import until
 
-STEPS_OUT = ("hang_up", "give_up", "last_look")
+STEPS_OUT = ("close_socket", "release", "last_look")
 
 
 def _pid_that_pushed(settings: Settings, job_id: int) -> int | None:
@@ -31,7 +31,7 @@ def _pid_that_pushed(settings: Settings, job_id: int) -> int | None:
 def _starting(settings: Settings) -> Iterator[tuple[Slots, Starter]]:
     slots = Slots(settings.run_dir, settings.push_slots)
     starter = Starter(
-        slots, lambda: PushProcess(settings, FakeEngines()), on_end=lambda: None
+        slots, lambda: PushProcess(settings, FakeEngines()), on_exit=lambda: None
     )
     yield slots, starter
     starter.close()
@@ -39,7 +39,7 @@ def _starting(settings: Settings) -> Iterator[tuple[Slots, Starter]]:
 
 
 @pytest.mark.parametrize("step", STEPS_OUT)
-def test_news_during_the_exit_is_seen_by_the_last_look(
+def test_a_wake_up_during_the_exit_is_covered_by_the_last_look(
     step: str, store: Datastore, make_settings
 ) -> None:
     settings = make_settings(push_linger_s=0.0)
@@ -54,11 +54,11 @@ def test_news_during_the_exit_is_seen_by_the_last_look(
 
     pid = until(lambda: _pid_that_pushed(settings, job_id))
     assert pid == leaving.pid
-    # Only until it hangs up does anybody believe that it has the news.
-    assert taken == (step == "hang_up")
+    # Senders believe that it has the wake-up only while its socket is open.
+    assert taken == (step == "close_socket")
 
 
-@pytest.mark.parametrize("step", ["listen", "hang_up", "give_up"])
+@pytest.mark.parametrize("step", ["open_socket", "close_socket", "release"])
 def test_a_process_without_a_slot_leaves_the_work_to_the_owner(
     step: str, store: Datastore, make_settings
 ) -> None:
@@ -79,8 +79,8 @@ def test_a_process_without_a_slot_leaves_the_work_to_the_owner(
     assert until(lambda: _pid_that_pushed(settings, job_id)) == owner.pid
 
 
-@pytest.mark.parametrize("step", ["last_look", "leave"])
-def test_a_slot_given_up_serves_the_next_process(
+@pytest.mark.parametrize("step", ["last_look", "exit"])
+def test_a_released_slot_serves_the_next_process(
     step: str, store: Datastore, make_settings
 ) -> None:
     settings = make_settings(push_linger_s=0.0)
@@ -91,7 +91,7 @@ def test_a_slot_given_up_serves_the_next_process(
     job_id = post(store, make_chat(store, 1))
     with _starting(settings) as (slots, starter):
         answer = slots.wake()
-        starter.ask()
+        starter.request_start()
         pid = until(lambda: _pid_that_pushed(settings, job_id))
     leaving.go()
     leaving.join(60)
@@ -102,7 +102,7 @@ def test_a_slot_given_up_serves_the_next_process(
 
 
 @pytest.mark.parametrize("slots_count", [1, 2])
-def test_no_news_is_lost_in_many_comings_and_goings(
+def test_no_wake_up_is_lost_while_processes_come_and_go(
     slots_count: int, store: Datastore, make_settings
 ) -> None:
     settings = make_settings(push_linger_s=0.004, push_slots=slots_count)
@@ -113,13 +113,13 @@ def test_no_news_is_lost_in_many_comings_and_goings(
         for number in range(30):
             job_id = post(store, chat_id)
             if slots.wake() is WakeResult.NO_LISTENER:
-                starter.ask()
+                starter.request_start()
             pid = until(lambda job=job_id: _pid_that_pushed(settings, job))
             if number % 4 == 3:
-                # On a busy machine none would get as far as that between two news.
+                # On a busy machine no process would exit between two messages.
                 until(lambda pid=pid: is_gone(pid))
             else:
-                # Aims the next at the moment when the process makes up its mind.
+                # Aims the next one at the moment when the process decides to exit.
                 clock.wait(random.uniform(0.002, 0.012))
 
     pids = {pid for _, pid in pushed(settings.run_dir)}

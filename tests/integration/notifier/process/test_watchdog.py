@@ -1,4 +1,4 @@
-"""The watchdog finds what nobody was woken for."""
+"""The watchdog finds work whose wake-up was lost."""
 
 import logging
 import threading
@@ -21,7 +21,7 @@ from tests.support.chats import make_chat, post
 from tests.support.wait import until
 
 
-class Woken:
+class WakeCounter:
     """Counts the calls of `on_due`."""
 
     def __init__(self) -> None:
@@ -46,14 +46,14 @@ def test_work_that_waits_at_the_start_is_found_at_once(
     store: Datastore, make_settings
 ) -> None:
     post(store, make_chat(store, 1))
-    woken = Woken()
+    woken = WakeCounter()
 
     with _watching(make_settings(), woken):
         assert woken.event.wait(60)
 
 
-def test_nobody_is_woken_for_nothing(store: Datastore, make_settings) -> None:
-    woken = Woken()
+def test_without_work_nothing_is_woken(store: Datastore, make_settings) -> None:
+    woken = WakeCounter()
 
     with _watching(make_settings(watchdog_s=0.02), woken):
         assert not woken.event.wait(0.3)
@@ -63,7 +63,7 @@ def test_it_does_not_oversleep_what_is_due_before_its_next_round(
     store: Datastore, make_settings
 ) -> None:
     chat_id = make_chat(store, 1)
-    woken = Woken()
+    woken = WakeCounter()
     started = time.monotonic()
     post(store, chat_id, delay_s=0.4)
 
@@ -77,42 +77,44 @@ def test_it_goes_on_asking_while_work_stays_due(
     store: Datastore, make_settings
 ) -> None:
     post(store, make_chat(store, 1))
-    woken = Woken()
+    woken = WakeCounter()
 
     with _watching(make_settings(watchdog_s=0.02), woken):
         until(lambda: len(woken.times) >= 3)
 
 
-def test_work_that_nobody_takes_for_a_whole_round_is_late(
+def test_work_that_is_still_due_after_a_round_is_overdue(
     store: Datastore, make_settings
 ) -> None:
     post(store, make_chat(store, 1), delay_s=-60)
-    woken, late = Woken(), Woken()
+    woken, overdue = WakeCounter(), WakeCounter()
 
-    with _watching(make_settings(watchdog_s=0.05), woken, on_late=late):
-        assert late.event.wait(60)
+    with _watching(make_settings(watchdog_s=0.05), woken, on_overdue=overdue):
+        assert overdue.event.wait(60)
 
-    # At the first look nobody has had the chance to take it.
+    # At the first look no process has had the chance to take it.
     assert len(woken.times) == 1
-    assert woken.times[0] < late.times[0]
+    assert woken.times[0] < overdue.times[0]
 
 
-def test_a_nudge_makes_it_look_now(store: Datastore, make_settings) -> None:
-    woken = Woken()
+def test_check_now_does_not_wait_for_the_next_round(
+    store: Datastore, make_settings
+) -> None:
+    woken = WakeCounter()
     with _watching(make_settings(watchdog_s=3600.0), woken) as watchdog:
         post(store, make_chat(store, 1))
 
-        watchdog.nudge()
+        watchdog.check_now()
 
         assert woken.event.wait(60)
 
 
-def test_a_database_in_trouble_is_reported_once_and_asked_again(
+def test_a_database_error_is_logged_once_and_the_database_asked_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, make_settings
 ) -> None:
     later = tmp_path / "later.db"
     settings = make_settings(database_url=f"sqlite:///{later}", watchdog_s=0.02)
-    woken = Woken()
+    woken = WakeCounter()
 
     with caplog.at_level(logging.ERROR), _watching(settings, woken):
         until(lambda: "no such table" in caplog.text)
@@ -126,38 +128,38 @@ def test_a_database_in_trouble_is_reported_once_and_asked_again(
     assert caplog.text.count("cannot look at the outbox") == 1
 
 
-def test_it_survives_whatever_waking_does(store: Datastore, make_settings) -> None:
+def test_it_survives_a_wake_up_that_raises(store: Datastore, make_settings) -> None:
     post(store, make_chat(store, 1))
-    woken = Woken()
+    woken = WakeCounter()
 
     def fail() -> None:
         woken()
-        raise RuntimeError("nobody can be woken")
+        raise RuntimeError("the wake-up fails")
 
     with _watching(make_settings(watchdog_s=0.02), fail):
         until(lambda: len(woken.times) >= 2)
 
 
-def test_jobs_of_a_process_that_died_are_due_before_their_lease_ends(
+def test_jobs_of_a_killed_process_are_due_before_their_lease_ends(
     store: Datastore, make_settings
 ) -> None:
     settings = make_settings(push_slots=2)
     slots = Slots(settings.run_dir, 2)
     owner = "host:0:dead"
     slot = slots.take()
-    slot.sign(owner)
-    slot.release()
+    slot.set_owner(owner)
+    slot.unlock()
     post(store, make_chat(store, 1))
     now = utc_now()
     with store.write() as session:
         lease_until = now + timedelta(hours=1)
         claims.claim(session, owner, limit=1, now=now, lease_until=lease_until)
-    woken = Woken()
+    woken = WakeCounter()
 
     with _watching(settings, woken, slots=slots):
         assert woken.event.wait(60)
 
-    assert list(slots.abandoned()) == []
+    assert list(slots.stale()) == []
     slots.close()
 
 
@@ -167,13 +169,13 @@ def test_jobs_of_a_living_process_are_left_to_it(
     settings = make_settings(watchdog_s=0.02)
     slots = Slots(settings.run_dir, 1)
     slot = slots.take()
-    slot.sign("host:0:alive")
+    slot.set_owner("host:0:alive")
     post(store, make_chat(store, 1))
     now = utc_now()
     with store.write() as session:
         lease_until = now + timedelta(hours=1)
         claims.claim(session, "host:0:alive", limit=1, now=now, lease_until=lease_until)
-    woken = Woken()
+    woken = WakeCounter()
 
     with _watching(settings, woken, slots=slots):
         assert not woken.event.wait(0.3)

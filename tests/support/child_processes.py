@@ -1,4 +1,4 @@
-"""Child processes that answer lines with lines."""
+"""Child processes that answer each line with a line."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Child:
-    """A module of the tests, run as a process; its first line says "ready"."""
+    """A test module that runs as a process; its first output line is "ready"."""
 
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -19,12 +19,12 @@ class Child:
             env={**os.environ, **environ},
         )
 
-    def say(self, line: str) -> None:
+    def send(self, line: str) -> None:
         assert self._process.stdin
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
-    def hear(self) -> str:
+    def receive(self) -> str:
         assert self._process.stdout
         return self._process.stdout.readline().strip()
 
@@ -36,10 +36,10 @@ class Child:
 def running(
     count: int, arguments: Sequence[str], environ: Mapping[str, str] | None = None
 ) -> Iterator[list[Child]]:
-    """So many children, all of them ready."""
+    """Start `count` children and wait until all are ready."""
     children = [Child(arguments, environ or {}) for _ in range(count)]
     try:
-        assert all([child.hear() == "ready" for child in children])
+        assert all([child.receive() == "ready" for child in children])
         yield children
     finally:
         for child in children:
@@ -47,7 +47,7 @@ def running(
 
 
 def ask_all(children: Sequence[Child], line: str) -> set[str]:
-    """The answers to a line that all of them are given at the same time."""
+    """Send a line to all children at the same time; returns their answers."""
     for child in children:
-        child.say(line)
-    return {child.hear() for child in children}
+        child.send(line)
+    return {child.receive() for child in children}

@@ -12,26 +12,13 @@ from datastore import Datastore
 from models.pushes import PushJob
 from notifier.dispatchers import inline
 from notifier.dispatchers.inline import InlineDispatcher
-from notifier.dispatchers.thread import ThreadDispatcher
+from notifier.process.engine_thread import EngineThreadDispatcher
 from tests.support.chats import make_chat, post
-from tests.support.fake_engine import FakeEngines, pushed
+from tests.support.fake_engine import FailingFirst, FakeEngines, pushed
 from tests.support.wait import until
 
 
-class FailingOnce:
-    """Builds no engine the first time."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def __call__(self, settings: Settings, *, owner: str):
-        self.calls += 1
-        if self.calls == 1:
-            raise RuntimeError("no engine today")
-        return FakeEngines()(settings, owner=owner)
-
-
-@pytest.fixture(params=[InlineDispatcher, ThreadDispatcher])
+@pytest.fixture(params=[InlineDispatcher, EngineThreadDispatcher])
 def kind(request: pytest.FixtureRequest):
     return request.param
 
@@ -53,7 +40,7 @@ def _started(kind, settings: Settings, build, opened: list):
 
 
 class NoWatchdog:
-    """In place of one that would take the job before it is dispatched."""
+    """In place of a watchdog that would wake the engine before the dispatch."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -62,7 +49,7 @@ class NoWatchdog:
         pass
 
 
-def test_inline_returns_when_the_pushes_have_been_made(
+def test_inline_returns_when_the_pushes_have_been_sent(
     store: Datastore, make_settings, opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inline, "Watchdog", NoWatchdog)
@@ -75,12 +62,12 @@ def test_inline_returns_when_the_pushes_have_been_made(
     assert pushed(settings.run_dir) == [(job_id, os.getpid())]
 
 
-def test_thread_returns_before_the_pushes_have_been_made(
+def test_thread_returns_before_the_pushes_have_been_sent(
     store: Datastore, make_settings, opened
 ) -> None:
     settings = make_settings()
     (settings.run_dir / "hold").touch()
-    dispatcher = _started(ThreadDispatcher, settings, FakeEngines(), opened)
+    dispatcher = _started(EngineThreadDispatcher, settings, FakeEngines(), opened)
     job_id = post(store, make_chat(store, 1))
 
     dispatcher.dispatch(job_id)
@@ -93,7 +80,7 @@ def test_thread_returns_before_the_pushes_have_been_made(
 
 def test_thread_keeps_one_warm_engine(store: Datastore, make_settings, opened) -> None:
     settings = make_settings()
-    dispatcher = _started(ThreadDispatcher, settings, FakeEngines(), opened)
+    dispatcher = _started(EngineThreadDispatcher, settings, FakeEngines(), opened)
     chat_id = make_chat(store, 1)
 
     for count in (1, 2, 3):
@@ -118,12 +105,12 @@ def test_a_failing_engine_is_logged_and_the_next_job_gets_another(
     kind, store: Datastore, make_settings, opened, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = make_settings()
-    dispatcher = _started(kind, settings, FailingOnce(), opened)
+    dispatcher = _started(kind, settings, FailingFirst(), opened)
     jobs = {post(store, make_chat(store, 1)) for _ in range(2)}
 
     with caplog.at_level(logging.ERROR):
         dispatcher.dispatch(min(jobs))
-        until(lambda: "no engine today" in caplog.text)
+        until(lambda: "the first engine fails" in caplog.text)
         # The watchdog may have replaced it already, and then it stays.
         until(lambda: not _has_engine() or len(pushed(settings.run_dir)) == len(jobs))
         dispatcher.dispatch(max(jobs))
@@ -140,7 +127,7 @@ def test_a_closed_thread_gives_its_leases_back(
 ) -> None:
     settings = make_settings(lease_s=600.0)
     (settings.run_dir / "hold").touch()
-    dispatcher = _started(ThreadDispatcher, settings, FakeEngines(), opened)
+    dispatcher = _started(EngineThreadDispatcher, settings, FakeEngines(), opened)
     job_id = post(store, make_chat(store, 1))
 
     def lease() -> str | None:

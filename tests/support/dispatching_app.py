@@ -14,13 +14,13 @@ from host.rsgi import RsgiApp
 from notifier.dispatchers.process import ProcessDispatcher
 from tests.support.chats import post
 from tests.support.fake_engine import FakeEngines
-from tests.support.host import socket_names
+from tests.support.web_worker import socket_names
 
 VARIABLE = "HOST_TEST_SETTINGS"
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What tells the app its settings, through whatever host there is in between."""
+    """Variables that pass the settings to the app through any host."""
     return {VARIABLE: base64.b64encode(pickle.dumps(settings)).decode()}
 
 
@@ -41,7 +41,7 @@ def create_app() -> bottle.Bottle:
     return app
 
 
-def create_door() -> RsgiApp:
+def create_rsgi_app() -> RsgiApp:
     """The same, for our own host."""
     return RsgiApp(create_app(), threads=4)
 

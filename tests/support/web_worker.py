@@ -1,7 +1,7 @@
-"""A web worker reduced to its dispatcher and a few sockets; a script, see `start`.
+"""A web worker reduced to its dispatcher and a few sockets; `start` runs it.
 
-It has no `__main__` guard, like many a small app: whoever runs it a second time, to
-unpickle something, writes a second line to `mains` and opens a second server.
+Like many small apps, this script has no `__main__` guard: a child that runs it a second
+time, to unpickle something, writes a second line to `mains` and opens a second server.
 """
 
 import json
@@ -20,31 +20,31 @@ from tests.support.fake_engine import FakeEngines
 from tests.support.paths import ROOT
 
 
-class Host:
-    """The script as seen by a test: one command a line, one answer a line."""
+class WebWorker:
+    """Controls the script: one command per line, one answer per line."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
-        self.sockets: list[str] = self._answer()
+        self.sockets: list[str] = self._receive()
 
     def dispatch(self, job_id: int) -> None:
-        self._tell("dispatch", job_id)
+        self._send("dispatch", job_id)
 
     def exit(self) -> None:
-        self._tell("exit", 0)
+        self._send("exit", 0)
 
-    def _tell(self, command: str, argument: int) -> None:
+    def _send(self, command: str, argument: int) -> None:
         self.process.stdin.write(json.dumps([command, argument]) + "\n")
         self.process.stdin.flush()
-        self._answer()
+        self._receive()
 
-    def _answer(self) -> Any:
+    def _receive(self) -> Any:
         return json.loads(self.process.stdout.readline())
 
 
 @contextmanager
 def start(settings: Settings):
-    """The script with pipes for its output, killed at the end."""
+    """Run the script with pipes for its input and output; kill it at the end."""
     process = subprocess.Popen(
         [sys.executable, __file__, json.dumps(asdict(settings), default=str)],
         stdin=subprocess.PIPE,
@@ -54,14 +54,14 @@ def start(settings: Settings):
         text=True,
     )
     try:
-        yield Host(process)
+        yield WebWorker(process)
     finally:
         process.kill()
         process.communicate(timeout=60)
 
 
 def socket_names(pid: int | str) -> list[str]:
-    """What /proc calls the sockets and pipes a process has open."""
+    """The names in /proc of the sockets and pipes that a process has open."""
     links = []
     for fd in os.scandir(f"/proc/{pid}/fd"):
         # Another thread of the process may close it meanwhile.

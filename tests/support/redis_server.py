@@ -12,7 +12,7 @@ from tests.support.wait import until
 
 
 class RedisServer:
-    """Keeps nothing over a stop, like a broker that was lost with its machine."""
+    """A Redis without persistence: a stop loses its data, as a lost machine does."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

@@ -1,4 +1,4 @@
-"""A dispatcher under its real host, with its real workers, ready to be hurt."""
+"""A dispatcher under its real host with its real workers, which tests may kill."""
 
 import os
 import signal
@@ -18,8 +18,8 @@ from datastore.outbox import job_status
 from datastore.outbox.job_status import JobStatus
 from models.pushes import PushJob
 from tests.support import push_processes
+from tests.support.running_system import FAST, SHORT_LEASE, Conversation, RunningSystem
 from tests.support.sandbox import Sandbox
-from tests.support.scene import FAST, SHORT_LEASE, Scene, Talk
 from tests.support.server import ROOT, Server, free_port
 from tests.support.wait import until
 
@@ -38,7 +38,7 @@ SPOOLER = "--spooler spool --spooler-processes 2 --spooler-frequency 1"
 
 
 class Broker(Protocol):
-    """A server that carries the news, and may be stopped and started again."""
+    """A message broker that a test may stop and start again."""
 
     url: str
 
@@ -49,13 +49,13 @@ class Broker(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """What it takes to run one dispatcher."""
+    """How to run one dispatcher."""
 
     # `python -m …`, once for each entry.
     workers: tuple[str, ...] = ()
     # Instead of `python server.py`.
     host: str | None = None
-    # It has something that can be down while web workers are up.
+    # A broker, or a manager, that can be down while web workers run.
     broker: bool = False
 
 
@@ -74,8 +74,8 @@ KINDS = {
 }
 
 
-class Stage(Scene):
-    """A scene whose workers and broker can be ended."""
+class DispatcherHost(RunningSystem):
+    """A running system whose workers and broker can be stopped."""
 
     def __init__(
         self, name: str, server: Server, sandbox: Sandbox, broker: Broker | None
@@ -101,17 +101,17 @@ class Stage(Scene):
                 )
             self._workers.append(worker)
 
-    def last_job(self, talk: Talk) -> JobStatus | None:
-        """The newest job of a conversation, without asking a host that is busy."""
+    def last_job(self, conversation: Conversation) -> JobStatus | None:
+        """The newest job of a conversation, read from the database."""
         with self.store.read() as session:
             newest = select(func.max(PushJob.id)).where(
-                PushJob.chat_id == talk.chat, PushJob.parent_id.is_(None)
+                PushJob.chat_id == conversation.id, PushJob.parent_id.is_(None)
             )
             job_id = session.scalar(newest)
             return None if job_id is None else job_status.find(session, job_id)
 
     def lease_owners(self) -> set[int]:
-        """The processes that work at this moment."""
+        """The pids of the engines that hold leases now."""
         with self.store.read() as session:
             owners = session.scalars(
                 select(PushJob.lease_owner).where(PushJob.lease_owner.is_not(None))
@@ -122,16 +122,16 @@ class Stage(Scene):
         return [worker.pid for worker in self._workers]
 
     def kill_engine(self) -> None:
-        """SIGKILL for the process that works, which no process survives."""
+        """SIGKILL the process that is pushing."""
         for pid in self.lease_owners():
-            # Where a process ends with its job, it may have just done so.
+            # A process that ends with its job may have done so just now.
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         until(self._answers, what="for the host to replace its worker")
 
     @contextmanager
-    def broker_away(self) -> Iterator[None]:
-        """The broker, or the manager, is down in this block."""
+    def broker_down(self) -> Iterator[None]:
+        """Stop the broker, or the manager, during this block."""
         if self._broker is None:
             self.end_workers()
         else:
@@ -176,8 +176,8 @@ def running(
     broker: Broker | None = None,
     settings: Mapping[str, str] | None = None,
     host: str | None = None,
-) -> Iterator[Stage]:
-    """The stage of a dispatcher; with further settings, or under another host."""
+) -> Iterator[DispatcherHost]:
+    """Run a dispatcher, with further settings or under another host."""
     environment = {
         **sandbox.environment,
         **FAST,
@@ -195,11 +195,11 @@ def running(
     with Server(
         run_dir, environment, _command(host or KINDS[name].host, run_dir)
     ) as server:
-        stage = Stage(name, server, sandbox, broker)
+        host = DispatcherHost(name, server, sandbox, broker)
         try:
-            yield stage
+            yield host
         finally:
-            stage.close()
+            host.close()
 
 
 def _addresses(broker: Broker | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A real RabbitMQ server for the tests that are run with `make test-rabbitmq`."""
+"""A real RabbitMQ server for the tests of `make test-rabbitmq`."""
 
 import os
 import shutil
@@ -13,13 +13,13 @@ from kombu import Connection
 from tests.support.server import free_port
 from tests.support.wait import until
 
-# "start" starts one; anything else is the URL of one that is running:
+# "start" starts a server; any other value is the URL of a running one:
 # amqp://guest:guest@127.0.0.1:5672//
 VARIABLE = "TEST_RABBITMQ"
 START = "start"
-# The program in Debian's /usr/sbin is another one, which runs as its own user only.
+# Debian's program in /usr/sbin is a wrapper that runs as RabbitMQ's user only.
 PATHS = os.pathsep.join(["/usr/lib/rabbitmq/bin", os.environ.get("PATH", "")])
-# An Erlang machine takes its time.
+# Erlang's virtual machine starts slowly.
 START_S = 90.0
 CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{port}
@@ -34,7 +34,7 @@ def is_wanted() -> bool:
 
 
 class RabbitServer:
-    """One of a test's own, on loopback alone; its queues are there after a stop."""
+    """A server of the tests, on loopback only; its queues survive a stop."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -47,23 +47,23 @@ class RabbitServer:
         self.start()
 
     def start(self) -> None:
-        # Erlang's own name server; without ours, RabbitMQ would leave one behind.
+        # Erlang's name server. Otherwise RabbitMQ would start one and leave it running.
         self._run("epmd", "-address", "127.0.0.1")
         self._run("rabbitmq-server")
         until(self._answers, START_S, what="for RabbitMQ")
 
     def stop(self) -> None:
-        """As a power cut does it."""
+        """SIGKILL all its processes, as a power cut would."""
         self._signal(signal.SIGKILL)
         for process in self._processes:
             process.wait(20)
         self._processes.clear()
 
     def hang(self) -> None:
-        """It takes connections, for the kernel does that, and says nothing."""
+        """Suspend it: the kernel still accepts connections, and no response comes."""
         self._signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
     def control(self, *arguments: str) -> None:
@@ -81,7 +81,7 @@ class RabbitServer:
         return {
             "PATH": PATHS,
             "LANG": "C.UTF-8",
-            # The cookie is kept here.
+            # Erlang's cookie file is here.
             "HOME": str(here),
             "ERL_EPMD_PORT": str(names_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
@@ -90,7 +90,7 @@ class RabbitServer:
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 "-kernel inet_dist_use_interface {127,0,0,1}"
             ),
-            # Nothing of the system's own.
+            # None of the system's configuration.
             "RABBITMQ_CONF_ENV_FILE": str(here / "nothing"),
             "RABBITMQ_CONFIG_FILE": str(here / "rabbitmq.conf"),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(here / "advanced.config"),
@@ -109,7 +109,7 @@ class RabbitServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # The server is a script's child: one group to signal.
+                # The server is the child of a script, so signals go to the group.
                 start_new_session=True,
             )
         self._processes.append(process)
@@ -130,7 +130,7 @@ class RabbitServer:
 
 
 class NamedServer:
-    """One that was there before us, and is not ours to stop."""
+    """A server that runs already, and that tests must not stop."""
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -1,8 +1,8 @@
-"""A dispatcher that only remembers what it was told."""
+"""A dispatcher that only records its calls."""
 
 
 class RecordingDispatcher:
-    """Takes the news and does nothing about it."""
+    """Records the dispatched job ids and wakes no engine."""
 
     def __init__(self) -> None:
         self.job_ids: list[int] = []
