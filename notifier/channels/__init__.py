@@ -1,10 +1,8 @@
-"""Push providers, one folder each, and the registry that creates their channels."""
+"""Push providers, one folder each; here the protocols between them and the engine."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from config import Settings
 from models.pushes import Notification, Target
 from notifier.outcome import Outcome
 
@@ -71,47 +69,3 @@ class Channel(Protocol):
 
     async def close(self) -> None:
         """Close the connections and abandon pushes under way. May be called twice."""
-
-
-class ChannelEntry(NamedTuple):
-    """A channel of the registry."""
-
-    # Its `create` returns the channel, or None when other settings are missing. It
-    # raises ValueError or OSError when the settings or their files cannot be used.
-    module: str
-    # Without this setting the module is not even imported.
-    setting: str
-
-
-REGISTRY = {
-    "apns": ChannelEntry("notifier.channels.apns", "apns_topic"),
-    "fcm": ChannelEntry("notifier.channels.fcm", "fcm_credentials_file"),
-    "webpush": ChannelEntry("notifier.channels.webpush", "vapid_subject"),
-    "email": ChannelEntry("notifier.channels.email", "smtp_url"),
-}
-
-
-def create(
-    settings: Settings, tokens: ProviderTokens, troubles: Troubles
-) -> Mapping[str, Channel]:
-    """The channels that the settings have credentials for, by platform.
-
-    A channel whose credentials cannot be read is there too: it keeps the devices and
-    reports what is wrong, so that the others go on.
-    """
-    # It imports the protocols above.
-    from notifier.channels.misconfigured import Misconfigured  # noqa: PLC0415
-
-    created: dict[str, Channel] = {}
-    for platform, entry in REGISTRY.items():
-        if getattr(settings, entry.setting) is None:
-            continue
-        module = import_module(entry.module)
-        channel: Channel | None
-        try:
-            channel = module.create(settings, tokens, troubles)
-        except (ValueError, OSError) as problem:
-            channel = Misconfigured(platform, str(problem), troubles)
-        if channel is not None:
-            created[platform] = channel
-    return created

@@ -36,6 +36,13 @@ def build_engine(settings: Settings, *, owner: str) -> Engine:
     return loop.build(settings, owner=owner)
 
 
+def preload() -> None:
+    """Import everything an engine needs, in the process that engines are forked from."""
+    from notifier.engine import loop  # noqa: PLC0415
+
+    loop.registry.import_all()
+
+
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """uvloop's where it is installed (the extra `speed`), else asyncio's own."""
     try:

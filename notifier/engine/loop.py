@@ -13,8 +13,7 @@ from config import PREVIEW_FULL, Settings
 from datastore import Datastore
 from datastore.outbox import Claim, due_work, leases
 from models.base import utc_now
-from notifier import channels
-from notifier.channels import Channel, ProviderTokens, Troubles
+from notifier.channels import Channel, ProviderTokens, Troubles, registry
 from notifier.engine import redact
 from notifier.engine.async_store import AsyncStore
 from notifier.engine.claimer import Claimer
@@ -55,7 +54,7 @@ def build(settings: Settings, *, owner: str) -> "Engine":
     return Engine(
         # A record lost in a power cut only causes a repeated push, which is harmless.
         Datastore(settings.database_url, durable=False),
-        partial(channels.create, settings),
+        partial(registry.create, settings),
         owner=owner,
         lease_s=settings.lease_s,
         push_preview=settings.push_preview,

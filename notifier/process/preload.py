@@ -3,15 +3,11 @@
 import gc
 import os
 import sys
-from contextlib import suppress
-from importlib import import_module
 
-import notifier.engine.loop
 import notifier.process.push_process  # noqa: F401 - imported to be there
+from notifier import engine
 
-for channel in ("apns", "fcm", "webpush", "email"):
-    with suppress(ImportError):
-        import_module(f"notifier.channels.{channel}")
+engine.preload()
 
 # Only in the fork server itself, which Python runs as `-c`.
 if sys.argv[0] == "-c":

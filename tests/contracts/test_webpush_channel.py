@@ -6,7 +6,7 @@ import pytest
 
 from config import vapid
 from models.base import utc_now
-from notifier import channels
+from notifier.channels import registry
 from notifier.outcome import Kind
 from tests.support import push_service
 from tests.support.fake_provider import FakeTokens, RecordedTroubles
@@ -135,6 +135,6 @@ async def test_without_a_contact_there_is_no_web_push(
 ) -> None:
     settings = replace(webpush.settings, vapid_subject=None)
 
-    created = channels.create(settings, FakeTokens(), RecordedTroubles())
+    created = registry.create(settings, FakeTokens(), RecordedTroubles())
 
     assert "webpush" not in created

@@ -6,8 +6,7 @@ from typing import Any
 
 from config import Settings
 from models.pushes import Notification, Target
-from notifier import channels
-from notifier.channels import Channel, MintedToken
+from notifier.channels import Channel, MintedToken, registry
 from notifier.outcome import ChannelDown, Kind, Outcome
 from tests.support.fake_provider import RecordedTroubles
 from tests.support.notifications import Reports, make_notification
@@ -58,7 +57,7 @@ class ChannelService:
     def channel(self) -> Channel:
         """The channel, created at its first use."""
         if self._channel is None:
-            created = channels.create(self.settings, self.tokens, self.troubles)
+            created = registry.create(self.settings, self.tokens, self.troubles)
             self._channel = created[self.platform]
         return self._channel
 

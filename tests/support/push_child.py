@@ -9,7 +9,7 @@ import sys
 
 import config
 from datastore import Datastore
-from notifier import channels
+from notifier.channels import registry
 from notifier.engine.provider_tokens import SharedTokens
 from notifier.engine.provider_troubles import SharedTroubles
 from tests.support.async_stores import on_thread
@@ -24,7 +24,7 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     with on_thread(store) as async_store:
         tokens = SharedTokens(async_store)
-        created = channels.create(settings, tokens, SharedTroubles(async_store))
+        created = registry.create(settings, tokens, SharedTroubles(async_store))
         providers = [created["apns"], created["fcm"]]
         print("ready", flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):

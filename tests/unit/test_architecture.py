@@ -1,17 +1,19 @@
-"""Who may import whom, how long a file may get, and where the doors are.
+"""The folders' import arrows, import circles, sizes and entry points.
 
-A new arrow is a decision: change ARROWS in the same commit and say why.
+Each test names every offender. A new arrow is a decision: change ARROWS in the same
+commit and say why.
 """
 
 import ast
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
-from notifier import channels, dispatchers
+from notifier import dispatchers
+from notifier.channels import registry
 from tests.support.paths import ROOT
 
 LONGEST_FILE = 400
@@ -90,38 +92,87 @@ def _sources() -> tuple[Source, ...]:
     return tuple(Source(_module_name(p), p, t, ast.parse(t)) for p, t in texts)
 
 
-def _imports(source: Source) -> Iterator[str]:
-    """Full names of what a file imports, wherever in the file it does."""
-    for node in ast.walk(source.tree):
+def _imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Full names of what these nodes import.
+
+    `from package import module` imports both; a name in a module does not.
+    """
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{source.path} imports relatively"
-            # `from package import module` imports both; a name in a module does not.
+            assert node.level == 0, f"a relative import of {node.module}"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _part(module: str) -> str | None:
-    """The part with the longest name that holds a module; None if it is not ours."""
-    fits = [p for p in ARROWS if module == p or module.startswith(f"{p}.")]
+def _all_imports(source: Source) -> set[str]:
+    """The imports inside functions and under TYPE_CHECKING, too."""
+    return set(_imports(ast.walk(source.tree)))
+
+
+def _longest(name: str, known: Iterable[str]) -> str | None:
+    """The longest of the known names that is the name, or one of its parents."""
+    fits = [k for k in known if name == k or name.startswith(f"{k}.")]
     return max(fits, key=len, default=None)
 
 
-def _arrows(source: Source) -> set[str]:
-    return {part for name in _imports(source) if (part := _part(name)) is not None}
+def _part(module: str) -> str | None:
+    """The part that holds a module; None if it is not ours."""
+    return _longest(module, ARROWS)
 
 
-def _id(source: Source) -> str:
-    return source.module
+def _parts_used(source: Source) -> set[str]:
+    parts = {_part(name) for name in _all_imports(source)}
+    return {part for part in parts if part is not None}
 
 
-@pytest.mark.parametrize("source", _sources(), ids=_id)
-def test_imports_follow_the_arrows(source: Source) -> None:
-    part = _part(source.module)
+def test_imports_follow_the_arrows() -> None:
+    offenders = {
+        source.module: climbing
+        for source in _sources()
+        if (part := _part(source.module))
+        and (climbing := _parts_used(source) - ARROWS[part] - {part})
+    }
+    used: dict[str, set[str]] = {part: set() for part in ARROWS}
+    for source in _sources():
+        used[_part(source.module) or ""] |= _parts_used(source)
+    unused = {
+        part: idle for part, arrows in ARROWS.items() if (idle := arrows - used[part])
+    }
 
-    assert part is not None
+    assert offenders == {}
+    assert unused == {}, "an arrow that nothing uses"
 
-    assert _arrows(source) - ARROWS[part] - {part} == set()
+
+def test_there_are_no_import_circles() -> None:
+    """Each folder, and in a folder each file, is understood without those above it.
+
+    A type that is imported under TYPE_CHECKING counts: a reader follows it, too.
+    """
+    modules = {source.module for source in _sources()}
+    files = {
+        source.module: {
+            target
+            for name in _all_imports(source)
+            if (target := _longest(name, modules)) and target != source.module
+        }
+        for source in _sources()
+    }
+    lazy = {("notifier.engine", "notifier.engine.loop")}
+    for above, below in lazy:
+        # The entry builds the engine only where it runs.
+        files[above].discard(below)
+
+    assert _circle(ARROWS) == []
+    assert _circle(files) == []
+
+
+def _circle(graph: dict[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as problem:
+        return list(problem.args[1])
+    return []
 
 
 def test_every_module_of_the_notifier_has_its_part() -> None:
@@ -130,49 +181,30 @@ def test_every_module_of_the_notifier_has_its_part() -> None:
     assert homeless == ["notifier"]
 
 
-def test_no_arrow_is_kept_that_nobody_needs() -> None:
-    used: dict[str, set[str]] = {part: set() for part in ARROWS}
-    for source in _sources():
-        used[_part(source.module) or ""] |= _arrows(source)
-
-    unused = {part: arrows - used[part] for part, arrows in ARROWS.items()}
-
-    assert {part: arrows for part, arrows in unused.items() if arrows} == {}
-
-
-def test_the_arrows_go_down_only() -> None:
-    """No circle: each part can be understood without the ones above it."""
-    below: set[str] = set()
-
-    while ready := {p for p in ARROWS if p not in below and ARROWS[p] <= below}:
-        below |= ready
-
-    assert below == set(ARROWS)
-
-
-@pytest.mark.parametrize(
-    ("package", "kinds"),
-    [
-        ("notifier.channels", set(channels.REGISTRY)),
-        ("notifier.dispatchers", set(dispatchers.DISPATCHERS)),
-    ],
-)
-def test_siblings_do_not_know_each_other(package: str, kinds: set[str]) -> None:
-    def kind(module: str) -> str | None:
-        """Of `apns`, `apns_outcomes` … it is `apns`; shared modules have none."""
-        rest = module.removeprefix(f"{package}.").split(".")[0]
-        fits = [k for k in kinds if rest == k or rest.startswith(f"{k}_")]
-        return max(fits, key=len, default=None) if rest != module else None
-
+def test_siblings_do_not_know_each_other() -> None:
+    """One channel never imports another one, nor one dispatcher another."""
     crossings = [
         (source.module, name)
+        for package, kinds in (
+            ("notifier.channels", set(registry.REGISTRY)),
+            ("notifier.dispatchers", set(dispatchers.DISPATCHERS)),
+        )
         for source in _sources()
-        if (own := kind(source.module))
-        for name in _imports(source)
-        if (other := kind(name)) and other != own
+        if (own := _kind(source.module, package, kinds))
+        for name in _all_imports(source)
+        if (other := _kind(name, package, kinds)) and other != own
     ]
 
     assert crossings == []
+
+
+def _kind(module: str, package: str, kinds: set[str]) -> str | None:
+    """`apns` for a module of apns; shared modules have none."""
+    if not module.startswith(f"{package}."):
+        return None
+    rest = module.removeprefix(f"{package}.").split(".")[0]
+    fits = [k for k in kinds if rest == k or rest.startswith(f"{k}_")]
+    return max(fits, key=len, default=None)
 
 
 def test_the_api_knows_only_the_protocol_of_the_dispatchers() -> None:
@@ -180,21 +212,11 @@ def test_the_api_knows_only_the_protocol_of_the_dispatchers() -> None:
         name
         for source in _sources()
         if _part(source.module) == "api"
-        for name in _imports(source)
+        for name in _all_imports(source)
         if _part(name) == "notifier.dispatchers"
     }
 
     assert known <= {"notifier.dispatchers.Dispatcher"}
-
-
-def _reads_environment(source: Source) -> bool:
-    attributes = {
-        f"{node.value.id}.{node.attr}"
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-    }
-    doors = {"os.environ", "os.environb", "os.getenv"}
-    return bool(doors & (attributes | set(_imports(source))))
 
 
 def test_only_config_reads_the_environment() -> None:
@@ -204,44 +226,61 @@ def test_only_config_reads_the_environment() -> None:
     assert readers <= {"config", "sandbox", "demo"}
 
 
-def test_one_file_deals_with_hyper() -> None:
-    importers = [
+def _reads_environment(source: Source) -> bool:
+    attributes = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    doors = {"os.environ", "os.environb", "os.getenv"}
+    return bool(doors & (attributes | _all_imports(source)))
+
+
+def test_files_and_functions_are_short_and_say_what_they_are() -> None:
+    long_files = {
+        source.module: lines
+        for source in _sources()
+        if (lines := source.text.count("\n")) > LONGEST_FILE
+    }
+    long_functions = {
+        f"{source.module}.{function.name}": lines
+        for source in _sources()
+        for function in _functions(source)
+        if (lines := (function.end_lineno or 0) - function.lineno + 1)
+        > LONGEST_FUNCTION
+    }
+    silent = [
         source.module
         for source in _sources()
-        if any(name.split(".")[0] == "hyper" for name in _imports(source))
+        if source.text.strip() and not ast.get_docstring(source.tree)
     ]
 
-    assert len(importers) <= 1
-
-
-@pytest.mark.parametrize("source", _sources(), ids=_id)
-def test_a_file_is_read_without_scrolling_far(source: Source) -> None:
-    assert source.text.count("\n") <= LONGEST_FILE or _is_migration(source)
-
-
-def _is_migration(source: Source) -> bool:
-    """It lists tables, all in one function, and is never read for its logic."""
-    return source.module.startswith("datastore.migrations.versions.")
+    assert (long_files, long_functions, silent) == ({}, {}, [])
 
 
 def _functions(source: Source) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    if not _is_migration(source):
+    # A migration lists tables in one function and is never read for its logic.
+    if not source.module.startswith("datastore.migrations.versions."):
         for node in ast.walk(source.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield node
 
 
-@pytest.mark.parametrize("source", _sources(), ids=_id)
-def test_a_function_fits_on_a_screen(source: Source) -> None:
-    too_long = {
-        function.name: function.lineno
-        for function in _functions(source)
-        if (function.end_lineno or 0) - function.lineno >= LONGEST_FUNCTION
-    }
-
-    assert too_long == {}
+# A seam and its implementation, or the same role on both sides of the wire.
+NATURAL_PAIRS = {
+    # The protocol, and the loop that implements it.
+    ("notifier", "Engine"),
+}
 
 
-@pytest.mark.parametrize("source", _sources(), ids=_id)
-def test_a_module_says_what_lives_in_it(source: Source) -> None:
-    assert ast.get_docstring(source.tree) or not source.text.strip()
+def test_no_class_name_stands_for_two_things() -> None:
+    """Within one top-level package a name is one class."""
+    count = Counter(
+        (source.module.split(".")[0], node.name)
+        for source in _sources()
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.ClassDef)
+    )
+    double = {name for name, number in count.items() if number > 1}
+
+    assert double - NATURAL_PAIRS == set()

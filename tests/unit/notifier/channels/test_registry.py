@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from config import Settings
-from notifier import channels
-from notifier.channels import Channel
+from notifier.channels import Channel, registry
 from notifier.channels.misconfigured import Misconfigured
 from tests.support.fake_provider import FakeTokens, RecordedTroubles
 from tests.support.notifications import Reports, make_notification, make_target
@@ -49,7 +48,7 @@ def refusal(channel: Channel) -> str:
 
 
 def test_without_credentials_there_are_no_channels(tmp_path: Path) -> None:
-    assert channels.create(settings(tmp_path), FakeTokens(), RecordedTroubles()) == {}
+    assert registry.create(settings(tmp_path), FakeTokens(), RecordedTroubles()) == {}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,7 @@ def test_incomplete_settings_create_no_channel(
 ) -> None:
     incomplete_settings = settings(tmp_path, **incomplete)
 
-    created = channels.create(incomplete_settings, FakeTokens(), RecordedTroubles())
+    created = registry.create(incomplete_settings, FakeTokens(), RecordedTroubles())
 
     assert created == {}
 
@@ -72,7 +71,7 @@ def test_unreadable_credentials_keep_the_devices_and_are_told_once(
     tmp_path: Path, platform: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     troubles, reports = RecordedTroubles(), Reports()
-    channel = channels.create(broken(tmp_path), FakeTokens(), troubles)[platform]
+    channel = registry.create(broken(tmp_path), FakeTokens(), troubles)[platform]
     rendered = channel.render(make_notification())
 
     for device in (1, 2):
@@ -92,7 +91,7 @@ def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:
     path.write_text("nonsense")
     by_certificate = settings(tmp_path, apns_cert_file=path, apns_topic="org.example")
 
-    channel = channels.create(by_certificate, FakeTokens(), RecordedTroubles())["apns"]
+    channel = registry.create(by_certificate, FakeTokens(), RecordedTroubles())["apns"]
 
     assert "cert.pem" in refusal(channel)
 
@@ -109,7 +108,7 @@ def test_a_file_that_is_no_private_authority_is_named(tmp_path: Path) -> None:
     }
     by_authority = settings(tmp_path, ca_file=ca_file, **account)
 
-    created = channels.create(by_authority, FakeTokens(), RecordedTroubles())
+    created = registry.create(by_authority, FakeTokens(), RecordedTroubles())
 
     assert created.keys() == {"apns", "webpush", "email"}
     assert all("ca.pem" in refusal(channel) for channel in created.values())
@@ -118,7 +117,7 @@ def test_a_file_that_is_no_private_authority_is_named(tmp_path: Path) -> None:
 def test_a_topic_that_fits_no_header_is_named(tmp_path: Path) -> None:
     by_certificate = settings(tmp_path, apns_cert_file=tmp_path, apns_topic="a b")
 
-    channel = channels.create(by_certificate, FakeTokens(), RecordedTroubles())["apns"]
+    channel = registry.create(by_certificate, FakeTokens(), RecordedTroubles())["apns"]
 
     assert "'a b'" in refusal(channel)
 
@@ -126,8 +125,8 @@ def test_a_topic_that_fits_no_header_is_named(tmp_path: Path) -> None:
 def test_a_channel_that_is_not_set_up_is_not_even_imported(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from config import Settings;"
-        "from notifier import channels;"
-        "channels.create(Settings(database_url='sqlite://', run_dir=Path(), "
+        "from notifier.channels import registry;"
+        "registry.create(Settings(database_url='sqlite://', run_dir=Path(), "
         "service_key='k' * 16, push_slots=1), None, None);"
         "print([m for m in ('apns2', 'pyfcm', 'requests') if m in sys.modules])"
     )
@@ -143,8 +142,8 @@ def test_a_channel_that_is_not_set_up_is_not_even_imported(tmp_path: Path) -> No
     assert printed.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("platform", channels.REGISTRY)
+@pytest.mark.parametrize("platform", registry.REGISTRY)
 def test_the_setting_that_opens_a_channel_is_one_of_the_settings(
     tmp_path: Path, platform: str
 ) -> None:
-    assert hasattr(settings(tmp_path), channels.REGISTRY[platform].setting)
+    assert hasattr(settings(tmp_path), registry.REGISTRY[platform].setting)
