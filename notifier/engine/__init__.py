@@ -37,10 +37,10 @@ def build_engine(settings: Settings, *, owner: str) -> Engine:
 
 
 def preload() -> None:
-    """Import everything an engine needs, in the process that engines are forked from."""
+    """Import all that an engine needs, in the process that engines are forked from."""
     from notifier.engine import loop  # noqa: PLC0415
 
-    loop.registry.import_all()
+    loop.import_channels()
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
