@@ -140,19 +140,19 @@ def test_ordinary_body_may_have_64_kib(ann, chat):
     assert ann.client.post("/groupchat/send", padded + b" ").status == 413
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "", "application/xml", "json", ";"])
-def test_other_content_types_are_415(ann, chat, kind):
-    answer = ann.client.request("POST", "/groupchat", b"{}", CONTENT_TYPE=kind)
+@pytest.mark.parametrize("sent", ["text/plain", "", "application/xml", "json", ";"])
+def test_other_content_types_are_415(ann, chat, sent):
+    answer = ann.client.request("POST", "/groupchat", b"{}", CONTENT_TYPE=sent)
 
     assert (answer.status, answer.code) == (415, "unsupported_type")
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/json; charset=utf-8", "Application/JSON", "application/json;"]
+    "sent", ["application/json; charset=utf-8", "Application/JSON", "application/json;"]
 )
-def test_json_may_come_with_parameters(ann, kind):
+def test_json_may_come_with_parameters(ann, sent):
     answer = ann.client.request(
-        "POST", "/groupchat", b'{"name": "x"}', CONTENT_TYPE=kind
+        "POST", "/groupchat", b'{"name": "x"}', CONTENT_TYPE=sent
     )
 
     assert answer.status == 201

@@ -97,14 +97,15 @@ def test_it_shows_what_was_sent_and_what_failed(chat_api, operator, ann, chat, s
     assert "InvalidProviderToken" in html
 
 
-@pytest.mark.parametrize("kind", ["user", "device"])
-def test_a_test_push_goes_to_all_that_a_user_has(chat_api, operator, ann, kind):
+# Not called `kind`, because that is the fixture that chooses the database.
+@pytest.mark.parametrize("named_by", ["user", "device"])
+def test_a_test_push_goes_to_all_devices_of_a_user(chat_api, operator, ann, named_by):
     device = ann.client.post("/devices", {"platform": "apns", "token": "of-ann"}).json
-    number = device["id"] if kind == "device" else ann.id
+    number = device["id"] if named_by == "device" else ann.id
 
     answers = [
         operator.post(
-            "/dashboard/test-push", kind=kind, number=number, key=form_key(operator)
+            "/dashboard/test-push", kind=named_by, number=number, key=form_key(operator)
         )
         for _ in range(2)
     ]
