@@ -59,7 +59,7 @@ class Checkout(NamedTuple):
     python: Path
 
     def run(self, *arguments: str) -> dict[str, Any]:
-        """What a module of the checkout printed as its last line, in JSON."""
+        """Run a module of the checkout; returns its last line, which is JSON."""
         ended = subprocess.run(
             [str(self.python), *arguments],
             cwd=self.path,

@@ -48,7 +48,7 @@ class Datastore:
         _open_stores.add(self)
 
     @property
-    def is_crowded(self) -> bool:
+    def is_contended(self) -> bool:
         """Whether most of our recent writes had to wait for another writer."""
         return self._write_lock is not None and self._write_lock.is_contended
 

@@ -34,7 +34,7 @@ class GroupCommit:
         return len(self._waiting)
 
     def run(self, work: Callable[[Session], T]) -> T:
-        """What `work` returns, or raises, once it is committed."""
+        """Return or raise what `work` does, once it is committed."""
         pending = PendingWrite(work)
         with self._lock:
             self._waiting.append(pending)

@@ -27,7 +27,7 @@ from models.pushes import COMPLETED, FAILED, PROCESSING, QUEUED
 MOST_PROBLEMS = 500
 # An upload that takes longer was cut off.
 LONGEST_UPLOAD = timedelta(hours=1)
-# An import fails after so many claims in a row that applied no chunk.
+# An import fails after this many claims in a row that applied no chunk.
 MOST_ATTEMPTS = 8
 
 

@@ -31,7 +31,7 @@ Parameter = Callable[..., BindParameter[Any]]
 
 
 class Shape(NamedTuple):
-    """What a claim's statements depend on, apart from their values."""
+    """The properties of a claim that its statements depend on, apart from values."""
 
     # Whether members who have muted the chat are left out, unless they are mentioned.
     respects_mute: bool

@@ -39,7 +39,7 @@ class AsyncStore:
     @property
     def is_contended(self) -> bool:
         """Whether our writes make other writers wait."""
-        return self.datastore.is_crowded
+        return self.datastore.is_contended
 
     async def read(
         self,

@@ -36,7 +36,7 @@ class Claimer:
     async def take(
         self, *, limit: int, chain: int, shards: int, with_imports: bool
     ) -> Taken:
-        """What is due, and the jobs that were claimed; see `due_work.take`."""
+        """The next due times, and the jobs that were claimed; see `due_work.take`."""
         taken = await self._store.call(
             self._take,
             limit=limit,

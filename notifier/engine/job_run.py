@@ -47,7 +47,7 @@ class JobRun:
     """The work of one engine on one job."""
 
     claim: Claim
-    # What the channels render.
+    # Rendered by the channels.
     notification: Notification
     channels: Mapping[str, Channel]
     store: AsyncStore

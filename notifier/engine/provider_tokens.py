@@ -218,7 +218,7 @@ class SharedTokens:
 
 
 async def _answer(query: Awaitable[T], timeout_s: float) -> T:
-    """What the query returns; raises ChannelDown while the database is away."""
+    """Return what the query returns; raise ChannelDown while the database is away."""
     try:
         async with asyncio.timeout(timeout_s):
             return await query

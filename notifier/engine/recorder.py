@@ -24,7 +24,8 @@ CONTENDED_FLUSH_INTERVAL_S = 0.1
 # wait for it, unless more jobs than these are running.
 JOB_END_DELAY_S = 0.005
 FEW_JOBS = 8
-# So many outcomes do not wait: after a crash they would be pushed again.
+# With this many outcomes a record is not delayed: after a crash all of them would be
+# pushed again.
 MAX_UNRECORDED = 1000
 
 

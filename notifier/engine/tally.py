@@ -142,7 +142,7 @@ class Tally:
         self.drop_all()
 
     def take_step(self, now: datetime) -> Step | None:
-        """What has changed since the last step, to be recorded; None if nothing has."""
+        """The changes since the last step, to be recorded; None if there are none."""
         while self._batches:
             batch = self._batches[0]
             self._count(batch, now)

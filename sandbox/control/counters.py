@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Connection(Protocol):
-    """What the rest of the sandbox asks of a connection."""
+    """A connection as the rest of the sandbox sees it."""
 
     def stream_limit_changed(self) -> None:
         """Announce the stream limit of the rules again."""

@@ -1,4 +1,4 @@
-"""Where the project is."""
+"""The root of the project."""
 
 from pathlib import Path
 

@@ -79,7 +79,7 @@ class RouteHarness:
         return reports
 
     def reported(self) -> list[str | None]:
-        """What was reported about this route's credentials, in order."""
+        """The reports about this route's credentials, in order."""
         return [
             reason for route, reason in self.troubles.reports if route == "apns harbour"
         ]

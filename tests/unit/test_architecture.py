@@ -48,7 +48,7 @@ ARROWS: dict[str, set[str]] = {
     "notifier.__main__": {"notifier.prune", "datastore", "config"},
     # Only a docstring: the glossary.
     "notifier": set(),
-    # Of the dispatchers only the protocol; see the test below.
+    # It knows only the protocol of the dispatchers; see the test below.
     "api": {"notifier.dispatchers", "datastore", "models"},
     # Pages call the handlers of the API; the API never calls a page.
     "web": {"api", "datastore", "models"},

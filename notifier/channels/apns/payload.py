@@ -27,7 +27,7 @@ Custom = Mapping[str, object]
 
 
 class ApnsPayload(NamedTuple):
-    """What all pushes of a job have in common."""
+    """The parts that all pushes of a job share."""
 
     # The payload around the badge.
     before: bytes

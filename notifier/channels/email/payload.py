@@ -22,7 +22,7 @@ _control_characters = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]").sub
 
 
 class MailTemplate:
-    """What all our mails share: the sender and the way to unsubscribe."""
+    """The parts that all our mails share: the sender and the way to unsubscribe."""
 
     def __init__(self, sender: Address, unsubscribe: str | None) -> None:
         self._sender = sender

@@ -48,7 +48,7 @@ _is_of_target = re.compile(r"device|topic|registration|instance", re.IGNORECASE)
 
 
 class QuotaScope(Enum):
-    """Whose quota is used up."""
+    """The quota that is used up."""
 
     # The device's; pushes to other devices can go on.
     TARGET = "target"
@@ -93,7 +93,7 @@ def is_server_error(response: Response, outcome: Outcome) -> bool:
 
 
 def _quota(response: Response) -> QuotaScope:
-    """Whose quota a 429 is about.
+    """The quota that a 429 is about.
 
     QuotaFailure should name it. Google's front end, which counts for the project, sends
     an ErrorInfo instead: https://github.com/firebase/firebase-admin-go/issues/719
