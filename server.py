@@ -21,8 +21,8 @@ import api
 import config
 from api.app_tokens import AppTokens
 from api.context import AppContext
-from api.limits import per_minute
 from api.long_poll import LongPoll
+from api.rate_limits import per_minute
 from config import Settings, SettingsError, vapid
 from datastore import OUTAGES, Datastore, migrations
 from host.body import Timeouts

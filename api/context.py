@@ -7,10 +7,10 @@ from threading import Semaphore
 from typing import ClassVar, Generic, TypeVar
 
 from api.app_tokens import AppTokens
-from api.limits import Limits, per_minute
 from api.long_poll import LongPoll
+from api.rate_limits import Limits, per_minute
+from api.request_metrics import Traffic
 from api.schemas import Out
-from api.traffic import Traffic
 from datastore import Datastore
 from datastore.accounts import Identity
 from models.errors import Forbidden

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from config.values import content
+from config.setting_types import content
 
 PREFIX = "BOTTLEPOST_"
 

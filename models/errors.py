@@ -90,7 +90,7 @@ class TooLarge(CallerError):
 
 
 class TooMany(CallerError):
-    """Too many requests; wait a little."""
+    """Too many requests."""
 
     code = "too_many_requests"
 

@@ -10,7 +10,7 @@ from bottle import HTTPResponse
 from datastore import provider_troubles, sample_push, statistics
 from models.base import utc_now
 from models.errors import Invalid
-from web import figures
+from web import dashboard_figures
 from web.page_request import PageRequest, page, redirect
 from web.plots import TimeAxis
 from web.session import OPERATOR_COOKIE, set_cookie
@@ -79,7 +79,7 @@ def show(request: PageRequest) -> HTTPResponse:
         chosen=chosen,
         is_paused=is_paused,
         seconds=_seconds,
-        figures=figures.draw(span.axis(since), buckets, delays),
+        figures=dashboard_figures.draw(span.axis(since), buckets, delays),
         slots=request.app.slots() if request.app.slots else None,
         key=request.sessions.csrf_token(request.cookie(OPERATOR_COOKIE)),
         **data,

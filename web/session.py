@@ -9,7 +9,7 @@ from typing import Any
 
 from bottle import HTTPResponse
 
-from api.limits import RateLimit
+from api.rate_limits import RateLimit
 
 USER_COOKIE = "bottlepost_user"
 OPERATOR_COOKIE = "bottlepost_operator"

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 
 from notifier.channels import CredentialsRefused
-from notifier.outcome import RETRY_AFTER_MAX_S, ChannelDown
+from notifier.outcome import ChannelDown
+from notifier.retry_delays import RETRY_AFTER_MAX_S
 
 # An outage: probe after 1, 2, 4 … 60 seconds.
 FIRST_PAUSE_S = 1.0

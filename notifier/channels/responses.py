@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from notifier.outcome import RETRY_AFTER_MAX_S, RETRY_AFTER_MIN_S, Kind, Outcome
+from notifier.outcome import Kind, Outcome
+from notifier.retry_delays import RETRY_AFTER_MAX_S, RETRY_AFTER_MIN_S
 
 Headers = tuple[tuple[str, str], ...]
 

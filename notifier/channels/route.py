@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from models.pushes import Target
 from notifier.channels import CredentialsRefused, Troubles
-from notifier.channels.alarm import Alarm
 from notifier.channels.authorization import Authorization
 from notifier.channels.batch import PushBatch, outcome_of, wait_for_all
 from notifier.channels.breaker import Breaker
+from notifier.channels.operator_alarm import Alarm
 from notifier.http2 import Client, Response
 from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from datastore import Datastore, imports
 from models.base import utc_now
 from notifier.engine.async_store import AsyncStore
-from notifier.outcome import retry_delay_s
+from notifier.retry_delays import retry_delay_s
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from notifier.engine.provider_tokens import SharedTokens
 from notifier.engine.provider_troubles import SharedTroubles
 from notifier.engine.recorder import Recorder
 from notifier.engine.running_jobs import RunningJobs
-from notifier.outcome import retry_delay_s
+from notifier.retry_delays import retry_delay_s
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from datastore.outbox import Claim
 from datastore.outbox.progress import Failure, Mark, Step
 from models.pushes import COMPLETED, FAILED, Target
-from notifier.outcome import Kind, Outcome, outage_delay_s, retry_delay_s
+from notifier.outcome import Kind, Outcome
+from notifier.retry_delays import outage_delay_s, retry_delay_s
 
 # People have to correct our credentials, which takes longer than most outages.
 CREDENTIALS_RETRY_S = 60.0

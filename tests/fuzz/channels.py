@@ -21,7 +21,8 @@ from notifier.channels.webpush import outcomes as webpush_outcomes
 from notifier.channels.webpush import payload as webpush_payload
 from notifier.channels.webpush.encryption import MAX_PLAINTEXT
 from notifier.http2 import Response
-from notifier.outcome import RETRY_AFTER_MAX_S, Kind
+from notifier.outcome import Kind
+from notifier.retry_delays import RETRY_AFTER_MAX_S
 from tests.fuzz import rounds
 from tests.support.notifications import make_notification, make_target
 

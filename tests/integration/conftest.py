@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from api.limits import Limits, per_minute
+from api.rate_limits import Limits, per_minute
 from datastore import Datastore
 from tests.support import databases
 from tests.support.chat_api import ChatApi, User

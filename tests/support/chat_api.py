@@ -12,8 +12,8 @@ from bottle import Bottle
 import api
 from api.app_tokens import AppTokens
 from api.context import AppContext
-from api.limits import Limits, per_minute
 from api.long_poll import LongPoll
+from api.rate_limits import Limits, per_minute
 from datastore import Datastore
 from notifier.dispatchers import Dispatcher
 from notifier.engine.loop import Engine

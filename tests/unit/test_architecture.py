@@ -25,12 +25,20 @@ ARROWS: dict[str, set[str]] = {
     "models": set(),
     "datastore": {"models"},
     "notifier.outcome": set(),
+    "notifier.retry_delays": set(),
     # Only ChannelDown: the one thing that can go wrong with a provider's server.
     "notifier.http2": {"notifier.outcome"},
-    "notifier.channels": {"notifier.http2", "notifier.outcome", "models", "config"},
+    "notifier.channels": {
+        "notifier.http2",
+        "notifier.outcome",
+        "notifier.retry_delays",
+        "models",
+        "config",
+    },
     "notifier.engine": {
         "notifier.channels",
         "notifier.outcome",
+        "notifier.retry_delays",
         "datastore",
         "models",
         "config",

@@ -14,11 +14,11 @@ from aiosmtplib import (
 
 from config.smtp import Server
 from notifier.channels import CredentialsRefused, Troubles
-from notifier.channels.alarm import Alarm
 from notifier.channels.batch import outcome_of
 from notifier.channels.breaker import Breaker
 from notifier.channels.email import outcomes
 from notifier.channels.email.outcomes import SmtpPhase
+from notifier.channels.operator_alarm import Alarm
 from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
 
 CONNECT_TIMEOUT_S = 10.0

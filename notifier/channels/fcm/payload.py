@@ -7,8 +7,8 @@ from pyfcm import FCMNotification
 
 from models.pushes import MESSAGE, Notification, Target
 from notifier.channels import push_ids
-from notifier.channels.expiry import ttl_s
 from notifier.channels.template import Placeholder, clean, fit, json_string
+from notifier.channels.ttl import ttl_s
 from notifier.http2 import Request
 
 MAX_PAYLOAD_SIZE = 4096

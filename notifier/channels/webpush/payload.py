@@ -5,13 +5,13 @@ from typing import NamedTuple
 from models.pushes import MESSAGE, Notification, Target
 from models.subscriptions import Subscription
 from notifier.channels import push_ids
-from notifier.channels.expiry import ttl_s
 from notifier.channels.template import (
     Placeholder,
     clean,
     fit_with_badge,
     json_bytes,
 )
+from notifier.channels.ttl import ttl_s
 from notifier.channels.webpush.encryption import MAX_PLAINTEXT, encrypt
 from notifier.http2 import Request, literal
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.limits import per_minute
+from api.rate_limits import per_minute
 from tests.support.chat_api import ChatApi
 
 

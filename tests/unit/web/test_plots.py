@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from web import plots
-from web.figures import percentiles
+from web.dashboard_figures import percentiles
 from web.plots import Series, TimeAxis
 
 THREE = TimeAxis(["10:00", "10:01", "10:02"], 1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifier.outcome import RETRY_LADDER_S, outage_delay_s, retry_delay_s
+from notifier.retry_delays import RETRY_LADDER_S, outage_delay_s, retry_delay_s
 
 
 @pytest.mark.parametrize("attempts", range(1, 12))

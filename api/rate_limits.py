@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from models.errors import TooMany
 
+TOO_MANY = "Too many requests; wait as long as Retry-After says."
 # Above this number idle keys are removed, so that an attack cannot fill the memory.
 MAX_KEYS = 20_000
 # A burst may use the allowance of this many seconds at once.
@@ -37,7 +38,7 @@ class RateLimit:
             empty_at = max(self._empty_at.get(key, now), now) + self._interval_s
             wait_s = empty_at - now - max(BURST_S, self._interval_s)
             if wait_s > 0:
-                raise TooMany(retry_after_s=math.ceil(wait_s))
+                raise TooMany(TOO_MANY, retry_after_s=math.ceil(wait_s))
             self._empty_at[key] = empty_at
             if len(self._empty_at) > MAX_KEYS:
                 self._remove_idle(now)

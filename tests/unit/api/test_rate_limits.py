@@ -2,8 +2,8 @@
 
 import pytest
 
-from api import limits
-from api.limits import RateLimit
+from api import rate_limits
+from api.rate_limits import RateLimit
 from models.errors import TooMany
 from tests.support.clock import Clock
 
@@ -64,7 +64,7 @@ def test_keys_do_not_share(clock):
 
 
 def test_memory_is_bounded_and_busy_keys_are_kept(clock, monkeypatch):
-    monkeypatch.setattr(limits, "MAX_KEYS", 100)
+    monkeypatch.setattr(rate_limits, "MAX_KEYS", 100)
     limit = RateLimit(60, clock)
     taken(limit, 1, 100)
     for key in range(2, 95):
