@@ -11,7 +11,8 @@ import pytest
 
 from models.base import utc_now
 from models.pushes import READ, WITHDRAW
-from notifier.channels import REGISTRY, breaker
+from notifier.channels import breaker
+from notifier.channels.registry import REGISTRY
 from notifier.channels.webpush import push_services
 from notifier.outcome import ACCEPTED, ChannelDown, Kind
 from tests.support.channel_service import ChannelService

@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from unittest.mock import patch
 
-from cryptography.hazmat.primitives.serialization import Encoding
-
-from sandbox import certificates
+from sandbox.certificates import Authority
 
 KEY_BEGIN = b"-----BEGIN PRIVATE KEY-----"
 
@@ -28,7 +25,7 @@ class AuthorityFiles:
     """An authority like the sandbox's, with its files in a directory of its own."""
 
     directory: Path
-    authority: certificates.Authority
+    authority: Authority
 
     @property
     def ca_file(self) -> Path:
@@ -36,16 +33,15 @@ class AuthorityFiles:
 
     def issue(self, name: str) -> Identity:
         """A server's certificate for `name` and localhost."""
-        return self._write(name, self.authority.server(name))
+        return self._write(name, self.authority.issue_server(name))
 
     def issue_expired(self, name: str) -> Identity:
-        # Certificates begin an hour before they are issued.
-        life = timedelta(minutes=30)
-        with patch.object(certificates, "CERTIFICATE_LIFE", life):
-            return self.issue(name)
+        # A lifetime begins an hour before the certificate is issued.
+        lifetime = timedelta(minutes=30)
+        return self._write(name, self.authority.issue_server(name, lifetime=lifetime))
 
     def issue_for_client(self, name: str) -> Identity:
-        return self._write(name, self.authority.client(name))
+        return self._write(name, self.authority.issue_client(name))
 
     def _write(self, name: str, pem: bytes) -> Identity:
         certificate, begin, key = pem.partition(KEY_BEGIN)
@@ -59,9 +55,9 @@ class AuthorityFiles:
 
 def make_authority() -> AuthorityFiles:
     """A new authority, which nothing trusts yet."""
-    made = certificates.make_authority()
+    made = Authority.create()
     files = AuthorityFiles(Path(tempfile.mkdtemp(prefix="ca-")), made)
-    files.ca_file.write_bytes(made.certificate.public_bytes(Encoding.PEM))
+    files.ca_file.write_bytes(made.ca_pem())
     return files
 
 
