@@ -10,32 +10,48 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BeforeValidator
-
 # Printable ASCII without what would end it inside a header.
 _is_contact = re.compile(r"(mailto:[^@\s<>,]+@|https://)[!-;=?-~]+", re.ASCII).fullmatch
 _is_host = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?").fullmatch
 
 
-def one_of(*choices: str) -> BeforeValidator:
+class TextReader:
+    """Calls `read` with the text of a variable, before pydantic checks the type.
+
+    Like pydantic's BeforeValidator, but pydantic is imported only to read settings: a
+    PushProcess gets them read, and saves its memory.
+    """
+
+    def __init__(self, read: Callable[[str], Any]) -> None:
+        self._read = read
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema  # noqa: PLC0415
+
+        return core_schema.no_info_before_validator_function(
+            self._read, handler(source)
+        )
+
+
+def one_of(*choices: str) -> TextReader:
     def read(text: str) -> str:
         if text not in choices:
             raise ValueError(f"must be one of {', '.join(choices)}")
         return text
 
-    return BeforeValidator(read)
+    return TextReader(read)
 
 
-def secret(*, shortest: int) -> BeforeValidator:
+def secret(*, shortest: int) -> TextReader:
     def read(text: str) -> str:
         if len(text) < shortest:
             raise ValueError(f"is too short: at least {shortest} characters")
         return text
 
-    return BeforeValidator(read)
+    return TextReader(read)
 
 
-def whole(low: int, high: int) -> BeforeValidator:
+def whole(low: int, high: int) -> TextReader:
     """A whole number from `low` to `high`."""
 
     def read(text: str) -> int:
@@ -47,10 +63,10 @@ def whole(low: int, high: int) -> BeforeValidator:
             raise ValueError(f"must be from {low} to {high}, not {number}")
         return number
 
-    return BeforeValidator(read)
+    return TextReader(read)
 
 
-def seconds(low: float) -> BeforeValidator:
+def seconds(low: float) -> TextReader:
     """A number of seconds, from `low` to a day."""
 
     def read(text: str) -> float:
@@ -63,26 +79,26 @@ def seconds(low: float) -> BeforeValidator:
             raise ValueError(f"must be from {low:g} to 86400, not {text}")
         return number
 
-    return BeforeValidator(read)
+    return TextReader(read)
 
 
-def url(*schemes: str) -> BeforeValidator:
+def url(*schemes: str) -> TextReader:
     def read(text: str) -> str:
         if _split(text).scheme not in schemes:
             raise ValueError(f"must begin with {'://, '.join(schemes)}://")
         return text
 
-    return BeforeValidator(read)
+    return TextReader(read)
 
 
-def text_for(parse: Callable[[str], Any]) -> BeforeValidator:
+def text_for(parse: Callable[[str], Any]) -> TextReader:
     """A text that stays as it is, but that `parse` must accept."""
 
     def read(text: str) -> str:
         parse(text)
         return text
 
-    return BeforeValidator(read)
+    return TextReader(read)
 
 
 def _split(text: str) -> SplitResult:
@@ -160,16 +176,16 @@ def content(path: str) -> str:
         raise ValueError(f"cannot be read: {problem}") from None
 
 
-HttpsUrl = Annotated[str, BeforeValidator(_https_url)]
-ProxyUrl = Annotated[str, BeforeValidator(_proxy)]
-HostPort = Annotated[str, BeforeValidator(_host_port)]
+HttpsUrl = Annotated[str, TextReader(_https_url)]
+ProxyUrl = Annotated[str, TextReader(_proxy)]
+HostPort = Annotated[str, TextReader(_host_port)]
 # A mailto: or https: URL where the operator or a form can be reached.
-Contact = Annotated[str, BeforeValidator(_contact)]
+Contact = Annotated[str, TextReader(_contact)]
 # Hosts or host:port pairs with commas between them, in lower case.
-Hosts = Annotated[tuple[str, ...], BeforeValidator(_hosts)]
+Hosts = Annotated[tuple[str, ...], TextReader(_hosts)]
 # A file that must be there and be readable.
-File = Annotated[Path, BeforeValidator(_file)]
+File = Annotated[Path, TextReader(_file)]
 # A file that may be created later.
-LaterFile = Annotated[Path, BeforeValidator(_path)]
+LaterFile = Annotated[Path, TextReader(_path)]
 # A directory, which is created for its owner only.
-Directory = Annotated[Path, BeforeValidator(_directory)]
+Directory = Annotated[Path, TextReader(_directory)]

@@ -8,10 +8,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from jwt import PyJWK
-from pydantic import TypeAdapter, ValidationError
 
 from config import environment, public_keys, smtp
 from config.environment import SettingsError
@@ -134,6 +133,9 @@ class Settings:
 
 def from_env(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from BOTTLEPOST_* variables; raises SettingsError naming a wrong one."""
+    # Imported here: a process that is handed its settings needs no pydantic.
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
+
     texts = environment.texts(
         os.environ if environ is None else environ,
         [setting.name for setting in fields(Settings)],
@@ -147,14 +149,14 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         settings = TypeAdapter(Settings).validate_python(texts)
     except ValidationError as refused:
         # Not chained: pydantic's message would show the value, which may be secret.
-        raise _first_problem(refused) from None
+        raise _first_problem(refused.errors()[0]) from None
     for check in (_check_jwt, _check_apns, _check_smtp):
         check(settings)
     return settings
 
 
-def _first_problem(refused: ValidationError) -> SettingsError:
-    first = refused.errors()[0]
+def _first_problem(first: Mapping[str, Any]) -> SettingsError:
+    """One of pydantic's errors, as ours."""
     problem = first.get("ctx", {}).get("error", "is missing")
     return SettingsError(environment.variable(str(first["loc"][0])), str(problem))
 
