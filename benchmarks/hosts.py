@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from demo import push_processes
 from demo.api import Api
-from demo.child import ChildProcess
+from demo.child import ROOT, ChildProcess
 
 KEY = "the service key of a benchmark"
 START_S = 60.0
@@ -59,7 +60,12 @@ class MeasuredServer:
     """A server on a free port."""
 
     def __init__(
-        self, run_dir: Path, environment: Mapping[str, str], *command: str
+        self,
+        run_dir: Path,
+        environment: Mapping[str, str],
+        *command: str,
+        python: Path = Path(sys.executable),
+        cwd: Path = ROOT,
     ) -> None:
         self.port = free_port()
         self._run_dir = run_dir
@@ -70,7 +76,9 @@ class MeasuredServer:
             "BOTTLEPOST_RUN_DIR": str(run_dir),
             "BOTTLEPOST_SERVICE_KEY": KEY,
         }
-        self._child = ChildProcess("server", command, run_dir / "log", environ)
+        self._child = ChildProcess(
+            "server", command, run_dir / "log", environ, python=python, cwd=cwd
+        )
         api = Api(f"http://127.0.0.1:{self.port}")
 
         def is_ready() -> bool:

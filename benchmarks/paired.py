@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import hosts, pushing, send
-from benchmarks.clients import Sender, post_for
+from benchmarks.clients import LoadSender, post_for
 from benchmarks.pushing import Sinks
 from benchmarks.report import Report, median
 from tests.support import tls
@@ -118,10 +118,10 @@ def send_to(checkouts: Sequence[Checkout], _sinks: Sinks) -> Iterator[list[Measu
         for checkout in checkouts:
             run_dir = scratch / checkout.name
             run_dir.mkdir()
-            sandbox = hosts.Sandbox(run_dir / "sandbox")
+            sandbox = hosts.SandboxProcess(run_dir / "sandbox")
             running.callback(sandbox.stop)
             senders = send.fill(run_dir, [send.MEMBERS] * send.CONVERSATIONS)
-            host = hosts.Host(
+            host = hosts.MeasuredServer(
                 run_dir,
                 sandbox.environment,
                 "server.py",
@@ -133,7 +133,7 @@ def send_to(checkouts: Sequence[Checkout], _sinks: Sinks) -> Iterator[list[Measu
         yield measures
 
 
-def _posting(host: hosts.Host, senders: list[Sender]) -> Measure:
+def _posting(host: hosts.MeasuredServer, senders: list[LoadSender]) -> Measure:
     def once() -> float:
         load = post_for(SEND_S, host.port, senders, send.CLIENTS)
         host.settle()

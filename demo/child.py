@@ -17,21 +17,28 @@ TAIL_LINES = 15
 
 
 class ChildProcess:
-    """A Python program of this checkout, in a session of its own.
+    """A Python program, of this checkout by default, in a session of its own.
 
     Ctrl-C therefore reaches only the demo, which stops its children in order.
     """
 
     def __init__(
-        self, name: str, arguments: Sequence[str], log: Path, environ: Mapping[str, str]
+        self,
+        name: str,
+        arguments: Sequence[str],
+        log: Path,
+        environ: Mapping[str, str],
+        *,
+        python: Path = Path(sys.executable),
+        cwd: Path = ROOT,
     ) -> None:
         self._name = name
         self._log = log
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own programs
-                [sys.executable, *arguments],
-                cwd=ROOT,
+                [str(python), *arguments],
+                cwd=cwd,
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,7 +1,7 @@
 """Leases of jobs: the holder renews its lease, or gives the job back.
 
-A lease lasts BOTTLEPOST_LEASE_S (30 s). Every recorded step extends it, and the engine's
-recorder (`Recorder.keep_leases`) renews the leases of all its jobs every third of that.
+A lease lasts BOTTLEPOST_LEASE_S (30 s). Every recorded step extends it, and the
+engine's recorder (`Recorder.keep_leases`) renews all leases every third of that.
 Every write checks the owner's name, so an engine that was presumed dead changes
 nothing.
 """
