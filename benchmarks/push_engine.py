@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import insert
 
-import config
 from config import Settings
 from datastore import Datastore
 from datastore.migrations import upgrade
@@ -86,17 +85,18 @@ def settings(run_dir: Path, url: str, ca_file: str) -> Settings:
     )
     key_file = run_dir / "apns.p8"
     key_file.write_bytes(key)
-    return config.from_env(
-        {
-            "BOTTLEPOST_RUN_DIR": str(run_dir),
-            "BOTTLEPOST_SERVICE_KEY": "the service key of a benchmark",
-            "BOTTLEPOST_APNS_URL": url,
-            "BOTTLEPOST_APNS_KEY_FILE": str(key_file),
-            "BOTTLEPOST_APNS_KEY_ID": "ABCDEFGHIJ",
-            "BOTTLEPOST_APNS_TEAM_ID": "KLMNOPQRST",
-            "BOTTLEPOST_APNS_TOPIC": "com.example.chat",
-            "BOTTLEPOST_CA_FILE": ca_file,
-        }
+    # Not from the environment: a PushProcess gets its settings read and checked.
+    return Settings(
+        database_url=f"sqlite:///{run_dir}/bottlepost.db",
+        run_dir=run_dir,
+        service_key="the service key of a benchmark",
+        push_slots=1,
+        apns_url=url,
+        apns_key_file=key_file,
+        apns_key_id="ABCDEFGHIJ",
+        apns_team_id="KLMNOPQRST",
+        apns_topic="com.example.chat",
+        ca_file=Path(ca_file),
     )
 
 

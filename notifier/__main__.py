@@ -111,7 +111,8 @@ def _import(module: str) -> Any:
     try:
         return import_module(f"notifier.dispatchers.{module}")
     except ModuleNotFoundError as missing:
-        extra = module.split("_", maxsplit=1)[0]
+        # The module of the worker `rq` is rq_worker, and its extra is `rq`.
+        extra = module.rpartition("_")[0]
         raise SettingsError(
             f"the worker {extra}",
             f"needs {missing.name}: pip install -e '.[{extra}]'",

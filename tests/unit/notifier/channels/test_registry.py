@@ -4,10 +4,11 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from api.schemas import accounts
 from config import Settings
 from notifier.channels import Channel, registry
 from notifier.channels.misconfigured import Misconfigured
@@ -147,3 +148,9 @@ def test_the_setting_that_opens_a_channel_is_one_of_the_settings(
     tmp_path: Path, platform: str
 ) -> None:
     assert hasattr(settings(tmp_path), registry.REGISTRY[platform].setting)
+
+
+def test_the_api_registers_and_checks_devices_of_every_channel() -> None:
+    platforms = get_args(get_args(accounts.Platform)[0])
+
+    assert set(platforms) == set(accounts.TOKENS) == set(registry.REGISTRY)
