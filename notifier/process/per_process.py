@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 import weakref
+from abc import ABC, abstractmethod
 
 from notifier.process import fork_safety
 
@@ -14,7 +15,7 @@ log = logging.getLogger(__name__)
 ANY_JOB = 0
 
 
-class PerProcess:
+class PerProcess(ABC):
     """A dispatcher that starts once per process, again after a fork, and ends at exit.
 
     Subclasses start and end their threads in `_on_start` and `_on_close`, and wake an
@@ -49,15 +50,15 @@ class PerProcess:
         if self._pid == os.getpid():
             self._on_close()
 
-    def _on_start(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _on_start(self) -> None: ...
 
-    def _on_close(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _on_close(self) -> None: ...
 
+    @abstractmethod
     def _wake(self, job_id: int) -> None:
         """Wake an engine; may raise anything."""
-        raise NotImplementedError
 
     def _on_due(self) -> None:
         """Work is due; for the watchdog to call."""

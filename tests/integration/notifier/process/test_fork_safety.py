@@ -23,6 +23,9 @@ class CountingPerProcess(PerProcess):
     def _on_close(self) -> None:
         self.closed.append(os.getpid())
 
+    def _wake(self, job_id: int) -> None:
+        raise AssertionError("there is no engine to wake")
+
 
 def _in_a_fork(check) -> bool:
     """Whether `check` is true in a forked child."""
