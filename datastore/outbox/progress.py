@@ -41,7 +41,7 @@ class Step:
     job_id: int
     cursor: tuple[int, int]
     fanned_out: bool
-    # Devices are silent for so long that the chat's next message need not wait.
+    # The chat's next message may start although some devices have not answered.
     unblocks_chat: bool = False
     total: int | None
     accepted: int

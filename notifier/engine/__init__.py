@@ -38,9 +38,10 @@ def build_engine(settings: Settings, *, owner: str) -> Engine:
 
 def preload() -> None:
     """Import all that an engine needs, in the process that engines are forked from."""
-    from notifier.engine import loop  # noqa: PLC0415
+    from notifier.channels import registry  # noqa: PLC0415
+    from notifier.engine import loop  # noqa: F401, PLC0415
 
-    loop.import_channels()
+    registry.import_all()
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

@@ -49,11 +49,6 @@ STOP_TIMEOUT_S = 10.0
 OpenChannels = Callable[[ProviderTokens, Troubles], Mapping[str, Channel]]
 
 
-def import_channels() -> None:
-    """Import every channel whose libraries are installed."""
-    registry.import_all()
-
-
 def build(settings: Settings, *, owner: str) -> "Engine":
     """An engine on the database and with the channels of the settings."""
     return Engine(
