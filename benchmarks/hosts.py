@@ -94,7 +94,7 @@ class MeasuredServer:
     def has_work(self) -> bool:
         """Whether any job has not ended yet."""
         with closing(sqlite3.connect(self.database, timeout=10)) as connection:
-            query = "SELECT EXISTS (SELECT 1 FROM push_job WHERE due_at IS NOT NULL)"
+            query = "SELECT EXISTS (SELECT 1 FROM push_job WHERE finished_at IS NULL)"
             return bool(connection.execute(query).fetchone()[0])
 
     def settle(self, within_s: float = 300.0) -> None:

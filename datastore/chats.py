@@ -23,6 +23,8 @@ class Membership(NamedTuple):
     chat_name: str
     created_at: datetime
     last_seq: int
+    # The job that the next message waits for, if it has not let it pass yet.
+    last_job_id: int | None
     user_id: int
     role: Role
     read_seq: int
@@ -52,6 +54,7 @@ _MEMBERSHIP_COLUMNS = (
     Chat.name,
     Chat.created_at,
     Chat.last_seq,
+    Chat.last_job_id,
     Member.user_id,
     Member.role,
     Member.read_seq,

@@ -48,8 +48,10 @@ class Posted(NamedTuple):
 
 # The statements of a send, built once, because building costs more than running them.
 _INSERT = insert(Message).returning(Message.id)
-_SET_LAST_SEQ = (
-    update(Chat).where(Chat.id == bindparam("chat")).values(last_seq=bindparam("seq"))
+_SET_LAST = (
+    update(Chat)
+    .where(Chat.id == bindparam("chat"))
+    .values(last_seq=bindparam("seq"), last_job_id=bindparam("job"))
 )
 # Never lowered: of two devices of a user, the one that has read further is right.
 _SET_READ_SEQ = (
@@ -72,18 +74,32 @@ def post(
         unknown := strangers(session, membership.chat_id, draft.mentions)
     ):
         raise Invalid("Only members can be mentioned.", user_ids=unknown)
-    message = _store(session, membership, draft, now)
+    message = _insert(session, membership, draft, now)
+    deliver_at = max(draft.deliver_after or now, now)
     job_id = outbox.enqueue(
         session,
         message=message,
-        deliver_at=max(draft.deliver_after or now, now),
+        deliver_at=deliver_at,
         ttl_s=draft.ttl_s,
         now=now,
+        after=membership.last_job_id,
     )
+    # The next message does not wait for one with a later delivery time.
+    last_job_id = job_id if deliver_at <= now else membership.last_job_id
+    place = {
+        "chat": membership.chat_id,
+        "user": membership.user_id,
+        "seq": message.seq,
+        "job": last_job_id,
+    }
+    connection = session.connection()
+    connection.execute(_SET_LAST, place)
+    # The sender's own message is never unread, nor are those before it.
+    connection.execute(_SET_READ_SEQ, place)
     return Posted(message, job_id, is_new=True)
 
 
-def _store(
+def _insert(
     session: Session, membership: Membership, draft: Draft, now: datetime
 ) -> Message:
     values: dict[str, Any] = {
@@ -100,16 +116,7 @@ def _store(
         values["data"] = draft.data
     if draft.mentions:
         values["mentions"] = draft.mentions
-    connection = session.connection()
-    message_id = connection.execute(_INSERT, values).scalar_one()
-    place = {
-        "chat": membership.chat_id,
-        "user": membership.user_id,
-        "seq": values["seq"],
-    }
-    connection.execute(_SET_LAST_SEQ, place)
-    # The sender's own message is never unread, nor are those before it.
-    connection.execute(_SET_READ_SEQ, place)
+    message_id = session.connection().execute(_INSERT, values).scalar_one()
     return Message(id=message_id, **values)
 
 

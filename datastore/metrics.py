@@ -7,7 +7,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from models.accounts import Device
-from models.pushes import COMPLETED, FAILED, PushFailure, PushJob
+from models.pushes import AT_ONCE, COMPLETED, FAILED, PushFailure, PushJob
 
 # Providers may add reasons at any time, and each one is a time series of its own.
 MOST_REASONS = 100
@@ -32,13 +32,24 @@ class RefusedPushes(NamedTuple):
 
 
 def oldest_due_age_s(session: Session, now: datetime) -> float:
-    """How long the oldest free job has been due."""
-    oldest = session.scalar(
-        select(func.min(PushJob.due_at)).where(
-            PushJob.due_at <= now, PushJob.lease_owner.is_(None)
-        )
+    """How long the oldest free job has been due, or has waited for another one."""
+    is_free = PushJob.lease_owner.is_(None)
+    at_once = select(PushJob.created_at).where(PushJob.due_at == AT_ONCE, is_free)
+    waiting = select(PushJob.created_at).where(PushJob.waits_for > 0, is_free)
+    put_off = select(PushJob.due_at).where(
+        PushJob.due_at > AT_ONCE, PushJob.due_at <= now, is_free
     )
-    return 0.0 if oldest is None else (now - oldest).total_seconds()
+    oldest = [
+        session.scalar(query.limit(1))
+        for query in (
+            at_once.order_by(PushJob.id),
+            # Jobs are added in the order of those they wait for.
+            waiting.order_by(PushJob.waits_for),
+            put_off.order_by(PushJob.due_at),
+        )
+    ]
+    ages_s = [(now - since).total_seconds() for since in oldest if since is not None]
+    return max(ages_s, default=0.0)
 
 
 def ended(session: Session, first_job: int) -> list[EndedJobs]:

@@ -1,6 +1,6 @@
 """Queries of the dashboard: sends and pushes over time, the queue, and failures."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -17,14 +17,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from models.accounts import Device, User
-from models.pushes import FAILED, MESSAGE, PushFailure, PushJob
+from models.pushes import AT_ONCE, FAILED, MESSAGE, PushFailure, PushJob
 
 # Percentiles are taken from the newest jobs, at most this many.
 MOST_DELAYS = 5_000
 MOST_ROWS = 10
-# Earlier than any job. SQLite searches an index for "later than this", but reads every
-# row for "not NULL".
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Bucket(NamedTuple):
@@ -140,9 +137,20 @@ def queue(session: Session, now: datetime) -> QueueLengths:
             func.sum(case((~is_leased & is_due, 1), else_=0)),
             func.sum(case((is_leased, 1), else_=0)),
             func.sum(case((~is_leased & ~is_due, 1), else_=0)),
-        ).where(PushJob.due_at > EARLIEST)
+            # SQLite searches an index for this, but reads every row for "not NULL".
+        ).where(PushJob.due_at >= AT_ONCE)
     ).one()
-    return QueueLengths(*(int(count or 0) for count in row))
+    due, leased, later = (int(count or 0) for count in row)
+    # Jobs that are due as soon as the one in front lets them pass; none is in both.
+    behind = PushJob.waits_for > 0, PushJob.due_at.is_(None)
+    waiting = session.execute(
+        select(
+            func.sum(case((~is_leased, 1), else_=0)),
+            func.sum(case((is_leased, 1), else_=0)),
+        ).where(*behind)
+    ).one()
+    free_behind, leased_behind = (int(count or 0) for count in waiting)
+    return QueueLengths(due + free_behind, leased + leased_behind, later)
 
 
 def outcomes(session: Session, first_job: int) -> list[tuple[str, str, int]]:

@@ -33,6 +33,8 @@ class Chat(Base):
     name: Mapped[str] = mapped_column(String(200))
     # The number of the newest message, for paging, unread counts and badges.
     last_seq: Mapped[int] = mapped_column(Integer, default=0)
+    # The job of the newest message that is pushed in order: the next one waits for it.
+    last_job_id: Mapped[int | None] = mapped_column(BigId)
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
 

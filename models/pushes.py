@@ -5,7 +5,7 @@ that holds its lease pushes it.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -30,6 +30,10 @@ MESSAGE = "message"
 WITHDRAW = "withdraw"
 READ = "read"
 
+# `due_at` of a job that nobody has put off. It is no clock's time, because the clocks
+# of the web server and of the notifier may differ.
+AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
+
 
 class PushJob(Base):
     """A message to be pushed, or one key range (shard) of its audience."""
@@ -38,10 +42,11 @@ class PushJob(Base):
     # Ended jobs are in none of these indexes, so these stay as small as the queue, and
     # a send does not write to all of them.
     __table_args__ = (
-        # Due jobs and expired leases are found by one search of this index.
-        where_set("ix_push_job_due_at", "due_at"),
-        # Finds an earlier message of the chat that is still being fanned out.
-        where_set("ix_push_job_ordering_key_message_id", "ordering_key", "message_id"),
+        # Due jobs and expired leases are found by one search of this index. Jobs that
+        # wait for another one are not in it.
+        where_set("ix_push_job_due_at_id", "due_at", "id"),
+        # Finds the jobs to be let pass.
+        where_set("ix_push_job_waits_for", "waits_for"),
         where_set("ix_push_job_lease_owner", "lease_owner"),
         where_set("ix_push_job_parent_id", "parent_id"),
     )
@@ -55,13 +60,18 @@ class PushJob(Base):
     # A shard points to the job it was split from, which is itself the first shard.
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("push_job.id"))
     state: Mapped[str] = mapped_column(String(16))
-    # When it may be claimed: first the delivery time, then the end of the lease or the
-    # time of the next retry; NULL once it has ended.
+    # When it may be claimed: AT_ONCE or the delivery time, then the end of the lease or
+    # the time of the next retry; NULL while it waits for another job and once it has
+    # ended.
     due_at: Mapped[datetime | None]
     lease_owner: Mapped[str | None] = mapped_column(String(100))
-    # The chat whose later jobs wait until this one has been fanned out; then NULL.
-    # Always NULL for a message with a later delivery time.
-    ordering_key: Mapped[int | None] = mapped_column(BigId)
+    # The job that has to let this one pass first: that of the chat's message before,
+    # or of the message that is withdrawn or read.
+    waits_for: Mapped[int | None] = mapped_column(BigId)
+    # Whether the jobs behind it have to wait for its devices, or for shards of it.
+    # Both stay empty for a message with a later delivery time.
+    holds_chat: Mapped[bool] = mapped_column(Boolean, default=False)
+    holding_shards: Mapped[int] = mapped_column(Integer, default=0)
     # Keyset cursor: all devices up to and including (user, device) are recorded.
     cursor_user: Mapped[int] = mapped_column(BigId, default=0)
     cursor_device: Mapped[int] = mapped_column(BigId, default=0)

@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
+from datastore.outbox import order
 from models.accounts import User
 from models.chats import Chat, Message
-from models.pushes import MESSAGE, QUEUED, Notification, PushJob
+from models.pushes import AT_ONCE, MESSAGE, QUEUED, Notification, PushJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +26,10 @@ class Claim:
     # The job of which this one is a shard.
     parent_id: int | None
     chat_id: int
-    # The chat whose order it holds; None if it need not wait for other messages.
-    ordering_key: int | None
+    # The job that it waits for; the engine that has claimed both runs it behind that.
+    waits_for: int | None
+    # Whether the jobs behind it wait until it lets them pass.
+    holds_chat: bool
     message_id: int
     seq: int
     sender_id: int
@@ -53,6 +56,12 @@ class Claim:
 
 # Statements of hot paths are built once: building one costs more than running it.
 _ENQUEUE = insert(PushJob).returning(PushJob.id)
+_ENQUEUE_BEHIND = _ENQUEUE.values(order.behind())
+_JOB_OF_MESSAGE = select(PushJob.id).where(
+    PushJob.message_id == bindparam("message"),
+    PushJob.kind == MESSAGE,
+    PushJob.parent_id.is_(None),
+)
 
 
 def enqueue(
@@ -64,25 +73,40 @@ def enqueue(
     now: datetime,
     kind: str = MESSAGE,
     only_user: int | None = None,
+    after: int | None = None,
 ) -> int:
     """Insert the job of a message, in the message's own transaction; returns its id.
 
-    Kind WITHDRAW removes the message's notification from all devices, and READ updates
-    the unread count on the devices of `only_user`.
+    A message waits for the job `after`, that of its chat's message before, until that
+    one lets it pass; the caller has locked the chat. Kind WITHDRAW removes the
+    message's notification from all devices, and READ updates the unread count on the
+    devices of `only_user`. Both wait for the job of their message, and nothing waits
+    for them.
     """
+    is_ordered = deliver_at <= now
     job = {
         "message_id": message.id,
         "chat_id": message.chat_id,
         "kind": kind,
         "only_user": only_user,
         "state": QUEUED,
-        "due_at": deliver_at,
-        # A message with a later delivery time does not block the chat.
-        "ordering_key": message.chat_id if deliver_at <= now else None,
+        # A message with a later delivery time does not hold up the chat.
+        "holds_chat": is_ordered and kind == MESSAGE,
         "created_at": now,
         "expires_at": deliver_at + timedelta(seconds=ttl_s),
     }
-    return int(session.connection().execute(_ENQUEUE, job).scalar_one())
+    connection = session.connection()
+    if kind != MESSAGE:
+        found = connection.execute(_JOB_OF_MESSAGE, {"message": message.id})
+        after = found.scalar()
+    if not is_ordered or after is None:
+        job["due_at"] = AT_ONCE if is_ordered else deliver_at
+        return int(connection.execute(_ENQUEUE, job).scalar_one())
+    if order.needs_two_statements(session):
+        job |= order.find_place(session, after)
+        return int(connection.execute(_ENQUEUE, job).scalar_one())
+    job["after"] = after
+    return int(connection.execute(_ENQUEUE_BEHIND, job).scalar_one())
 
 
 _LOAD = (
@@ -90,7 +114,8 @@ _LOAD = (
         PushJob.id.label("job_id"),
         PushJob.parent_id,
         PushJob.chat_id,
-        PushJob.ordering_key,
+        PushJob.waits_for,
+        PushJob.holds_chat,
         PushJob.message_id,
         PushJob.kind,
         PushJob.only_user,
@@ -140,7 +165,8 @@ def _claim(row: Any) -> Claim:
         job_id=row.job_id,
         parent_id=row.parent_id,
         chat_id=row.chat_id,
-        ordering_key=row.ordering_key,
+        waits_for=row.waits_for,
+        holds_chat=row.holds_chat,
         message_id=row.message_id,
         seq=row.seq,
         sender_id=row.sender_id,

@@ -1,45 +1,32 @@
-"""Claims due jobs, in the order of each chat."""
+"""Claims due jobs, in the order of each chat.
 
+The index that a claim reads holds only jobs that may be claimed now and those under a
+lease: a job that waits for another one has no `due_at` (`order.py`). So a claim costs
+the same whether ten jobs wait or a hundred thousand.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Integer,
     Select,
-    and_,
     bindparam,
-    exists,
     func,
-    or_,
+    literal,
     select,
     update,
 )
 from sqlalchemy.orm import Session, aliased
 
-from models.pushes import MESSAGE, PROCESSING, PushJob
+from datastore.outbox import order
+from models.pushes import AT_ONCE, PROCESSING, PushJob
 
-# When more jobs are due than fit, the newest ones get this share of the room.
-NEWEST_SHARE = 0.25
-
-
-def _claimable() -> ColumnElement[bool]:
-    """No earlier message of the chat is still being fanned out.
-
-    A message's own job is also earlier than other jobs about the message.
-    """
-    earlier = aliased(PushJob)
-    itself = and_(
-        earlier.message_id == PushJob.message_id,
-        earlier.kind == MESSAGE,
-        PushJob.kind != MESSAGE,
-    )
-    blocked = exists().where(
-        earlier.ordering_key == PushJob.ordering_key,
-        or_(earlier.message_id < PushJob.message_id, itself),
-    )
-    return or_(PushJob.ordering_key.is_(None), ~blocked)
+# When more jobs are due than fit, the newest ones get this share of the room, and so do
+# those that have been put off: retries, and jobs of a crashed engine.
+SHARE = 0.25
 
 
 def due(*, shards: bool = True) -> Select[Any]:
@@ -47,10 +34,10 @@ def due(*, shards: bool = True) -> Select[Any]:
 
     Without `shards`, shards of large jobs are left out.
     """
-    query = select(PushJob.due_at).where(PushJob.due_at.is_not(None), _claimable())
+    query = select(PushJob.due_at).where(PushJob.due_at.is_not(None))
     if not shards:
         query = query.where(PushJob.parent_id.is_(None))
-    return query.order_by(PushJob.due_at).limit(1)
+    return query.order_by(PushJob.due_at, PushJob.id).limit(1)
 
 
 def next_due_at(session: Session) -> datetime | None:
@@ -60,59 +47,88 @@ def next_due_at(session: Session) -> datetime | None:
 
 
 @cache
-def _due_now(*, of_shards: bool = False, newest: bool = False) -> Select[Any]:
-    parent = PushJob.parent_id
-    return (
-        select(PushJob.id)
-        .where(
-            PushJob.due_at <= bindparam("now"),
-            parent.is_not(None) if of_shards else parent.is_(None),
-            _claimable(),
-        )
-        .order_by(PushJob.due_at.desc() if newest else PushJob.due_at)
-        .limit(bindparam("limit", type_=Integer))
-        .with_for_update(skip_locked=True, of=PushJob)
+def _due_now(kind: str) -> Select[Any]:
+    """Selects due jobs and whether the job in front holds them up after all."""
+    ahead = aliased(PushJob)
+    at_once = literal(AT_ONCE, PushJob.due_at.type)
+    columns: tuple[Any, ...] = (
+        PushJob.id,
+        PushJob.waits_for,
+        order.holds(ahead).label("is_held_up"),
+        PushJob.until_user.is_not(None).label("is_split"),
     )
+    query = (
+        select(*columns)
+        .join(ahead, ahead.id == PushJob.waits_for, isouter=True)
+        .limit(bindparam("limit", type_=Integer))
+        .with_for_update(skip_locked=True, key_share=True, of=PushJob)
+    )
+    is_shard = PushJob.parent_id.is_not(None)
+    query = query.where(is_shard if kind == "shards" else ~is_shard)
+    if kind == "newest":
+        return query.where(PushJob.due_at == at_once).order_by(PushJob.id.desc())
+    query = query.where(PushJob.due_at <= bindparam("now"))
+    if kind == "put off":
+        query = query.where(PushJob.due_at > at_once)
+    return query.order_by(PushJob.due_at, PushJob.id)
+
+
+# A job that another engine has claimed ends its chain. If that engine is dead, its
+# claim ends when the job in front lets it pass.
+_IS_FREE = (
+    PushJob.due_at.is_(None),
+    PushJob.lease_owner.is_(None),
+    PushJob.holds_chat,
+)
+_FIRST_FOLLOWERS = select(PushJob.id).where(
+    PushJob.waits_for.in_(bindparam("ids", expanding=True)), *_IS_FREE
+)
+_HAS_FOLLOWER = _FIRST_FOLLOWERS.limit(1)
 
 
 def _followers() -> Select[Any]:
-    """The jobs that follow already claimed ones in their chats, in order."""
-    head = aliased(PushJob)
-    chats = select(head.ordering_key).where(
-        head.id.in_(bindparam("ids", expanding=True)),
-        head.ordering_key.is_not(None),
-        # Other engines may have the other shards of a job that has been split.
-        head.until_user.is_(None),
+    """The jobs behind these, each behind the one before, in order."""
+    queue = _FIRST_FOLLOWERS.cte("queue", recursive=True)
+    queue = queue.union_all(
+        select(PushJob.id).join(queue, PushJob.waits_for == queue.c.id).where(*_IS_FREE)
     )
-    return (
-        select(PushJob.id)
-        .where(
-            PushJob.ordering_key.in_(chats),
-            PushJob.due_at <= bindparam("now"),
-            PushJob.lease_owner.is_(None),
-            PushJob.parent_id.is_(None),
-            PushJob.id.not_in(bindparam("ids", expanding=True)),
-        )
-        .order_by(PushJob.message_id, PushJob.id)
-        .limit(bindparam("limit", type_=Integer))
-        .with_for_update(of=PushJob)
-    )
+    return select(queue.c.id).limit(bindparam("limit", type_=Integer))
 
 
 _FOLLOWERS = _followers()
 
+
+def has_followers(session: Session, job_ids: Sequence[int]) -> bool:
+    """Whether a job waits for one of these and has not been claimed."""
+    if not job_ids:
+        return False
+    found = session.connection().execute(_HAS_FOLLOWER, {"ids": job_ids})
+    return found.first() is not None
+
+
+_LEASE_VALUES: dict[Any, Any] = {
+    "state": PROCESSING,
+    "lease_owner": bindparam("owner"),
+    "attempts": PushJob.attempts + 1,
+    "started_at": func.coalesce(
+        PushJob.started_at, bindparam("now", type_=PushJob.started_at.type)
+    ),
+}
 _LEASE = (
     update(PushJob)
     .where(PushJob.id.in_(bindparam("ids", expanding=True)))
-    .values(
-        state=PROCESSING,
-        lease_owner=bindparam("owner"),
-        due_at=bindparam("until"),
-        attempts=PushJob.attempts + 1,
-        started_at=func.coalesce(
-            PushJob.started_at, bindparam("now", type_=PushJob.started_at.type)
-        ),
+    .values({**_LEASE_VALUES, "due_at": bindparam("until"), "waits_for": None})
+)
+# Without a due time, so that the job waits on if we crash.
+_LEASE_FOLLOWERS = (
+    update(PushJob)
+    .where(
+        PushJob.id.in_(bindparam("ids", expanding=True)),
+        # Another engine may have let them pass since they were selected.
+        PushJob.waits_for.is_not(None),
+        PushJob.lease_owner.is_(None),
     )
+    .values(_LEASE_VALUES)
 )
 
 
@@ -122,37 +138,58 @@ def claim(
     *,
     limit: int,
     chain: int = 0,
+    behind: Sequence[int] = (),
     shards: int = 1,
     now: datetime,
     lease_until: datetime,
 ) -> list[int]:
     """Lease up to `limit` due jobs to the owner, oldest first; returns their ids.
 
-    Up to `chain` of them follow another claimed job in its chat: the engine starts each
-    when all devices of the job before have answered. At most `shards` of them are
+    Besides, up to `chain` jobs are leased that follow a claimed job in its chat, or one
+    of `behind`, the owner's last job of each chat: the engine starts each when the
+    devices of the job before have answered. At most `shards` of the claimed jobs are
     shards of large jobs, because the other shards are for other engines.
     Load them after the commit (`outbox.load`), so that other writers need not wait.
     """
-    connection = session.connection()
-
-    def take(query: Select[Any], most: int, **values: Any) -> None:
-        if most > 0:
-            values |= {"now": now, "limit": most}
-            taken = connection.execute(query, values).scalars()
-            ids.extend(job_id for job_id in taken if job_id not in ids)
-
     # All in one transaction, so that senders wait for one write and not for several.
-    ids: list[int] = []
-    newest = int(limit * NEWEST_SHARE)
-    take(_due_now(), limit - newest)
-    if len(ids) == limit - newest:
-        # More jobs are due than fit. The newest get some of the room, so that a backlog
-        # for one failing provider does not delay all other pushes.
-        take(_due_now(newest=True), newest)
+    due = _take_due(session, limit, now)
+    whole = [row.id for row in due if not row.is_split]
+    due += _take(session, "shards", min(limit - len(due), shards), now)
+    ids = [row.id for row in due]
+    lease = {"owner": owner, "now": now}
+    connection = session.connection()
     if ids:
-        take(_FOLLOWERS, min(limit - len(ids), chain), ids=list(ids))
-    take(_due_now(of_shards=True), min(limit, shards))
-    if ids:
-        lease = {"ids": ids, "owner": owner, "until": lease_until, "now": now}
-        connection.execute(_LEASE, lease)
+        connection.execute(_LEASE, {**lease, "ids": ids, "until": lease_until})
+    # Other engines may have the other shards of a job that has been split.
+    fronts = [*whole, *behind]
+    if fronts and chain > 0:
+        values = {"ids": fronts, "limit": chain}
+        followers = list(connection.execute(_FOLLOWERS, values).scalars())
+        if followers:
+            connection.execute(_LEASE_FOLLOWERS, {**lease, "ids": followers})
+            ids += followers
     return ids
+
+
+def _take_due(session: Session, limit: int, now: datetime) -> list[Any]:
+    share = int(limit * SHARE)
+    rows = _take(session, "oldest", limit - 2 * share, now)
+    if len(rows) == limit - 2 * share:
+        # More jobs are due than fit. Some of the room goes to others than the oldest,
+        # so that a backlog for one failing provider does not delay all other pushes.
+        for kind in ("newest", "put off"):
+            known = {row.id for row in rows}
+            found = _take(session, kind, share, now)
+            rows += [row for row in found if row.id not in known]
+    return rows
+
+
+def _take(session: Session, kind: str, limit: int, now: datetime) -> list[Any]:
+    if limit <= 0:
+        return []
+    values = {"now": now, "limit": limit}
+    rows = session.connection().execute(_due_now(kind), values).all()
+    held_up = {row.id: row.waits_for for row in rows if row.is_held_up}
+    if held_up:
+        order.set_aside(session, held_up)
+    return [row for row in rows if not row.is_held_up]

@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, null, select, update
+from sqlalchemy import Select, case, literal, null, select, update
 from sqlalchemy.orm import Session
 
 from datastore import Datastore, imports, outbox
 from datastore.outbox import Claim, claims, fanout, leases
 from models.base import utc_now
 from models.imports import ImportJob
-from models.pushes import PushJob, Target
+from models.pushes import AT_ONCE, PushJob, Target
 
 # Devices that are read together with their job: all devices of a small conversation,
 # and few enough of a large one that many jobs fit into memory.
@@ -38,7 +38,7 @@ class Job(NamedTuple):
 
     claim: Claim
     targets: list[Target] | None
-    # The job (id) taken together with this one that comes before it in its chat.
+    # The job (id) that it waits for, which this engine has claimed, too.
     follows: int | None = None
 
 
@@ -55,6 +55,7 @@ def take(
     *,
     limit: int,
     chain: int,
+    behind: Sequence[int] = (),
     shards: int,
     with_imports: bool,
     lease: timedelta,
@@ -66,8 +67,9 @@ def take(
     now = utc_now()
     with store.read() as session:
         due = next_due(session, with_shards=shards > 0, with_imports=with_imports)
-    if due.push_at is None or due.push_at > now:
-        return Taken(due, [])
+        is_due = due.push_at is not None and due.push_at <= now
+        if not is_due and not (chain and claims.has_followers(session, behind)):
+            return Taken(due, [])
     with store.write() as session:
         # The lease begins once the transaction may write, however long that took.
         now = utc_now()
@@ -76,6 +78,7 @@ def take(
             owner,
             limit=limit,
             chain=chain,
+            behind=behind,
             shards=shards,
             now=now,
             lease_until=now + lease,
@@ -101,15 +104,7 @@ def _jobs(session: Session, loaded: Sequence[Claim], now: datetime) -> list[Job]
     """The claims, which are in the order of messages, with their first devices."""
     open_ones = [each for each in loaded if not (each.is_deleted or each.fanned_out)]
     targets = fanout.first_targets(session, open_ones, limit=FIRST_TARGETS, now=now)
-    jobs: list[Job] = []
-    last_of_chat: dict[int, int] = {}
-    for claim in loaded:
-        follows = None
-        if claim.ordering_key is not None and claim.parent_id is None:
-            follows = last_of_chat.get(claim.ordering_key)
-            last_of_chat[claim.ordering_key] = claim.job_id
-        jobs.append(Job(claim, targets.get(claim.job_id), follows))
-    return jobs
+    return [Job(claim, targets.get(claim.job_id), claim.waits_for) for claim in loaded]
 
 
 def next_due(
@@ -128,14 +123,22 @@ def _next_due(with_shards: bool, with_imports: bool) -> Select[Any]:
     return select(push_at, import_at)
 
 
-def release_owner(session: Session, owner: str, now: datetime) -> int:
-    """Make jobs and imports of an ended engine due at once; returns their number."""
+def release_owner(session: Session, owner: str) -> int:
+    """Make jobs and imports of an ended engine due at once; returns their number.
+
+    Jobs that it had claimed behind others wait on.
+    """
     released = 0
-    for table in (PushJob, ImportJob):
+    is_waiting = PushJob.waits_for.is_not(None)
+    at_once = literal(AT_ONCE, PushJob.due_at.type)
+    for table, due_at in (
+        (PushJob, case((is_waiting, null()), else_=at_once)),
+        (ImportJob, at_once),
+    ):
         result = session.execute(
             update(table)
             .where(table.lease_owner == owner)
-            .values(lease_owner=None, due_at=now)
+            .values(lease_owner=None, due_at=due_at)
             .execution_options(synchronize_session=False)
         )
         released += result.rowcount  # type: ignore[attr-defined]

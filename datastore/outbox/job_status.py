@@ -87,12 +87,14 @@ def is_idle(session: Session, job_id: int) -> bool:
     """
     now = utc_now()
     jobs = session.execute(
-        select(PushJob.lease_owner, PushJob.due_at).where(
+        select(PushJob.finished_at, PushJob.lease_owner, PushJob.due_at).where(
             or_(PushJob.id == job_id, PushJob.parent_id == job_id)
         )
     )
     return all(
-        owner is None and (due_at is None or due_at > now) for owner, due_at in jobs
+        finished_at is not None
+        or (owner is None and due_at is not None and due_at > now)
+        for finished_at, owner, due_at in jobs
     )
 
 

@@ -8,18 +8,27 @@ nothing.
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.orm import Session
 
+from datastore.outbox import order
 from models.pushes import FAILED, PushJob
 
 _OURS = and_(
     PushJob.id.in_(bindparam("ids", expanding=True)),
     PushJob.lease_owner == bindparam("owner"),
 )
-_RENEW = update(PushJob).where(_OURS).values(due_at=bindparam("until"))
-_STILL_OURS = select(PushJob.id).where(_OURS).order_by(PushJob.id).with_for_update()
+# A claimed job that waits for another one of ours has no due time.
+_RENEW = (
+    update(PushJob)
+    .where(_OURS, PushJob.due_at.is_not(None))
+    .values(due_at=bindparam("until"))
+)
+_STILL_OURS = (
+    select(PushJob.id).where(_OURS).order_by(PushJob.id).with_for_update(key_share=True)
+)
 
 
 def renew(
@@ -48,24 +57,21 @@ def postpone(
     job_id: int,
     *,
     error: str,
-    now: datetime,
     until: datetime | None,
+    now: datetime,
+    lease_until: datetime,
 ) -> None:
     """Give back a job that fails by itself; without `until` it ends as failed.
 
     Its chat does not wait for it any more.
     """
-    values = {
-        "lease_owner": None,
-        "due_at": until,
-        "ordering_key": None,
-        "error": error,
-    }
+    values: dict[str, Any] = {"lease_owner": None, "due_at": until, "error": error}
     if until is None:
         values |= {"state": FAILED, "finished_at": now}
-    session.execute(
-        update(PushJob)
-        .where(PushJob.id == job_id, PushJob.lease_owner == owner)
-        .values(values)
-        .execution_options(synchronize_session=False)
-    )
+    if order.give_way(session, owner, job_id, lease_until):
+        session.execute(
+            update(PushJob)
+            .where(PushJob.id == job_id)
+            .values(values)
+            .execution_options(synchronize_session=False)
+        )

@@ -1,14 +1,15 @@
 """Records the progress of many jobs in one transaction, with one fsync."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy import bindparam, case, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from datastore.outbox import leases
+from datastore.outbox import order
 from models.accounts import Device
 from models.pushes import COMPLETED, FAILED, PROCESSING, PushFailure, PushJob, Target
 
@@ -41,8 +42,8 @@ class Step:
     job_id: int
     cursor: tuple[int, int]
     fanned_out: bool
-    # The chat's next message may start although some devices have not answered.
-    unblocks_chat: bool = False
+    # The jobs behind it may start although some devices have not answered.
+    lets_pass: bool = False
     total: int | None
     accepted: int
     failed: int
@@ -63,11 +64,38 @@ class Step:
     # COMPLETED or FAILED ends the job.
     end: str | None = None
 
+    def behind(self, earlier: "Step") -> "Step":
+        """One step for this one and an earlier one of the job, not recorded yet."""
+        return replace(
+            self,
+            lets_pass=self.lets_pass or earlier.lets_pass,
+            new_failures=[*earlier.new_failures, *self.new_failures],
+            changed_failures=[*earlier.changed_failures, *self.changed_failures],
+            resolved=[*earlier.resolved, *self.resolved],
+            dropped=[*earlier.dropped, *self.dropped],
+            drop_all=self.drop_all or earlier.drop_all,
+            marks=[*earlier.marks, *self.marks],
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the jobs behind it need not wait for it any more."""
+        return self.fanned_out or self.lets_pass or self.end is not None
+
     @property
     def has_failures(self) -> bool:
         """Whether rows of `push_failure` change."""
         lists = self.new_failures, self.changed_failures, self.resolved, self.dropped
         return self.drop_all or any(lists)
+
+
+class Recorded(NamedTuple):
+    """Jobs whose step has not been written."""
+
+    # Another engine has them now.
+    lost: set[int]
+    # A sender is adding a job behind them: their step has to be recorded again.
+    deferred: set[int]
 
 
 def record(
@@ -77,25 +105,47 @@ def record(
     *,
     now: datetime,
     lease_until: datetime,
-) -> set[int]:
-    """Write the steps of jobs that are still ours; returns the jobs that are not."""
-    ours = leases.still_ours(session, owner, [step.job_id for step in steps])
-    kept = [step for step in steps if step.job_id in ours]
-    for unblocks, statement in ((False, _UPDATE), (True, _UPDATE_AND_UNBLOCK)):
-        rows = [
-            _job_row(step, owner, now, lease_until)
-            for step in kept
-            if _unblocks_chat(step) is unblocks
-        ]
-        if rows:
-            session.connection().execute(statement, rows)
+) -> Recorded:
+    """Write the steps of jobs that are still ours; let the jobs behind them pass."""
+    jobs = {step.job_id for step in steps}
+    values = {"ids": list(jobs), "owner": owner}
+    rows = session.connection().execute(_OURS, values)
+    ours = {row.id: order.Front(*row) for row in rows}
+    done = [ours[step.job_id] for step in steps if step.is_done and step.job_id in ours]
+    fronts = [front for front in done if front.holds_chat]
+    passing = order.lock(session, fronts) if fronts else []
+    deferred = {front.job_id for front in fronts} - {front.job_id for front in passing}
+    kept = [
+        step for step in steps if step.job_id in ours and step.job_id not in deferred
+    ]
+    is_done = {front.job_id for front in done}
+    connection = session.connection()
+    row_of = partial(_job_row, owner=owner, now=now, lease_until=lease_until)
+    ended = [row_of(step) for step in kept if step.job_id in is_done]
+    if ended:
+        connection.execute(_UPDATE_DONE, ended)
+    if passing:
+        order.let_pass(session, owner, passing, lease_until)
+    # After it, because a job that it let pass has its own due time again.
+    others = [row_of(step) for step in kept if step.job_id not in is_done]
+    if others:
+        connection.execute(_UPDATE, others)
     for step in kept:
         if step.has_failures:
             _record_failures(session, step)
     _mark_devices(session, [mark for step in kept for mark in step.marks], now)
-    return {step.job_id for step in steps} - ours
+    return Recorded(jobs - ours.keys(), deferred)
 
 
+_OURS = (
+    select(*order.FRONT_COLUMNS)
+    .where(
+        PushJob.id.in_(bindparam("ids", expanding=True)),
+        PushJob.lease_owner == bindparam("owner"),
+    )
+    .order_by(PushJob.id)
+    .with_for_update(key_share=True)
+)
 # The columns that a step changes in its job, each with a parameter of the same name.
 _CHANGES = (
     "cursor_user",
@@ -110,21 +160,23 @@ _CHANGES = (
     "lease_owner",
     "finished_at",
 )
+_UPDATE_DONE = (
+    update(PushJob)
+    .where(PushJob.id == bindparam("job"))
+    .values({name: bindparam(name) for name in _CHANGES})
+    .values(holds_chat=False, waits_for=None)
+)
+# A job that waits for another one has no due time.
 _UPDATE = (
     update(PushJob)
     .where(PushJob.id == bindparam("job"))
     .values({name: bindparam(name) for name in _CHANGES})
+    .values(due_at=case((PushJob.waits_for.is_(None), bindparam("due_at"))))
 )
-_UPDATE_AND_UNBLOCK = _UPDATE.values(ordering_key=None)
-
-
-def _unblocks_chat(step: Step) -> bool:
-    """Whether later messages of its chat need not wait for this job any more."""
-    return step.fanned_out or step.unblocks_chat or step.end is not None
 
 
 def _job_row(
-    step: Step, owner: str, now: datetime, lease_until: datetime
+    step: Step, *, owner: str, now: datetime, lease_until: datetime
 ) -> dict[str, Any]:
     row = {
         "job": step.job_id,

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from datastore.outbox import Claim, fanout
 from models.chats import Member
-from models.pushes import QUEUED, PushJob
+from models.pushes import AT_ONCE, QUEUED, PushJob
 
 
 def split(
@@ -41,8 +41,8 @@ def split(
                 only_user=job.only_user,
                 parent_id=job.id,
                 state=QUEUED,
-                due_at=now,
-                ordering_key=job.ordering_key,
+                due_at=AT_ONCE,
+                holds_chat=job.holds_chat,
                 cursor_user=start[0],
                 cursor_device=start[1],
                 until_user=high,
@@ -53,6 +53,8 @@ def split(
         )
     if bounds:
         job.until_user = bounds[0]
+        if job.holds_chat:
+            job.holding_shards += len(bounds)
     return replace(claim, until_user=job.until_user)
 
 

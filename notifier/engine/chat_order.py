@@ -14,6 +14,13 @@ class Turn:
         self._lets_next_start = False
         self._has_ended = asyncio.Event()
 
+    @classmethod
+    def that_never_comes(cls) -> "Turn":
+        """The turn of a job whose job before is not here."""
+        before = cls()
+        before.end()
+        return cls(before)
+
     @property
     def is_awaited(self) -> bool:
         """Whether the job still waits for the one before it."""

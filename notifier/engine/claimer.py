@@ -1,6 +1,6 @@
 """Claims due jobs, and takes up own claims whose result was lost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from datastore import Datastore
@@ -34,13 +34,20 @@ class Claimer:
         self._may_have_lost = False
 
     async def take(
-        self, *, limit: int, chain: int, shards: int, with_imports: bool
+        self,
+        *,
+        limit: int,
+        chain: int,
+        behind: Sequence[int],
+        shards: int,
+        with_imports: bool,
     ) -> Taken:
         """The next due times, and the jobs that were claimed; see `due_work.take`."""
         taken = await self._store.call(
             self._take,
             limit=limit,
             chain=chain,
+            behind=behind,
             shards=shards,
             with_imports=with_imports,
         )
@@ -53,6 +60,7 @@ class Claimer:
         *,
         limit: int,
         chain: int,
+        behind: Sequence[int],
         shards: int,
         with_imports: bool,
     ) -> Taken:
@@ -67,6 +75,7 @@ class Claimer:
             self._owner,
             limit=limit,
             chain=chain,
+            behind=behind,
             shards=shards,
             with_imports=with_imports,
             lease=self._lease,

@@ -12,7 +12,7 @@ from typing import Any
 
 from datastore.outbox import Claim, due_work, fanout, retries, shards
 from models.base import utc_now
-from models.pushes import Notification, Target
+from models.pushes import AT_ONCE, Notification, Target
 from notifier.channels import Channel
 from notifier.engine.async_store import AsyncStore
 from notifier.engine.chat_order import Turn
@@ -88,8 +88,8 @@ class JobRun:
                 await self._fan_out()
                 await self._retry()
             else:
-                self.tally.release(utc_now())
-                await self.recorder.recorded()
+                self.tally.release()
+                await self.recorder.recorded(self.tally)
         finally:
             self.turn.end()
             self.recorder.remove(self.tally)
@@ -127,7 +127,7 @@ class JobRun:
         finally:
             for task in self._open_batches:
                 task.cancel()
-        await self.recorder.recorded()
+        await self.recorder.recorded(self.tally)
 
     def _begin_batch(self, targets: Sequence[Target]) -> None:
         batch = self.tally.open_batch(targets)
@@ -158,7 +158,7 @@ class JobRun:
             if self._open_batches and self.tally.answered == answered:
                 self.tally.unblock_chat()
                 self.turn.let_next_start()
-                await self.recorder.recorded()
+                await self.recorder.recorded(self.tally)
                 self.wake.set()
                 break
         if self._open_batches:
@@ -235,7 +235,7 @@ class JobRun:
                 break
             self.tally.drop(pointless)
             await self._push(self.tally.open_batch(targets, is_retry=True))
-            await self.recorder.recorded()
+            await self.recorder.recorded(self.tally)
         await self._end_or_release()
 
     async def _end_or_release(self) -> None:
@@ -247,14 +247,13 @@ class JobRun:
         else:
             # No device waits any more: the next step ends the job.
             self.tally.close_fan_out()
-        await self.recorder.recorded()
+        await self.recorder.recorded(self.tally)
 
     async def _next_due_at(self) -> datetime:
-        now = utc_now()
         if not self.tally.fanned_out:
-            return now
+            return AT_ONCE
         _, next_at = await self.store.read(retries.count_waiting, self.claim.job_id)
-        return min(next_at or now, self.claim.notification.expires_at)
+        return min(next_at or AT_ONCE, self.claim.notification.expires_at)
 
     # -- one batch
 

@@ -36,7 +36,7 @@ CLAIM_INTERVAL_S = 0.02
 CONTENDED_CLAIM_INTERVAL_S = 0.1
 # Jobs that wait in this engine for their turn in their chat, because starting them
 # here is faster than a claim for each.
-MAX_WAITING = 32
+MAX_WAITING = 512
 # Shards of large jobs worked on at once; other engines take the other shards.
 MAX_SHARDS = 1
 # A look that waits longer than this for the database is cut short, so that the engine
@@ -94,7 +94,7 @@ class Engine:
     @property
     def has_room(self) -> bool:
         """Whether another job would be begun at once."""
-        return len(self._running) < MAX_JOBS
+        return self._running.started < MAX_JOBS
 
     @property
     def _is_busy(self) -> bool:
@@ -176,8 +176,9 @@ class Engine:
     async def _claim(self) -> datetime | None:
         """Begin what is due; returns when something will be due next, if known."""
         due, jobs = await self._claimer.take(
-            limit=MAX_JOBS - len(self._running),
+            limit=MAX_JOBS - self._running.started,
             chain=max(MAX_WAITING - self._running.waiting, 0),
+            behind=self._running.lasts,
             shards=max(MAX_SHARDS - self._running.shards, 0),
             with_imports=not self._importer.is_busy,
         )
@@ -229,14 +230,12 @@ class Engine:
         now = utc_now()
         expired = now >= claim.notification.expires_at
         pause = timedelta(seconds=retry_delay_s(claim.attempts))
-        await self._store.write(
+        postpone = partial(
             leases.postpone,
-            self._owner,
-            claim.job_id,
             error="internal error; see the log of the notifier",
-            now=now,
             until=None if expired else now + pause,
         )
+        await self._store.write_leased(self._lease, postpone, self._owner, claim.job_id)
 
     def _cancel_lost(self, job_ids: set[int]) -> None:
         """Another engine has these jobs now, so every write of ours is refused."""
@@ -274,7 +273,7 @@ class Engine:
         with suppress(Exception):
             # Without a database the leases run out by themselves.
             # If the thread is still busy, it releases them before it ends.
-            release = self._store.write(due_work.release_owner, self._owner, utc_now())
+            release = self._store.write(due_work.release_owner, self._owner)
             async with asyncio.timeout(1):
                 await asyncio.shield(release)
         self._store.close()

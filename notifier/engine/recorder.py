@@ -24,6 +24,8 @@ CONTENDED_FLUSH_INTERVAL_S = 0.1
 # wait for it, unless more jobs than these are running.
 JOB_END_DELAY_S = 0.005
 FEW_JOBS = 8
+# The time until a step is recorded that had to wait for a sender's commit.
+DEFERRED_DELAY_S = 0.005
 # With this many outcomes a record is not delayed: after a crash all of them would be
 # pushed again.
 MAX_UNRECORDED = 1000
@@ -49,6 +51,8 @@ class Recorder:
         # Called with a job whose step the database refuses.
         self._on_refused = on_refused
         self._tallies: dict[int, Tally] = {}
+        # Steps for the next flush, by job: a sender was adding a job behind theirs.
+        self._deferred: dict[int, Step] = {}
         self._due = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._unrecorded = 0
@@ -60,6 +64,7 @@ class Recorder:
     def remove(self, tally: Tally) -> None:
         if self._tallies.get(tally.job_id) is tally:
             del self._tallies[tally.job_id]
+            self._deferred.pop(tally.job_id, None)
 
     def count_outcome(self) -> None:
         """Note an outcome; called once for each, so it does next to nothing."""
@@ -75,8 +80,13 @@ class Recorder:
             return CONTENDED_FLUSH_INTERVAL_S
         return FLUSH_INTERVAL_S
 
-    async def recorded(self) -> None:
-        """Return when everything that the tallies know now is in the database."""
+    async def recorded(self, tally: Tally) -> None:
+        """Return when everything that the tally knows now is in the database."""
+        await self._next_flush()
+        while tally.job_id in self._deferred:
+            await self._next_flush()
+
+    async def _next_flush(self) -> None:
         may_hurry = len(self._tallies) <= FEW_JOBS and not self._store.is_contended
         self._arm(JOB_END_DELAY_S if may_hurry else self._flush_interval_s)
         # A running flush has taken its future already; this is the next flush's.
@@ -103,9 +113,15 @@ class Recorder:
     async def _record_steps(self) -> None:
         now = utc_now()
         taken = [tally.take_step(now) for tally in self._tallies.values()]
-        steps = [step for step in taken if step is not None]
-        if not steps:
-            return
+        steps = {step.job_id: step for step in taken if step is not None}
+        deferred, self._deferred = self._deferred, {}
+        for job_id, earlier in deferred.items():
+            later = steps.get(job_id)
+            steps[job_id] = earlier if later is None else later.behind(earlier)
+        if steps:
+            await self._try_to_record(list(steps.values()))
+
+    async def _try_to_record(self, steps: list[Step]) -> None:
         try:
             await self._record(steps)
         except SQLAlchemyError:
@@ -114,9 +130,14 @@ class Recorder:
                 await self._record_alone(step)
 
     async def _record(self, steps: list[Step]) -> None:
-        lost = await self._store.write_leased(
+        lost, deferred = await self._store.write_leased(
             self._lease, progress.record, self._owner, steps
         )
+        self._deferred |= {
+            step.job_id: step for step in steps if step.job_id in deferred
+        }
+        if deferred:
+            self._arm(DEFERRED_DELAY_S)
         self._on_lost(lost)
 
     async def _record_alone(self, step: Step) -> None:

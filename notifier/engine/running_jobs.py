@@ -19,9 +19,16 @@ class RunningJobs:
         self._by_job: dict[int, tuple[JobRun, asyncio.Task[None]]] = {}
         self._waiting: set[JobRun] = set()
         self._shards: set[JobRun] = set()
+        # Jobs behind which another job of their chat waits here.
+        self._followed: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._by_job)
+
+    @property
+    def started(self) -> int:
+        """How many jobs do not wait for their turn in their chat."""
+        return len(self._by_job) - len(self._waiting)
 
     @property
     def waiting(self) -> int:
@@ -53,6 +60,7 @@ class RunningJobs:
             del self._by_job[run.claim.job_id]
             self._waiting.discard(run)
             self._shards.discard(run)
+            self._followed.discard(run.claim.job_id)
 
     def begin_turn(self, run: JobRun) -> None:
         """The run waits no more for the job before it in its chat."""
@@ -77,8 +85,27 @@ class RunningJobs:
         return found is not None and found[0].claim.attempts == claim.attempts
 
     def turn_after(self, job_id: int | None) -> Turn:
-        """A turn behind that job; without a job it comes at once."""
-        return Turn(None if job_id is None else self._by_job[job_id][0].turn)
+        """A turn behind that job; without a job it comes at once.
+
+        It never comes if that job does not run here any more.
+        """
+        if job_id is None:
+            return Turn()
+        for run, _ in self.find([job_id]):
+            self._followed.add(run.claim.job_id)
+            return Turn(run.turn)
+        return Turn.that_never_comes()
+
+    @property
+    def lasts(self) -> list[int]:
+        """The last job of each chat here: others may wait for it in the outbox."""
+        return [
+            run.claim.job_id
+            for run, _ in self._by_job.values()
+            if run.claim.holds_chat
+            and run.claim.job_id not in self._followed
+            and run not in self._shards
+        ]
 
     def _has(self, run: JobRun) -> bool:
         return any(kept is run for kept, _ in self.find([run.claim.job_id]))

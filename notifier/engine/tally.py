@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from datastore.outbox import Claim
 from datastore.outbox.progress import Failure, Mark, Step
-from models.pushes import COMPLETED, FAILED, Target
+from models.pushes import AT_ONCE, COMPLETED, FAILED, Target
 from notifier.outcome import Kind, Outcome
 from notifier.retry_delays import outage_delay_s, retry_delay_s
 
@@ -125,7 +125,7 @@ class Tally:
         """Whether the job has ended or is given back, so that its lease is not kept."""
         return self.end is not None or self._release_until is not None
 
-    def release(self, until: datetime) -> None:
+    def release(self, until: datetime = AT_ONCE) -> None:
         """Give the lease back with the next step; the job is due at that time."""
         self._release_until = until
         self._changed = True
@@ -237,7 +237,7 @@ class Tally:
             cursor=self.cursor,
             # The chat's next message may follow once all of its devices are counted.
             fanned_out=self.fanned_out and not self._batches,
-            unblocks_chat=self._unblocks_chat,
+            lets_pass=self._unblocks_chat,
             total=self.total,
             accepted=self.accepted,
             failed=self.failed,

@@ -137,6 +137,6 @@ def _release_leases(store: Datastore, slot: Slot) -> None:
     if owner is None:
         return
     with store.write() as session:
-        jobs = due_work.release_owner(session, owner, utc_now())
+        jobs = due_work.release_owner(session, owner)
     slot.clear_owner()
     log.warning("%s was killed; %d jobs are due again", owner, jobs)

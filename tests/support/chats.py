@@ -127,10 +127,16 @@ def post_in(
     )
     session.add(message)
     session.flush()
-    return outbox.enqueue(
+    chat = session.get_one(Chat, chat_id)
+    job_id = outbox.enqueue(
         session,
         message=message,
         deliver_at=now + timedelta(seconds=delay_s),
         ttl_s=ttl_s,
         now=now,
+        after=chat.last_job_id,
     )
+    if delay_s <= 0:
+        chat.last_job_id = job_id
+        session.flush()
+    return job_id

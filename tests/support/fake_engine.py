@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import update
-
 from config import Settings
 from datastore import Datastore
-from datastore.outbox import claims, due_work
+from datastore.outbox import claims, due_work, progress
+from datastore.outbox.progress import Step
 from models.base import utc_now
-from models.pushes import COMPLETED, PushJob
+from models.pushes import COMPLETED
 
 
 class CrashingEngines:
@@ -80,7 +79,7 @@ class FakeEngine:
                 if not self._held:
                     break
         with self._store.write() as session:
-            due_work.release_owner(session, self._owner, utc_now())
+            due_work.release_owner(session, self._owner)
 
     def stop(self) -> None:
         self._stopping = True
@@ -103,13 +102,23 @@ class FakeEngine:
     def _end_jobs(self) -> bool:
         if not self._held or (self._directory / "hold").exists():
             return False
+        now = utc_now()
+        steps = [
+            Step(
+                job_id=job_id,
+                cursor=(0, 0),
+                fanned_out=True,
+                total=0,
+                accepted=0,
+                failed=0,
+                error=None,
+                end=COMPLETED,
+            )
+            for job_id in self._held
+        ]
         with self._store.write() as session:
-            session.execute(
-                update(PushJob)
-                .where(PushJob.id.in_(self._held), PushJob.lease_owner == self._owner)
-                .values(
-                    state=COMPLETED, due_at=None, lease_owner=None, ordering_key=None
-                )
+            progress.record(
+                session, self._owner, steps, now=now, lease_until=now + self._lease
             )
         with (self._directory / "pushed").open("a") as pushed:
             pushed.writelines(f"{job_id} {os.getpid()}\n" for job_id in self._held)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from models.pushes import PushJob
+from models.pushes import AT_ONCE, PushJob
 from tests.support.chat_api import ON_EVERY_DATABASE
 
 pytestmark = ON_EVERY_DATABASE
@@ -138,4 +138,4 @@ def test_time_that_has_passed_is_now(chat_api, ann, chat, jobs):
     chat_api.say(ann, chat, "late", deliver_after="2020-01-01T00:00:00Z")
 
     (job,) = jobs()
-    assert job.due_at == job.created_at
+    assert job.due_at == AT_ONCE

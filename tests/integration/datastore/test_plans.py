@@ -30,7 +30,7 @@ def take(store: Datastore) -> None:
 
 def release(store: Datastore) -> None:
     with store.write() as session:
-        due_work.release_owner(session, "a", utc_now())
+        due_work.release_owner(session, "a")
 
 
 @pytest.fixture

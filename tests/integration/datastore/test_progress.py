@@ -38,7 +38,9 @@ def record(store: Datastore, claim: Claim, **changes: object) -> set[int]:
     }
     step = progress.Step(**(values | changes))  # type: ignore[arg-type]
     with store.write() as session:
-        return progress.record(session, "a", [step], now=now, lease_until=now + LEASE)
+        return progress.record(
+            session, "a", [step], now=now, lease_until=now + LEASE
+        ).lost
 
 
 def later(target: Target, seconds: float = -1) -> progress.Failure:
@@ -197,7 +199,7 @@ def test_the_environment_that_took_the_push_is_remembered(store: Datastore) -> N
 def test_failures_of_a_lost_job_are_not_written(store: Datastore) -> None:
     claim, targets = claimed(store)
     with store.write() as session:
-        due_work.release_owner(session, "a", utc_now())
+        due_work.release_owner(session, "a")
 
     lost = record(store, claim, new_failures=[later(targets[0])])
 

@@ -26,7 +26,6 @@ def end(store: Datastore, job_id: int, *, days_ago: int) -> None:
             .values(
                 state=COMPLETED,
                 due_at=None,
-                ordering_key=None,
                 created_at=ended_at - timedelta(minutes=1),
                 finished_at=ended_at,
             )

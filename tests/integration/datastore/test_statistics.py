@@ -26,7 +26,7 @@ def job(store: Datastore, chat: int, created_at: datetime, **values: object) -> 
         session.execute(
             update(PushJob)
             .where(PushJob.id == job_id)
-            .values(created_at=created_at, **values)
+            .values({"created_at": created_at, "waits_for": None} | values)
         )
     return job_id
 
@@ -107,10 +107,12 @@ def test_queue_counts_jobs_that_have_not_ended(store, chat) -> None:
     job(store, chat, now, due_at=now - MINUTE, lease_owner="a crashed engine")
     job(store, chat, now, due_at=now + MINUTE)
     job(store, chat, now, due_at=None)
+    behind = job(store, chat, now, due_at=None, waits_for=1)
+    job(store, chat, now, due_at=None, waits_for=behind, lease_owner="an engine")
 
     with store.read() as session:
         assert statistics.queue(session, now) == QueueLengths(
-            due=1, leased=2, waiting=1
+            due=2, leased=3, waiting=1
         )
 
 

@@ -14,7 +14,7 @@ import notifier.engine.job_run
 import notifier.engine.loop
 from datastore import Datastore
 from datastore.outbox import job_status, progress
-from datastore.outbox.progress import Step
+from datastore.outbox.progress import Recorded, Step
 from models.base import utc_now
 from models.chats import Message
 from models.pushes import Notification, PushJob, Target
@@ -131,7 +131,7 @@ async def test_a_job_whose_progress_is_refused_is_postponed_and_blocks_no_other(
 
     def refuse(
         session: Session, owner: str, steps: list[Step], **lease: datetime
-    ) -> set[int]:
+    ) -> Recorded:
         if any(step.job_id == posted[0] for step in steps):
             raise IntegrityError("INSERT", {}, Exception("a row that is none"))
         return record(session, owner, steps, **lease)
@@ -144,7 +144,7 @@ async def test_a_job_whose_progress_is_refused_is_postponed_and_blocks_no_other(
     with store.read() as session:
         job = session.get_one(PushJob, posted[0])
     assert job.error == "internal error; see the log of the notifier"
-    assert job.ordering_key is None
+    assert not job.holds_chat
     assert job.due_at is not None
 
 

@@ -360,7 +360,7 @@ def test_a_crash_in_the_middle_repeats_only_what_was_not_recorded(
 
     asyncio.run(crash())
     with store.write() as session:
-        due_work.release_owner(session, "first", utc_now())
+        due_work.release_owner(session, "first")
     work(store, channel)
 
     counts = Counter(channel.devices())
