@@ -1,0 +1,26 @@
+"""The main function of a fork server."""
+
+import gc
+import os
+from contextlib import suppress
+from importlib import import_module
+from multiprocessing import forkserver
+from pathlib import Path
+
+
+def run(listener_fd: int, alive_fd: int) -> None:
+    """Fork children for the clients of the socket, until the alive pipe is closed."""
+    with suppress(OSError):
+        # Shown by ps and top; Linux only.
+        Path("/proc/self/comm").write_text("fork-server")
+    # Imported here, because a web worker, which imports us, needs nothing of it.
+    import_module("notifier.process.preload")
+    # The collector would write to the memory pages that the children share with us.
+    gc.collect()
+    gc.freeze()
+    # A reader of the host's output must not wait for us after the host has ended.
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+    forkserver.main(listener_fd, alive_fd, [])
