@@ -194,7 +194,6 @@ def _prepare_memory() -> None:
     # Each of them would do this for itself.
     configure_mappers()
     # The collector of each would write to all objects that we have now.
-    gc.collect()
     gc.freeze()
 
 

@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import (
     connection,
     context,
@@ -38,6 +38,13 @@ class _ForkServer(NamedTuple):
     # It ends when nobody holds this end of a pipe any more.
     alive_fd: int
     pid: int
+    # A byte in this pipe tells a shared one to import the engine.
+    warm_up_fd: int | None = None
+
+    def warm_up(self) -> None:
+        if self.warm_up_fd is not None:
+            with suppress(BlockingIOError):
+                os.write(self.warm_up_fd, b"!")
 
     def fork(self, fds: Sequence[int]) -> tuple[int, int]:
         """Have a child forked; the ends of its sentinel and of the pipe for its work.
@@ -80,9 +87,9 @@ class _OwnForkServer:
         with self._lock:
             self._shared = _fork_program()
 
-    def ensure_running(self) -> None:
+    def warm_up(self) -> None:
         with self._lock:
-            self._ensure_running()
+            self._ensure_running().warm_up()
 
     def fork(self, fds: Sequence[int]) -> tuple[int, int]:
         with self._lock:
@@ -119,6 +126,8 @@ class _OwnForkServer:
     def _forget(self, server: _ForkServer) -> None:
         # After a fork this closes our copy, and the parent's stays.
         os.close(server.alive_fd)
+        if server.warm_up_fd is not None:
+            os.close(server.warm_up_fd)
         if server is self._shared:
             self._shared = None
         else:
@@ -142,7 +151,7 @@ def share() -> None:
 def warm_up() -> None:
     """Start the fork server, so that the first message does not wait for it."""
     with fork_safety.no_fork():
-        _own.ensure_running()
+        _own.warm_up()
 
 
 class Popen(popen_forkserver.Popen):
@@ -210,18 +219,22 @@ def _start_program() -> _ForkServer:
 
 def _fork_program() -> _ForkServer:
     with _listening() as (address, listener, alive_read, alive_write):
+        warm_up_read, warm_up_write = os.pipe()
+        os.set_blocking(warm_up_write, False)
         pid = os.fork()
         if pid == 0:
             os.close(alive_write)
-            _run_in_child(listener.detach(), alive_read)
-        return _ForkServer(address, alive_write, pid)
+            os.close(warm_up_write)
+            _run_in_child(listener.detach(), alive_read, warm_up_read)
+        os.close(warm_up_read)
+        return _ForkServer(address, alive_write, pid, warm_up_write)
 
 
-def _run_in_child(listener_fd: int, alive_fd: int) -> NoReturn:
+def _run_in_child(*fds: int) -> NoReturn:
     """Run the fork server and never return into the code of the parent."""
     status = 1
     try:
-        fork_server_main.run(listener_fd, alive_fd)
+        fork_server_main.run(*fds)
     except SystemExit:
         status = 0
     except BaseException:
