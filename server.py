@@ -4,6 +4,8 @@
 """
 
 import errno
+import gc
+import multiprocessing
 import resource
 import socket
 import sys
@@ -16,6 +18,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import configure_mappers
 
 import api
 import config
@@ -24,10 +27,11 @@ from api.context import AppContext
 from api.long_poll import LongPoll
 from api.rate_limits import per_minute
 from config import Settings, SettingsError, vapid
-from datastore import OUTAGES, Datastore, migrations
+from datastore import OUTAGES, Datastore
 from host.body import Timeouts
 from host.rsgi import RsgiApp
 from notifier import dispatchers
+from notifier.process import fork_server
 from notifier.process.slots import Slots
 from web import pages
 
@@ -38,6 +42,8 @@ BACKLOG = 2048
 CONNECTIONS = 4096
 # Open files beside connections: the database, the log, libraries.
 OTHER_FILES = 128
+# The dispatchers that have their processes forked.
+FORKING = ("process", "pool")
 # The size of granian's reads; a body in memory may be longer by this much.
 READ_SIZE = 64 * 1024
 
@@ -129,16 +135,14 @@ def main(app: str = "server:create_own_app") -> None:
         # Report a wrong setting once, and not in each worker.
         dispatchers.create(settings).close()
         _webpush_key(settings)
-        store = _open_store(settings)
+        _open_store(settings).close()
     except SettingsError as problem:
         _exit(2, str(problem))
     _check_port(settings)
-    try:
-        migrations.upgrade(store)
-    except OUTAGES as problem:
-        reason = str(problem).strip().partition("\n")[0]
-        _exit(1, f"the database cannot be brought up to date: {reason}")
-    store.close()
+    _upgrade(settings)
+    _prepare_memory()
+    if settings.dispatcher in FORKING:
+        fork_server.share()
     print(f"Bottlepost listens on http://{settings.host}:{settings.port}", flush=True)
     Granian(
         app,
@@ -161,6 +165,36 @@ def main(app: str = "server:create_own_app") -> None:
         # Long polls are cut off then; all other requests take less.
         workers_kill_timeout=5,
     ).serve()
+
+
+def _upgrade(settings: Settings) -> None:
+    """Upgrade the database in a child, so that Alembic takes no memory for ever."""
+    child = multiprocessing.get_context("fork").Process(
+        target=_upgrade_here, args=(settings,)
+    )
+    child.start()
+    child.join()
+    if child.exitcode:
+        raise SystemExit(1)
+
+
+def _upgrade_here(settings: Settings) -> None:
+    # Imported here, because only this process needs it.
+    from datastore import migrations  # noqa: PLC0415
+
+    try:
+        migrations.upgrade(_open_store(settings))
+    except OUTAGES as problem:
+        reason = str(problem).strip().partition("\n")[0]
+        _exit(1, f"the database cannot be brought up to date: {reason}")
+
+
+def _prepare_memory() -> None:
+    """Keep the processes that are forked from us from copying what they could share."""
+    # Each of them would do this for itself.
+    configure_mappers()
+    # The collector of each would write to all objects that we have now.
+    gc.freeze()
 
 
 def _count_connections() -> int:

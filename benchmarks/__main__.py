@@ -20,6 +20,7 @@ BENCHMARKS = (
     "push",
     "engine",
     "latency",
+    "memory",
     "small",
     "mechanisms",
     "chaos",

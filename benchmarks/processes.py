@@ -2,12 +2,31 @@
 
 import os
 import threading
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 # Reading a process's memory takes a millisecond or two of CPU.
 SAMPLE_S = 0.25
+# Names that processes give themselves.
+NAMES = {"push-process": "PushProcess", "fork-server": "fork server"}
+# What is in the command line of multiprocessing's own processes.
+HELPERS = {
+    "multiprocessing.forkserver": "fork server",
+    "multiprocessing.resource_tracker": "resource tracker",
+}
+FILES = "programs and libraries"
+
+
+class Memory(NamedTuple):
+    """The memory of the processes of one kind, without the files they are made of."""
+
+    # Shared pages are divided among their processes (PSS).
+    pss_mib: float
+    # Pages of one process alone.
+    own_mib: float
 
 
 def of(run_dir: Path) -> list[Path]:
@@ -38,10 +57,66 @@ def memory_mib(run_dir: Path) -> float:
     kib = 0
     for process in of(run_dir):
         with suppress(OSError):
-            for line in (process / "smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    kib += int(line.split()[1])
+            kib += _sums(process)["Pss"]
     return kib / 1024
+
+
+def memory_by_name(run_dir: Path) -> dict[str, Memory]:
+    """Memory in use, by the kind of process; the oldest process comes first.
+
+    Pages of programs and libraries are FILES, counted once. In a PSS they would be
+    divided among all processes of the machine, so that others would lower our figures.
+    """
+    found: dict[str, Memory] = {}
+    files: Counter[str] = Counter()
+    for process in sorted(of(run_dir), key=lambda process: int(process.name)):
+        with suppress(OSError):
+            sums = _sums(process)
+            memory = Memory(sums["Pss_Anon"] / 1024, sums["Private_Dirty"] / 1024)
+            name = _name(process)
+            before = found.get(name, Memory(0.0, 0.0))
+            found[name] = Memory(*map(sum, zip(before, memory, strict=True)))
+            files |= _files(process)
+    files_mib = files.total() / 1024
+    return {**found, FILES: Memory(files_mib, files_mib)}
+
+
+def _name(process: Path) -> str:
+    comm = (process / "comm").read_text().strip()
+    if comm in NAMES:
+        return NAMES[comm]
+    command = (process / "cmdline").read_text()
+    for module, name in HELPERS.items():
+        if module in command:
+            return name
+    parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+    # The workers of our own host are forked from the server.
+    if (Path("/proc") / parent / "cmdline").read_text() == command:
+        return "web worker"
+    return "server"
+
+
+def _sums(process: Path) -> dict[str, int]:
+    """KiB of the whole process."""
+    lines = (process / "smaps_rollup").read_text().splitlines()[1:]
+    return {name[:-1]: int(kib) for name, kib, *_ in map(str.split, lines)}
+
+
+def _files(process: Path) -> Counter[str]:
+    """KiB in memory of each file that the process has mapped."""
+    kib: Counter[str] = Counter()
+    path = ""
+    for line in (process / "smaps").read_text().splitlines():
+        name, value, *rest = line.split()
+        if not name.endswith(":"):
+            # The beginning of a mapping: addresses, rights, offset, device, inode.
+            path = rest[-1] if rest[-1].startswith("/") else ""
+        elif path and name == "Rss:":
+            kib[path] += int(value)
+        elif path and name == "Anonymous:":
+            # Pages that the process has written to are its own.
+            kib[path] -= int(value)
+    return kib
 
 
 class MemoryWatch:

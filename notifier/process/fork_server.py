@@ -1,68 +1,157 @@
-"""Our own fork server, one per web worker, from which our processes are forked.
+"""Our own fork server, from which our processes are forked.
 
 multiprocessing's own fork server is shared with all other code of the host. Ours has
 imported the engine beforehand, and its children never run the host's `__main__` again,
 which in a small script would start the web server a second time.
+
+A web worker starts its fork server as a new program, because other threads run in the
+worker. `python server.py` forks one for all its workers before any thread runs: forked
+processes share the memory of the modules that were imported before.
 """
 
 import io
+import multiprocessing
 import os
+import socket
 import sys
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import (
+    connection,
     context,
     forkserver,
     popen_forkserver,
     reduction,
-    set_executable,
     util,
 )
 from multiprocessing.process import BaseProcess
+from typing import NamedTuple, NoReturn
 
-from notifier.process import fork_safety, interpreter
+from notifier.process import fork_safety, fork_server_main, interpreter
 
-PRELOAD = ["notifier.process.preload"]
+
+class _ForkServer(NamedTuple):
+    """A running fork server."""
+
+    address: str
+    # It ends when nobody holds this end of a pipe any more.
+    alive_fd: int
+    pid: int
+    # A byte in this pipe tells a shared one to import the engine.
+    warm_up_fd: int | None = None
+
+    def warm_up(self) -> None:
+        if self.warm_up_fd is not None:
+            with suppress(BlockingIOError):
+                os.write(self.warm_up_fd, b"!")
+
+    def fork(self, fds: Sequence[int]) -> tuple[int, int]:
+        """Have a child forked; the ends of its sentinel and of the pipe for its work.
+
+        Raises ConnectionError if the fork server does not run any more.
+        """
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(self.address)
+            sentinel, child_sentinel = os.pipe()
+            child_work, work = os.pipe()
+            # In place of multiprocessing's resource tracker, a process that we do not
+            # need: our processes share no semaphores and no memory.
+            tracker = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                reduction.sendfds(
+                    client,
+                    [child_work, child_sentinel, self.alive_fd, tracker, *fds],
+                )
+            except BaseException:
+                os.close(sentinel)
+                os.close(work)
+                raise
+            finally:
+                for fd in (child_work, child_sentinel, tracker):
+                    os.close(fd)
+        return sentinel, work
 
 
 class _OwnForkServer:
-    """The fork server of this process; one inherited over a fork is replaced."""
+    """The fork server that this process uses, replaced if it has died."""
 
     def __init__(self) -> None:
-        self._server = forkserver.ForkServer()
+        self._server: _ForkServer | None = None
+        self._shared: _ForkServer | None = None
         self._pid = 0
         self._lock = threading.Lock()
 
-    def running(self) -> forkserver.ForkServer:
+    def share(self) -> None:
+        """Fork one for this process and all that are forked from it later on."""
         with self._lock:
-            if self._pid != os.getpid():
-                self._renew()
-            try:
-                self._server.ensure_running()
-            except ChildProcessError:
-                # It ended, and the host reaped it: a host that waits for all its
-                # children, or that ignores SIGCHLD.
-                self._renew()
-                self._server.ensure_running()
-            return self._server
+            self._shared = _fork_program()
 
-    def _renew(self) -> None:
-        # Our end (after a fork: our copy) of the pipe that keeps the old one alive.
-        alive_fd = getattr(self._server, "_forkserver_alive_fd", None)
-        if alive_fd is not None:
-            os.close(alive_fd)
-        self._server = forkserver.ForkServer()
-        self._server.set_forkserver_preload(PRELOAD)
-        self._pid = os.getpid()
+    def warm_up(self) -> None:
+        with self._lock:
+            self._ensure_running().warm_up()
+
+    def fork(self, fds: Sequence[int]) -> tuple[int, int]:
+        with self._lock:
+            server = self._ensure_running()
+            try:
+                return server.fork(fds)
+            except ConnectionError:
+                # It has died just now, or it is a shared one, which is not our child.
+                self._forget(server)
+                return self._ensure_running().fork(fds)
+
+    def _ensure_running(self) -> _ForkServer:
+        if self._shared is not None:
+            return self._shared
+        if self._server is not None and not self._is_ours_alive(self._server):
+            self._forget(self._server)
+        if self._server is None:
+            self._server = _start_program()
+            self._pid = os.getpid()
+        return self._server
+
+    def _is_ours_alive(self, server: _ForkServer) -> bool:
+        """Whether it runs, and was not inherited over a fork."""
+        if self._pid != os.getpid():
+            return False
+        try:
+            ended, _ = os.waitpid(server.pid, os.WNOHANG)
+        except ChildProcessError:
+            # It ended, and the host reaped it: a host that waits for all its
+            # children, or that ignores SIGCHLD.
+            return False
+        return not ended
+
+    def _forget(self, server: _ForkServer) -> None:
+        # After a fork this closes our copy, and the parent's stays.
+        os.close(server.alive_fd)
+        if server.warm_up_fd is not None:
+            os.close(server.warm_up_fd)
+        if server is self._shared:
+            self._shared = None
+        else:
+            self._server = None
 
 
 _own = _OwnForkServer()
 
 
+def share() -> None:
+    """Fork a fork server for this process and the web workers forked from it.
+
+    Call it while no other thread runs, and after the workers' modules were imported.
+    Nothing happens where multiprocessing does not fork its workers (Python 3.14): they
+    start a fork server each.
+    """
+    if multiprocessing.get_start_method() == "fork":
+        _own.share()
+
+
 def warm_up() -> None:
     """Start the fork server, so that the first message does not wait for it."""
     with fork_safety.no_fork():
-        set_interpreter()
-        _own.running()
+        _own.warm_up()
 
 
 class Popen(popen_forkserver.Popen):
@@ -75,7 +164,7 @@ class Popen(popen_forkserver.Popen):
         # Without "init_main_from_…": the child does not need the host's main module.
         preparation = {
             "name": process.name,
-            "sys_path": [entry or os.getcwd() for entry in sys.path],
+            "sys_path": _sys_path(),
             "dir": os.getcwd(),
         }
         message = io.BytesIO()
@@ -87,15 +176,72 @@ class Popen(popen_forkserver.Popen):
         finally:
             context.set_spawning_popen(None)
         with fork_safety.no_fork():
-            set_interpreter()
-            server = _own.running()
-            self.sentinel, data = server.connect_to_new_process(self._fds)
+            self.sentinel, data = _own.fork(self._fds)
             self.finalizer = util.Finalize(self, os.close, (self.sentinel,))
             with open(data, "wb") as pipe:
                 pipe.write(message.getbuffer())
             self.pid = forkserver.read_signed(self.sentinel)
 
 
-def set_interpreter() -> None:
-    """Tell multiprocessing where Python is if it is embedded, as in uWSGI."""
-    set_executable(interpreter.path())
+@contextmanager
+def _listening() -> Iterator[tuple[str, socket.socket, int, int]]:
+    """The address and socket of a new fork server, and both ends of its alive pipe."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
+        listener.bind(address)
+        if not util.is_abstract_socket_namespace(address):
+            os.chmod(address, 0o600)
+        listener.listen()
+        alive_read, alive_write = os.pipe()
+        try:
+            yield address, listener, alive_read, alive_write
+        except BaseException:
+            os.close(alive_write)
+            raise
+        finally:
+            os.close(alive_read)
+
+
+def _start_program() -> _ForkServer:
+    with _listening() as (address, listener, alive_read, alive_write):
+        python = interpreter.path()
+        fds = [listener.fileno(), alive_read]
+        script = (
+            f"import sys; sys.path[:] = {_sys_path()!r}; "
+            "from notifier.process.fork_server_main import run; "
+            f"run({listener.fileno()}, {alive_read})"
+        )
+        flags = util._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        command = [python, *flags, "-c", script]
+        pid = util.spawnv_passfds(os.fsencode(python), command, fds)
+        return _ForkServer(address, alive_write, pid)
+
+
+def _fork_program() -> _ForkServer:
+    with _listening() as (address, listener, alive_read, alive_write):
+        warm_up_read, warm_up_write = os.pipe()
+        os.set_blocking(warm_up_write, False)
+        pid = os.fork()
+        if pid == 0:
+            os.close(alive_write)
+            os.close(warm_up_write)
+            _run_in_child(listener.detach(), alive_read, warm_up_read)
+        os.close(warm_up_read)
+        return _ForkServer(address, alive_write, pid, warm_up_write)
+
+
+def _run_in_child(*fds: int) -> NoReturn:
+    """Run the fork server and never return into the code of the parent."""
+    status = 1
+    try:
+        fork_server_main.run(*fds)
+    except SystemExit:
+        status = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(status)
+
+
+def _sys_path() -> list[str]:
+    return [entry or os.getcwd() for entry in sys.path]

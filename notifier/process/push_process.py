@@ -136,7 +136,7 @@ def _detach_from_host(run_dir: Path) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    # The host waits at its exit until no process holds its resource tracker's pipe.
+    # It is /dev/null, see fork_server.py; whatever needs a resource tracker starts one.
     tracker: Any = resource_tracker._resource_tracker
     if tracker._fd is not None:
         os.close(tracker._fd)

@@ -46,6 +46,10 @@ def free_port() -> int:
     raise AssertionError(f"no free port in {PORTS}")
 
 
+def _is_fork_server(pid: str) -> bool:
+    return Path(f"/proc/{pid}/comm").read_text().strip() == "fork-server"
+
+
 class Server:
     """`python server.py`, or another host's command, and a client for it.
 
@@ -100,9 +104,9 @@ class Server:
         return made["id"], self.client.as_user(made["token"])
 
     def workers(self) -> list[int]:
-        """The ids of the server's child processes."""
+        """The ids of the web workers; the server's other child is its fork server."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-        return [int(pid) for pid in children.split()]
+        return [int(pid) for pid in children.split() if not _is_fork_server(pid)]
 
     def stop(self, timeout_s: float = 60) -> int:
         """Send SIGTERM, as an operator would; returns the exit status."""

@@ -18,12 +18,15 @@ from tests.support.wait import until
 
 # As in uWSGI, where Python is a library and `sys.executable` is uwsgi.
 EMBEDDED = """
-import os, sys
+import sys
 sys.executable = "/usr/sbin/uwsgi"
-from multiprocessing import spawn
+from pathlib import Path
 from notifier.process import fork_server
 fork_server.warm_up()
-print(os.fsdecode(spawn.get_executable()))
+command = Path(f"/proc/{fork_server._own._server.pid}/cmdline")
+while b"fork_server_main" not in command.read_bytes():
+    pass
+print(command.read_bytes().partition(bytes(1))[0].decode())
 """
 
 
