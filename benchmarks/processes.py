@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -50,6 +50,36 @@ def cpu_s(run_dir: Path) -> float:
             # utime, stime, cutime, cstime
             ticks += sum(map(int, fields[11:15]))
     return ticks / TICKS_PER_S
+
+
+def cpu_by_name(run_dir: Path) -> dict[str, float]:
+    """CPU time so far in seconds, by the kind of process."""
+    found: dict[str, float] = defaultdict(float)
+    for process in of(run_dir):
+        with suppress(OSError):
+            stat = (process / "stat").read_text().rpartition(")")[2].split()
+            # utime and stime
+            ticks = sum(map(int, stat[11:13]))
+            found[_name(process)] += ticks / TICKS_PER_S
+    return found
+
+
+def family_cpu_s(pid: int) -> float:
+    """CPU time so far of a process and its children, living and ended."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    ticks = 0
+    for process in (str(pid), *children):
+        with suppress(OSError):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2]
+            ticks += sum(map(int, fields.split()[11:15]))
+    return ticks / TICKS_PER_S
+
+
+def machine_cpu_s() -> float:
+    """CPU time so far of everything on this machine."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields)
+    return (user + nice + system + irq + softirq + steal) / TICKS_PER_S
 
 
 def memory_mib(run_dir: Path) -> float:
@@ -122,16 +152,17 @@ def _files(process: Path) -> Counter[str]:
 class MemoryWatch:
     """The highest use of memory during a `with` block."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, every_s: float = SAMPLE_S) -> None:
         self.most_mib = 0.0
         self._run_dir = run_dir
+        self._every_s = every_s
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
     def _watch(self) -> None:
         while not self._ended.is_set():
             self.most_mib = max(self.most_mib, memory_mib(self._run_dir))
-            self._ended.wait(SAMPLE_S)
+            self._ended.wait(self._every_s)
 
     def __enter__(self) -> "MemoryWatch":
         self._thread.start()
