@@ -47,11 +47,6 @@ class Datastore:
         self._group_commit = GroupCommit(self.write)
         _open_stores.add(self)
 
-    @property
-    def is_contended(self) -> bool:
-        """Whether most of our recent writes had to wait for another writer."""
-        return self._write_lock is not None and self._write_lock.is_contended
-
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that sees one state of the data and writes nothing."""

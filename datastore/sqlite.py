@@ -12,9 +12,6 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
-# The weight of the newest write in the moving average of contention.
-WEIGHT = 1 / 8
-
 
 class WriteLock:
     """Lets one transaction write at a time, over threads and processes.
@@ -26,14 +23,7 @@ class WriteLock:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        # The share of our recent writes that had to wait, as a moving average.
-        self._contention = 0.0
         self.reset()
-
-    @property
-    def is_contended(self) -> bool:
-        """Whether most of our recent writes had to wait."""
-        return self._contention > 0.5
 
     def reset(self) -> None:
         """After a fork: open the file again, because both sides share an open flock."""
@@ -53,20 +43,11 @@ class WriteLock:
                 self._fd = os.open(
                     self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
                 )
-            self._acquire(self._fd)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
             try:
                 yield
             finally:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
-
-    def _acquire(self, fd: int) -> None:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            had_to_wait = 0.0
-        except BlockingIOError:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            had_to_wait = 1.0
-        self._contention += (had_to_wait - self._contention) * WEIGHT
 
 
 def prepare(engine: Engine, *, durable: bool) -> WriteLock:

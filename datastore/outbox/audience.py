@@ -4,7 +4,7 @@ Building a statement costs ten times what running it does. So each is built once
 all claims of the same shape, with parameters for the values that differ.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -117,6 +117,25 @@ _DELETED = (
     .join(Chat, Chat.id == Message.chat_id)
     .where(Message.id == bindparam("message"))
 )
+
+
+_FIND_DELETED = (
+    select(Message.id)
+    .join(Chat, Chat.id == Message.chat_id)
+    .where(
+        Message.id.in_(bindparam("messages", expanding=True)),
+        or_(Message.deleted_at.is_not(None), Chat.deleted_at.is_not(None)),
+    )
+)
+
+
+def find_deleted(session: Session, claims: Sequence[Claim]) -> set[int]:
+    """Those (job ids) for which `is_deleted` is true."""
+    jobs = {each.message_id: each.job_id for each in claims if each.kind == MESSAGE}
+    if not jobs:
+        return set()
+    found = session.connection().execute(_FIND_DELETED, {"messages": list(jobs)})
+    return {jobs[message_id] for message_id in found.scalars()}
 
 
 def is_deleted(session: Session, claim: Claim) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy import Select, case, literal, null, select, update
 from sqlalchemy.orm import Session
 
 from datastore import Datastore, imports, outbox
-from datastore.outbox import Claim, claims, fanout, leases
+from datastore.outbox import Claim, audience, claims, fanout, leases
 from models.base import utc_now
 from models.imports import ImportJob
 from models.pushes import AT_ONCE, PushJob, Target
@@ -33,7 +33,8 @@ class Due(NamedTuple):
 class Job(NamedTuple):
     """A claimed job and its first devices, `FIRST_TARGETS` at most.
 
-    `targets` is None if the fan-out is done or the message has been deleted.
+    `targets` is None if the fan-out is done, if the message has been deleted, or if the
+    job waits for another one.
     """
 
     claim: Claim
@@ -102,9 +103,25 @@ def take_lost(
 
 def _jobs(session: Session, loaded: Sequence[Claim], now: datetime) -> list[Job]:
     """The claims, which are in the order of messages, with their first devices."""
-    open_ones = [each for each in loaded if not (each.is_deleted or each.fanned_out)]
-    targets = fanout.first_targets(session, open_ones, limit=FIRST_TARGETS, now=now)
+    ready = [
+        each
+        for each in loaded
+        if not (each.is_deleted or each.fanned_out or each.waits_for)
+    ]
+    targets = fanout.first_targets(session, ready, limit=FIRST_TARGETS, now=now)
     return [Job(claim, targets.get(claim.job_id), claim.waits_for) for claim in loaded]
+
+
+def read_first_targets(
+    session: Session, waiting: Sequence[Claim]
+) -> dict[int, list[Target]]:
+    """The first devices of jobs whose turn has come, by job id.
+
+    Jobs whose message has been deleted are left out.
+    """
+    deleted = audience.find_deleted(session, waiting)
+    open_ones = [each for each in waiting if each.job_id not in deleted]
+    return fanout.first_targets(session, open_ones, limit=FIRST_TARGETS, now=utc_now())
 
 
 def next_due(

@@ -1,5 +1,6 @@
 """Payloads rendered once with placeholders, and text cut so that it fits."""
 
+import itertools
 import json
 import secrets
 import unicodedata
@@ -13,6 +14,10 @@ FLAG_LETTERS = range(0x1F1E6, 0x1F200)
 # Unread messages on the app's icon: space for this many digits is reserved.
 BADGE_DIGITS = 10
 
+# Writers of messages cannot guess it, so a mark occurs only where we put it.
+_SECRET = secrets.token_hex(16)
+_numbers = itertools.count()
+
 # In quotes, with every character beyond ASCII escaped.
 json_string = json.JSONEncoder().encode
 
@@ -21,8 +26,7 @@ class Placeholder:
     """A value in a rendered JSON document that is filled in for each device."""
 
     def __init__(self) -> None:
-        # Writers of messages cannot guess it, so it occurs only where we put it.
-        self.mark = secrets.token_hex(16)
+        self.mark = f"{_SECRET}{next(_numbers):08x}"
 
     def split(self, document: bytes) -> tuple[bytes, bytes]:
         """The document before and after the placeholder and its quotes."""

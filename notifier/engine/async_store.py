@@ -36,11 +36,6 @@ class AsyncStore:
         self.datastore = datastore
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="datastore")
 
-    @property
-    def is_contended(self) -> bool:
-        """Whether our writes make other writers wait."""
-        return self.datastore.is_contended
-
     async def read(
         self,
         query: Callable[Concatenate[Session, P], T],

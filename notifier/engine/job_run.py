@@ -16,6 +16,7 @@ from models.pushes import AT_ONCE, Notification, Target
 from notifier.channels import Channel
 from notifier.engine.async_store import AsyncStore
 from notifier.engine.chat_order import Turn
+from notifier.engine.first_targets import FirstTargets
 from notifier.engine.recorder import Recorder
 from notifier.engine.tally import Tally, TargetBatch
 from notifier.outcome import ChannelDown, Kind, Outcome
@@ -52,6 +53,8 @@ class JobRun:
     channels: Mapping[str, Channel]
     store: AsyncStore
     recorder: Recorder
+    # Reads the first devices when the job's turn comes.
+    reader: FirstTargets
     # The engine's name in the lease.
     owner: str
     # Set when the engine is to stop: nothing new is begun.
@@ -171,7 +174,12 @@ class JobRun:
             return ()
         targets, self.first_targets = self.first_targets, None
         size = due_work.FIRST_TARGETS
-        if targets is None:
+        if targets is None and after == self.claim.cursor:
+            targets = await self.reader.read(self.claim)
+            if targets is None:
+                self.tally.cancel()
+                return ()
+        elif targets is None:
             size = BATCH_SIZE
             targets = await self.store.read(
                 fanout.next_targets,

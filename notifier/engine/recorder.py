@@ -18,12 +18,11 @@ log = logging.getLogger(__name__)
 
 # Outcomes wait this long for others to share their transaction …
 FLUSH_INTERVAL_S = 0.05
-# … longer when senders queue for the database …
-CONTENDED_FLUSH_INTERVAL_S = 0.1
-# … but the end of a job waits only this long, because the next message of its chat may
-# wait for it, unless more jobs than these are running.
-JOB_END_DELAY_S = 0.005
-FEW_JOBS = 8
+# … but the end of a job waits only this long for each job that is running, because the
+# next message of its chat may wait for it …
+JOB_END_DELAY_S = 0.0025
+# … and no longer than this.
+LONGEST_JOB_END_DELAY_S = 0.03
 # The time until a step is recorded that had to wait for a sender's commit.
 DEFERRED_DELAY_S = 0.005
 # With this many outcomes a record is not delayed: after a crash all of them would be
@@ -70,15 +69,9 @@ class Recorder:
         """Note an outcome; called once for each, so it does next to nothing."""
         self._unrecorded += 1
         if self._unrecorded == 1:
-            self._arm(self._flush_interval_s)
+            self._arm(FLUSH_INTERVAL_S)
         elif self._unrecorded == MAX_UNRECORDED:
             self._due.set()
-
-    @property
-    def _flush_interval_s(self) -> float:
-        if self._store.is_contended:
-            return CONTENDED_FLUSH_INTERVAL_S
-        return FLUSH_INTERVAL_S
 
     async def recorded(self, tally: Tally) -> None:
         """Return when everything that the tally knows now is in the database."""
@@ -87,8 +80,8 @@ class Recorder:
             await self._next_flush()
 
     async def _next_flush(self) -> None:
-        may_hurry = len(self._tallies) <= FEW_JOBS and not self._store.is_contended
-        self._arm(JOB_END_DELAY_S if may_hurry else self._flush_interval_s)
+        delay_s = len(self._tallies) * JOB_END_DELAY_S
+        self._arm(min(delay_s, LONGEST_JOB_END_DELAY_S))
         # A running flush has taken its future already; this is the next flush's.
         await asyncio.shield(self._flushed)
 

@@ -82,19 +82,6 @@ def test_store_opened_before_a_fork_works_on_both_sides(store: Datastore) -> Non
     assert counter(store) == 61
 
 
-def test_lock_is_contended_when_most_writes_had_to_wait(tmp_path: Path) -> None:
-    path = tmp_path / "writers.lock"
-    ours, others = WriteLock(str(path)), WriteLock(str(path))
-
-    assert not ours.is_contended
-    for _ in range(8):
-        acquire_after_waiting(ours, others, path)
-    assert ours.is_contended
-    for _ in range(8):
-        acquire(ours)
-    assert not ours.is_contended
-
-
 def acquire(lock: WriteLock) -> None:
     with lock.held():
         pass
