@@ -21,6 +21,7 @@ BENCHMARKS = (
     "engine",
     "latency",
     "small",
+    "badge",
     "mechanisms",
     "chaos",
 )
