@@ -44,18 +44,19 @@ REOPENED_AT_ONCE = 1000
 
 def count(chat: Any = Chat, member: Any = Member) -> ColumnElement[int]:
     """How many messages of the chat the member has not read."""
-    nth_after = select(Uncounted.nth).where(Uncounted.chat_id == chat.id)
-    last = nth_after.where(Uncounted.seq == chat.uncounted_seq)
-    read = (
-        nth_after.where(Uncounted.seq <= member.read_seq)
+    before = (
+        select(Uncounted.nth)
+        .where(Uncounted.chat_id == chat.id, Uncounted.seq <= member.read_seq)
         .order_by(Uncounted.seq.desc())
         .limit(1)
+        .correlate(chat, member)
+        .scalar_subquery()
     )
     # Most members have read further than the newest message that does not count.
     uncounted = case(
         (
             chat.uncounted_seq > member.read_seq,
-            _scalar(last, chat, member) - func.coalesce(_scalar(read, chat, member), 0),
+            chat.uncounted - func.coalesce(before, 0),
         ),
         else_=0,
     )
@@ -63,14 +64,10 @@ def count(chat: Any = Chat, member: Any = Member) -> ColumnElement[int]:
     return unread
 
 
-def _scalar(query: Select[Any], *outer: Any) -> Any:
-    return query.correlate(*outer).scalar_subquery()
-
-
 def badge() -> Any:
     """The user's unread messages in all conversations, for a query of members."""
     membership, chat = aliased(Member), aliased(Chat)
-    query = (
+    return (
         select(func.coalesce(func.sum(count(chat, membership)), 0))
         .select_from(membership)
         .join(chat, chat.id == membership.chat_id)
@@ -79,8 +76,9 @@ def badge() -> Any:
             membership.caught_up.is_(None),
             chat.deleted_at.is_(None),
         )
+        .correlate(Member)
+        .scalar_subquery()
     )
-    return _scalar(query, Member)
 
 
 _OF_MEMBER = (
@@ -120,7 +118,10 @@ def leave_out(session: Session, chat_id: int, seq: int) -> None:
     connection.execute(
         update(Chat)
         .where(Chat.id == chat_id)
-        .values(uncounted_seq=case((newest > seq, newest), else_=seq))
+        .values(
+            uncounted_seq=case((newest > seq, newest), else_=seq),
+            uncounted=func.coalesce(Chat.uncounted, 0) + 1,
+        )
     )
 
 

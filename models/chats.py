@@ -34,8 +34,10 @@ class Chat(Base):
     name: Mapped[str] = mapped_column(String(200))
     # The number of the newest message, for paging, unread counts and badges.
     last_seq: Mapped[int] = mapped_column(Integer, default=0)
-    # The number of the newest message that does not count as unread; NULL if all do.
+    # The number of the newest message that does not count as unread, and how many there
+    # are; NULL if all count.
     uncounted_seq: Mapped[int | None] = mapped_column(Integer)
+    uncounted: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
 

@@ -21,9 +21,11 @@ _FIND_UNCOUNTED = """
     SELECT chat_id, seq, row_number() OVER (PARTITION BY chat_id ORDER BY seq)
     FROM message WHERE deleted_at IS NOT NULL
 """
-_SET_UNCOUNTED_SEQ = """
-    UPDATE chat SET uncounted_seq =
-        (SELECT max(seq) FROM uncounted WHERE uncounted.chat_id = chat.id)
+_SET_UNCOUNTED = """
+    UPDATE chat SET
+        uncounted_seq =
+            (SELECT max(seq) FROM uncounted WHERE uncounted.chat_id = chat.id),
+        uncounted = (SELECT max(nth) FROM uncounted WHERE uncounted.chat_id = chat.id)
     WHERE id IN (SELECT chat_id FROM uncounted)
 """
 # On SQLite and PostgreSQL no message is posted meanwhile, because the new column has
@@ -47,8 +49,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("chat_id", "seq", name=op.f("pk_uncounted")),
     )
     op.add_column("chat", sa.Column("uncounted_seq", sa.Integer(), nullable=True))
+    op.add_column("chat", sa.Column("uncounted", sa.Integer(), nullable=True))
     op.add_column("member", sa.Column("caught_up", sa.Integer(), nullable=True))
-    for statement in (_FIND_UNCOUNTED, _SET_UNCOUNTED_SEQ, _SET_CAUGHT_UP):
+    for statement in (_FIND_UNCOUNTED, _SET_UNCOUNTED, _SET_CAUGHT_UP):
         op.execute(statement)
     _index_member("IS NULL", "user_id", "caught_up")
     _index_member("IS NOT NULL", "chat_id", "caught_up", "user_id")
@@ -69,5 +72,6 @@ def downgrade() -> None:
     op.drop_index("ix_member_chat_id_caught_up_user_id", "member")
     op.drop_index("ix_member_user_id_caught_up", "member")
     op.drop_column("member", "caught_up")
+    op.drop_column("chat", "uncounted")
     op.drop_column("chat", "uncounted_seq")
     op.drop_table("uncounted")

@@ -629,7 +629,7 @@ def test_deleted_messages_are_found_by_key(store: Datastore) -> None:
     with store.write() as session:
         rows = [{"chat_id": chat, "seq": seq, "nth": seq} for seq in range(1, 3001)]
         session.execute(insert(Uncounted), rows)
-        change = {"last_seq": 4000, "uncounted_seq": 3000}
+        change = {"last_seq": 4000, "uncounted_seq": 3000, "uncounted": 3000}
         session.execute(update(Chat).where(Chat.id == chat).values(change))
     analyze(store, "member", "chat", "uncounted")
 
