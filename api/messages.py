@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 from api.context import RequestContext, Result
 from api.schemas import messages as schemas
 from api.schemas.messages import message_out
-from datastore import chats, messages
+from datastore import chats, messages, unread
 from datastore.chats import Membership
 from datastore.messages import Posted
 from models.base import utc_now
@@ -97,7 +97,9 @@ def edit(
 def delete(context: RequestContext, chat_id: int, message_id: int) -> Result[None]:
     """Delete a message: its text is erased, its notifications are withdrawn."""
     with context.store.write() as session:
-        membership = chats.membership(session, chat_id, context.user.id)
+        membership = chats.membership(
+            session, chat_id, context.user.id, for_update=True
+        )
         job_id = messages.delete(session, membership, message_id, utc_now())
     context.dispatcher.dispatch(job_id)
     return Result(204)
@@ -108,12 +110,15 @@ def mark_read(
 ) -> Result[schemas.ReadState]:
     """Set how far the caller has read, and tell the caller's other devices."""
 
-    def mark(session: Session) -> tuple[Membership, int, int | None]:
-        membership = chats.membership(session, chat_id, context.user.id)
-        return membership, *messages.mark_read(session, membership, body.seq, utc_now())
+    user_id = context.user.id
 
-    membership, read_seq, job_id = context.store.write_grouped(mark)
+    def mark(session: Session) -> tuple[schemas.ReadState, int | None]:
+        membership = chats.membership(session, chat_id, user_id)
+        read_seq, job_id = messages.mark_read(session, membership, body.seq, utc_now())
+        left = unread.of_member(session, chat_id, user_id)
+        return schemas.ReadState(read_seq=read_seq, unread=left), job_id
+
+    state, job_id = context.store.write_grouped(mark)
     if job_id is not None:
         context.dispatcher.dispatch(job_id)
-    state = schemas.ReadState(read_seq=read_seq, unread=membership.last_seq - read_seq)
     return Result(200, state)

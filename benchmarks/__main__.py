@@ -23,6 +23,7 @@ BENCHMARKS = (
     "latency",
     "memory",
     "small",
+    "badge",
     "mechanisms",
     "chaos",
 )

@@ -52,6 +52,8 @@ class Datastore:
         """A session that sees one state of the data and writes nothing."""
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
+            # After a rollback, PostgreSQL's driver would prepare its statements anew.
+            session.commit()
 
     @contextmanager
     def write(self) -> Iterator[Session]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from datastore import unread
 from datastore.accounts import get_or_create, in_slices
 from models.accounts import User
 from models.chats import MEMBER, OWNER, Chat, Member, Message, Role
@@ -37,6 +38,7 @@ class Listed(NamedTuple):
     membership: Membership
     external_id: str | None
     last_message: Message | None
+    unread: int
 
 
 class ListedMember(NamedTuple):
@@ -143,7 +145,7 @@ def list_for(
     """
     activity = func.coalesce(Message.id, 0)
     query = (
-        select(*_MEMBERSHIP_COLUMNS, Chat.external_id, Message)
+        select(*_MEMBERSHIP_COLUMNS, Chat.external_id, Message, unread.count())
         .join(Member, Member.chat_id == Chat.id)
         .outerjoin(
             Message, (Message.chat_id == Chat.id) & (Message.seq == Chat.last_seq)
@@ -155,8 +157,8 @@ def list_for(
     if before is not None:
         query = query.where(tuple_(activity, Chat.id) < before)
     return [
-        Listed(Membership(*membership), external_id, message)
-        for *membership, external_id, message in session.execute(query)
+        Listed(Membership(*membership), external_id, message, number)
+        for *membership, external_id, message, number in session.execute(query)
     ]
 
 
@@ -210,6 +212,7 @@ def _insert_members(
             "joined_seq": seq,
             "read_seq": seq,
             "muted_until": None,
+            "caught_up": unread.CAUGHT_UP,
         }
         for user_id in ids
     ]

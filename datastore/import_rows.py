@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from datastore import accounts
+from datastore import accounts, unread
 from models.accounts import Device, User
 from models.chats import MEMBER, OWNER, Chat, Member
 from models.imports import Kind, Problem, Row
@@ -180,6 +180,7 @@ def _new_member(membership: tuple[int, int], role: str, seq: int) -> dict[str, A
         "joined_seq": seq,
         "read_seq": seq,
         "muted_until": None,
+        "caught_up": unread.CAUGHT_UP,
     }
 
 

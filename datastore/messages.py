@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, insert, null, select, update
 from sqlalchemy.orm import Session
 
-from datastore import outbox
+from datastore import outbox, unread
 from datastore.chats import Membership, strangers
 from models.chats import OWNER, Chat, Member, Message
 from models.errors import Forbidden, Invalid, NotFound
@@ -171,7 +171,10 @@ def edit(
 def delete(
     session: Session, membership: Membership, message_id: int, now: datetime
 ) -> int:
-    """Empty a message; returns the job that withdraws its notifications."""
+    """Empty a message; returns the job that withdraws its notifications.
+
+    The membership must have been read for update.
+    """
     message = _message(session, membership, message_id)
     if message.sender_id != membership.user_id and membership.role != OWNER:
         raise Forbidden("Only its sender or an owner may delete a message.")
@@ -180,6 +183,7 @@ def delete(
         .where(Message.id == message_id)
         .values(text="", data=null(), mentions=null(), deleted_at=now)
     )
+    unread.leave_out(session, message.chat_id, message.seq)
     return outbox.enqueue(
         session,
         message=message,
@@ -228,4 +232,5 @@ def mark_read(
         kind=READ,
         only_user=membership.user_id,
     )
+    unread.settle(session, membership.user_id, except_chat=membership.chat_id)
     return seq, job_id

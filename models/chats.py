@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -35,6 +36,10 @@ class Chat(Base):
     last_seq: Mapped[int] = mapped_column(Integer, default=0)
     # The job of the newest message that is pushed in order: the next one waits for it.
     last_job_id: Mapped[int | None] = mapped_column(BigId)
+    # The number of the newest message that does not count as unread, and how many there
+    # are; NULL if all count.
+    uncounted_seq: Mapped[int | None] = mapped_column(Integer)
+    uncounted: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
 
@@ -43,7 +48,25 @@ class Member(Base):
     """A user in a chat; leaving deletes the row, so no later push follows."""
 
     __tablename__ = "member"
-    __table_args__ = (Index("ix_member_user_id_chat_id", "user_id", "chat_id"),)
+    # The last two each cover one half of the members, where the database can do that.
+    __table_args__ = (
+        Index("ix_member_user_id_chat_id", "user_id", "chat_id"),
+        Index(
+            "ix_member_user_id_caught_up",
+            "user_id",
+            "caught_up",
+            sqlite_where=text("caught_up IS NULL"),
+            postgresql_where=text("caught_up IS NULL"),
+        ),
+        Index(
+            "ix_member_chat_id_caught_up_user_id",
+            "chat_id",
+            "caught_up",
+            "user_id",
+            sqlite_where=text("caught_up IS NOT NULL"),
+            postgresql_where=text("caught_up IS NOT NULL"),
+        ),
+    )
 
     chat_id: Mapped[int] = mapped_column(ForeignKey("chat.id"), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
@@ -52,6 +75,9 @@ class Member(Base):
     joined_seq: Mapped[int] = mapped_column(Integer)
     read_seq: Mapped[int] = mapped_column(Integer)
     muted_until: Mapped[datetime | None]
+    # 1 leaves the membership out of the user's badge, because nothing is unread in it;
+    # NULL is always right, and costs time. See datastore/unread.py.
+    caught_up: Mapped[int | None] = mapped_column(Integer)
 
 
 class Message(Base):
@@ -80,3 +106,14 @@ class Message(Base):
     created_at: Mapped[datetime]
     edited_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+
+
+class Uncounted(Base):
+    """A message that does not count as unread, because it was deleted."""
+
+    __tablename__ = "uncounted"
+
+    chat_id: Mapped[int] = mapped_column(ForeignKey("chat.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    # 1, 2, 3 … in the order of `seq`, so that two rows tell how many lie between them.
+    nth: Mapped[int] = mapped_column(Integer)

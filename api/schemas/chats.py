@@ -78,6 +78,7 @@ class ListedChat(Out):
     role: Role
     read_seq: int
     unread: int
+    """Messages after `read_seq` that are not deleted."""
     muted_until: datetime | None
     last_message: MessageOut | None
 
@@ -90,7 +91,7 @@ class Chats(Out):
 
 
 def listed_chat_out(listed: Listed) -> ListedChat:
-    membership, external_id, message = listed
+    membership, external_id, message, unread = listed
     is_muted = membership.muted_until is not None and membership.muted_until > utc_now()
     return ListedChat(
         id=membership.chat_id,
@@ -100,7 +101,7 @@ def listed_chat_out(listed: Listed) -> ListedChat:
         last_seq=membership.last_seq,
         role=membership.role,
         read_seq=membership.read_seq,
-        unread=membership.last_seq - membership.read_seq,
+        unread=unread,
         muted_until=membership.muted_until if is_muted else None,
         last_message=message_out(message) if message else None,
     )

@@ -171,3 +171,4 @@ class Read(In):
 class ReadState(Out):
     read_seq: int
     unread: int
+    """Messages after `read_seq` that are not deleted."""

@@ -13,12 +13,11 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     bindparam,
-    func,
     or_,
     select,
     true,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from datastore.outbox import Claim
 from models.accounts import Device
@@ -33,18 +32,19 @@ Parameter = Callable[..., BindParameter[Any]]
 class Shape(NamedTuple):
     """The properties of a claim that its statements depend on, apart from values."""
 
-    # Whether members who have muted the chat are left out, unless they are mentioned.
-    respects_mute: bool
+    # A message is not for members who have muted the chat, unless they are mentioned,
+    # and it changes what is unread.
+    is_message: bool
     has_mentions: bool
     for_one_user: bool
     is_bounded: bool
 
 
 def shape_of(claim: Claim) -> Shape:
-    respects_mute = claim.kind == MESSAGE
+    is_message = claim.kind == MESSAGE
     return Shape(
-        respects_mute=respects_mute,
-        has_mentions=respects_mute and bool(claim.mentions),
+        is_message=is_message,
+        has_mentions=is_message and bool(claim.mentions),
         for_one_user=claim.only_user is not None,
         is_bounded=claim.until_user is not None,
     )
@@ -91,25 +91,12 @@ def devices(shape: Shape, parameter: Parameter = bindparam) -> Select[Any]:
 
 def not_muted(shape: Shape, parameter: Parameter = bindparam) -> ColumnElement[bool]:
     """Members who have not muted the chat or are mentioned; a withdrawal is for all."""
-    if not shape.respects_mute:
+    if not shape.is_message:
         return true()
     unmuted = or_(Member.muted_until.is_(None), Member.muted_until <= parameter("now"))
     if not shape.has_mentions:
         return unmuted
     return or_(unmuted, Member.user_id.in_(parameter("mentions", expanding=True)))
-
-
-def unread() -> Any:
-    """The badge: how many messages the user has not read, in all conversations."""
-    membership, chat = aliased(Member), aliased(Chat)
-    return (
-        select(func.coalesce(func.sum(chat.last_seq - membership.read_seq), 0))
-        .select_from(membership)
-        .join(chat, chat.id == membership.chat_id)
-        .where(membership.user_id == Member.user_id, chat.deleted_at.is_(None))
-        .correlate(Member)
-        .scalar_subquery()
-    )
 
 
 _DELETED = (

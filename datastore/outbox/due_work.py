@@ -113,15 +113,24 @@ def _jobs(session: Session, loaded: Sequence[Claim], now: datetime) -> list[Job]
 
 
 def read_first_targets(
-    session: Session, waiting: Sequence[Claim]
-) -> dict[int, list[Target]]:
+    store: Datastore, waiting: Sequence[Claim]
+) -> dict[int, list[Target] | None]:
     """The first devices of jobs whose turn has come, by job id.
 
-    Jobs whose message has been deleted are left out.
+    None for a job whose message has been deleted.
     """
-    deleted = audience.find_deleted(session, waiting)
-    open_ones = [each for each in waiting if each.job_id not in deleted]
-    return fanout.first_targets(session, open_ones, limit=FIRST_TARGETS, now=utc_now())
+    now = utc_now()
+    with store.read() as session:
+        deleted = audience.find_deleted(session, waiting)
+        rest = [each for each in waiting if each.job_id not in deleted]
+        read = fanout.first_targets(session, rest, limit=FIRST_TARGETS, now=now)
+    found: dict[int, list[Target] | None] = {**dict.fromkeys(deleted), **read}
+    for claim in waiting:
+        if claim.job_id not in found:
+            found[claim.job_id] = fanout.next_targets(
+                store, claim, after=claim.cursor, limit=FIRST_TARGETS, now=now
+            )
+    return found
 
 
 def next_due(

@@ -2,13 +2,18 @@
 
 A batch costs O(batch) whatever the size of the chat: members are read in the order of
 their primary key and each member's devices in the order of theirs, without a sort.
+
+A message makes a badge out of date that has left its chat out (`datastore/unread.py`).
+So each batch also tells the first member who counts as caught up, with or without a
+device; such members are reopened first, and then the batch is read once more. Most
+batches have none, and then nothing is written.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
@@ -18,16 +23,18 @@ from sqlalchemy import (
     bindparam,
     func,
     literal_column,
+    null,
     select,
     union_all,
 )
 from sqlalchemy.orm import Session
 
+from datastore import Datastore, unread
 from datastore.outbox import Claim, audience
 from datastore.outbox.audience import Parameter, Shape
 from models.accounts import Device
 from models.chats import Member
-from models.pushes import Target
+from models.pushes import MESSAGE, Target
 
 # Claims whose devices are read by one statement, because the round trip is most of the
 # cost of a statement for a small chat.
@@ -35,8 +42,15 @@ CLAIMS_PER_READ = 8
 _key = attrgetter("user_id", "device_id")
 
 
+class Batch(NamedTuple):
+    """Devices of a job in order, and the first member (id) to be reopened, if any."""
+
+    targets: list[Target]
+    caught_up: int | None
+
+
 def next_targets(
-    session: Session,
+    store: Datastore,
     claim: Claim,
     *,
     after: tuple[int, int],
@@ -47,16 +61,54 @@ def next_targets(
 
     None if the message or its chat has been deleted meanwhile.
     """
-    if audience.is_deleted(session, claim):
-        return None
-    return _read_one(session, claim, after, limit, now)
+    while True:
+        with store.read() as session:
+            if audience.is_deleted(session, claim):
+                return None
+            batch = _read_one(session, claim, after, limit, now)
+        until = _last_member(claim, batch, limit)
+        if not _must_reopen(batch, until):
+            return batch.targets
+        _reopen(store, claim, batch.caught_up, until)
+
+
+def reopen_rest(store: Datastore, claim: Claim, *, after: tuple[int, int]) -> None:
+    """Keep the badges right of members after (user, device) who get no push."""
+    if claim.kind != MESSAGE:
+        return
+    with store.read() as session:
+        first = unread.find_caught_up(session, claim.chat_id, claim.seq, after[0])
+    _reopen(store, claim, first, claim.until_user)
+
+
+def _last_member(claim: Claim, batch: Batch, limit: int) -> int | None:
+    """The member with whom the batch ends; None if it goes to the end of the chat."""
+    is_full = len(batch.targets) == limit
+    return batch.targets[-1].user_id if is_full else claim.until_user
+
+
+def _must_reopen(batch: Batch, until: int | None) -> bool:
+    return batch.caught_up is not None and (until is None or batch.caught_up <= until)
+
+
+def _reopen(
+    store: Datastore, claim: Claim, first: int | None, until: int | None
+) -> None:
+    while first is not None:
+        with store.write() as session:
+            first = unread.reopen(
+                session, claim.chat_id, claim.seq, first=first, until=until
+            )
 
 
 def first_targets(
     session: Session, claims: Sequence[Claim], *, limit: int, now: datetime
 ) -> dict[int, list[Target]]:
-    """Up to `limit` devices after the cursor of each claim just loaded, by job id."""
-    found: dict[int, list[Target]] = {}
+    """Up to `limit` devices after the cursor of each claim just loaded, by job id.
+
+    Claims with members to be reopened are left out: `next_targets` reads theirs.
+    """
+    found: dict[int, Batch] = {}
     by_shape: dict[Shape, list[Claim]] = {}
     for claim in claims:
         by_shape.setdefault(audience.shape_of(claim), []).append(claim)
@@ -67,7 +119,12 @@ def first_targets(
             found |= _read_several(session, shape, claims_of_read, limit, now)
         for claim in group[whole:]:
             found[claim.job_id] = _read_one(session, claim, claim.cursor, limit, now)
-    return found
+    return {
+        claim.job_id: batch.targets
+        for claim in claims
+        if (batch := found[claim.job_id])
+        and not _must_reopen(batch, _last_member(claim, batch, limit))
+    }
 
 
 def count_targets(
@@ -81,28 +138,44 @@ def count_targets(
 
 def _read_one(
     session: Session, claim: Claim, after: tuple[int, int], limit: int, now: datetime
-) -> list[Target]:
+) -> Batch:
     values = {**audience.values_of(claim, after, now), "limit": limit}
     query = _batch(audience.shape_of(claim))
     rows = session.connection().execute(query, values).all()
-    return [Target(*row) for row in rows]
+    return _batch_of(session, claim, after, rows)
 
 
 def _read_several(
     session: Session, shape: Shape, claims: list[Claim], limit: int, now: datetime
-) -> dict[int, list[Target]]:
+) -> dict[int, Batch]:
     values: dict[str, Any] = {}
     for place, claim in enumerate(claims):
         own = {**audience.values_of(claim, claim.cursor, now), "limit": limit}
         values |= {_name(name, place): value for name, value in own.items()}
     rows = session.connection().execute(_batches(shape), values).all()
-    found: list[list[Target]] = [[] for _ in claims]
-    for place, *target in rows:
-        found[place].append(Target(*target))
-    for targets in found:
+    of_claim: list[list[Any]] = [[] for _ in claims]
+    for place, *row in rows:
+        of_claim[place].append(row)
+    found: dict[int, Batch] = {}
+    for claim, own_rows in zip(claims, of_claim, strict=True):
+        batch = _batch_of(session, claim, claim.cursor, own_rows)
         # Each batch was read in order, but SQL promises no order for their union.
-        targets.sort(key=_key)
-    return {claim.job_id: batch for claim, batch in zip(claims, found, strict=True)}
+        batch.targets.sort(key=_key)
+        found[claim.job_id] = batch
+    return found
+
+
+def _batch_of(
+    session: Session, claim: Claim, after: tuple[int, int], rows: Sequence[Any]
+) -> Batch:
+    """Rows are devices; each ends with the first member who is caught up."""
+    if rows:
+        return Batch([Target(*row[:-1]) for row in rows], rows[0][-1])
+    if claim.kind != MESSAGE:
+        return Batch([], None)
+    # Members without devices, and those who have muted the chat, have badges, too.
+    caught_up = unread.find_caught_up(session, claim.chat_id, claim.seq, after[0])
+    return Batch([], caught_up)
 
 
 @cache
@@ -146,6 +219,14 @@ def _batch_with(shape: Shape, parameter: Parameter) -> Select[Any]:
             Device.app,
             Device.environment,
             Device.registered_at,
-            audience.unread(),
+            unread.badge().label("badge"),
+            _first_caught_up(shape, parameter),
         )
     )
+
+
+def _first_caught_up(shape: Shape, parameter: Parameter) -> Any:
+    """It depends on no row, so a database evaluates it once for a batch."""
+    if not shape.is_message:
+        return null().label("caught_up")
+    return unread.first_caught_up(parameter).scalar_subquery().label("caught_up")

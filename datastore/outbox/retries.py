@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Integer, Select, and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
+from datastore import unread
 from datastore.outbox import Claim, audience
 from models.accounts import Device
 from models.chats import Member
@@ -58,7 +59,7 @@ def _retries(shape: audience.Shape) -> Select[Any]:
             PushFailure.attempts,
             Device,
             Member.user_id,
-            audience.unread(),
+            unread.badge(),
         )
         .join(Device, Device.id == PushFailure.device_id, isouter=True)
         .join(

@@ -46,10 +46,10 @@ class FirstTargets:
         self, waiting: list[tuple[Claim, asyncio.Future[Targets]]]
     ) -> None:
         claims = [claim for claim, _ in waiting]
-        targets = await self._store.read(due_work.read_first_targets, claims)
+        targets = await self._store.call(due_work.read_first_targets, claims)
         for claim, found in waiting:
             if not found.done():
-                found.set_result(targets.get(claim.job_id))
+                found.set_result(targets[claim.job_id])
 
     async def _read_alone(self, claim: Claim, found: asyncio.Future[Targets]) -> None:
         try:

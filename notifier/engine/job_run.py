@@ -115,6 +115,8 @@ class JobRun:
         try:
             while not self.tally.fanned_out and not self.stopping.is_set():
                 if utc_now() >= self.claim.notification.expires_at + EXPIRY_GRACE:
+                    # What is never pushed is unread all the same.
+                    await self.store.call(fanout.reopen_rest, self.claim, after=after)
                     self.tally.expire(await self._count_remaining(after))
                     break
                 targets = await self._next_targets(after)
@@ -181,7 +183,7 @@ class JobRun:
                 return ()
         elif targets is None:
             size = BATCH_SIZE
-            targets = await self.store.read(
+            targets = await self.store.call(
                 fanout.next_targets,
                 self.claim,
                 after=after,

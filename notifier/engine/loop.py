@@ -161,7 +161,8 @@ class Engine:
                 if left_s <= 0 and not self._wake.is_set():
                     break
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _wait_s(left_s, due_at))
+                async with asyncio.timeout(_wait_s(left_s, due_at)):
+                    await self._wake.wait()
             await asyncio.sleep(claimed_at + self._claim_interval_s() - loop.time())
         await self._finish()
 
@@ -197,7 +198,8 @@ class Engine:
         if jobs:
             # Jobs that were left may be claimable, too.
             self._wake.set()
-        return None if _is_past(due.push_at) else due.next_at
+        # It may be past: due since the look began, or locked by another engine just now.
+        return due.next_at
 
     def _begin(self, job: due_work.Job) -> None:
         claim = job.claim

@@ -88,6 +88,21 @@ def test_reading_never_goes_back_nor_beyond_the_end(chat_api, ann, bob, chat, jo
     assert [job.kind for job in jobs()] == ["message", "message", "read"]
 
 
+def test_deleted_messages_are_not_unread(chat_api, ann, bob, chat):
+    said = [chat_api.say(ann, chat, text).json["message"] for text in "1234"]
+    for each in (said[0], said[2]):
+        ann.client.delete(f"/groupchat/{chat}/messages/{each['id']}")
+
+    listed = bob.client.get("/groupchat").json["conversations"][0]["unread"]
+    states = [
+        bob.client.put(f"/groupchat/{chat}/read", {"seq": seq}).json
+        for seq in (0, 1, 2, 3, 4)
+    ]
+
+    assert listed == 2
+    assert [state["unread"] for state in states] == [2, 2, 1, 1, 0]
+
+
 def test_ones_own_message_is_never_unread(chat_api, ann, bob, chat):
     chat_api.say(ann, chat, "1")
     chat_api.say(bob, chat, "2")

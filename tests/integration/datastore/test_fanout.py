@@ -37,10 +37,7 @@ def change(store: Datastore, statement: Any) -> None:
 def batch(
     store: Datastore, claim: Claim, after: tuple[int, int] = START, limit: int = 1000
 ) -> list[Target]:
-    with store.read() as session:
-        found = fanout.next_targets(
-            session, claim, after=after, limit=limit, now=utc_now()
-        )
+    found = fanout.next_targets(store, claim, after=after, limit=limit, now=utc_now())
     assert found is not None
     return found
 
@@ -126,29 +123,6 @@ def test_disabled_devices_are_left_out(store: Datastore) -> None:
     assert [target.user_id for target in batch(store, claim)] == [3]
 
 
-def test_the_badge_is_what_is_unread_over_all_conversations(store: Datastore) -> None:
-    chat = chats.make_chat(store, 2)
-    other = chats.make_chat(store, 1)
-    change(store, update(Chat).where(Chat.id == other).values(last_seq=9))
-    now = utc_now()
-    with store.write() as session:
-        session.add(
-            Member(
-                chat_id=other,
-                user_id=2,
-                role="member",
-                joined_seq=0,
-                read_seq=4,
-            )
-        )
-    claim = claimed(store, chat)
-    assert now
-
-    badges = {target.user_id: target.badge for target in batch(store, claim)}
-
-    assert badges == {2: 1 + 5, 3: 1}
-
-
 def test_reading_many_claims_together_equals_reading_each(store: Datastore) -> None:
     sizes = [3, 0, 5, 1, 2, 4, 1, 3, 2, 6]
     silent = chats.make_chat(store, 4)
@@ -190,10 +164,7 @@ def test_a_deleted_message_or_chat_ends_the_fan_out(
     claim = claimed(store, chats.make_chat(store, 2))
     change(store, update(what).values(deleted_at=utc_now()))
 
-    with store.read() as session:
-        found = fanout.next_targets(
-            session, claim, after=START, limit=10, now=utc_now()
-        )
+    found = fanout.next_targets(store, claim, after=START, limit=10, now=utc_now())
 
     assert found is None
 
@@ -213,7 +184,9 @@ def test_a_batch_is_read_by_index_without_a_sort(store: Datastore) -> None:
         # It sorts by the columns of two tables; see docs/scaling.md.
         assert not [line for line in plan if " ALL " in line], plan
     else:
-        assert not [line for line in plan if "Sort" in line], plan
+        sorts = [line for line in plan if "Sort Key" in line]
+        # Without deleted messages their table is empty, and any plan is as good.
+        assert not [line for line in sorts if "uncounted" not in line], plan
         for table in ("member", "device"):
             assert not [line for line in plan if f"Seq Scan on {table}" in line], plan
     assert any("ix_device_user_id_id" in line for line in plan), plan

@@ -20,7 +20,7 @@ def claimed(store: Datastore, members: int = 3) -> tuple[Claim, list[Target]]:
     with store.write() as session:
         ids = claims.claim(session, "a", limit=1, now=now, lease_until=now + LEASE)
         [claim] = outbox.load(session, "a", ids)
-        targets = fanout.next_targets(session, claim, after=(0, 0), limit=100, now=now)
+    targets = fanout.next_targets(store, claim, after=(0, 0), limit=100, now=now)
     assert targets is not None
     return claim, targets
 

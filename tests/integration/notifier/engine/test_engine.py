@@ -13,7 +13,7 @@ from datastore import Datastore
 from datastore.outbox import due_work, job_status
 from models.accounts import Device
 from models.base import utc_now
-from models.chats import Message
+from models.chats import Chat, Member, Message
 from models.pushes import PushFailure, PushJob, Target
 from notifier.engine.job_run import JobRun
 from notifier.engine.loop import Engine
@@ -290,6 +290,45 @@ def test_an_expired_message_is_not_pushed(
     assert set(channel.texts()) == {"new"}
     assert (old.state, old.total, old.failed) == ("failed", 3, 3)
     assert old.error == "expired before it could be pushed"
+
+
+def mark_all_caught_up(store: Datastore) -> None:
+    """As if every member had read everything and their badges left it out."""
+    with store.write() as session:
+        of_chat = Member.chat_id == Chat.id
+        last = select(Chat.last_seq).where(of_chat).scalar_subquery()
+        session.execute(update(Member).values(read_seq=last, caught_up=1))
+
+
+def test_members_who_were_caught_up_get_the_right_badge(store: Datastore) -> None:
+    sizes = [3, 2500, 1]
+    some = [chats.make_chat(store, size) for size in sizes]
+    for chat in some:
+        chats.post(store, chat)
+    mark_all_caught_up(store)
+    jobs = [chats.post(store, chat, text="unread") for chat in some]
+    channel = FakeChannel()
+
+    work(store, channel)
+
+    assert [status(store, job).accepted for job in jobs] == sizes
+    badges = [target.badge for text, target in channel.pushed if text == "unread"]
+    assert badges == [1] * sum(sizes)
+
+
+def test_an_expired_message_counts_in_later_badges(store: Datastore) -> None:
+    chat = chats.make_chat(store, 3)
+    mark_all_caught_up(store)
+    chats.post(store, chat, delay_s=-60, ttl_s=5)
+    channel = FakeChannel()
+    work(store, channel)
+    with store.read() as session:
+        open_ones = session.scalars(
+            select(Member.user_id).where(Member.caught_up.is_(None))
+        )
+
+        assert channel.pushed == []
+        assert sorted(open_ones) == [1, 2, 3, 4]
 
 
 def run_with(
