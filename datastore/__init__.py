@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from datastore import mariadb, sqlite
 from datastore.group_commit import GroupCommit
+from datastore.prepared import Link, link_to
 
 T = TypeVar("T")
 
@@ -59,6 +60,17 @@ class Datastore:
             yield session
 
     @contextmanager
+    def lookup(self) -> Iterator[Link]:
+        """A connection for one prepared statement that reads, without a transaction."""
+        connection = self.engine.raw_connection()
+        try:
+            yield Link(
+                connection.dbapi_connection, self.engine.dialect, connection.invalidate
+            )
+        finally:
+            connection.close()
+
+    @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction: committed at the end of the block, undone by an exception."""
         with (
@@ -69,7 +81,7 @@ class Datastore:
             # Held as briefly as possible, because other writers wait for it.
             with self._write_lock.held() if self._write_lock else nullcontext():
                 try:
-                    session.connection()
+                    session.info[Link] = link_to(session.connection())
                     yield session
                     session.commit()
                 except BaseException:
