@@ -65,20 +65,7 @@ class Posted(NamedTuple):
 
 
 # The statements of a send.
-_INSERT = Prepared(
-    insert(Message).returning(Message.id),
-    columns=(
-        "chat_id",
-        "seq",
-        "sender_id",
-        "client_id",
-        "text",
-        "data",
-        "mentions",
-        "silent",
-        "created_at",
-    ),
-)
+_INSERT = Prepared(insert(Message).returning(Message.id))
 _SET_LAST_SEQ = Prepared(
     update(Chat).where(Chat.id == bindparam("chat")).values(last_seq=bindparam("seq"))
 )
@@ -136,7 +123,7 @@ def _store(
         "user": membership.user_id,
         "seq": message.seq,
     }
-    _SET_LAST_SEQ.count(link, place)
+    _SET_LAST_SEQ.count(link, {"chat": message.chat_id, "seq": message.seq})
     # The sender's own message is never unread, nor are those before it.
     _SET_READ_SEQ.count(link, place)
     return message

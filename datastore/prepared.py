@@ -7,7 +7,7 @@ own way to run a statement takes 50 µs, and SQLite needs 3 µs for the statemen
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Connection, Dialect, Insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -38,13 +38,12 @@ def link_of(session: Session) -> Link:
 class Prepared:
     """A statement with named parameters; None is always the database's NULL.
 
-    `columns` are the columns that an INSERT sets. It sets the others to their constant
-    defaults.
+    Each run gives the same names. For an INSERT these are the columns that it sets; it
+    sets others to their constant defaults.
     """
 
-    def __init__(self, statement: Any, columns: Sequence[str] | None = None) -> None:
+    def __init__(self, statement: Any) -> None:
         self._statement = statement
-        self._columns = columns
         # A process may use several databases; each dialect has its own SQL.
         self._compiled: dict[Dialect, _Compiled] = {}
 
@@ -75,7 +74,7 @@ class Prepared:
     def _run(self, link: Link, values: Mapping[str, Any]) -> "tuple[_Compiled, Any]":
         compiled = self._compiled.get(link.dialect)
         if compiled is None:
-            compiled = _Compiled(self._statement, self._columns, link.dialect)
+            compiled = _Compiled(self._statement, list(values), link.dialect)
             self._compiled[link.dialect] = compiled
         cursor = link.driver.cursor()
         try:
@@ -89,9 +88,8 @@ class Prepared:
 class _Compiled:
     """A statement in the SQL of one dialect."""
 
-    def __init__(
-        self, statement: Any, columns: Sequence[str] | None, dialect: Dialect
-    ) -> None:
+    def __init__(self, statement: Any, names: Sequence[str], dialect: Dialect) -> None:
+        columns = names if isinstance(statement, Insert) else None
         compiled = statement.compile(dialect=dialect, column_keys=columns)
         self.sql = str(compiled)
         self._is_positional = bool(compiled.positional)
@@ -101,6 +99,7 @@ class _Compiled:
         fixed |= {column.key: column.default.arg for column in compiled.insert_prefetch}
         self._fixed = {name: _put(fixed[name], to_driver[name]) for name in fixed}
         to_driver |= dict.fromkeys(fixed)
+        self._given = len(binds) - len(fixed)
         self._parameters = [
             (name, to_driver[name]) for name in compiled.positiontup or binds
         ]
@@ -111,6 +110,8 @@ class _Compiled:
         ]
 
     def parameters(self, values: Mapping[str, Any]) -> Any:
+        if len(values) != self._given:
+            raise TypeError(f"{self._given} values are needed: {self.sql}")
         if self._fixed:
             values = {**self._fixed, **values}
         if self._is_positional:
