@@ -75,18 +75,17 @@ class Datastore:
         """A transaction: committed at the end of the block, undone by an exception."""
         with (
             self.engine.connect() as connection,
+            # It joins the connection's transaction, and costs little if it is not used.
             Session(connection, expire_on_commit=False) as session,
         ):
             connection.execution_options(sqlite_begin="IMMEDIATE")
             # Held as briefly as possible, because other writers wait for it.
             with self._write_lock.held() if self._write_lock else nullcontext():
-                try:
-                    session.info[Link] = link_to(session.connection())
+                with connection.begin():
+                    session.info[Link] = link_to(connection)
                     yield session
-                    session.commit()
-                except BaseException:
-                    session.rollback()
-                    raise
+                    if session.in_transaction():
+                        session.commit()
 
     def write_grouped(self, work: Callable[[Session], T]) -> T:
         """Run `work` in a transaction, on SQLite together with those of other threads.
