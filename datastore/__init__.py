@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from datastore import mariadb, sqlite
 from datastore.group_commit import GroupCommit
+from datastore.lookups import OwnLookups, PooledLookups
 from datastore.prepared import Link, link_to
 
 T = TypeVar("T")
@@ -45,6 +46,9 @@ class Datastore:
         self._write_lock = (
             sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
         )
+        self._lookups = (
+            OwnLookups(self.engine) if self.is_sqlite else PooledLookups(self.engine)
+        )
         self._group_commit = GroupCommit(self.write)
         _open_stores.add(self)
 
@@ -59,16 +63,9 @@ class Datastore:
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
 
-    @contextmanager
-    def lookup(self) -> Iterator[Link]:
+    def lookup(self) -> AbstractContextManager[Link]:
         """A connection for one prepared statement that reads, without a transaction."""
-        connection = self.engine.raw_connection()
-        try:
-            yield Link(
-                connection.dbapi_connection, self.engine.dialect, connection.invalidate
-            )
-        finally:
-            connection.close()
+        return self._lookups.link()
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -80,12 +77,12 @@ class Datastore:
         ):
             connection.execution_options(sqlite_begin="IMMEDIATE")
             # Held as briefly as possible, because other writers wait for it.
-            with self._write_lock.held() if self._write_lock else nullcontext():
-                with connection.begin():
-                    session.info[Link] = link_to(connection)
-                    yield session
-                    if session.in_transaction():
-                        session.commit()
+            lock = self._write_lock.held() if self._write_lock else nullcontext()
+            with lock, connection.begin():
+                session.info[Link] = link_to(connection)
+                yield session
+                if session.in_transaction():
+                    session.commit()
 
     def write_grouped(self, work: Callable[[Session], T]) -> T:
         """Run `work` in a transaction, on SQLite together with those of other threads.
@@ -98,6 +95,7 @@ class Datastore:
             return work(session)
 
     def close(self) -> None:
+        self._lookups.close()
         self.engine.dispose()
         if self._write_lock is not None:
             self._write_lock.close()
@@ -105,6 +103,7 @@ class Datastore:
     def forget_connections(self) -> None:
         """In a forked child: leave them open, because the parent goes on using them."""
         self.engine.dispose(close=False)
+        self._lookups.forget()
         self._group_commit = GroupCommit(self.write)
         if self._write_lock is not None:
             self._write_lock.reset()

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import bindparam, insert, null, select, update
+from sqlalchemy import bindparam, null, select, update
 from sqlalchemy.orm import Session
 
 from datastore import outbox
 from datastore.chats import Membership, strangers
-from datastore.prepared import Prepared, link_of
+from datastore.prepared import Prepared, PreparedInsert, link_of
 from models.chats import OWNER, Chat, Member, Message
 from models.errors import Forbidden, Invalid, NotFound
 from models.pushes import MESSAGE, READ, WITHDRAW, PushJob
@@ -65,7 +65,7 @@ class Posted(NamedTuple):
 
 
 # The statements of a send.
-_INSERT = Prepared(insert(Message).returning(Message.id))
+_INSERT = PreparedInsert(Message)
 _SET_LAST_SEQ = Prepared(
     update(Chat).where(Chat.id == bindparam("chat")).values(last_seq=bindparam("seq"))
 )
@@ -117,7 +117,7 @@ def _store(
         "silent": draft.silent,
         "created_at": now,
     }
-    message = NewMessage(_INSERT.one(link, values)[0], **values)
+    message = NewMessage(_INSERT.new_id(link, values), **values)
     place = {
         "chat": membership.chat_id,
         "user": membership.user_id,

@@ -7,7 +7,7 @@ own way to run a statement takes 50 µs, and SQLite needs 3 µs for the statemen
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Dialect, Insert
+from sqlalchemy import Connection, Dialect, Insert, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -83,6 +83,25 @@ class Prepared:
             cursor.close()
             raise _wrapped(link, problem, compiled.sql) from problem
         return compiled, cursor
+
+
+class PreparedInsert(Prepared):
+    """An INSERT of one row into a table with an integer `id`."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(insert(model))
+        self._returning = Prepared(insert(model).returning(model.id))
+
+    def new_id(self, link: Link, values: Mapping[str, Any]) -> int:
+        """Insert the row; returns its id."""
+        if link.dialect.name != "sqlite":
+            found: int = self._returning.one(link, values)[0]
+            return found
+        # SQLite knows it anyway, and RETURNING costs it a temporary table.
+        _, cursor = self._run(link, values)
+        row_id: int = cursor.lastrowid
+        cursor.close()
+        return row_id
 
 
 class _Compiled:
