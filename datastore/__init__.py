@@ -46,11 +46,17 @@ class Datastore:
         self._write_lock = (
             sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
         )
-        self._lookups = (
-            OwnLookups(self.engine) if self.is_sqlite else PooledLookups(self.engine)
-        )
-        self._group_commit = GroupCommit(self.write)
+        self._keep_connections()
         _open_stores.add(self)
+
+    def _keep_connections(self) -> None:
+        """Connections for the hot paths of SQLite are kept beside the pool."""
+        self._lookups: OwnLookups | PooledLookups = PooledLookups(self.engine)
+        self._kept_writer = None
+        if self._write_lock is not None:
+            self._lookups = OwnLookups(self.engine)
+            self._kept_writer = sqlite.KeptWriter(self.engine, self._write_lock)
+            self._group_commit = GroupCommit(self._kept_writer.write)
 
     @property
     def is_contended(self) -> bool:
@@ -89,13 +95,15 @@ class Datastore:
 
         `work` may be called twice; its first call is then rolled back.
         """
-        if self._write_lock is not None:
+        if self._kept_writer is not None:
             return self._group_commit.run(work)
         with self.write() as session:
             return work(session)
 
     def close(self) -> None:
         self._lookups.close()
+        if self._kept_writer is not None:
+            self._kept_writer.close()
         self.engine.dispose()
         if self._write_lock is not None:
             self._write_lock.close()
@@ -103,8 +111,7 @@ class Datastore:
     def forget_connections(self) -> None:
         """In a forked child: leave them open, because the parent goes on using them."""
         self.engine.dispose(close=False)
-        self._lookups.forget()
-        self._group_commit = GroupCommit(self.write)
+        self._keep_connections()
         if self._write_lock is not None:
             self._write_lock.reset()
 

@@ -31,9 +31,6 @@ class PooledLookups:
                 dialect.reset_isolation_level(driver)
             connection.close()
 
-    def forget(self) -> None:
-        """In a forked child; the pool has its own way."""
-
     def close(self) -> None:
         """The pool closes its connections itself."""
 
@@ -64,10 +61,6 @@ class OwnLookups:
         driver = connection.dbapi_connection
         connection.detach()
         return Link(driver, self._engine.dialect, lambda _problem: None)
-
-    def forget(self) -> None:
-        """In a forked child: leave them open, because the parent goes on using them."""
-        self._idle = deque()
 
     def close(self) -> None:
         while self._idle:
