@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from datastore import mariadb, sqlite
 from datastore.group_commit import GroupCommit
 from datastore.lookups import OwnLookups, PooledLookups
+from datastore.pings import ping_idle
 from datastore.prepared import Link, link_to
 
 T = TypeVar("T")
@@ -38,11 +39,10 @@ class Datastore:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options = {"isolation_level": mariadb.ISOLATION}
         self.engine = create_engine(
-            self.url,
-            # A connection that the server has closed is replaced before it is used.
-            pool_pre_ping=not self.is_sqlite,
-            **(options if mariadb.is_meant(self.url) else {}),
+            self.url, **(options if mariadb.is_meant(self.url) else {})
         )
+        if not self.is_sqlite:
+            ping_idle(self.engine)
         self._write_lock = (
             sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
         )
