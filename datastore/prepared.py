@@ -134,8 +134,18 @@ class _Compiled:
         if self._fixed:
             values = {**self._fixed, **values}
         if self._is_positional:
-            return [_put(values[name], convert) for name, convert in self._parameters]
-        return {name: _put(values[name], convert) for name, convert in self._parameters}
+            return [
+                value
+                if (value := values[name]) is None or convert is None
+                else convert(value)
+                for name, convert in self._parameters
+            ]
+        return {
+            name: value
+            if (value := values[name]) is None or convert is None
+            else convert(value)
+            for name, convert in self._parameters
+        }
 
     def row(self, found: Row) -> Row:
         """The row of the driver with the values of the columns' types."""
