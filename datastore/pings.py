@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import InvalidatePoolError
 
-# A server that has ended or started again within this time costs a few requests a 503.
+# A connection that the server closes within this time costs one request a 503.
 PING_AFTER_S = 1.0
 _IDLE_SINCE = "idle_since"
 
