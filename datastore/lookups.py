@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
-from datastore.prepared import Link
+from datastore.prepared import Link, link_to
 
 
 class PooledLookups:
@@ -17,19 +17,18 @@ class PooledLookups:
 
     @contextmanager
     def link(self) -> Iterator[Link]:
-        connection = self._engine.raw_connection()
-        driver, dialect = connection.dbapi_connection, self._engine.dialect
-        assert driver is not None  # noqa: S101 - it has just been checked out
-        link = Link(driver, dialect, connection.invalidate)
-        # Only here: MariaDB would need another round trip for it.
-        if dialect.name == "postgresql":
-            dialect.set_isolation_level(driver, "AUTOCOMMIT")
-        try:
-            yield link
-        finally:
-            if dialect.name == "postgresql" and connection.is_valid:
-                dialect.reset_isolation_level(driver)
-            connection.close()
+        # Not `raw_connection`, whose errors are the driver's.
+        with self._engine.connect() as connection:
+            link = link_to(connection)
+            # Only here: MariaDB would need another round trip for it.
+            has_autocommit = link.dialect.name == "postgresql"
+            if has_autocommit:
+                link.dialect.set_isolation_level(link.driver, "AUTOCOMMIT")
+            try:
+                yield link
+            finally:
+                if has_autocommit and not connection.invalidated:
+                    link.dialect.reset_isolation_level(link.driver)
 
     def close(self) -> None:
         """The pool closes its connections itself."""
@@ -57,10 +56,9 @@ class OwnLookups:
             self._idle.append(link)
 
     def _open(self) -> Link:
-        connection = self._engine.raw_connection()
-        driver = connection.dbapi_connection
+        connection = self._engine.connect()
         connection.detach()
-        return Link(driver, self._engine.dialect, lambda _problem: None)
+        return link_to(connection)
 
     def close(self) -> None:
         while self._idle:

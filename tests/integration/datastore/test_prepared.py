@@ -1,5 +1,6 @@
 """Prepared statements: the same rows and errors as SQLAlchemy's own execution."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
-from datastore import Datastore, accounts, pings
+from datastore import OUTAGES, Datastore, accounts, pings
 from datastore.prepared import Prepared, PreparedInsert, link_of
 from models.accounts import User
 from models.base import utc_now
@@ -157,3 +158,13 @@ def test_connection_closed_while_idle_is_replaced_unnoticed(
     for _ in range(4):
         with store.lookup() as link:
             assert accounts.identify_user(link, 1) is None
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///{0}", "postgresql+psycopg:///none?host={0}/none"]
+)
+def test_lookup_without_a_database_is_an_outage(tmp_path: Path, url: str) -> None:
+    store = Datastore(url.format(tmp_path))
+
+    with pytest.raises(OUTAGES), store.lookup():
+        pass
