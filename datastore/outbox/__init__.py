@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from datastore.prepared import PreparedInsert, link_of
 from models.accounts import User
 from models.chats import Chat, Message
 from models.pushes import MESSAGE, QUEUED, Notification, PushJob
@@ -51,8 +52,7 @@ class Claim:
     is_deleted: bool = False
 
 
-# Statements of hot paths are built once: building one costs more than running it.
-_ENQUEUE = insert(PushJob).returning(PushJob.id)
+_ENQUEUE = PreparedInsert(PushJob)
 
 
 def enqueue(
@@ -82,7 +82,7 @@ def enqueue(
         "created_at": now,
         "expires_at": deliver_at + timedelta(seconds=ttl_s),
     }
-    return int(session.connection().execute(_ENQUEUE, job).scalar_one())
+    return _ENQUEUE.new_id(link_of(session), job)
 
 
 _LOAD = (
