@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import jwt
 from jwt import PyJWK
-from sqlalchemy.orm import Session
 
 from datastore import accounts
 from datastore.accounts import Identity
+from datastore.prepared import Link
 from models.errors import (
     CallerError,
     TokenExpired,
@@ -53,7 +53,7 @@ class AppTokens:
         """Whether the token looks like a JWT; Bottlepost's own tokens have no dot."""
         return token.count(".") == 2
 
-    def identify(self, session: Session, token: str) -> Identity:
+    def identify(self, link: Link, token: str) -> Identity:
         """The token's user; raises Unauthorized.
 
         If the signature is valid, the exception is a subclass with the reason.
@@ -61,9 +61,9 @@ class AppTokens:
         subject = self.subject(token)
         user = None
         if self._subject == "external_id" and _is_external_id(subject):
-            user = accounts.identify_external(session, subject)
+            user = accounts.identify_external(link, subject)
         elif self._subject == "id" and _is_id(subject):
-            user = accounts.identify_user(session, int(subject))
+            user = accounts.identify_user(link, int(subject))
         if user is None:
             raise UnknownUser
         return user

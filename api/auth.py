@@ -39,10 +39,10 @@ def authenticate(
 
 def _identify(token: str, app: AppContext) -> Identity:
     app_tokens = app.app_tokens
-    with app.store.read() as session:
+    with app.store.lookup() as link:
         if app_tokens is not None and app_tokens.may_be(token):
-            return app_tokens.identify(session, token)
-        user = accounts.identify(session, token, utc_now())
+            return app_tokens.identify(link, token)
+        user = accounts.identify(link, token, utc_now())
     if user is None:
         raise Unauthorized
     return user

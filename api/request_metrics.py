@@ -9,6 +9,8 @@ BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10
 # A scrape reaches one of several processes. With the process id as a label, each has
 # its own series, which never decrease, as counters must not.
 LABELS = ("process", "method", "route")
+# The process, the method, the route and the status.
+Key = tuple[int, str, str, int]
 
 
 class Traffic:
@@ -30,8 +32,23 @@ class Traffic:
             registry=self.registry,
         )
 
+        # Finding a child by its labels costs more than counting.
+        self._children: dict[Key, tuple[Counter, Histogram]] = {}
+
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
-        # Not cached: some hosts fork after they have created the application.
-        labels = (str(os.getpid()), method, route)
-        self._requests.labels(*labels, str(status)).inc()
-        self._seconds.labels(*labels).observe(seconds)
+        # Some hosts fork after they have created the application.
+        key = (os.getpid(), method, route, status)
+        children = self._children.get(key)
+        if children is None:
+            children = self._children[key] = self._labelled(key)
+        requests, duration = children
+        requests.inc()
+        duration.observe(seconds)
+
+    def _labelled(self, key: Key) -> tuple[Counter, Histogram]:
+        process, method, route, status = key
+        labels = (str(process), method, route)
+        return (
+            self._requests.labels(*labels, str(status)),
+            self._seconds.labels(*labels),
+        )

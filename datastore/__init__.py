@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -14,6 +14,9 @@ from sqlalchemy.orm import Session
 
 from datastore import mariadb, sqlite
 from datastore.group_commit import GroupCommit
+from datastore.lookups import OwnLookups, PooledLookups
+from datastore.pings import ping_idle
+from datastore.prepared import Link, link_to
 
 T = TypeVar("T")
 
@@ -36,16 +39,24 @@ class Datastore:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options = {"isolation_level": mariadb.ISOLATION}
         self.engine = create_engine(
-            self.url,
-            # A connection that the server has closed is replaced before it is used.
-            pool_pre_ping=not self.is_sqlite,
-            **(options if mariadb.is_meant(self.url) else {}),
+            self.url, **(options if mariadb.is_meant(self.url) else {})
         )
+        if not self.is_sqlite:
+            ping_idle(self.engine)
         self._write_lock = (
             sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
         )
-        self._group_commit = GroupCommit(self.write)
+        self._keep_connections()
         _open_stores.add(self)
+
+    def _keep_connections(self) -> None:
+        """Connections for the hot paths of SQLite are kept beside the pool."""
+        self._lookups: OwnLookups | PooledLookups = PooledLookups(self.engine)
+        self._kept_writer = None
+        if self._write_lock is not None:
+            self._lookups = OwnLookups(self.engine)
+            self._kept_writer = sqlite.KeptWriter(self.engine, self._write_lock)
+            self._group_commit = GroupCommit(self._kept_writer.write)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -55,35 +66,41 @@ class Datastore:
             # After a rollback, PostgreSQL's driver would prepare its statements anew.
             session.commit()
 
+    def lookup(self) -> AbstractContextManager[Link]:
+        """A connection for one prepared statement that reads, without a transaction."""
+        return self._lookups.link()
+
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction: committed at the end of the block, undone by an exception."""
         with (
             self.engine.connect() as connection,
+            # It joins the connection's transaction, and costs little if it is not used.
             Session(connection, expire_on_commit=False) as session,
         ):
             connection.execution_options(sqlite_begin="IMMEDIATE")
             # Held as briefly as possible, because other writers wait for it.
-            with self._write_lock.held() if self._write_lock else nullcontext():
-                try:
-                    session.connection()
-                    yield session
+            lock = self._write_lock.held() if self._write_lock else nullcontext()
+            with lock, connection.begin():
+                session.info[Link] = link_to(connection)
+                yield session
+                if session.in_transaction():
                     session.commit()
-                except BaseException:
-                    session.rollback()
-                    raise
 
     def write_grouped(self, work: Callable[[Session], T]) -> T:
         """Run `work` in a transaction, on SQLite together with those of other threads.
 
         `work` may be called twice; its first call is then rolled back.
         """
-        if self._write_lock is not None:
+        if self._kept_writer is not None:
             return self._group_commit.run(work)
         with self.write() as session:
             return work(session)
 
     def close(self) -> None:
+        self._lookups.close()
+        if self._kept_writer is not None:
+            self._kept_writer.close()
         self.engine.dispose()
         if self._write_lock is not None:
             self._write_lock.close()
@@ -91,7 +108,7 @@ class Datastore:
     def forget_connections(self) -> None:
         """In a forked child: leave them open, because the parent goes on using them."""
         self.engine.dispose(close=False)
-        self._group_commit = GroupCommit(self.write)
+        self._keep_connections()
         if self._write_lock is not None:
             self._write_lock.reset()
 

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from datastore.prepared import Link, Prepared
 from models.accounts import ApiToken, Device, User
 from models.chats import Chat
 from models.errors import Conflict, NotFound
@@ -32,9 +33,8 @@ class Identity(NamedTuple):
     token_id: int | None
 
 
-# Built once, because building a statement costs more than running it, and every
-# request runs one of these.
-_IDENTITY = (
+# Every request runs one of these.
+_IDENTITY = Prepared(
     select(User.id, User.name, ApiToken.id)
     .join(ApiToken, ApiToken.user_id == User.id)
     .where(
@@ -43,11 +43,11 @@ _IDENTITY = (
         or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > bindparam("now")),
     )
 )
-_BY_ID = select(User.id, User.name, User.external_id).where(
-    User.id == bindparam("known_as")
-)
-_BY_EXTERNAL_ID = select(User.id, User.name, User.external_id).where(
-    User.external_id == bindparam("known_as")
+_BY_ID = Prepared(select(User.id, User.name).where(User.id == bindparam("known_as")))
+_BY_EXTERNAL_ID = Prepared(
+    select(User.id, User.name, User.external_id).where(
+        User.external_id == bindparam("known_as")
+    )
 )
 
 
@@ -146,25 +146,24 @@ def revoke_token(session: Session, user_id: int, token_id: int, now: datetime) -
     session.flush()
 
 
-def identify(session: Session, token: str, now: datetime) -> Identity | None:
+def identify(link: Link, token: str, now: datetime) -> Identity | None:
     """The user of a bearer token, if the token is valid."""
-    values = {"token_hash": sha256(token), "now": now}
-    row = session.connection().execute(_IDENTITY, values).first()
+    row = _IDENTITY.first(link, {"token_hash": sha256(token), "now": now})
     return Identity(*row) if row else None
 
 
-def identify_user(session: Session, user_id: int) -> Identity | None:
-    row = session.connection().execute(_BY_ID, {"known_as": user_id}).first()
-    return Identity(row.id, row.name, None) if row else None
+def identify_user(link: Link, user_id: int) -> Identity | None:
+    row = _BY_ID.first(link, {"known_as": user_id})
+    return Identity(row[0], row[1], None) if row else None
 
 
-def identify_external(session: Session, external_id: str) -> Identity | None:
+def identify_external(link: Link, external_id: str) -> Identity | None:
     """The user to whom the app's own backend has given this id."""
-    values = {"known_as": external_id}
-    row = session.connection().execute(_BY_EXTERNAL_ID, values).first()
+    row = _BY_EXTERNAL_ID.first(link, {"known_as": external_id})
     # A database may compare "ann" and "Ann" as equal.
-    is_same = row is not None and row.external_id == external_id
-    return Identity(row.id, row.name, None) if row and is_same else None
+    if row is None or row[2] != external_id:
+        return None
+    return Identity(row[0], row[1], None)
 
 
 def check_users(session: Session, user_ids: Sequence[int]) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from datastore import unread
 from datastore.accounts import get_or_create, in_slices
+from datastore.prepared import Prepared, link_of
 from models.accounts import User
 from models.chats import MEMBER, OWNER, Chat, Member, Message, Role
 from models.errors import Conflict, NotFound
@@ -50,7 +51,6 @@ class ListedMember(NamedTuple):
     read_seq: int
 
 
-# Built once, because every send runs it, and building it costs more than running it.
 _MEMBERSHIP_COLUMNS = (
     Chat.id,
     Chat.name,
@@ -62,7 +62,7 @@ _MEMBERSHIP_COLUMNS = (
     Member.read_seq,
     Member.muted_until,
 )
-_MEMBERSHIP = (
+_SELECT_MEMBERSHIP = (
     select(*_MEMBERSHIP_COLUMNS)
     .join(Member, Member.chat_id == Chat.id)
     .where(
@@ -71,7 +71,8 @@ _MEMBERSHIP = (
         Member.user_id == bindparam("user"),
     )
 )
-_MEMBERSHIP_FOR_UPDATE = _MEMBERSHIP.with_for_update(of=Chat)
+_MEMBERSHIP_FOR_UPDATE = Prepared(_SELECT_MEMBERSHIP.with_for_update(of=Chat))
+_MEMBERSHIP = Prepared(_SELECT_MEMBERSHIP)
 
 
 def create(
@@ -113,9 +114,7 @@ def membership(
 ) -> Membership:
     """Raises NotFound when there is no such chat or the user is not in it."""
     query = _MEMBERSHIP_FOR_UPDATE if for_update else _MEMBERSHIP
-    row = (
-        session.connection().execute(query, {"chat": chat_id, "user": user_id}).first()
-    )
+    row = query.first(link_of(session), {"chat": chat_id, "user": user_id})
     if row is None:
         raise NotFound(NOT_YOURS)
     return Membership(*row)

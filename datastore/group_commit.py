@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
+from datastore.prepared import link_of
+
 T = TypeVar("T")
 
 
@@ -141,5 +143,4 @@ class PendingWrite(Generic[T]):
 
 def _changes(session: Session) -> Any:
     """How many rows this connection has written so far."""
-    driver: Any = session.connection().connection.driver_connection
-    return driver.total_changes
+    return link_of(session).driver.total_changes

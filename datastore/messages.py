@@ -6,13 +6,14 @@ and a message posted twice is stored once.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import bindparam, insert, null, select, update
+from sqlalchemy import bindparam, null, select, update
 from sqlalchemy.orm import Session
 
 from datastore import outbox, unread
 from datastore.chats import Membership, strangers
+from datastore.prepared import Prepared, PreparedInsert, link_of
 from models.chats import OWNER, Chat, Member, Message
 from models.errors import Forbidden, Invalid, NotFound
 from models.pushes import MESSAGE, READ, WITHDRAW, PushJob
@@ -38,23 +39,40 @@ class Draft:
     ttl_s: int = LONGEST_TTL_S
 
 
+class NewMessage(NamedTuple):
+    """A message as it was inserted; the columns of `Message`, without the ORM."""
+
+    id: int
+    chat_id: int
+    seq: int
+    sender_id: int
+    client_id: str | None
+    text: str
+    data: dict[str, str] | None
+    mentions: list[int] | None
+    silent: bool
+    created_at: datetime
+    edited_at: datetime | None = None
+    deleted_at: datetime | None = None
+
+
 class Posted(NamedTuple):
     """A stored message and its job; not new if it had been posted before."""
 
-    message: Message
+    message: Message | NewMessage
     job_id: int
     is_new: bool
 
 
-# The statements of a send, built once, because building costs more than running them.
-_INSERT = insert(Message).returning(Message.id)
-_SET_LAST = (
+# The statements of a send.
+_INSERT = PreparedInsert(Message)
+_SET_LAST = Prepared(
     update(Chat)
     .where(Chat.id == bindparam("chat"))
     .values(last_seq=bindparam("seq"), last_job_id=bindparam("job"))
 )
 # Never lowered: of two devices of a user, the one that has read further is right.
-_SET_READ_SEQ = (
+_SET_READ_SEQ = Prepared(
     update(Member)
     .where(Member.chat_id == bindparam("chat"), Member.user_id == bindparam("user"))
     .where(Member.read_seq < bindparam("seq"))
@@ -78,7 +96,8 @@ def post(
     deliver_at = max(draft.deliver_after or now, now)
     job_id = outbox.enqueue(
         session,
-        message=message,
+        # It reads only the two ids.
+        message=cast(Message, message),
         deliver_at=deliver_at,
         ttl_s=draft.ttl_s,
         now=now,
@@ -86,38 +105,30 @@ def post(
     )
     # The next message does not wait for one with a later delivery time.
     last_job_id = job_id if deliver_at <= now else membership.last_job_id
-    place = {
-        "chat": membership.chat_id,
-        "user": membership.user_id,
-        "seq": message.seq,
-        "job": last_job_id,
-    }
-    connection = session.connection()
-    connection.execute(_SET_LAST, place)
+    place = {"chat": membership.chat_id, "seq": message.seq}
+    link = link_of(session)
+    _SET_LAST.count(link, {**place, "job": last_job_id})
     # The sender's own message is never unread, nor are those before it.
-    connection.execute(_SET_READ_SEQ, place)
+    _SET_READ_SEQ.count(link, {**place, "user": membership.user_id})
     return Posted(message, job_id, is_new=True)
 
 
 def _insert(
     session: Session, membership: Membership, draft: Draft, now: datetime
-) -> Message:
+) -> NewMessage:
+    link = link_of(session)
     values: dict[str, Any] = {
         "chat_id": membership.chat_id,
         "seq": membership.last_seq + 1,
         "sender_id": membership.user_id,
         "client_id": draft.client_id,
         "text": draft.text,
+        "data": draft.data or None,
+        "mentions": draft.mentions or None,
         "silent": draft.silent,
         "created_at": now,
     }
-    # None would be stored as the JSON value null, not as the database's NULL.
-    if draft.data:
-        values["data"] = draft.data
-    if draft.mentions:
-        values["mentions"] = draft.mentions
-    message_id = session.connection().execute(_INSERT, values).scalar_one()
-    return Message(id=message_id, **values)
+    return NewMessage(_INSERT.new_id(link, values), **values)
 
 
 def _posted_before(
@@ -218,7 +229,7 @@ def mark_read(
     """
     seq = min(seq, membership.last_seq)
     place = {"chat": membership.chat_id, "user": membership.user_id, "seq": seq}
-    if not session.connection().execute(_SET_READ_SEQ, place).rowcount:
+    if not _SET_READ_SEQ.count(link_of(session), place):
         return membership.read_seq, None
     message = session.scalars(
         select(Message).where(Message.chat_id == membership.chat_id, Message.seq == seq)

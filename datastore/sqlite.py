@@ -11,6 +11,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from datastore.prepared import Link, link_to
 
 
 class WriteLock:
@@ -80,8 +83,53 @@ def _on_begin(connection: Connection) -> None:
     """By the driver, because SQLAlchemy's own call costs more than the transaction."""
     kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
     statement = f"BEGIN {kind}"
-    driver: Any = connection.connection.driver_connection
+    driver: Any = connection.connection.dbapi_connection
     try:
         driver.execute(statement)
     except sqlite3.Error as problem:
         raise DBAPIError.instance(statement, None, problem, sqlite3.Error) from problem
+
+
+class KeptWriter:
+    """Write transactions of one thread at a time, in a session that is kept open.
+
+    Opening a connection and a session, and closing them, takes longer than a send.
+    """
+
+    def __init__(self, engine: Engine, lock: WriteLock) -> None:
+        self._engine = engine
+        self._lock = lock
+        self._kept: tuple[Connection, Session] | None = None
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """As `Datastore.write`; after an exception the next one gets a new session."""
+        kept, self._kept = self._kept or self._open(), None
+        connection, session = kept
+        try:
+            with self._lock.held(), connection.begin():
+                yield session
+                was_used = session.in_transaction()
+                if was_used:
+                    session.commit()
+        except BaseException:
+            session.close()
+            connection.close()
+            raise
+        if was_used:
+            session.close()
+        self._kept = kept
+
+    def _open(self) -> tuple[Connection, Session]:
+        connection = self._engine.connect()
+        # The pool's connections are for everyone else.
+        connection.detach()
+        connection.execution_options(sqlite_begin="IMMEDIATE")
+        session = Session(connection, expire_on_commit=False)
+        session.info[Link] = link_to(connection)
+        return connection, session
+
+    def close(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept[0].close()

@@ -16,6 +16,22 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _as_sqlite_text(value: datetime | None) -> str | None:
+    """The format of SQLAlchemy, which needs five times as long."""
+    if value is None:
+        return None
+    if value.tzinfo is not UTC:
+        value = _in_utc(value)
+    # Without the zone.
+    return value.isoformat(" ", "microseconds")[:26]
+
+
+def _in_utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time without a zone must not reach the database")
+    return value.astimezone(UTC)
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """Aware UTC datetimes with microseconds, on databases with and without zones."""
 
@@ -30,14 +46,19 @@ class UtcDateTime(TypeDecorator[datetime]):
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(DateTime(timezone=True))
 
+    def bind_processor(self, dialect: Dialect) -> Any:
+        return (
+            _as_sqlite_text
+            if dialect.name == "sqlite"
+            else super().bind_processor(dialect)
+        )
+
     def process_bind_param(
         self, value: datetime | None, dialect: Dialect
     ) -> datetime | None:
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone must not reach the database")
-        value = value.astimezone(UTC)
+        value = _in_utc(value)
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
 
     def process_result_value(

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from datastore.outbox import order
+from datastore.prepared import Prepared, PreparedInsert, link_of
 from models.accounts import User
 from models.chats import Chat, Message
 from models.pushes import AT_ONCE, MESSAGE, QUEUED, Notification, PushJob
@@ -54,13 +55,14 @@ class Claim:
     is_deleted: bool = False
 
 
-# Statements of hot paths are built once: building one costs more than running it.
-_ENQUEUE = insert(PushJob).returning(PushJob.id)
-_ENQUEUE_BEHIND = _ENQUEUE.values(order.behind())
-_JOB_OF_MESSAGE = select(PushJob.id).where(
-    PushJob.message_id == bindparam("message"),
-    PushJob.kind == MESSAGE,
-    PushJob.parent_id.is_(None),
+_ENQUEUE = PreparedInsert(PushJob)
+_ENQUEUE_BEHIND = PreparedInsert(PushJob, **order.behind())
+_JOB_OF_MESSAGE = Prepared(
+    select(PushJob.id).where(
+        PushJob.message_id == bindparam("message"),
+        PushJob.kind == MESSAGE,
+        PushJob.parent_id.is_(None),
+    )
 )
 
 
@@ -95,18 +97,16 @@ def enqueue(
         "created_at": now,
         "expires_at": deliver_at + timedelta(seconds=ttl_s),
     }
-    connection = session.connection()
+    link = link_of(session)
     if kind != MESSAGE:
-        found = connection.execute(_JOB_OF_MESSAGE, {"message": message.id})
-        after = found.scalar()
+        found = _JOB_OF_MESSAGE.first(link, {"message": message.id})
+        after = None if found is None else found[0]
     if not is_ordered or after is None:
-        job["due_at"] = AT_ONCE if is_ordered else deliver_at
-        return int(connection.execute(_ENQUEUE, job).scalar_one())
+        place = {"waits_for": None, "due_at": AT_ONCE if is_ordered else deliver_at}
+        return _ENQUEUE.new_id(link, job | place)
     if order.needs_two_statements(session):
-        job |= order.find_place(session, after)
-        return int(connection.execute(_ENQUEUE, job).scalar_one())
-    job["after"] = after
-    return int(connection.execute(_ENQUEUE_BEHIND, job).scalar_one())
+        return _ENQUEUE.new_id(link, job | order.find_place(session, after))
+    return _ENQUEUE_BEHIND.new_id(link, job | {"after": after})
 
 
 _LOAD = (

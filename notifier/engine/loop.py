@@ -198,7 +198,8 @@ class Engine:
         if jobs:
             # Jobs that were left may be claimable, too.
             self._wake.set()
-        # It may be past: due since the look began, or locked by another engine just now.
+        # It may be past: due since the look began, or just now locked by another engine
+        # for its own claim.
         return due.next_at
 
     def _begin(self, job: due_work.Job) -> None:

@@ -171,3 +171,37 @@ def test_many_threads_lose_nothing(counting: CountingStore) -> None:
     assert sorted(found) == list(range(1, 201))
     assert counting.counter() == 200
     assert counting.committed <= 200
+
+
+def test_kept_session_forgets_the_rows_of_the_last_write(
+    counting: CountingStore,
+) -> None:
+    store = counting.store
+
+    def rename(name: str) -> Callable[[Session], str]:
+        def work(session: Session) -> str:
+            chat = session.scalars(select(Chat)).one()
+            before, chat.name = chat.name, name
+            return before
+
+        return work
+
+    store.write_grouped(rename("Tea"))
+    with store.write() as session:
+        session.execute(text("UPDATE chat SET name = 'Lunch'"))
+
+    assert store.write_grouped(rename("Dinner")) == "Lunch"
+    with store.read() as session:
+        assert session.scalars(select(Chat.name)).one() == "Dinner"
+
+
+def test_write_after_a_failed_one_has_a_transaction_of_its_own(
+    counting: CountingStore,
+) -> None:
+    for _ in range(3):
+        with pytest.raises(KeyError):
+            counting.store.write_grouped(add_and_fail)
+        counting.store.write_grouped(add_one)
+
+    assert counting.counter() == 3
+    assert counting.store.engine.pool.checkedout() == 0  # type: ignore[attr-defined]

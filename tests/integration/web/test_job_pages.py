@@ -2,12 +2,12 @@
 
 import io
 import re
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import update
 
+from api.context import ConcurrencyLimit
 from models.base import utc_now
 from models.imports import ImportJob
 from models.pushes import PushFailure, PushJob
@@ -257,7 +257,7 @@ def test_an_import_is_shown_to_operators_only(chat_api, ann, upload):
 
 def test_a_slow_form_blocks_no_other_request(chat_api):
     app = build_app(
-        chat_api.store, chat_api.dispatcher, concurrency=threading.Semaphore(1)
+        chat_api.store, chat_api.dispatcher, concurrency=ConcurrencyLimit(1)
     )
 
     class Slow(io.BytesIO):
