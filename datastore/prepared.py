@@ -39,11 +39,13 @@ class Prepared:
     """A statement with named parameters; None is always the database's NULL.
 
     Each run gives the same names. For an INSERT these are the columns that it sets; it
-    sets others to their constant defaults.
+    sets others to their constant defaults. With `picks`, a run may give more names than
+    the statement has.
     """
 
-    def __init__(self, statement: Any) -> None:
+    def __init__(self, statement: Any, *, picks: bool = False) -> None:
         self._statement = statement
+        self._picks = picks
         # A process may use several databases; each dialect has its own SQL.
         self._compiled: dict[Dialect, _Compiled] = {}
 
@@ -57,6 +59,17 @@ class Prepared:
         finally:
             cursor.close()
         return None if row is None else compiled.row(row)
+
+    def all(self, link: Link, values: Mapping[str, Any]) -> list[Row]:
+        """All rows of the result."""
+        compiled, cursor = self._run(link, values)
+        try:
+            rows = cursor.fetchall()
+        except link.dialect.loaded_dbapi.Error as problem:
+            raise _wrapped(link, problem, compiled.sql) from problem
+        finally:
+            cursor.close()
+        return [compiled.row(row) for row in rows]
 
     def one(self, link: Link, values: Mapping[str, Any]) -> Row:
         """The only row, of a statement that always has one."""
@@ -76,6 +89,8 @@ class Prepared:
         if compiled is None:
             compiled = _Compiled(self._statement, list(values), link.dialect)
             self._compiled[link.dialect] = compiled
+        if not self._picks:
+            compiled.check(values)
         cursor = link.driver.cursor()
         try:
             cursor.execute(compiled.sql, compiled.parameters(values))
@@ -135,9 +150,11 @@ class _Compiled:
             if (convert := _from_driver(column, dialect)) is not None
         ]
 
-    def parameters(self, values: Mapping[str, Any]) -> Any:
+    def check(self, values: Mapping[str, Any]) -> None:
         if len(values) != self._given:
             raise TypeError(f"{self._given} values are needed: {self.sql}")
+
+    def parameters(self, values: Mapping[str, Any]) -> Any:
         if self._fixed:
             values = {**self._fixed, **values}
         if self._is_positional:

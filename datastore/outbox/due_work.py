@@ -113,24 +113,17 @@ def _jobs(session: Session, loaded: Sequence[Claim], now: datetime) -> list[Job]
 
 
 def read_first_targets(
-    store: Datastore, waiting: Sequence[Claim]
+    session: Session, waiting: Sequence[Claim]
 ) -> dict[int, list[Target] | None]:
     """The first devices of jobs whose turn has come, by job id.
 
-    None for a job whose message has been deleted.
+    None for a job whose message has been deleted. Jobs for which members have to be
+    reopened are left out: `fanout.next_targets` reads theirs.
     """
-    now = utc_now()
-    with store.read() as session:
-        deleted = audience.find_deleted(session, waiting)
-        rest = [each for each in waiting if each.job_id not in deleted]
-        read = fanout.first_targets(session, rest, limit=FIRST_TARGETS, now=now)
-    found: dict[int, list[Target] | None] = {**dict.fromkeys(deleted), **read}
-    for claim in waiting:
-        if claim.job_id not in found:
-            found[claim.job_id] = fanout.next_targets(
-                store, claim, after=claim.cursor, limit=FIRST_TARGETS, now=now
-            )
-    return found
+    deleted = audience.find_deleted(session, waiting)
+    rest = [each for each in waiting if each.job_id not in deleted]
+    read = fanout.first_targets(session, rest, limit=FIRST_TARGETS, now=utc_now())
+    return {**dict.fromkeys(deleted), **read}
 
 
 def next_due(

@@ -9,7 +9,7 @@ device; such members are reopened first, and then the batch is read once more. M
 batches have none, and then nothing is written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
@@ -32,6 +32,7 @@ from sqlalchemy.orm import Session
 from datastore import Datastore, unread
 from datastore.outbox import Claim, audience
 from datastore.outbox.audience import Parameter, Shape
+from datastore.prepared import Prepared, link_of
 from models.accounts import Device
 from models.chats import Member
 from models.pushes import MESSAGE, Target
@@ -140,8 +141,7 @@ def _read_one(
     session: Session, claim: Claim, after: tuple[int, int], limit: int, now: datetime
 ) -> Batch:
     values = {**audience.values_of(claim, after, now), "limit": limit}
-    query = _batch(audience.shape_of(claim))
-    rows = session.connection().execute(query, values).all()
+    rows = _rows(session, _batch, audience.shape_of(claim), values)
     return _batch_of(session, claim, after, rows)
 
 
@@ -152,7 +152,7 @@ def _read_several(
     for place, claim in enumerate(claims):
         own = {**audience.values_of(claim, claim.cursor, now), "limit": limit}
         values |= {_name(name, place): value for name, value in own.items()}
-    rows = session.connection().execute(_batches(shape), values).all()
+    rows = _rows(session, _batches, shape, values)
     of_claim: list[list[Any]] = [[] for _ in claims]
     for place, *row in rows:
         of_claim[place].append(row)
@@ -176,6 +176,23 @@ def _batch_of(
     # Members without devices, and those who have muted the chat, have badges, too.
     caught_up = unread.find_caught_up(session, claim.chat_id, claim.seq, after[0])
     return Batch([], caught_up)
+
+
+def _rows(
+    session: Session,
+    query_of: Callable[[Shape], Any],
+    shape: Shape,
+    values: dict[str, Any],
+) -> Sequence[Any]:
+    if shape.has_mentions:
+        # The number of parameters of its IN differs from run to run.
+        return session.connection().execute(query_of(shape), values).all()
+    return _prepared(query_of, shape).all(link_of(session), values)
+
+
+@cache
+def _prepared(query_of: Callable[[Shape], Any], shape: Shape) -> Prepared:
+    return Prepared(query_of(shape), picks=True)
 
 
 @cache

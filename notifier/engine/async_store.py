@@ -1,4 +1,4 @@
-"""Runs the synchronous datastore on a thread and retries while it is away."""
+"""Runs the synchronous datastore on threads and retries while it is away."""
 
 import asyncio
 import logging
@@ -24,7 +24,10 @@ LONGEST_PAUSE_S = 5.0
 
 
 class AsyncStore:
-    """Runs queries one after another on one thread; waits while the database is away.
+    """Runs reads on one thread and writes on another; waits while the database is away.
+
+    A write may wait for other writers, and a chat whose next message is read meanwhile
+    must not.
 
     A query is repeated until it succeeds or its caller is cancelled, because the
     outcomes of pushes already made must not be dropped when a disk is full or a server
@@ -34,7 +37,8 @@ class AsyncStore:
 
     def __init__(self, datastore: Datastore) -> None:
         self.datastore = datastore
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="datastore")
+        self._reads = ThreadPoolExecutor(1, thread_name_prefix="reads")
+        self._writes = ThreadPoolExecutor(1, thread_name_prefix="writes")
 
     async def read(
         self,
@@ -46,7 +50,7 @@ class AsyncStore:
             with self.datastore.read() as session:
                 return query(session, *args, **kwargs)
 
-        return await self._run(work)
+        return await self._run(work, self._reads)
 
     async def write(
         self,
@@ -81,15 +85,17 @@ class AsyncStore:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Run several transactions in one trip to the thread; each trip takes time."""
+        """Run several transactions in one trip to the thread of the writes."""
         return await self._run(partial(work, self.datastore, *args, **kwargs))
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def _run(
+        self, work: Callable[[], T], thread: ThreadPoolExecutor | None = None
+    ) -> T:
         loop = asyncio.get_running_loop()
         pause_s = FIRST_PAUSE_S
         while True:
             try:
-                return await loop.run_in_executor(self._thread, work)
+                return await loop.run_in_executor(thread or self._writes, work)
             except DBAPIError as problem:
                 if not _is_outage(problem):
                     raise
@@ -97,12 +103,13 @@ class AsyncStore:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
-    def stop_thread(self) -> None:
-        """Wait for the running query; the datastore stays open."""
-        self._thread.shutdown(wait=True)
+    def stop_threads(self) -> None:
+        """Wait for the running queries; the datastore stays open."""
+        self._reads.shutdown(wait=True)
+        self._writes.shutdown(wait=True)
 
     def close(self) -> None:
-        self.stop_thread()
+        self.stop_threads()
         self.datastore.close()
 
 

@@ -10,7 +10,7 @@ from notifier.engine.async_store import AsyncStore
 
 
 class Claimer:
-    """Looks at the outbox in one trip to the datastore's thread; one per engine.
+    """Looks at the outbox in one trip to the thread of the writes; one per engine.
 
     A look may be cut short after its claim was committed: the engine stops waiting, or
     the database goes away before the jobs are loaded. These jobs are leased to the
@@ -28,9 +28,9 @@ class Claimer:
         self._store = store
         self._owner = owner
         self._lease = lease
-        # Asked from the datastore's thread.
+        # Asked from that thread.
         self._is_running = is_running
-        # Set by each look on the datastore's thread, cleared when its result is here.
+        # Set by each look on that thread, cleared when its result is here.
         self._may_have_lost = False
 
     async def take(

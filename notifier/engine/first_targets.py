@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from datastore.outbox import Claim, due_work
+from datastore.outbox import Claim, due_work, fanout
+from models.base import utc_now
 from models.pushes import Target
 from notifier.engine.async_store import AsyncStore
 
@@ -11,7 +12,7 @@ Targets = Sequence[Target] | None
 
 
 class FirstTargets:
-    """Reads for many jobs in one trip to the datastore's thread; one per engine.
+    """Reads for many jobs in one trip to the datastore; one per engine.
 
     A job that waits for its turn has no devices yet, because by then they might have
     left, and its message might have been deleted. While one trip is on its way, the
@@ -46,10 +47,21 @@ class FirstTargets:
         self, waiting: list[tuple[Claim, asyncio.Future[Targets]]]
     ) -> None:
         claims = [claim for claim, _ in waiting]
-        targets = await self._store.call(due_work.read_first_targets, claims)
+        targets = await self._store.read(due_work.read_first_targets, claims)
         for claim, found in waiting:
+            if claim.job_id not in targets:
+                targets[claim.job_id] = await self._read_slowly(claim)
             if not found.done():
                 found.set_result(targets[claim.job_id])
+
+    async def _read_slowly(self, claim: Claim) -> list[Target] | None:
+        return await self._store.call(
+            fanout.next_targets,
+            claim,
+            after=claim.cursor,
+            limit=due_work.FIRST_TARGETS,
+            now=utc_now(),
+        )
 
     async def _read_alone(self, claim: Claim, found: asyncio.Future[Targets]) -> None:
         try:

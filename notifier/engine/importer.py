@@ -55,7 +55,7 @@ class Importer:
     def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        self._store.stop_thread()
+        self._store.stop_threads()
 
     async def _guard(self) -> None:
         """Work on one import; its failure must not affect the pushes."""

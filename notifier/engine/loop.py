@@ -30,10 +30,12 @@ log = logging.getLogger(__name__)
 
 # Jobs worked on at once: about 2,000 small chats a second at a round trip of 80 ms.
 MAX_JOBS = 256
-# While jobs run, the next claim is this long after the last one for each job that it
-# took, so that a claim takes all jobs that arrived in between …
-CLAIM_INTERVAL_S = 0.0025
-# … but not longer.
+# While jobs run, the next claim is this long after the last one …
+CLAIM_INTERVAL_S = 0.005
+# … and longer for each job that the last one took, so that a claim takes all jobs that
+# arrived in between …
+CLAIM_INTERVAL_OF_JOB_S = 0.0025
+# … but not longer than this.
 LONGEST_CLAIM_INTERVAL_S = 0.02
 # Jobs that wait in this engine for their turn in their chat, because starting them
 # here is faster than a claim for each.
@@ -169,7 +171,8 @@ class Engine:
     def _claim_interval_s(self) -> float:
         if not self._running:
             return 0.0
-        return min(self._last_bite * CLAIM_INTERVAL_S, LONGEST_CLAIM_INTERVAL_S)
+        interval_s = CLAIM_INTERVAL_S + self._last_bite * CLAIM_INTERVAL_OF_JOB_S
+        return min(interval_s, LONGEST_CLAIM_INTERVAL_S)
 
     async def _look(self) -> datetime | None:
         """Begin what is due; returns when to look again, if that is known."""

@@ -19,8 +19,8 @@ class RunningJobs:
         self._by_job: dict[int, tuple[JobRun, asyncio.Task[None]]] = {}
         self._waiting: set[JobRun] = set()
         self._shards: set[JobRun] = set()
-        # Jobs behind which another job of their chat waits here.
-        self._followed: set[int] = set()
+        # The last job of each chat here, behind which others may wait in the outbox.
+        self._lasts: dict[int, None] = {}
 
     def __len__(self) -> int:
         return len(self._by_job)
@@ -49,6 +49,8 @@ class RunningJobs:
         for earlier, _ in self.find([run.claim.job_id]):
             self.remove(earlier)
         self._by_job[run.claim.job_id] = run, task
+        if run.claim.holds_chat and not run.is_shard:
+            self._lasts[run.claim.job_id] = None
         if run.turn.is_awaited:
             self._waiting.add(run)
         if run.is_shard:
@@ -60,7 +62,7 @@ class RunningJobs:
             del self._by_job[run.claim.job_id]
             self._waiting.discard(run)
             self._shards.discard(run)
-            self._followed.discard(run.claim.job_id)
+            self._lasts.pop(run.claim.job_id, None)
 
     def begin_turn(self, run: JobRun) -> None:
         """The run waits no more for the job before it in its chat."""
@@ -70,6 +72,7 @@ class RunningJobs:
         """The run's job has been split."""
         if self._has(run):
             self._shards.add(run)
+            self._lasts.pop(run.claim.job_id, None)
 
     def find(self, job_ids: Iterable[int]) -> list[tuple[JobRun, asyncio.Task[None]]]:
         """The runs of these jobs, as far as there are any."""
@@ -92,20 +95,14 @@ class RunningJobs:
         if job_id is None:
             return Turn()
         for run, _ in self.find([job_id]):
-            self._followed.add(run.claim.job_id)
+            self._lasts.pop(job_id, None)
             return Turn(run.turn)
         return Turn.that_never_comes()
 
     @property
     def lasts(self) -> list[int]:
         """The last job of each chat here: others may wait for it in the outbox."""
-        return [
-            run.claim.job_id
-            for run, _ in self._by_job.values()
-            if run.claim.holds_chat
-            and run.claim.job_id not in self._followed
-            and run not in self._shards
-        ]
+        return list(self._lasts)
 
     def _has(self, run: JobRun) -> bool:
         return any(kept is run for kept, _ in self.find([run.claim.job_id]))

@@ -14,4 +14,4 @@ def on_thread(store: Datastore) -> Iterator[AsyncStore]:
     try:
         yield async_store
     finally:
-        async_store.stop_thread()
+        async_store.stop_threads()
