@@ -106,6 +106,15 @@ _DELETED = (
 )
 
 
+def of_chat() -> Select[Any]:
+    """Devices of all members, whoever they may be for."""
+    return (
+        select(Member)
+        .join(Device, Device.user_id == Member.user_id)
+        .where(Member.chat_id == bindparam("chat"), Device.disabled_at.is_(None))
+    )
+
+
 _FIND_DELETED = (
     select(Message.id)
     .join(Chat, Chat.id == Message.chat_id)

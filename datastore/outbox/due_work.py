@@ -1,6 +1,6 @@
 """The work an engine is woken for: pushes and imports."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from datastore import Datastore, imports, outbox
 from datastore.outbox import Claim, audience, claims, fanout, leases
+from datastore.outbox.fanout import Listener
 from models.base import utc_now
 from models.imports import ImportJob
 from models.pushes import AT_ONCE, PushJob, Target
@@ -17,6 +18,9 @@ from models.pushes import AT_ONCE, PushJob, Target
 # Devices that are read together with their job: all devices of a small conversation,
 # and few enough of a large one that many jobs fit into memory.
 FIRST_TARGETS = 100
+# Jobs whose devices are read with their claim. With more of them, a slow database might
+# never come to the end of a look before it is cut short.
+JOBS_WITH_TARGETS = 64
 
 
 class Due(NamedTuple):
@@ -33,8 +37,8 @@ class Due(NamedTuple):
 class Job(NamedTuple):
     """A claimed job and its first devices, `FIRST_TARGETS` at most.
 
-    `targets` is None if the fan-out is done, if the message has been deleted, or if the
-    job waits for another one.
+    `targets` is None if the fan-out is done, if the message has been deleted, if the
+    job waits for another one, and for the last ones of many jobs.
     """
 
     claim: Claim
@@ -108,22 +112,48 @@ def _jobs(session: Session, loaded: Sequence[Claim], now: datetime) -> list[Job]
         for each in loaded
         if not (each.is_deleted or each.fanned_out or each.waits_for)
     ]
-    targets = fanout.first_targets(session, ready, limit=FIRST_TARGETS, now=now)
+    # The others are read soon, in trips of their own.
+    some = ready[:JOBS_WITH_TARGETS]
+    targets = fanout.first_targets(session, some, limit=FIRST_TARGETS, now=now)
     return [Job(claim, targets.get(claim.job_id), claim.waits_for) for claim in loaded]
 
 
+class ChatTargets(NamedTuple):
+    """The devices of a chat, for all of its messages up to a number."""
+
+    chat_id: int
+    listeners: list[Listener]
+    up_to_seq: int
+    # Jobs whose messages have been deleted.
+    deleted: set[int]
+
+
 def read_first_targets(
-    session: Session, waiting: Sequence[Claim]
-) -> dict[int, list[Target] | None]:
+    session: Session, waiting: Sequence[Claim], behind: Mapping[int, Sequence[Claim]]
+) -> tuple[dict[int, list[Target] | None], list[ChatTargets]]:
     """The first devices of jobs whose turn has come, by job id.
 
     None for a job whose message has been deleted. Jobs for which members have to be
-    reopened are left out: `fanout.next_targets` reads theirs.
+    reopened are left out: `fanout.next_targets` reads theirs. `behind` are the jobs
+    that follow some of these in their chats; the devices are read for them, too.
     """
-    deleted = audience.find_deleted(session, waiting)
-    rest = [each for each in waiting if each.job_id not in deleted]
-    read = fanout.first_targets(session, rest, limit=FIRST_TARGETS, now=utc_now())
-    return {**dict.fromkeys(deleted), **read}
+    now = utc_now()
+    followers = [each for group in behind.values() for each in group]
+    deleted = audience.find_deleted(session, [*waiting, *followers])
+    found: dict[int, list[Target] | None] = {
+        claim.job_id: None for claim in waiting if claim.job_id in deleted
+    }
+    chats: list[ChatTargets] = []
+    for claim in waiting:
+        if claim.job_id in behind and claim.job_id not in deleted:
+            seq = max(each.seq for each in behind[claim.job_id])
+            listeners = fanout.listeners(session, claim, seq, limit=FIRST_TARGETS)
+            if listeners is not None:
+                chats.append(ChatTargets(claim.chat_id, listeners, seq, deleted))
+                found[claim.job_id] = fanout.choose(listeners, claim, now)
+    rest = [claim for claim in waiting if claim.job_id not in found]
+    read = fanout.first_targets(session, rest, limit=FIRST_TARGETS, now=now)
+    return {**found, **read}, chats
 
 
 def next_due(

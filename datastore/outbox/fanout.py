@@ -128,6 +128,57 @@ def first_targets(
     }
 
 
+class Listener(NamedTuple):
+    """A device of a chat's member, and whether a message is for it."""
+
+    target: Target
+    joined_seq: int
+    muted_until: datetime | None
+
+
+def is_plain(claim: Claim) -> bool:
+    """Whether the job is for all devices of a chat, from the first one on."""
+    return (
+        claim.kind == MESSAGE
+        and claim.until_user is None
+        and claim.parent_id is None
+        and claim.cursor == (0, 0)
+    )
+
+
+def listeners(
+    session: Session, claim: Claim, seq: int, *, limit: int
+) -> list[Listener] | None:
+    """All devices of the claim's chat, for its messages up to a number.
+
+    None if there are `limit` or more, if the job is not for all of them, or if a member
+    has to be reopened for one of the messages.
+    """
+    if not is_plain(claim):
+        return None
+    link = link_of(session)
+    values = {"chat": claim.chat_id, "seq": seq, "user": 0, "limit": limit}
+    rows = _LISTENERS.all(link, values)
+    if not rows or len(rows) == limit or rows[0][-1] is not None:
+        return None
+    return [Listener(Target(*row[:-3]), row[-3], row[-2]) for row in rows]
+
+
+def choose(listeners: Sequence[Listener], claim: Claim, now: datetime) -> list[Target]:
+    """The devices that a message is for, like `audience.devices`."""
+    return [
+        target
+        for target, joined_seq, muted_until in listeners
+        if joined_seq < claim.seq
+        and target.user_id != claim.sender_id
+        and (
+            muted_until is None
+            or muted_until <= now
+            or target.user_id in claim.mentions
+        )
+    ]
+
+
 def count_targets(
     session: Session, claim: Claim, *, after: tuple[int, int], now: datetime
 ) -> int:
@@ -219,6 +270,18 @@ def _batches(shape: Shape) -> CompoundSelect[Any]:
     return union_all(*parts)
 
 
+_TARGET_COLUMNS: tuple[Any, ...] = (
+    Member.user_id,
+    Device.id,
+    Device.platform,
+    Device.token,
+    Device.app,
+    Device.environment,
+    Device.registered_at,
+    unread.badge().label("badge"),
+)
+
+
 def _name(name: str, place: int) -> str:
     return f"{name}_{place}"
 
@@ -228,18 +291,21 @@ def _batch_with(shape: Shape, parameter: Parameter) -> Select[Any]:
         audience.devices(shape, parameter)
         .order_by(Member.user_id, Device.id)
         .limit(parameter("limit", type_=Integer))
-        .with_only_columns(
-            Member.user_id,
-            Device.id,
-            Device.platform,
-            Device.token,
-            Device.app,
-            Device.environment,
-            Device.registered_at,
-            unread.badge().label("badge"),
-            _first_caught_up(shape, parameter),
-        )
+        .with_only_columns(*_TARGET_COLUMNS, _first_caught_up(shape, parameter))
     )
+
+
+_LISTENERS = Prepared(
+    audience.of_chat()
+    .order_by(Member.user_id, Device.id)
+    .limit(bindparam("limit", type_=Integer))
+    .with_only_columns(
+        *_TARGET_COLUMNS,
+        Member.joined_seq,
+        Member.muted_until,
+        unread.first_caught_up().scalar_subquery().label("caught_up"),
+    )
+)
 
 
 def _first_caught_up(shape: Shape, parameter: Parameter) -> Any:

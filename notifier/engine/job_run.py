@@ -14,6 +14,7 @@ from datastore.outbox import Claim, due_work, fanout, retries, shards
 from models.base import utc_now
 from models.pushes import AT_ONCE, Notification, Target
 from notifier.channels import Channel
+from notifier.engine import first_targets
 from notifier.engine.async_store import AsyncStore
 from notifier.engine.chat_order import Turn
 from notifier.engine.first_targets import FirstTargets
@@ -37,8 +38,6 @@ SILENCE_S = 3.0
 # A fan-out ends this long after the message has expired. Not at once, because a
 # message with a time to live of 0 has expired when it is posted.
 EXPIRY_GRACE = timedelta(seconds=10)
-# Devices read together with the claim are read again when they are older than this.
-FIRST_TARGETS_MAX_AGE_S = 0.05
 # Only a process with other settings can push these devices, so the pause is long.
 UNCONFIGURED_RETRY_S = 3600.0
 
@@ -99,7 +98,7 @@ class JobRun:
 
     def _drop_stale_targets(self) -> None:
         """Members and messages may have changed while the job waited for its turn."""
-        if time.monotonic() > self._loaded_at + FIRST_TARGETS_MAX_AGE_S:
+        if time.monotonic() > self._loaded_at + first_targets.MAX_AGE_S:
             self.first_targets = None
 
     async def _count_waiting(self) -> int:

@@ -223,6 +223,8 @@ class Engine:
             on_turn=self._running.begin_turn,
             on_split=self._running.become_shard,
         )
+        if run.turn.is_awaited:
+            self._reader.expect(claim)
         task = asyncio.create_task(self._guard(run), name=f"job-{claim.job_id}")
         self._running.add(run, task)
 
@@ -235,6 +237,7 @@ class Engine:
             log.exception("job %d: cannot be worked on", claim.job_id)
             await self._postpone(claim)
         finally:
+            self._reader.forget(claim)
             self._running.remove(run)
             self._wake.set()
 

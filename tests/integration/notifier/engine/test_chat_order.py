@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-import notifier.engine.job_run
+import notifier.engine.first_targets
 import notifier.engine.loop
 from datastore import Datastore
 from datastore.outbox import job_status, progress
@@ -78,7 +78,7 @@ async def test_a_busy_chat_needs_no_claim_for_each_message(
 async def test_a_message_that_waits_for_its_turn_may_still_be_deleted(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier.engine.job_run, "FIRST_TARGETS_MAX_AGE_S", 0.0)
+    monkeypatch.setattr(notifier.engine.first_targets, "MAX_AGE_S", 0.0)
     chat = chats.make_chat(store, 2)
     for text in ("first", "second", "third"):
         chats.post(store, chat, text=text)
