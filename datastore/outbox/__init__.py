@@ -156,7 +156,7 @@ _LOAD = (
 def load(session: Session, owner: str, ids: Sequence[int]) -> list[Claim]:
     """The jobs among these that are leased to the owner, in the order of messages."""
     rows = session.connection().execute(_LOAD, {"ids": ids, "owner": owner})
-    return [_claim(row) for row in rows]
+    return [_claim(row) for row in rows.all()]
 
 
 def _claim(row: Any) -> Claim:

@@ -164,7 +164,7 @@ def claim(
     fronts = [*whole, *behind]
     if fronts and chain > 0:
         values = {"ids": fronts, "limit": chain}
-        followers = list(connection.execute(_FOLLOWERS, values).scalars())
+        followers = list(connection.execute(_FOLLOWERS, values).scalars().all())
         if followers:
             connection.execute(_LEASE_FOLLOWERS, {**lease, "ids": followers})
             ids += followers

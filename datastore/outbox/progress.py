@@ -110,7 +110,7 @@ def record(
     jobs = {step.job_id for step in steps}
     values = {"ids": list(jobs), "owner": owner}
     rows = session.connection().execute(_OURS, values)
-    ours = {row.id: order.Front(*row) for row in rows}
+    ours = {row[0]: order.Front(*row) for row in rows.all()}
     done = [ours[step.job_id] for step in steps if step.is_done and step.job_id in ours]
     fronts = [front for front in done if front.holds_chat]
     passing = order.lock(session, fronts) if fronts else []
