@@ -12,7 +12,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from datastore import mariadb, sqlite
+from datastore import mariadb, postgresql, sqlite
 from datastore.group_commit import GroupCommit
 
 T = TypeVar("T")
@@ -44,6 +44,8 @@ class Datastore:
         self._write_lock = (
             sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
         )
+        if self.url.get_backend_name() == "postgresql":
+            postgresql.prepare(self.engine)
         self._group_commit = GroupCommit(self.write)
         _open_stores.add(self)
 
