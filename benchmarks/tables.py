@@ -3,6 +3,7 @@
     python -m benchmarks.tables [--quick] [--json] [--devices 20000000]
                                 [--memberships 10000000] [--messages 5000000]
                                 [--databases postgresql,sqlite] [--filled URL]
+                                [--turns 7]
 
 Two towns are filled (`benchmarks.town`), one of 20,000 devices and one of `--devices`.
 Then one client posts to conversations of the same kinds in both, and the engine pushes
@@ -37,7 +38,7 @@ SMALL_TOWN = Town(devices=20_000, memberships=60_000, messages=5_000)
 QUICK_DEVICES, QUICK_MEMBERSHIPS, QUICK_MESSAGES = 200_000, 100_000, 50_000
 # Messages of each kind in a turn: enough pushes that the engine's start counts little.
 POSTS = {ANY: 300, SMALL: 600, LARGE: 60, BUSY: 200}
-TURNS, TURNS_QUICK = 9, 2
+TURNS, TURNS_QUICK = 7, 2
 # On the disk of the checkout: /tmp may be memory, where nothing waits for a disk.
 SCRATCH = Path("var")
 # By kind and by column, a value for each turn.
@@ -52,6 +53,7 @@ def main() -> None:
         messages=0,
         databases=DATABASES,
         filled="",
+        turns=0,
     )
     quick = chosen.quick
     large = Town(
@@ -65,7 +67,7 @@ def main() -> None:
     with pushing.sinks() as sinks:
         for database in chosen.databases.split(","):
             with _sides(report, database, large, chosen.filled) as sides:
-                turns = TURNS_QUICK if quick else TURNS
+                turns = chosen.turns or (TURNS_QUICK if quick else TURNS)
                 compare(report, database, sides, sinks.plain, turns, quick=quick)
     report.print(as_json=chosen.json)
 
@@ -107,7 +109,7 @@ def compare(
     # The first turn warms up, and its figures do not count.
     for turn in range(turns + 1):
         for kind, posts in POSTS.items():
-            figures = _take_turn(sides, kind, posts // (3 if quick else 1), sink_url)
+            figures = _take_turn(sides, kind, posts // (6 if quick else 1), sink_url)
             if turn:
                 for mine, values in zip(found, figures, strict=True):
                     for column, value in values.items():

@@ -34,11 +34,15 @@ def main() -> None:
         push_engine.settings(chosen.run_dir, chosen.sink_url, chosen.ca_file),
         database_url=chosen.database_url,
     )
-    worker = loop.build(settings, owner="benchmark")
+    store = Datastore(chosen.database_url)
     wall, cpu = time.perf_counter(), time.process_time()
-    uvloop.run(worker.run(linger_s=0, wake=asyncio.Event()))
+    while _is_open(store, chosen.since):
+        # Again only if a push has to be repeated later.
+        worker = loop.build(settings, owner="benchmark")
+        uvloop.run(worker.run(linger_s=0, wake=asyncio.Event()))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    accepted = _accepted(chosen.database_url, chosen.since)
+    accepted = _accepted(store, chosen.since)
+    store.close()
     figures = {
         "pushes": accepted,
         "cpu_us": cpu / accepted * 1e6,
@@ -47,22 +51,26 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def _accepted(database_url: str, since: int) -> int:
-    store = Datastore(database_url)
+def _is_open(store: Datastore, since: int) -> bool:
+    is_open = select(PushJob.id).where(
+        PushJob.id > since, PushJob.finished_at.is_(None)
+    )
+    with store.read() as session:
+        return session.scalar(is_open.limit(1)) is not None
+
+
+def _accepted(store: Datastore, since: int) -> int:
     counts = select(
-        func.count(),
         func.count().filter(PushJob.state != COMPLETED),
         func.coalesce(func.sum(PushJob.accepted), 0),
         func.coalesce(func.sum(PushJob.failed), 0),
     )
     with store.read() as session:
-        found = session.execute(counts.where(PushJob.id > since)).one()
-    store.close()
-    jobs, not_completed, accepted, failed = found
+        not_completed, accepted, failed = session.execute(
+            counts.where(PushJob.id > since)
+        ).one()
     if not_completed or failed or not accepted:
-        raise SystemExit(
-            f"of {jobs} jobs {not_completed} did not complete, {failed} pushes failed"
-        )
+        raise SystemExit(f"{not_completed} jobs and {failed} pushes failed")
     return int(accepted)
 
 
