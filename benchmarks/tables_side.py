@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -53,7 +53,6 @@ class Side:
             "-m",
             "benchmarks.push_off",
         )
-        self._connection = LoadConnection(self._server.port)
 
     def _senders_of_the_town(self, session: Session) -> list[LoadSender]:
         """The owners of small conversations from all over the town."""
@@ -102,10 +101,18 @@ class Side:
         token, _ = accounts.issue_token(session, user_id, utc_now())
         return LoadSender(token, chat_id)
 
-    def post(self, kind: str, number: int) -> float:
-        """Post to one of the conversations in turn; returns the seconds it took."""
-        senders = self.senders[kind]
-        return self._connection.post(request_of(senders[number % len(senders)]))
+    @contextmanager
+    def connected(self, kind: str) -> Iterator[Callable[[int], float]]:
+        """A function that posts to one of the conversations, and returns its seconds.
+
+        The connection is a new one, because the server closes idle ones.
+        """
+        requests = [request_of(sender) for sender in self.senders[kind]]
+        connection = LoadConnection(self._server.port)
+        try:
+            yield lambda number: connection.post(requests[number % len(requests)])
+        finally:
+            connection.close()
 
     def newest_job(self) -> int:
         with self._store.read() as session:
@@ -152,7 +159,6 @@ class Side:
 
     def close(self) -> None:
         """Stop the server, and leave the town as it was, apart from messages."""
-        self._connection.close()
         self._server.stop()
         now: datetime = utc_now()
         with self._store.write() as session:

@@ -141,12 +141,14 @@ class SqliteBulk(Bulk):
         self.run("PRAGMA journal_mode = WAL")
 
     def sizes(self) -> dict[str, int]:
+        # Pages, because `pgsize` is too small a number for gigabytes.
         found = self.all(
-            "SELECT m.tbl_name, sum(s.pgsize) FROM dbstat s"
+            "SELECT m.tbl_name, sum(s.pageno) FROM dbstat s"
             " JOIN sqlite_master m ON m.name = s.name"
             " WHERE s.aggregate = TRUE GROUP BY m.tbl_name"
         )
-        return {name: size for name, size in found if name in TABLES}
+        page_size = self.all("PRAGMA page_size")[0][0]
+        return {name: pages * page_size for name, pages in found if name in TABLES}
 
 
 def _throw_caution_away(raw: Any, _record: Any) -> None:
