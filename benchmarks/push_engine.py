@@ -78,13 +78,14 @@ def fill(run_dir: Path, members: int) -> None:
 
 
 def settings(run_dir: Path, url: str, ca_file: str) -> Settings:
-    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
     key_file = run_dir / "apns.p8"
-    key_file.write_bytes(key)
+    if not key_file.exists():
+        key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        key_file.write_bytes(key)
     # Not from the environment: a PushProcess gets its settings read and checked.
     return Settings(
         database_url=f"sqlite:///{run_dir}/bottlepost.db",

@@ -12,7 +12,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from datastore import mariadb, sqlite
+from datastore import mariadb, postgresql, sqlite
 from datastore.group_commit import GroupCommit
 from datastore.lookups import OwnLookups, PooledLookups
 from datastore.pings import ping_idle
@@ -30,8 +30,8 @@ class Datastore:
     """One database. It may be shared between threads, and by both sides of a fork.
 
     A commit survives a crash of the process. With `durable` it also survives a power
-    cut. Without it, SQLite may lose the last commits then, but senders do not wait
-    while this process writes to the disk.
+    cut. Without it, SQLite and PostgreSQL may lose the last commits then, but neither
+    this process nor the senders wait while it writes to the disk.
     """
 
     def __init__(self, url: str, *, durable: bool = True) -> None:
@@ -46,6 +46,10 @@ class Datastore:
         self._write_lock = (
             sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
         )
+        is_postgresql = self.url.get_backend_name() == "postgresql"
+        if is_postgresql:
+            postgresql.prepare(self.engine)
+        self._is_hasty = is_postgresql and not durable
         self._keep_connections()
         _open_stores.add(self)
 
@@ -83,6 +87,8 @@ class Datastore:
             lock = self._write_lock.held() if self._write_lock else nullcontext()
             with lock, connection.begin():
                 session.info[Link] = link_to(connection)
+                if self._is_hasty:
+                    connection.exec_driver_sql(postgresql.HASTY)
                 yield session
                 if session.in_transaction():
                     session.commit()
