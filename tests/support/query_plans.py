@@ -1,11 +1,12 @@
 """Reads the plans that a database makes for statements."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import event
 
 from datastore import Datastore, mariadb
+from datastore.prepared import _Compiled
 
 
 def plan_of(store: Datastore, work: Callable[[], object], about: str) -> list[str]:
@@ -24,11 +25,21 @@ def _statements(store: Datastore, work: Callable[[], object]) -> list[Any]:
     def keep(_c: Any, _cur: Any, sql: str, parameters: Any, *_rest: Any) -> None:
         found.append((sql, parameters))
 
+    def parameters_of(self: _Compiled, values: Mapping[str, Any]) -> Any:
+        parameters = original(self, values)
+        as_sequence = isinstance(parameters, list)
+        found.append((self.sql, tuple(parameters) if as_sequence else parameters))
+        return parameters
+
+    # Prepared statements do not pass through SQLAlchemy's events.
+    original = _Compiled.parameters
+    _Compiled.parameters = parameters_of  # type: ignore[method-assign]
     event.listen(store.engine, "before_cursor_execute", keep)
     try:
         work()
     finally:
         event.remove(store.engine, "before_cursor_execute", keep)
+        _Compiled.parameters = original  # type: ignore[method-assign]
     return found
 
 
