@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks import plots
 
 BENCHMARKS = (
+    "rush",
     "send",
     "push",
     "engine",

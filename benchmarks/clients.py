@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import socket
 import time
-from array import array
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
@@ -20,15 +19,27 @@ class LoadSender(NamedTuple):
     conversation: int
 
 
+class Answer(NamedTuple):
+    """A message that was answered, and when; every process has the same clock."""
+
+    message_id: int
+    sent_at: float
+    answered_at: float
+
+
 class Load(NamedTuple):
     """The result of posting for some seconds."""
 
-    latencies_s: list[float]
+    answers: list[Answer]
     elapsed_s: float
 
     @property
+    def latencies_s(self) -> list[float]:
+        return [answer.answered_at - answer.sent_at for answer in self.answers]
+
+    @property
     def per_second(self) -> float:
-        return len(self.latencies_s) / self.elapsed_s
+        return len(self.answers) / self.elapsed_s
 
 
 def request_of(sender: LoadSender) -> bytes:
@@ -51,6 +62,11 @@ class LoadConnection:
     def post(self, request: bytes) -> float:
         """Seconds until the complete response; any status but 201 ends the run."""
         started_at = time.perf_counter()
+        self.exchange(request)
+        return time.perf_counter() - started_at
+
+    def exchange(self, request: bytes) -> bytes:
+        """The complete response; any status but 201 ends the run."""
         self._socket.sendall(request)
         response = self._socket.recv(65536)
         while not _is_whole(response):
@@ -60,10 +76,9 @@ class LoadConnection:
                     f"the server closed the connection after {response!r}"
                 )
             response += more
-        took_s = time.perf_counter() - started_at
         if not response.startswith(b"HTTP/1.1 201"):
             raise RuntimeError(response.decode(errors="replace"))
-        return took_s
+        return response
 
     def close(self) -> None:
         self._socket.close()
@@ -77,18 +92,33 @@ def _is_whole(response: bytes) -> bool:
     return len(body) >= int(length)
 
 
+def message_id(response: bytes) -> int:
+    found: int = json.loads(response.partition(b"\r\n\r\n")[2])["message"]["id"]
+    return found
+
+
 def post_for(
-    duration_s: float, port: int, senders: Sequence[LoadSender], clients: int
+    duration_s: float,
+    port: int,
+    senders: Sequence[LoadSender],
+    clients: int,
+    *,
+    per_second: float = 0.0,
 ) -> Load:
-    """Post from several processes at once, each with its own share of the senders."""
+    """Post from several processes at once, each with its own share of the senders.
+
+    They post at the given rate, or by default as fast as they get answers.
+    """
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(clients)
     pipes, processes = [], []
     for k in range(clients):
         ours, theirs = context.Pipe(duplex=False)
         requests = [request_of(sender) for sender in senders[k::clients]]
+        # The clients post in turn, at equal distances.
+        pace = (k / per_second, clients / per_second) if per_second else (0.0, 0.0)
         process = context.Process(
-            target=_post, args=(port, requests, duration_s, barrier, theirs)
+            target=_post, args=(port, requests, duration_s, pace, barrier, theirs)
         )
         process.start()
         theirs.close()
@@ -101,22 +131,33 @@ def post_for(
     finally:
         for process in processes:
             process.join()
-    latencies = [took_s for block, _ in found for took_s in block]
-    return Load(latencies, max(elapsed_s for _, elapsed_s in found))
+    answers = [Answer(*times) for block, _ in found for times in block]
+    return Load(answers, max(elapsed_s for _, elapsed_s in found))
 
 
 def _post(
     port: int,
     requests: list[bytes],
     duration_s: float,
+    pace: tuple[float, float],
     barrier: Barrier,
     pipe: Connection,
 ) -> None:
     connection = LoadConnection(port)
-    latencies = array("d")
+    answered: list[tuple[bytes, float, float]] = []
+    first_s, interval_s = pace
     barrier.wait(TIMEOUT_S)
-    started_at = time.perf_counter()
-    while (now := time.perf_counter()) < started_at + duration_s:
-        latencies.append(connection.post(requests[len(latencies) % len(requests)]))
-    pipe.send((latencies, now - started_at))
+    started_at = now = time.monotonic()
+    while True:
+        due_at = started_at + first_s + len(answered) * interval_s
+        if max(due_at, now) >= started_at + duration_s:
+            break
+        if due_at > now:
+            time.sleep(due_at - now)
+        sent_at = time.monotonic()
+        response = connection.exchange(requests[len(answered) % len(requests)])
+        now = time.monotonic()
+        answered.append((response, sent_at, now))
+    # The responses are read now, so that the clients leave the server its CPU.
+    pipe.send(([(message_id(found), *at) for found, *at in answered], now - started_at))
     connection.close()

@@ -88,6 +88,10 @@ class MeasuredServer:
         until(is_ready, "the server is ready", START_S)
 
     @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
     def database(self) -> Path:
         return self._run_dir / "bottlepost.db"
 

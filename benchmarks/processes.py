@@ -10,6 +10,8 @@ from typing import NamedTuple
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 # Reading a process's memory takes a millisecond or two of CPU.
 SAMPLE_S = 0.25
+# The name that a PushProcess gives itself.
+ENGINE = "push-process\n"
 # Names that processes give themselves.
 NAMES = {"push-process": "PushProcess", "fork-server": "fork server"}
 # What is in the command line of multiprocessing's own processes.
@@ -50,6 +52,38 @@ def cpu_s(run_dir: Path) -> float:
             # utime, stime, cutime, cstime
             ticks += sum(map(int, fields[11:15]))
     return ticks / TICKS_PER_S
+
+
+def cpu_by_role(run_dir: Path, server: int) -> dict[str, float]:
+    """CPU time so far of a server's web workers, of its engines and of the rest."""
+    found = {"worker": 0.0, "engine": 0.0, "rest": 0.0}
+    for process in of(run_dir):
+        with suppress(OSError):
+            stat = (process / "stat").read_text().rpartition(")")[2].split()
+            name = (process / "comm").read_text()
+            is_worker = int(stat[1]) == server
+            role = "worker" if is_worker else "rest"
+            role = "engine" if name == ENGINE else role
+            found[role] += sum(map(int, stat[11:13])) / TICKS_PER_S
+    return found
+
+
+def family_cpu_s(pid: int) -> float:
+    """CPU time so far of a process and its children, living and ended."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    ticks = 0
+    for process in (str(pid), *children):
+        with suppress(OSError):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2]
+            ticks += sum(map(int, fields.split()[11:15]))
+    return ticks / TICKS_PER_S
+
+
+def machine_cpu_s() -> float:
+    """CPU time so far of everything on this machine."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields)
+    return (user + nice + system + irq + softirq + steal) / TICKS_PER_S
 
 
 def memory_mib(run_dir: Path) -> float:
@@ -122,16 +156,17 @@ def _files(process: Path) -> Counter[str]:
 class MemoryWatch:
     """The highest use of memory during a `with` block."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, every_s: float = SAMPLE_S) -> None:
         self.most_mib = 0.0
         self._run_dir = run_dir
+        self._every_s = every_s
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
     def _watch(self) -> None:
         while not self._ended.is_set():
             self.most_mib = max(self.most_mib, memory_mib(self._run_dir))
-            self._ended.wait(SAMPLE_S)
+            self._ended.wait(self._every_s)
 
     def __enter__(self) -> "MemoryWatch":
         self._thread.start()
