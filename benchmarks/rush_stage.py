@@ -70,7 +70,7 @@ class Stage:
         self._case = case
         self._provider = provider
         url = databases.fresh_url(case.database, run_dir)
-        self._database = postmaster(url)
+        self._database = _postmaster(url)
         self._store = Datastore(url)
         stack.callback(self._store.close)
         self._senders = fill(self._store, case.shape)
@@ -219,7 +219,7 @@ def _tokens(store: Datastore, members: int) -> list[LoadSender]:
         ]
 
 
-def postmaster(url: str) -> int | None:
+def _postmaster(url: str) -> int | None:
     """The first process of a PostgreSQL server on this machine; None for SQLite."""
     directory = make_url(url).query.get("host")
     if not isinstance(directory, str):
