@@ -38,6 +38,10 @@ class Load(NamedTuple):
         return [answer.answered_at - answer.sent_at for answer in self.answers]
 
     @property
+    def message_ids(self) -> set[int]:
+        return {answer.message_id for answer in self.answers}
+
+    @property
     def per_second(self) -> float:
         return len(self.answers) / self.elapsed_s
 

@@ -26,6 +26,7 @@ PINGS = 300
 # The message of a ping, which no database has.
 PING = 0
 STOP_S = 10
+POLL_S = 0.1
 
 
 class Provider:
@@ -118,6 +119,23 @@ class Arrivals:
             if len(seen) == self._devices:
                 self.complete[message_id] = at + self._provider.way_s
                 del self._seen[message_id]
+
+    def wait(self, messages: Collection[int], within_s: float) -> dict[int, float]:
+        """The messages that are complete in time, with their last push's arrival."""
+        missing = set(messages)
+        expected = 0
+        complete: dict[int, float] = {}
+        deadline = time.monotonic() + within_s
+        while missing and time.monotonic() < deadline:
+            # Reading takes CPU, so the next time is when half of the rest is there.
+            if (pushes := self._provider.pushes()) >= expected:
+                self.read()
+                there = missing & self.complete.keys()
+                complete |= {key: self.complete[key] for key in there}
+                missing -= there
+                expected = pushes + self.lacking(missing) // 2
+            time.sleep(POLL_S)
+        return complete
 
     def lacking(self, messages: Collection[int]) -> int:
         """How many first pushes of these messages have not arrived."""

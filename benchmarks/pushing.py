@@ -7,12 +7,12 @@ import resource
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import libraries
 from tests.support import tls
 
 Figures = dict[str, float]
@@ -44,9 +44,6 @@ HEADERS = {
 STREAMS = 1000
 NARROW = 100
 
-_HERE = Path(__file__).parent
-_LIBRARIES = _HERE.parent / ".venv-aioapns"
-_NODE_LIBRARIES = _HERE.parent / ".venv-node-apn"
 _NODE_APN = "@parse/node-apn@>=6"
 _TOO_LONG_S = 300
 
@@ -109,22 +106,19 @@ def ours(url: str, pushes: int, *arguments: str) -> Figures:
 
 def foreign(script: str, url: str, pushes: int) -> Figures:
     """A script of benchmarks/foreign, with the library that it measures."""
-    return _foreign([str(_libraries_python())], script, url, pushes)
+    python = libraries.python("aioapns", "requirements.txt")
+    return _foreign([str(python)], script, url, pushes)
 
 
 def node_apn(url: str, pushes: int) -> Figures:
     """node-apn, the best-known client for node; needs node and npm."""
-    library = _NODE_LIBRARIES / "node_modules"
-    if not library.exists():
-        _NODE_LIBRARIES.mkdir(exist_ok=True)
-        install = ["npm", "install", "--silent", "--prefix", str(_NODE_LIBRARIES)]
-        subprocess.run([*install, _NODE_APN], check=True, stdout=subprocess.DEVNULL)
+    library = libraries.node_path("node-apn", _NODE_APN)
     command = ["env", f"NODE_PATH={library}", "node"]
     return _foreign(command, "node_apn_push.cjs", url, pushes)
 
 
 def _foreign(command: list[str], script: str, url: str, pushes: int) -> Figures:
-    command = [*command, str(_HERE / "foreign" / script), url.rsplit(":", 1)[1]]
+    command = [*command, str(libraries.FOREIGN / script), url.rsplit(":", 1)[1]]
     command += [str(tls.authority().ca_file), str(tls.server_identity().key)]
     given = {"headers": HEADERS, "body": BODY.decode(), "tokens": TOKENS}
     return _measured([*command, str(pushes)], json.dumps(given))
@@ -146,18 +140,6 @@ def figures_of(printed: str) -> Figures:
     """The result that a measuring process printed as its last line."""
     figures: Figures = json.loads(printed.splitlines()[-1])
     return figures
-
-
-def _libraries_python() -> Path:
-    python = _LIBRARIES / "bin" / "python"
-    marker = _LIBRARIES / "complete"
-    if not marker.exists():
-        venv.create(_LIBRARIES, clear=True, with_pip=True)
-        wanted = str(_HERE / "foreign" / "requirements.txt")
-        install = [str(python), "-m", "pip", "install", "--quiet", "-r", wanted]
-        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
-        marker.touch()
-    return python
 
 
 def h2load(url: str, pushes: int) -> Figures:

@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -73,7 +73,7 @@ class Stage:
         self._database = _postmaster(url)
         self._store = Datastore(url)
         stack.callback(self._store.close)
-        self._senders = _fill(self._store, case.shape)
+        self._senders = fill(self._store, case.shape)
         environment = {**SETTINGS, "BOTTLEPOST_DATABASE_URL": url}
         command: tuple[str, ...] = ("server.py",)
         if provider is None:
@@ -103,7 +103,7 @@ class Stage:
         with processes.MemoryWatch(self.run_dir, MEMORY_EVERY_S) as memory:
             load = self.post(seconds, per_second)
             sent = self._cpu_s()
-            complete = self._await_pushes(load)
+            complete = self._arrivals.wait(load.message_ids, DRAIN_S)
             waited_until = time.monotonic()
             after, pushes = self._cpu_s(), self._provider.pushes() - pushes
             self.settle()
@@ -136,25 +136,6 @@ class Stage:
                 print(f"  {self._case}: {left} jobs are left", flush=True)
                 return
             time.sleep(POLL_S)
-
-    def _await_pushes(self, load: Load) -> dict[int, float]:
-        """The messages that were pushed to all, with the arrival of the last push."""
-        assert self._provider is not None
-        missing = {answer.message_id for answer in load.answers}
-        expected = 0
-        complete: dict[int, float] = {}
-        deadline = time.monotonic() + DRAIN_S
-        while missing and time.monotonic() < deadline:
-            # Reading takes CPU, so the next time is when half of the rest is there.
-            if self._provider.pushes() >= expected:
-                pushes = self._provider.pushes()
-                self._arrivals.read()
-                there = missing & self._arrivals.complete.keys()
-                complete |= {key: self._arrivals.complete[key] for key in there}
-                missing -= there
-                expected = pushes + self._arrivals.lacking(missing) // 2
-            time.sleep(POLL_S)
-        return complete
 
     def _cpu_s(self) -> dict[str, float]:
         assert self._provider is not None
@@ -207,18 +188,23 @@ def running(case: Case) -> Iterator[tuple[Stage, Stage, Provider]]:
         yield ours, off, provider
 
 
-def _fill(store: Datastore, shape: Shape) -> list[LoadSender]:
-    """Create the conversations; each client writes to all of them in turn.
+def fill(store: Datastore, shape: Shape) -> list[LoadSender]:
+    """Create the conversations, with tokens of members to post as."""
+    tokens = [_tokens(store, shape.members) for _ in range(shape.conversations)]
+    return in_turn(tokens)
+
+
+def in_turn(members: Sequence[Sequence[LoadSender]]) -> list[LoadSender]:
+    """Each client writes to all conversations in turn, given the members of each.
 
     The clients begin at different conversations and write as different members, as far
     as there are enough.
     """
-    tokens = [_tokens(store, shape.members) for _ in range(shape.conversations)]
     senders = []
-    for turn in range(shape.conversations):
+    for turn in range(len(members)):
         for client in range(CLIENTS):
-            start = client * shape.conversations // CLIENTS
-            mine = tokens[(start + turn) % shape.conversations]
+            start = client * len(members) // CLIENTS
+            mine = members[(start + turn) % len(members)]
             senders.append(mine[client % len(mine)])
     return senders
 

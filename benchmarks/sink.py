@@ -5,12 +5,13 @@
 
 Prints its port and serves connections until it is ended. With --echo a response
 repeats the request's apns-id, for which it must decode every header. With --journal it
-writes down when each push of our own engine arrived: its time, its message and its
-device (see `RECORD`). --delay-ms is the time between a request and its response.
+writes down when each push arrived: its time, its message and its device (see `RECORD`).
+--delay-ms is the time between a request and its response.
 """
 
 import argparse
 import asyncio
+import re
 import ssl
 import struct
 import time
@@ -36,6 +37,9 @@ _FLUSH_S = 0.1
 _APNS_ID = b"apns-id\x24"
 _DEVICE = slice(len(_APNS_ID) + 24, len(_APNS_ID) + 36)
 _MESSAGE = b'"message":'
+# Other clients may compress every header, so their payload names the device too.
+_DEVICE_FIELD = b'"device":'
+_DIGITS = re.compile(rb" *\d+")
 
 # Is told the kind, the flags, the stream and the payload of each frame.
 Watch = Callable[[int, int, bytes, bytes], None]
@@ -71,8 +75,9 @@ class Arrivals:
 
     def watch(self, kind: int, flags: int, stream: bytes, payload: bytes) -> None:
         if kind == 1:
-            found = payload[payload.rindex(_APNS_ID) :]
-            self._devices[stream] = int(found[_DEVICE], 16)
+            start = payload.rfind(_APNS_ID)
+            if start >= 0:
+                self._devices[stream] = int(payload[start:][_DEVICE], 16)
         elif kind == 0:
             if self._parts:
                 payload = self._parts.pop(stream, b"") + payload
@@ -80,9 +85,17 @@ class Arrivals:
                 # The peer did not know our windows yet, so it sent half a body.
                 self._parts[stream] = payload
                 return
-            start = payload.index(_MESSAGE) + len(_MESSAGE)
-            message_id = int(payload[start : payload.index(b",", start)])
-            self._journal.add(message_id, self._devices.pop(stream))
+            device_id = self._devices.pop(stream, None)
+            if device_id is None:
+                device_id = _number(payload, _DEVICE_FIELD)
+            self._journal.add(_number(payload, _MESSAGE), device_id)
+
+
+def _number(payload: bytes, field: bytes) -> int:
+    start = payload.index(field) + len(field)
+    found = _DIGITS.match(payload, start)
+    assert found is not None
+    return int(found[0])
 
 
 class Sink(asyncio.Protocol):

@@ -32,6 +32,10 @@ class RedisServer:
         )
         until(self._is_up, what="for Redis")
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def stop(self) -> None:
         self._process.kill()
         self._process.wait(10)

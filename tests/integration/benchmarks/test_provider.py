@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from benchmarks import push_engine
@@ -47,6 +48,24 @@ async def test_message_is_complete_when_its_last_device_has_its_push(
     assert arrivals.repeated == arrivals.lacking({1}) == 0
     assert not one_more.complete
     assert one_more.lacking({1, 2}) == 1 + MEMBERS + 1
+
+
+def test_payload_names_the_device_of_a_client_that_compresses_its_headers(
+    provider: Provider,
+) -> None:
+    arrivals = Arrivals(provider, devices=2)
+
+    with httpx.Client(http1=False, http2=True, verify=tls.client_context()) as client:
+        for device_id in (1, 2, 2):
+            url = f"https://127.0.0.1:{provider.port}/3/device/{device_id}"
+            payload = {"aps": {}, "message": 5, "device": device_id}
+            status = client.post(url, json=payload).status_code
+            assert status == 200
+    until(lambda: provider.pushes() == 3)
+    arrivals.read()
+
+    assert arrivals.complete.keys() == {5}
+    assert arrivals.repeated == 1
 
 
 def test_round_trip_includes_the_delay(tmp_path: Path) -> None:
