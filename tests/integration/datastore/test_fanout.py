@@ -190,3 +190,51 @@ def test_a_batch_is_read_by_index_without_a_sort(store: Datastore) -> None:
         for table in ("member", "device"):
             assert not [line for line in plan if f"Seq Scan on {table}" in line], plan
     assert any("ix_device_user_id_id" in line for line in plan), plan
+
+
+def test_the_devices_of_a_moment_serve_each_message_like_a_read_of_its_own(
+    store: Datastore,
+) -> None:
+    """Whoever sends, joins, mutes and is mentioned, `choose` agrees with the query."""
+    chat = chats.make_chat(store, 6, devices_each=2)
+    claim = claimed(store, chat)
+    now = utc_now()
+    of_chat = Member.chat_id == chat
+    for user, values in (
+        (3, {"muted_until": now + timedelta(hours=1)}),
+        (4, {"muted_until": now - timedelta(hours=1)}),
+        (5, {"joined_seq": 2}),
+        (6, {"muted_until": now + timedelta(hours=1), "joined_seq": 1}),
+    ):
+        change(
+            store, update(Member).where(of_chat, Member.user_id == user).values(values)
+        )
+    change(store, update(Device).where(Device.user_id == 7).values(disabled_at=now))
+    batch(store, replace(claim, seq=9))
+
+    with store.read() as session:
+        found = fanout.listeners(session, claim, 9, limit=100)
+    assert found is not None
+    for sender in (1, 2, 3):
+        for seq in (1, 2, 3):
+            for mentions in ((), (3,), (3, 6)):
+                other = replace(claim, sender_id=sender, seq=seq, mentions=mentions)
+                assert fanout.choose(found, other, now) == batch(store, other)
+
+
+def test_the_devices_of_a_moment_are_not_read_for_large_chats_or_parts(
+    store: Datastore,
+) -> None:
+    claim = claimed(store, chats.make_chat(store, 6))
+    batch(store, claim)
+
+    with store.read() as session:
+        # Six members and the sender.
+        assert fanout.listeners(session, claim, 1, limit=8) is not None
+        for other, limit in (
+            (claim, 7),
+            (replace(claim, cursor=(2, 2)), 8),
+            (replace(claim, until_user=3), 8),
+            (replace(claim, kind=READ, only_user=2), 8),
+        ):
+            assert fanout.listeners(session, other, 1, limit=limit) is None
