@@ -5,8 +5,6 @@ from config import Settings
 from notifier import dispatchers
 
 NAME = "nothing"
-# Every process of the host imports this module; the rest is as in server.py.
-dispatchers.DISPATCHERS[NAME] = "benchmarks.push_off"
 
 
 class NoDispatcher:
@@ -26,13 +24,21 @@ def create(settings: Settings) -> NoDispatcher:
     return NoDispatcher()
 
 
+def register() -> None:
+    """Make the dispatcher known to this process; the rest is as in server.py."""
+    dispatchers.DISPATCHERS[NAME] = "benchmarks.push_off"
+
+
 def create_app() -> object:
+    register()
     return server.create_app()
 
 
 def create_own_app() -> object:
+    register()
     return server.create_own_app()
 
 
 if __name__ == "__main__":
+    register()
     server.main("benchmarks.push_off:create_own_app")

@@ -81,11 +81,12 @@ _DEVICES = """
     SELECT id, user_id, platform, token, {hash}, 'production', {created} FROM named
 """
 _MEMBERS = """
-    INSERT INTO member (chat_id, user_id, role, joined_seq, read_seq)
+    INSERT INTO member (chat_id, user_id, role, joined_seq, read_seq, caught_up)
     SELECT chat_id, user_id, role, 0,
            -- One in five has not read the newest messages.
            CASE WHEN (user_id + chat_id) % 5 > 0 THEN messages
-                WHEN messages < 3 THEN 0 ELSE messages - 3 END
+                WHEN messages < 3 THEN 0 ELSE messages - 3 END,
+           CASE WHEN (user_id + chat_id) % 5 > 0 OR messages = 0 THEN 1 END
     FROM (
         SELECT c.id AS chat_id, {user} AS user_id, c.messages AS messages,
                CASE WHEN n = 0 THEN 'owner' ELSE 'member' END AS role

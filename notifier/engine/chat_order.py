@@ -11,14 +11,16 @@ class Turn:
 
     def __init__(self, after: "Turn | None" = None) -> None:
         self._after = after
+        self._front = after
         self._lets_next_start = False
         self._has_ended = asyncio.Event()
+        self._has_passed = asyncio.Event()
 
     @classmethod
     def that_never_comes(cls) -> "Turn":
         """The turn of a job whose job before is not here."""
         before = cls()
-        before.end()
+        before.leave()
         return cls(before)
 
     @property
@@ -34,6 +36,16 @@ class Turn:
         may_start, self._after = self._after._lets_next_start, None
         return may_start
 
+    async def wait_for_front(self) -> None:
+        """Wait until the outbox lets the job before pass, or until that one is gone."""
+        if self._front is not None:
+            await self._front._has_passed.wait()
+            self._front = None
+
+    def let_pass(self) -> None:
+        """Only slow devices are left, and they have been silent for too long."""
+        self._has_passed.set()
+
     def let_next_start(self) -> None:
         """End the turn; the chat's next message need not wait for this one any more."""
         self._lets_next_start = True
@@ -42,3 +54,8 @@ class Turn:
     def end(self) -> None:
         """End the turn; a next job that was not let start goes back to the outbox."""
         self._has_ended.set()
+
+    def leave(self) -> None:
+        """The job does not run here any more."""
+        self.end()
+        self._has_passed.set()

@@ -14,11 +14,12 @@ from datastore.outbox import Claim, due_work, fanout, retries, shards
 from models.base import utc_now
 from models.pushes import AT_ONCE, Notification, Target
 from notifier.channels import Channel
-from notifier.engine import first_targets
+from notifier.engine import first_targets, stragglers
 from notifier.engine.async_store import AsyncStore
 from notifier.engine.chat_order import Turn
 from notifier.engine.first_targets import FirstTargets
 from notifier.engine.recorder import Recorder
+from notifier.engine.stragglers import Stragglers, UnansweredPush
 from notifier.engine.tally import Tally, TargetBatch
 from notifier.outcome import ChannelDown, Kind, Outcome
 
@@ -33,8 +34,9 @@ BATCHES_IN_FLIGHT = 3
 BATCHES_OPEN = 16
 # A job for more devices than this is split, so that other engines can help.
 SHARD_SIZE = 100_000
-# After this time without any answer the chat's next message may start.
-SILENCE_S = 3.0
+# Devices that have not answered by this time, when most of the others have, are left
+# behind as stragglers.
+PATIENCE_S = 0.1
 # A fan-out ends this long after the message has expired. Not at once, because a
 # message with a time to live of 0 has expired when it is posted.
 EXPIRY_GRACE = timedelta(seconds=10)
@@ -60,9 +62,13 @@ class JobRun:
     stopping: asyncio.Event
     # Set when the engine should look at the outbox again.
     wake: asyncio.Event
-    # Called when the wait for its turn in the chat ends, and when it becomes a shard.
+    # Devices that have not answered earlier messages.
+    stragglers: Stragglers
+    # Called when the wait for its turn in the chat ends, when it becomes a shard, and
+    # when the next message begins before this one has ended.
     on_turn: Callable[["JobRun"], None]
     on_split: Callable[["JobRun"], None]
+    on_early_start: Callable[["JobRun"], None]
     # Read together with the claim; None if the run has to read them.
     first_targets: Sequence[Target] | None = None
     # Part of a large job, whose other parts may be with other engines.
@@ -71,6 +77,10 @@ class JobRun:
     _rendered: dict[str, Any] = field(default_factory=dict)
     # Each open batch with the task that pushes it.
     _open_batches: dict[asyncio.Task[None], TargetBatch] = field(default_factory=dict)
+    # Tasks of pushes that wait for the device's answer to an earlier message.
+    _held_back: set[asyncio.Task[None]] = field(default_factory=set)
+    # Our pushes, by device, that later messages wait for.
+    _awaited: dict[int, UnansweredPush] = field(default_factory=dict)
     # Set when another batch may have room.
     _room: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -83,6 +93,7 @@ class JobRun:
         self.recorder.add(self.tally)
         try:
             self.tally.waiting = await self._count_waiting()
+            self.tally.has_front = self.turn.is_awaited
             may_start = await self.turn.wait()
             self.on_turn(self)
             if may_start:
@@ -93,7 +104,9 @@ class JobRun:
                 self.tally.release()
                 await self.recorder.recorded(self.tally)
         finally:
-            self.turn.end()
+            self.turn.leave()
+            for device_id, push in self._awaited.items():
+                self.stragglers.end(self.claim.chat_id, device_id, push)
             self.recorder.remove(self.tally)
 
     def _drop_stale_targets(self) -> None:
@@ -125,19 +138,45 @@ class JobRun:
                 await self._count_total(after)
                 await self._wait_for_room()
             await self._wait_for_answers()
+            await self._let_pass()
             # Other engines may have the other shards, whose ends only the outbox knows.
             if self.tally.fanned_out and not self.is_shard:
                 self.turn.let_next_start()
         finally:
-            for task in self._open_batches:
+            for task in (*self._open_batches, *self._held_back):
                 task.cancel()
         await self.recorder.recorded(self.tally)
 
     def _begin_batch(self, targets: Sequence[Target]) -> None:
         batch = self.tally.open_batch(targets)
-        task = asyncio.create_task(self._push(batch))
+        ready = [each for each in targets if not self._hold_back(batch, each)]
+        task = asyncio.create_task(self._push(batch, ready))
         self._open_batches[task] = batch
         task.add_done_callback(self._end_batch)
+
+    def _hold_back(self, batch: TargetBatch, target: Target) -> bool:
+        """Push later to a device that has not answered an earlier message."""
+        before = self.stragglers.of(self.claim.chat_id, target.device_id)
+        if before is None:
+            return False
+        push = self.stragglers.add(self.claim.chat_id, target.device_id)
+        self._awaited[target.device_id] = push
+        work = self._push_behind(before, push, batch, target)
+        task = asyncio.create_task(work)
+        self._held_back.add(task)
+        task.add_done_callback(self._held_back.discard)
+        return True
+
+    async def _push_behind(
+        self,
+        before: UnansweredPush,
+        push: UnansweredPush,
+        batch: TargetBatch,
+        target: Target,
+    ) -> None:
+        await before.wait()
+        push.sent_behind(before)
+        await self._send(target.platform, [target], batch)
 
     def _end_batch(self, task: asyncio.Task[None]) -> None:
         del self._open_batches[task]
@@ -155,18 +194,55 @@ class JobRun:
         return in_flight < BATCHES_IN_FLIGHT and len(batches) < BATCHES_OPEN
 
     async def _wait_for_answers(self) -> None:
-        """Wait for the last answers; silent devices do not block the chat for long."""
-        while self._open_batches:
+        """Wait for the last answers; slow devices do not block the chat for long."""
+        if self._open_batches:
+            await asyncio.wait(self._open_batches, timeout=PATIENCE_S)
+        self._start_next_early()
+        while rest := {*self._open_batches, *self._held_back}:
             answered = self.tally.answered
-            await asyncio.wait(self._open_batches, timeout=SILENCE_S)
-            if self._open_batches and self.tally.answered == answered:
+            await asyncio.wait(rest, timeout=stragglers.SILENCE_S)
+            if self._has_open_pushes and self.tally.answered == answered:
+                await self._let_pass()
                 self.tally.unblock_chat()
                 self.turn.let_next_start()
                 await self.recorder.recorded(self.tally)
                 self.wake.set()
                 break
-        if self._open_batches:
-            await asyncio.wait(self._open_batches)
+            self._start_next_early()
+        if rest := {*self._open_batches, *self._held_back}:
+            await asyncio.wait(rest)
+
+    async def _let_pass(self) -> None:
+        """From now on the outbox lets the next message pass, if it may pass itself."""
+        await self.turn.wait_for_front()
+        self.tally.pass_front()
+        self.turn.let_pass()
+
+    @property
+    def _has_open_pushes(self) -> bool:
+        return bool(self._open_batches or self._held_back)
+
+    def _start_next_early(self) -> None:
+        """Let the next message start when only stragglers have not answered.
+
+        It reaches each of them after its answer. An engine that takes over after a
+        crash knows nothing of them, so in the outbox the next message waits on.
+        """
+        if self.is_shard or not self.tally.fanned_out or not self._has_open_pushes:
+            return
+        missing = [
+            target
+            for batch in self._open_batches.values()
+            for target in batch.unanswered(batch.targets)
+            if target.device_id not in self._awaited
+        ]
+        if len(missing) > self.tally.answered:
+            return
+        for target in missing:
+            push = self.stragglers.add(self.claim.chat_id, target.device_id)
+            self._awaited[target.device_id] = push
+        self.turn.let_next_start()
+        self.on_early_start(self)
 
     async def _next_targets(self, after: tuple[int, int]) -> Sequence[Target]:
         """The next batch; closes the tally's fan-out if it is the last one."""
@@ -243,7 +319,7 @@ class JobRun:
             if not targets and not pointless:
                 break
             self.tally.drop(pointless)
-            await self._push(self.tally.open_batch(targets, is_retry=True))
+            await self._push(self.tally.open_batch(targets, is_retry=True), targets)
             await self.recorder.recorded(self.tally)
         await self._end_or_release()
 
@@ -266,10 +342,10 @@ class JobRun:
 
     # -- one batch
 
-    async def _push(self, batch: TargetBatch) -> None:
-        """Hand the batch to the channels; afterwards every device has an outcome."""
+    async def _push(self, batch: TargetBatch, targets: Sequence[Target]) -> None:
+        """Hand devices of the batch to the channels; afterwards each has an outcome."""
         by_platform: dict[str, list[Target]] = defaultdict(list)
-        for target in batch.targets:
+        for target in targets:
             by_platform[target.platform].append(target)
         sends = [self._send(*those, batch) for those in by_platform.items()]
         # One platform, the usual case, needs no task of its own.
@@ -312,4 +388,6 @@ class JobRun:
         batch.outcomes[target.device_id] = outcome
         if len(batch.outcomes) == batch.quorum:
             self._room.set()
+        if self._awaited and (push := self._awaited.pop(target.device_id, None)):
+            self.stragglers.end(self.claim.chat_id, target.device_id, push)
         self.recorder.count_outcome()

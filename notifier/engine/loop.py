@@ -24,6 +24,7 @@ from notifier.engine.provider_tokens import SharedTokens
 from notifier.engine.provider_troubles import SharedTroubles
 from notifier.engine.recorder import Recorder
 from notifier.engine.running_jobs import RunningJobs
+from notifier.engine.stragglers import Stragglers
 from notifier.retry_delays import retry_delay_s
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class Engine:
             self._store, owner=owner, lease=self._lease, is_running=self._running.has
         )
         self._reader = FirstTargets(self._store)
+        self._stragglers = Stragglers()
         # How many jobs the last look brought.
         self._last_bite = 0
         self._stopping = asyncio.Event()
@@ -220,8 +222,10 @@ class Engine:
             wake=self._wake,
             is_shard=claim.parent_id is not None,
             turn=self._running.turn_after(job.follows),
+            stragglers=self._stragglers,
             on_turn=self._running.begin_turn,
             on_split=self._running.become_shard,
+            on_early_start=self._running.leave_to_stragglers,
         )
         if run.turn.is_awaited:
             self._reader.expect(claim)

@@ -7,6 +7,9 @@ from datastore.outbox import Claim
 from notifier.engine.chat_order import Turn
 from notifier.engine.job_run import JobRun
 
+# More jobs than these that only wait for slow devices take room from others.
+MAX_LEFT = 1024
+
 
 class RunningJobs:
     """Runs with their tasks, by job.
@@ -19,6 +22,8 @@ class RunningJobs:
         self._by_job: dict[int, tuple[JobRun, asyncio.Task[None]]] = {}
         self._waiting: set[JobRun] = set()
         self._shards: set[JobRun] = set()
+        # Jobs that only wait for devices that are slow.
+        self._left_to_stragglers: set[JobRun] = set()
         # The last job of each chat here, behind which others may wait in the outbox.
         self._lasts: dict[int, None] = {}
 
@@ -27,8 +32,9 @@ class RunningJobs:
 
     @property
     def started(self) -> int:
-        """How many jobs do not wait for their turn in their chat."""
-        return len(self._by_job) - len(self._waiting)
+        """How many jobs have work to do, and do not only wait."""
+        few_slow = min(len(self._left_to_stragglers), MAX_LEFT)
+        return len(self._by_job) - len(self._waiting) - few_slow
 
     @property
     def waiting(self) -> int:
@@ -61,12 +67,18 @@ class RunningJobs:
         if self._has(run):
             del self._by_job[run.claim.job_id]
             self._waiting.discard(run)
+            self._left_to_stragglers.discard(run)
             self._shards.discard(run)
             self._lasts.pop(run.claim.job_id, None)
 
     def begin_turn(self, run: JobRun) -> None:
         """The run waits no more for the job before it in its chat."""
         self._waiting.discard(run)
+
+    def leave_to_stragglers(self, run: JobRun) -> None:
+        """All but a few slow devices have answered the run."""
+        if self._has(run):
+            self._left_to_stragglers.add(run)
 
     def become_shard(self, run: JobRun) -> None:
         """The run's job has been split."""

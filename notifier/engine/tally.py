@@ -59,6 +59,8 @@ class Tally:
         self.total = claim.total
         self.error = claim.error
         self.fanned_out = claim.fanned_out
+        # Whether the job before it in its chat has not let it pass in the outbox.
+        self.has_front = False
         self.end: str | None = None
         self._started_at = claim.started_at
         self._expires_at = claim.notification.expires_at
@@ -100,6 +102,11 @@ class Tally:
         """How many devices have answered; grows as long as answers arrive."""
         open_ones = sum(len(batch.outcomes) - batch.passed for batch in self._batches)
         return self.accepted + self.failed + self.waiting + open_ones
+
+    def pass_front(self) -> None:
+        """The job before it has let it pass."""
+        self._changed |= self.has_front
+        self.has_front = False
 
     def unblock_chat(self) -> None:
         """Let later messages of the chat overtake devices that have not answered."""
@@ -228,15 +235,16 @@ class Tally:
         return next_at if next_at < self._expires_at else None
 
     def _make_step(self) -> Step:
-        if self.fanned_out and not self._batches:
+        # The chat's next message may follow once all of its devices are counted.
+        is_done = self.fanned_out and not self._batches and not self.has_front
+        if is_done:
             self.total = self.accepted + self.failed + self.waiting
             if self.waiting == 0:
                 self.end = self._final_state()
         step = Step(
             job_id=self.job_id,
             cursor=self.cursor,
-            # The chat's next message may follow once all of its devices are counted.
-            fanned_out=self.fanned_out and not self._batches,
+            fanned_out=is_done,
             lets_pass=self._unblocks_chat,
             total=self.total,
             accepted=self.accepted,

@@ -70,7 +70,7 @@ def test_devices_and_badges_are_read_from_indexes(small_town: Datastore) -> None
     def read() -> None:
         with small_town.read() as session:
             fanout.first_targets(session, claims, limit=100, now=now)
-            fanout.next_targets(session, claims[0], after=(0, 0), limit=1000, now=now)
+        fanout.next_targets(small_town, claims[0], after=(0, 0), limit=1000, now=now)
 
     plan = plan_of(small_town, read, about="device")
 

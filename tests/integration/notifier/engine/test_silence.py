@@ -1,11 +1,13 @@
 """Devices that never answer do not block the rest of their conversation."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 import notifier.engine.job_run
+import notifier.engine.stragglers
 from datastore import Datastore
 from datastore.outbox import due_work, job_status
 from models.pushes import Notification, Target
@@ -13,6 +15,7 @@ from notifier.channels import Report
 from notifier.engine.loop import Engine
 from notifier.outcome import ACCEPTED
 from tests.support import chats
+from tests.support.outbox import claim
 from tests.support.wait import eventually
 
 SILENT = "silent"
@@ -64,7 +67,7 @@ def play(store: Datastore, told: int) -> list[tuple[str, str]]:
 def test_a_silent_device_does_not_block_the_next_message_of_its_chat(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier.engine.job_run, "SILENCE_S", 0.1)
+    monkeypatch.setattr(notifier.engine.stragglers, "SILENCE_S", 0.1)
     chat = chats.make_chat(store, 3, tokens=[SILENT])
     posted = [chats.post(store, chat, text=text) for text in ("first", "second")]
 
@@ -76,6 +79,113 @@ def test_a_silent_device_does_not_block_the_next_message_of_its_chat(
             job = job_status.find(session, job_id)
             assert job is not None
             assert (job.state, job.total, job.accepted) == ("completed", 3, 3)
+
+
+class SlowOnce:
+    """Answers at once, except that the answers of slow devices wait for `speak`."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+        self.answered: list[tuple[str, str]] = []
+        self.speak = asyncio.Event()
+
+    def render(self, notification: Notification) -> Notification:
+        return notification
+
+    async def send(
+        self, rendered: Notification, targets: Sequence[Target], report: Report
+    ) -> None:
+        slow = [target for target in targets if target.token.startswith(SILENT)]
+        self.heard += [(rendered.text, target.token) for target in targets]
+        for target in targets:
+            if target not in slow:
+                report(target, ACCEPTED)
+        if slow:
+            await self.speak.wait()
+        for target in slow:
+            self.answered.append((rendered.text, target.token))
+            report(target, ACCEPTED)
+
+    async def close(self) -> None:
+        pass
+
+    def told(self, token: str) -> list[str]:
+        return [text for text, heard in self.heard if heard == token]
+
+
+@contextlib.asynccontextmanager
+async def running(store: Datastore, channel: SlowOnce) -> AsyncIterator[Engine]:
+    own = Datastore(store.url.render_as_string(hide_password=False))
+    engine = Engine(own, lambda *_: {"apns": channel}, owner="a", lease_s=30)
+    task = asyncio.create_task(engine.run(linger_s=None, wake=asyncio.Event()))
+    try:
+        yield engine
+    finally:
+        engine.stop()
+        await task
+
+
+async def test_a_slow_device_holds_up_itself_and_not_its_chat(
+    store: Datastore,
+) -> None:
+    chat = chats.make_chat(store, 3, tokens=[SILENT, "lively", "quick"])
+    texts = [str(number) for number in range(30)]
+    posted = [chats.post(store, chat, text=text) for text in texts]
+    channel = SlowOnce()
+
+    async with running(store, channel):
+        # All messages reach the others long before three seconds have gone by …
+        async with asyncio.timeout(2.5):
+            await eventually(lambda: channel.told("lively") == texts)
+        assert channel.told("quick") == texts
+        # … and the slow one has only the first.
+        assert channel.told(SILENT) == texts[:1]
+        channel.speak.set()
+        await eventually(lambda: channel.told(SILENT) == texts)
+        await eventually(lambda: not chats.open_jobs(store))
+
+    with store.read() as session:
+        for job_id in posted:
+            job = job_status.find(session, job_id)
+            assert job is not None
+            assert (job.state, job.total, job.accepted) == ("completed", 3, 3)
+
+
+async def test_a_message_that_only_waits_for_a_slow_device_holds_the_chat_for_others(
+    store: Datastore,
+) -> None:
+    """Another engine knows no stragglers, so it gets nothing of the chat."""
+    chat = chats.make_chat(store, 3, tokens=[SILENT, "lively", "quick"])
+    for text in ("first", "second"):
+        chats.post(store, chat, text=text)
+    channel = SlowOnce()
+
+    async with running(store, channel):
+        await eventually(lambda: channel.told("lively") == ["first", "second"])
+        chats.post(store, chat, text="third")
+        assert claim(store, "b", chain=9) == []
+        channel.speak.set()
+        # Nobody wakes the engine: it looks when its jobs have ended.
+        await eventually(lambda: channel.told(SILENT)[-1] == "third")
+
+
+async def test_a_silent_device_gets_its_next_message_after_a_while(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier.engine.stragglers, "SILENCE_S", 0.2)
+    chat = chats.make_chat(store, 3, tokens=[SILENT, "lively", "quick"])
+    texts = [str(number) for number in range(20)]
+    for text in texts:
+        chats.post(store, chat, text=text)
+    channel = SlowOnce()
+
+    async with running(store, channel):
+        # It never answers; none of its messages waits for more than one silence.
+        async with asyncio.timeout(2.0):
+            await eventually(lambda: channel.told(SILENT) == texts)
+        assert channel.answered == []
+        channel.speak.set()
+        await eventually(lambda: not chats.open_jobs(store))
 
 
 def test_silent_devices_do_not_delay_the_rest_of_a_large_job(

@@ -14,7 +14,7 @@ from notifier.engine.running_jobs import RunningJobs
 
 TASK = cast("asyncio.Task[None]", None)
 JOBS = st.integers(1, 4)
-ACTIONS = st.sampled_from(["wait", "begin", "split", "end", "end the turn"])
+ACTIONS = st.sampled_from(["wait", "begin", "split", "end", "end the turn", "leave"])
 
 
 @dataclass(eq=False)
@@ -26,10 +26,14 @@ class FakeRun:
     is_shard: bool = False
     attempts: int = 1
     is_released: bool = False
+    # To slow devices.
+    is_left: bool = False
 
     @property
     def claim(self) -> Any:
-        return SimpleNamespace(job_id=self.job_id, attempts=self.attempts)
+        return SimpleNamespace(
+            job_id=self.job_id, attempts=self.attempts, holds_chat=True
+        )
 
     @property
     def tally(self) -> Any:
@@ -52,6 +56,10 @@ def act(jobs: RunningJobs, runs: list[FakeRun], action: str, job_id: int) -> Non
         for run in ours:
             run.is_shard = True
             jobs.become_shard(as_run(run))
+    elif action == "leave":
+        for run in ours:
+            run.is_left = True
+            jobs.leave_to_stragglers(as_run(run))
     elif action == "end the turn":
         for run in ours:
             run.turn._after = None
@@ -73,6 +81,23 @@ def test_the_counters_are_the_sums_over_all_runs(steps: list[tuple[str, int]]) -
         assert len(jobs) == len(current)
         assert jobs.waiting == sum(run.turn.is_awaited for run in current)
         assert jobs.shards == sum(run.is_shard for run in current)
+        left = sum(run.is_left for run in current)
+        assert jobs.started == len(current) - jobs.waiting - left
+        assert set(jobs.lasts) == {run.job_id for run in current if not run.is_shard}
+
+
+def test_a_job_with_another_one_behind_it_is_not_the_last_of_its_chat() -> None:
+    jobs = RunningJobs()
+    first, second = FakeRun(1), FakeRun(2)
+    jobs.add(as_run(first), TASK)
+
+    second.turn = jobs.turn_after(1)
+    jobs.add(as_run(second), TASK)
+
+    assert jobs.lasts == [2]
+    jobs.remove(as_run(second))
+    jobs.remove(as_run(first))
+    assert jobs.lasts == []
 
 
 def test_the_end_of_an_earlier_run_does_not_remove_a_later_one() -> None:
