@@ -2,6 +2,8 @@
 
 from config.environment import SettingsError
 from config.settings import (
+    CPU_ANSWERS,
+    CPU_BOTH,
     PREVIEW_FULL,
     PREVIEW_NONE,
     PREVIEW_SENDER,
@@ -12,6 +14,8 @@ from config.settings import (
 )
 
 __all__ = [
+    "CPU_ANSWERS",
+    "CPU_BOTH",
     "PREVIEW_FULL",
     "PREVIEW_NONE",
     "PREVIEW_SENDER",

@@ -34,6 +34,7 @@ from config.setting_types import (
 REDIS_URL = "redis://127.0.0.1:6379/0"
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp")
+CPU_BOTH, CPU_ANSWERS = CPU_FIRST = ("both", "answers")
 PREVIEW_FULL, PREVIEW_SENDER, PREVIEW_NONE = PREVIEWS = ("full", "sender", "none")
 # Read by `make run` and the sandbox, which may share our environment.
 SANDBOX_VARIABLES = frozenset({"BOTTLEPOST_SANDBOX_PORT"})
@@ -104,6 +105,8 @@ class Settings:
     push_slots: Annotated[int, whole(0, 256)]
     # How long an idle PushProcess keeps its connections open.
     push_linger_s: Annotated[float, seconds(0)] = 30.0
+    # Whose work comes first when the CPU is short: that of answers, or both alike.
+    cpu_first: Annotated[str, one_of(*CPU_FIRST)] = CPU_BOTH
     # How long a process keeps a job without renewing its lease.
     lease_s: Annotated[float, seconds(1)] = 30.0
     # How often a web worker looks for jobs whose wake-up was lost.

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import cache
 
 import config
-from config import Settings
+from config import CPU_ANSWERS, Settings
 from datastore import Datastore
 from datastore.outbox import job_status
 from notifier.dispatchers import uwsgi_host
@@ -20,6 +20,7 @@ from notifier.process import (
     preload,  # noqa: F401 - once, before uWSGI forks its spoolers
 )
 from notifier.process.per_process import ANY_JOB, PerProcess
+from notifier.process.push_process import NICE
 from notifier.process.slots import worker_slots
 from notifier.process.watchdog import Watchdog
 
@@ -32,8 +33,6 @@ log = logging.getLogger(__name__)
 
 # If the spoolers fall behind this far, the watchdog adds no more files.
 MAX_FILES = 100
-# Spoolers are this much nicer than uWSGI itself: answers come before pushes.
-NICE = 5
 
 
 class UwsgiSpoolerDispatcher(PerProcess):
@@ -90,7 +89,9 @@ def _raise_priority() -> None:
 
     Call it before this process has threads, because they inherit its priority.
     """
-    nice = os.getpriority(os.PRIO_PROCESS, os.getppid()) + NICE
+    nice = os.getpriority(os.PRIO_PROCESS, os.getppid())
+    if _settings().cpu_first == CPU_ANSWERS:
+        nice += NICE
     # Only root may do this, and users with RLIMIT_NICE.
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, min(nice, 19))

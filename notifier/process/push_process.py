@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from config import Settings
+from config import CPU_ANSWERS, Settings
 from datastore import Datastore
 from notifier.engine import BuildEngine, Engine, build_engine, new_event_loop, new_owner
 from notifier.process import fork_server, watchdog
@@ -23,6 +23,9 @@ from notifier.process.slots import Slot, Slots
 from notifier.process.wake_socket import WakeSocket
 
 log = logging.getLogger(__name__)
+
+# With answers first, we are this much nicer than the web worker.
+NICE = 5
 
 
 class PushProcess(ForkServerProcess):
@@ -56,7 +59,7 @@ class PushProcess(ForkServerProcess):
 
     def run(self) -> None:
         """The main function of the child."""
-        _detach_from_host(self._settings.run_dir)
+        _detach_from_host(self._settings)
         if self._settings.push_slots:
             self._work_in_slots()
         else:
@@ -127,11 +130,11 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         runner.run(work)
 
 
-def _detach_from_host(run_dir: Path) -> None:
+def _detach_from_host(settings: Settings) -> None:
     """Give up everything that ties this process to the web worker."""
     os.setsid()
-    # On a machine with few cores, answers come before pushes.
-    os.nice(5)
+    if settings.cpu_first == CPU_ANSWERS:
+        os.nice(NICE)
     # The fork server has passed on the host's signal mask and ignored signals.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
@@ -144,7 +147,7 @@ def _detach_from_host(run_dir: Path) -> None:
     with open(os.devnull) as null:
         os.dup2(null.fileno(), 0)
     logging.basicConfig(
-        handlers=[LogFile(run_dir / "push" / "push.log")],
+        handlers=[LogFile(settings.run_dir / "push" / "push.log")],
         level=logging.INFO,
         force=True,
     )

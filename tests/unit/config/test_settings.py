@@ -60,6 +60,7 @@ def test_secret_can_come_from_a_file(read: Read, tmp_path: Path) -> None:
         ("PUSH_LINGER_S", "nan", "must be from 0"),
         ("PUSH_LINGER_S", "inf", "must be from 0"),
         ("PUSH_LINGER_S", "soon", "must be a number of seconds"),
+        ("CPU_FIRST", "pushes", "must be one of both, answers"),
         ("APNS_URL", "http://api.push.apple.com", "must look like https://"),
         ("FCM_URL", "https://", "must look like https://"),
         ("FCM_URL", "https://[", "must look like https://"),

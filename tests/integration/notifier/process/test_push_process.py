@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from config import Settings
+from config import CPU_ANSWERS, CPU_BOTH, Settings
 from datastore import Datastore
 from models.pushes import PushJob
 from notifier.dispatchers.process import ProcessDispatcher
@@ -75,6 +75,24 @@ def test_one_warm_process_takes_message_after_message(
         pids.add(_pid_that_pushed(settings, job_id))
 
     assert len(pids) == 1
+
+
+@pytest.mark.parametrize(("first", "nice"), [(CPU_BOTH, 0), (CPU_ANSWERS, 5)])
+def test_the_priority_of_a_process_is_the_setting_s(
+    store: Datastore,
+    make_settings,
+    make_dispatcher: MakeDispatcher,
+    first: str,
+    nice: int,
+) -> None:
+    settings = make_settings(cpu_first=first)
+    job_id = post(store, make_chat(store, 1))
+
+    make_dispatcher(settings).dispatch(job_id)
+    pid = _pid_that_pushed(settings, job_id)
+
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, pid) == ours + nice
 
 
 def test_a_process_exits_when_it_has_lingered(
