@@ -17,6 +17,7 @@ from benchmarks import plots
 
 BENCHMARKS = (
     "rush",
+    "claims",
     "send",
     "push",
     "engine",
