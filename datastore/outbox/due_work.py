@@ -18,6 +18,8 @@ from models.pushes import AT_ONCE, PushJob, Target
 # Devices that are read together with their job: all devices of a small conversation,
 # and few enough of a large one that many jobs fit into memory.
 FIRST_TARGETS = 100
+# A chat with fewer devices than this has them read once for all messages of a moment.
+LISTENERS = 500
 # Jobs whose devices are read with their claim. With more of them, a slow database might
 # never come to the end of a look before it is cut short.
 JOBS_WITH_TARGETS = 64
@@ -121,6 +123,8 @@ def _jobs(session: Session, loaded: Sequence[Claim], now: datetime) -> list[Job]
 class ChatTargets(NamedTuple):
     """The devices of a chat, for all of its messages up to a number."""
 
+    # The job for which they were read.
+    job_id: int
     chat_id: int
     listeners: list[Listener]
     up_to_seq: int
@@ -138,19 +142,22 @@ def read_first_targets(
     that follow some of these in their chats; the devices are read for them, too.
     """
     now = utc_now()
-    followers = [each for group in behind.values() for each in group]
-    deleted = audience.find_deleted(session, [*waiting, *followers])
-    found: dict[int, list[Target] | None] = {
-        claim.job_id: None for claim in waiting if claim.job_id in deleted
-    }
+    found: dict[int, list[Target] | None] = {}
     chats: list[ChatTargets] = []
+    deleted = audience.find_deleted(session, waiting)
+    found.update(dict.fromkeys(deleted))
     for claim in waiting:
-        if claim.job_id in behind and claim.job_id not in deleted:
-            seq = max(each.seq for each in behind[claim.job_id])
-            listeners = fanout.listeners(session, claim, seq, limit=FIRST_TARGETS)
-            if listeners is not None:
-                chats.append(ChatTargets(claim.chat_id, listeners, seq, deleted))
-                found[claim.job_id] = fanout.choose(listeners, claim, now)
+        followers = behind.get(claim.job_id, ())
+        if not followers or claim.job_id in deleted:
+            continue
+        seq = max(each.seq for each in followers)
+        listeners = fanout.listeners(session, claim, seq, limit=LISTENERS)
+        if listeners is None:
+            continue
+        gone = audience.find_deleted(session, followers)
+        read_for = claim.job_id, claim.chat_id
+        chats.append(ChatTargets(*read_for, listeners, seq, gone))
+        found[claim.job_id] = fanout.choose(listeners, claim, now)
     rest = [claim for claim in waiting if claim.job_id not in found]
     read = fanout.first_targets(session, rest, limit=FIRST_TARGETS, now=now)
     return {**found, **read}, chats

@@ -12,12 +12,22 @@ from models.base import utc_now
 from models.pushes import Target
 from notifier.engine.async_store import AsyncStore
 
-Targets = Sequence[Target] | None
+
+class FirstRead(NamedTuple):
+    """The first devices of a job, and whether there are no others."""
+
+    targets: Sequence[Target]
+    is_all: bool
+
+
+Found = FirstRead | None
 
 # Devices are read again when they are older than this: members and messages change.
 MAX_AGE_S = 0.05
 # Jobs that are read in one trip, so that none waits long for the others.
 JOBS_PER_TRIP = 32
+# A chat whose devices do not serve several messages is not tried again for this long.
+TRY_AGAIN_S = 1.0
 
 
 class _Snapshot(NamedTuple):
@@ -43,7 +53,9 @@ class FirstTargets:
         # Jobs that wait for their turn here, by chat.
         self._expected: dict[int, dict[int, Claim]] = defaultdict(dict)
         self._snapshots: dict[int, _Snapshot] = {}
-        self._waiting: list[tuple[Claim, asyncio.Future[Targets]]] = []
+        # Chats without a snapshot, and when it may be tried again.
+        self._without: dict[int, float] = {}
+        self._waiting: list[tuple[Claim, asyncio.Future[Found]]] = []
         self._task: asyncio.Task[None] | None = None
 
     def expect(self, claim: Claim) -> None:
@@ -57,15 +69,17 @@ class FirstTargets:
             if not expected:
                 del self._expected[claim.chat_id]
                 self._snapshots.pop(claim.chat_id, None)
+                self._without.pop(claim.chat_id, None)
 
-    async def read(self, claim: Claim) -> Targets:
-        """Up to `due_work.FIRST_TARGETS` devices; None if the message was deleted."""
+    async def read(self, claim: Claim) -> Found:
+        """The first devices of the job; None if its message was deleted."""
         snapshot = self._snapshots.get(claim.chat_id)
         if snapshot is not None and _is_for(snapshot, claim):
             if claim.job_id in snapshot.deleted:
                 return None
-            return fanout.choose(snapshot.listeners, claim, utc_now())
-        found: asyncio.Future[Targets] = asyncio.get_running_loop().create_future()
+            chosen = fanout.choose(snapshot.listeners, claim, utc_now())
+            return FirstRead(chosen, is_all=True)
+        found: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
         self._waiting.append((claim, found))
         if self._task is None:
             self._task = asyncio.create_task(self._read_all(), name="first-targets")
@@ -84,7 +98,7 @@ class FirstTargets:
         self._task = None
 
     async def _read_together(
-        self, waiting: list[tuple[Claim, asyncio.Future[Targets]]]
+        self, waiting: list[tuple[Claim, asyncio.Future[Found]]]
     ) -> None:
         read_at = time.monotonic()
         claims = [claim for claim, _ in waiting]
@@ -92,6 +106,7 @@ class FirstTargets:
             claim.job_id: list(self._expected[claim.chat_id].values())
             for claim in claims
             if len(self._expected.get(claim.chat_id, ())) > 1
+            and self._without.get(claim.chat_id, 0.0) < read_at
         }
         targets, chats = await self._store.read(
             due_work.read_first_targets, claims, behind
@@ -100,11 +115,15 @@ class FirstTargets:
             self._snapshots[chat.chat_id] = _Snapshot(
                 chat.listeners, chat.up_to_seq, chat.deleted, read_at
             )
+        whole = {chat.job_id for chat in chats}
         for claim, found in waiting:
             if claim.job_id not in targets:
                 targets[claim.job_id] = await self._read_slowly(claim)
+            if claim.job_id in behind and claim.job_id not in whole:
+                self._without[claim.chat_id] = read_at + TRY_AGAIN_S
             if not found.done():
-                found.set_result(targets[claim.job_id])
+                is_all = claim.job_id in whole
+                found.set_result(_first(targets[claim.job_id], is_all=is_all))
 
     async def _read_slowly(self, claim: Claim) -> list[Target] | None:
         return await self._store.call(
@@ -115,12 +134,18 @@ class FirstTargets:
             now=utc_now(),
         )
 
-    async def _read_alone(self, claim: Claim, found: asyncio.Future[Targets]) -> None:
+    async def _read_alone(self, claim: Claim, found: asyncio.Future[Found]) -> None:
         try:
             await self._read_together([(claim, found)])
         except Exception as problem:
             if not found.done():
                 found.set_exception(problem)
+
+
+def _first(targets: Sequence[Target] | None, *, is_all: bool) -> Found:
+    if targets is None:
+        return None
+    return FirstRead(targets, is_all or len(targets) < due_work.FIRST_TARGETS)
 
 
 def _is_for(snapshot: _Snapshot, claim: Claim) -> bool:

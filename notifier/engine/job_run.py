@@ -250,25 +250,24 @@ class JobRun:
             self.tally.cancel()
             return ()
         targets, self.first_targets = self.first_targets, None
-        size = due_work.FIRST_TARGETS
-        if targets is None and after == self.claim.cursor:
-            targets = await self.reader.read(self.claim)
-            if targets is None:
-                self.tally.cancel()
-                return ()
-        elif targets is None:
-            size = BATCH_SIZE
+        if targets is not None:
+            is_last = len(targets) < due_work.FIRST_TARGETS
+        elif after == self.claim.cursor:
+            first = await self.reader.read(self.claim)
+            targets, is_last = (None, True) if first is None else first
+        else:
             targets = await self.store.call(
                 fanout.next_targets,
                 self.claim,
                 after=after,
-                limit=size,
+                limit=BATCH_SIZE,
                 now=utc_now(),
             )
+            is_last = targets is not None and len(targets) < BATCH_SIZE
         if targets is None:
             self.tally.cancel()
             return ()
-        if len(targets) < size:
+        if is_last:
             self.tally.close_fan_out()
         return targets
 

@@ -1,12 +1,13 @@
 """One look of an engine at the outbox returns what is due, ready to be pushed."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, update
 
 from datastore import Datastore
-from datastore.outbox import due_work
+from datastore.outbox import due_work, fanout
 from datastore.outbox.due_work import Taken
 from models.base import utc_now
 from models.chats import Message
@@ -110,3 +111,51 @@ def test_lost_claims_of_a_chat_keep_their_order(store: Datastore) -> None:
         (first, None),
         (second, first),
     ]
+
+
+def test_the_devices_of_a_chat_are_read_once_for_the_jobs_that_follow(
+    store: Datastore,
+) -> None:
+    members = due_work.FIRST_TARGETS + 20
+    chat = chats.make_chat(store, members)
+    for _ in range(3):
+        chats.post(store, chat)
+    first, second, third = (job.claim for job in take(store, chain=5).jobs)
+    reopen = fanout.next_targets(store, third, after=(0, 0), limit=1, now=utc_now())
+    assert reopen is not None
+    # A part of it is done: the devices that are left are its own affair.
+    begun = replace(second, cursor=(5, 5))
+
+    with store.read() as session:
+        found, of_chats = due_work.read_first_targets(
+            session, [first, begun], {first.job_id: [third], begun.job_id: [third]}
+        )
+
+    assert [each.job_id for each in of_chats] == [first.job_id]
+    assert of_chats[0].up_to_seq == third.seq
+    assert len(of_chats[0].listeners) == members + 1
+    assert len(found[first.job_id] or ()) == members
+    assert len(found[begun.job_id] or ()) == due_work.FIRST_TARGETS
+
+
+def test_a_deleted_message_among_those_that_follow_is_known(store: Datastore) -> None:
+    chat = chats.make_chat(store, 2)
+    for _ in range(3):
+        chats.post(store, chat)
+    first, second, third = (job.claim for job in take(store, chain=5).jobs)
+    with store.write() as session:
+        session.execute(
+            update(Message)
+            .where(Message.id == second.message_id)
+            .values(deleted_at=utc_now())
+        )
+
+    fanout.next_targets(store, third, after=(0, 0), limit=9, now=utc_now())
+    with store.read() as session:
+        _, [of_chat] = due_work.read_first_targets(
+            session, [first], {first.job_id: [second, third]}
+        )
+        found, _ = due_work.read_first_targets(session, [second], {})
+
+    assert of_chat.deleted == {second.job_id}
+    assert found == {second.job_id: None}
