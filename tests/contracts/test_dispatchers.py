@@ -171,7 +171,7 @@ def test_a_spooler_does_not_run_at_the_lowest_priority(host: DispatcherHost) -> 
 
     (pid,) = until(host.lease_owners, what="for a working spooler")
     uwsgi = os.getpriority(os.PRIO_PROCESS, host.server.pid)
-    assert os.getpriority(os.PRIO_PROCESS, pid) == uwsgi + 5
+    assert os.getpriority(os.PRIO_PROCESS, pid) == uwsgi
     host.wait_until_ended(conversation, posted)
 
 
