@@ -23,12 +23,12 @@ from sqlalchemy import delete, insert, select, text
 from benchmarks.report import Report, median, options
 from datastore import Datastore, migrations
 from datastore.outbox import due_work, progress
-from datastore.outbox.progress import Step
 from models.accounts import User
 from models.base import utc_now
 from models.chats import Chat, Message
-from models.pushes import AT_ONCE, COMPLETED, MESSAGE, PROCESSING, QUEUED, PushJob
+from models.pushes import AT_ONCE, MESSAGE, PROCESSING, QUEUED, PushJob
 from tests.support import databases
+from tests.support.outbox import ended
 
 DATABASES = ("sqlite", "postgresql")
 LEAST, MOST, MOST_QUICK = 10, 100_000, 10_000
@@ -203,19 +203,7 @@ def _work_off(store: Datastore) -> None:
     """Claim and end all jobs, as an engine does."""
     while jobs := _take(store, chain=512).jobs:
         now = utc_now()
-        steps = [
-            Step(
-                job_id=job.claim.job_id,
-                cursor=(0, 0),
-                fanned_out=True,
-                total=0,
-                accepted=0,
-                failed=0,
-                error=None,
-                end=COMPLETED,
-            )
-            for job in jobs
-        ]
+        steps = [ended(job.claim.job_id) for job in jobs]
         with store.write() as session:
             progress.record(session, "us", steps, now=now, lease_until=now + LEASE)
 

@@ -21,7 +21,7 @@ SQLITE_CACHE_MIB = 2048
 class Bulk(ABC):
     """A connection to a database that is being filled; each statement commits."""
 
-    # SQL of the time that is so many seconds after the town's first day.
+    # SQL of a time, given in seconds after the town's first day.
     moment: str
     # SQL of the SHA-256 of a text, in hexadecimal.
     digest: str

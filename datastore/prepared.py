@@ -5,6 +5,7 @@ own way to run a statement takes 50 µs, and SQLite needs 3 µs for the statemen
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Dialect, Insert, insert
@@ -13,6 +14,10 @@ from sqlalchemy.orm import Session
 
 Convert = Callable[[Any], Any]
 Row = tuple[Any, ...]
+
+# How to read the result of a cursor.
+_FIRST = methodcaller("fetchone")
+_ALL = methodcaller("fetchall")
 
 
 class Link(NamedTuple):
@@ -51,24 +56,12 @@ class Prepared:
 
     def first(self, link: Link, values: Mapping[str, Any]) -> Row | None:
         """The first row of the result."""
-        compiled, cursor = self._run(link, values)
-        try:
-            row = cursor.fetchone()
-        except link.dialect.loaded_dbapi.Error as problem:
-            raise _wrapped(link, problem, compiled.sql) from problem
-        finally:
-            cursor.close()
+        compiled, row = self._fetch(link, values, _FIRST)
         return None if row is None else compiled.row(row)
 
     def all(self, link: Link, values: Mapping[str, Any]) -> list[Row]:
         """All rows of the result."""
-        compiled, cursor = self._run(link, values)
-        try:
-            rows = cursor.fetchall()
-        except link.dialect.loaded_dbapi.Error as problem:
-            raise _wrapped(link, problem, compiled.sql) from problem
-        finally:
-            cursor.close()
+        compiled, rows = self._fetch(link, values, _ALL)
         return [compiled.row(row) for row in rows]
 
     def one(self, link: Link, values: Mapping[str, Any]) -> Row:
@@ -83,6 +76,17 @@ class Prepared:
         changed: int = cursor.rowcount
         cursor.close()
         return changed
+
+    def _fetch(
+        self, link: Link, values: Mapping[str, Any], fetch: Callable[[Any], Any]
+    ) -> "tuple[_Compiled, Any]":
+        compiled, cursor = self._run(link, values)
+        try:
+            return compiled, fetch(cursor)
+        except link.dialect.loaded_dbapi.Error as problem:
+            raise _wrapped(link, problem, compiled.sql) from problem
+        finally:
+            cursor.close()
 
     def _run(self, link: Link, values: Mapping[str, Any]) -> "tuple[_Compiled, Any]":
         compiled = self._compiled.get(link.dialect)

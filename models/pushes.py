@@ -30,8 +30,8 @@ MESSAGE = "message"
 WITHDRAW = "withdraw"
 READ = "read"
 
-# `due_at` of a job that nobody has put off. It is no clock's time, because the clocks
-# of the web server and of the notifier may differ.
+# `due_at` of a job that is due at once. It is a constant and not the current time,
+# because the clocks of the web server and of the notifier may differ.
 AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
 
 

@@ -107,7 +107,7 @@ _DELETED = (
 
 
 def of_chat() -> Select[Any]:
-    """Devices of all members, whoever they may be for."""
+    """The devices of all members of a chat."""
     return (
         select(Member)
         .join(Device, Device.user_id == Member.user_id)

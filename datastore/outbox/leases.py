@@ -26,7 +26,7 @@ _RENEW = (
     .where(_OURS, PushJob.due_at.is_not(None))
     .values(due_at=bindparam("until"))
 )
-_STILL_OURS = (
+_OURS_LOCKED = (
     select(PushJob.id).where(_OURS).order_by(PushJob.id).with_for_update(key_share=True)
 )
 
@@ -37,13 +37,8 @@ def renew(
     """Extend our leases; returns the jobs that are still ours."""
     values = {"ids": job_ids, "owner": owner, "until": lease_until}
     session.connection().execute(_RENEW, values)
-    return still_ours(session, owner, job_ids)
-
-
-def still_ours(session: Session, owner: str, job_ids: Sequence[int]) -> set[int]:
-    """The jobs among these whose lease we have, locked until the transaction ends."""
-    values = {"ids": job_ids, "owner": owner}
-    return set(session.connection().execute(_STILL_OURS, values).scalars())
+    ours = session.connection().execute(_OURS_LOCKED, {"ids": job_ids, "owner": owner})
+    return set(ours.scalars())
 
 
 def held_by(session: Session, owner: str) -> Sequence[int]:

@@ -43,7 +43,7 @@ class Turn:
             self._front = None
 
     def let_pass(self) -> None:
-        """Only slow devices are left, and they have been silent for too long."""
+        """The outbox lets the next message pass, so that one may end, too."""
         self._has_passed.set()
 
     def let_next_start(self) -> None:

@@ -35,7 +35,7 @@ class _ForkServer(NamedTuple):
     """A running fork server."""
 
     address: str
-    # It ends when nobody holds this end of a pipe any more.
+    # It ends when this end of a pipe is closed in every process.
     alive_fd: int
     pid: int
     # A byte in this pipe tells a shared one to import the engine.

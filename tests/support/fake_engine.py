@@ -11,9 +11,8 @@ from pathlib import Path
 from config import Settings
 from datastore import Datastore
 from datastore.outbox import claims, due_work, progress
-from datastore.outbox.progress import Step
 from models.base import utc_now
-from models.pushes import COMPLETED
+from tests.support.outbox import ended
 
 
 class CrashingEngines:
@@ -103,19 +102,7 @@ class FakeEngine:
         if not self._held or (self._directory / "hold").exists():
             return False
         now = utc_now()
-        steps = [
-            Step(
-                job_id=job_id,
-                cursor=(0, 0),
-                fanned_out=True,
-                total=0,
-                accepted=0,
-                failed=0,
-                error=None,
-                end=COMPLETED,
-            )
-            for job_id in self._held
-        ]
+        steps = [ended(job_id) for job_id in self._held]
         with self._store.write() as session:
             progress.record(
                 session, self._owner, steps, now=now, lease_until=now + self._lease

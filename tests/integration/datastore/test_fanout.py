@@ -195,7 +195,7 @@ def test_a_batch_is_read_by_index_without_a_sort(store: Datastore) -> None:
 def test_the_devices_of_a_moment_serve_each_message_like_a_read_of_its_own(
     store: Datastore,
 ) -> None:
-    """Whoever sends, joins, mutes and is mentioned, `choose` agrees with the query."""
+    """For each sender, number and mention, `choose` finds what the query finds."""
     chat = chats.make_chat(store, 6, devices_each=2)
     claim = claimed(store, chat)
     now = utc_now()

@@ -1,4 +1,4 @@
-"""Jobs pass one another in the order of their chat, whoever adds and works on them."""
+"""The jobs of a chat are claimed in order, with several senders and engines."""
 
 import itertools
 from collections.abc import Iterator

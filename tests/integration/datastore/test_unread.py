@@ -190,7 +190,7 @@ def test_first_targets_leave_out_jobs_whose_members_must_be_reopened(
     ann, bob = users_with_devices(store, 2)
     claims = [post(store, settled_chat(store, ann, bob), ann) for _ in range(10)]
     badges(store, claims[3])
-    # Nobody in this one has a device that could be told.
+    # No member of this one has a device.
     alone = post(store, settled_chat(store, ann), ann)
 
     with store.read() as session:

@@ -26,6 +26,8 @@ class HalfDeafChannel:
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, str]] = []
+        # The late answers of the silent ones.
+        self.answered: list[tuple[str, str]] = []
         self.speak = asyncio.Event()
 
     def render(self, notification: Notification) -> Notification:
@@ -42,10 +44,14 @@ class HalfDeafChannel:
         if silent:
             await self.speak.wait()
         for target in silent:
+            self.answered.append((rendered.text, target.token))
             report(target, ACCEPTED)
 
     async def close(self) -> None:
         pass
+
+    def told(self, token: str) -> list[str]:
+        return [text for text, heard in self.heard if heard == token]
 
 
 def play(store: Datastore, told: int) -> list[tuple[str, str]]:
@@ -81,40 +87,8 @@ def test_a_silent_device_does_not_block_the_next_message_of_its_chat(
             assert (job.state, job.total, job.accepted) == ("completed", 3, 3)
 
 
-class SlowOnce:
-    """Answers at once, except that the answers of slow devices wait for `speak`."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[str, str]] = []
-        self.answered: list[tuple[str, str]] = []
-        self.speak = asyncio.Event()
-
-    def render(self, notification: Notification) -> Notification:
-        return notification
-
-    async def send(
-        self, rendered: Notification, targets: Sequence[Target], report: Report
-    ) -> None:
-        slow = [target for target in targets if target.token.startswith(SILENT)]
-        self.heard += [(rendered.text, target.token) for target in targets]
-        for target in targets:
-            if target not in slow:
-                report(target, ACCEPTED)
-        if slow:
-            await self.speak.wait()
-        for target in slow:
-            self.answered.append((rendered.text, target.token))
-            report(target, ACCEPTED)
-
-    async def close(self) -> None:
-        pass
-
-    def told(self, token: str) -> list[str]:
-        return [text for text, heard in self.heard if heard == token]
-
-
 @contextlib.asynccontextmanager
-async def running(store: Datastore, channel: SlowOnce) -> AsyncIterator[Engine]:
+async def running(store: Datastore, channel: HalfDeafChannel) -> AsyncIterator[Engine]:
     own = Datastore(store.url.render_as_string(hide_password=False))
     engine = Engine(own, lambda *_: {"apns": channel}, owner="a", lease_s=30)
     task = asyncio.create_task(engine.run(linger_s=None, wake=asyncio.Event()))
@@ -131,7 +105,7 @@ async def test_a_slow_device_holds_up_itself_and_not_its_chat(
     chat = chats.make_chat(store, 3, tokens=[SILENT, "lively", "quick"])
     texts = [str(number) for number in range(30)]
     posted = [chats.post(store, chat, text=text) for text in texts]
-    channel = SlowOnce()
+    channel = HalfDeafChannel()
 
     async with running(store, channel):
         # All messages reach the others long before three seconds have gone by …
@@ -158,14 +132,14 @@ async def test_a_message_that_only_waits_for_a_slow_device_holds_the_chat_for_ot
     chat = chats.make_chat(store, 3, tokens=[SILENT, "lively", "quick"])
     for text in ("first", "second"):
         chats.post(store, chat, text=text)
-    channel = SlowOnce()
+    channel = HalfDeafChannel()
 
     async with running(store, channel):
         await eventually(lambda: channel.told("lively") == ["first", "second"])
         chats.post(store, chat, text="third")
         assert claim(store, "b", chain=9) == []
         channel.speak.set()
-        # Nobody wakes the engine: it looks when its jobs have ended.
+        # The engine gets no wake-up; it looks when its jobs have ended.
         await eventually(lambda: channel.told(SILENT)[-1] == "third")
 
 
@@ -177,7 +151,7 @@ async def test_a_silent_device_gets_its_next_message_after_a_while(
     texts = [str(number) for number in range(20)]
     for text in texts:
         chats.post(store, chat, text=text)
-    channel = SlowOnce()
+    channel = HalfDeafChannel()
 
     async with running(store, channel):
         # It never answers. Its messages do not wait for one silence after another,
