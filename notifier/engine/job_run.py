@@ -159,7 +159,7 @@ class JobRun:
         before = self.stragglers.of(self.claim.chat_id, target.device_id)
         if before is None:
             return False
-        push = self.stragglers.add(self.claim.chat_id, target.device_id)
+        push = self.stragglers.add(self.claim.chat_id, target.device_id, is_sent=False)
         self._awaited[target.device_id] = push
         work = self._push_behind(before, push, batch, target)
         task = asyncio.create_task(work)
@@ -239,7 +239,9 @@ class JobRun:
         if len(missing) > self.tally.answered:
             return
         for target in missing:
-            push = self.stragglers.add(self.claim.chat_id, target.device_id)
+            push = self.stragglers.add(
+                self.claim.chat_id, target.device_id, is_sent=True
+            )
             self._awaited[target.device_id] = push
         self.turn.let_next_start()
         self.on_early_start(self)
