@@ -16,6 +16,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def parse_utc(text: str) -> datetime:
+    """The time that a database with or without zones put into JSON."""
+    # Whoever of them names a zone names it by its offset, which is UTC's.
+    if not text.endswith("+00:00"):
+        text += "Z"
+    return datetime.fromisoformat(text)
+
+
 def _as_sqlite_text(value: datetime | None) -> str | None:
     """The format of SQLAlchemy, which needs five times as long."""
     if value is None:
