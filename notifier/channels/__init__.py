@@ -6,7 +6,8 @@ from typing import Any, NamedTuple, Protocol
 from models.pushes import Notification, Target
 from notifier.outcome import Outcome
 
-Report = Callable[[Target, Outcome], None]
+# Called with targets whose pushes ended alike.
+Report = Callable[[Sequence[Target], Outcome], None]
 
 
 class MintedToken(NamedTuple):
@@ -60,7 +61,7 @@ class Channel(Protocol):
     async def send(
         self, rendered: Any, targets: Sequence[Target], report: Report
     ) -> None:
-        """Push to every target; call `report` once for each, when its outcome is known.
+        """Push to every target; report each of them once, when its outcome is known.
 
         Returns when all have been reported. Raises ChannelDown when the provider
         cannot be reached: targets not reported by then are to be tried later.

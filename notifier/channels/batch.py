@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from models.pushes import Target
 from notifier.channels import CredentialsRefused, Report
 from notifier.http2 import Head, Request
-from notifier.outcome import ChannelDown, Kind, Outcome
+from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
 
 
 class PushBatch:
@@ -32,7 +32,15 @@ class PushBatch:
 
     def end(self, index: int, outcome: Outcome) -> None:
         self.ended[index] = 1
-        self.report(self.targets[index], outcome)
+        self.report((self.targets[index],), outcome)
+
+    def accept(self, indexes: Sequence[int]) -> None:
+        """The provider has accepted these; many at a time, on the hot path."""
+        self.accepted = True
+        ended, targets = self.ended, self.targets
+        for index in indexes:
+            ended[index] = 1
+        self.report([targets[index] for index in indexes], ACCEPTED)
 
     def end_unfinished(
         self, outcome: Outcome, among: Iterable[int] | None = None

@@ -30,8 +30,7 @@ class Misconfigured:
             self._is_published = True
             log.error("%s: %s", self._platform, self._reason)
             await self._troubles.report(self._platform, self._reason)
-        for target in targets:
-            report(target, Outcome(Kind.CREDENTIALS, self._reason))
+        report(targets, Outcome(Kind.CREDENTIALS, self._reason))
 
     async def close(self) -> None:
         return None

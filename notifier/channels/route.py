@@ -11,7 +11,7 @@ from notifier.channels.batch import PushBatch, outcome_of, wait_for_all
 from notifier.channels.breaker import Breaker
 from notifier.channels.operator_alarm import Alarm
 from notifier.http2 import Client, Response
-from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
+from notifier.outcome import ChannelDown, Kind, Outcome
 
 # A probe without a response after this time may have hit a faulty device: send another.
 PROBE_TIMEOUT_S = 2.0
@@ -167,13 +167,15 @@ class Route:
         """Send one request each; returns those whose provider token had expired."""
         expired: list[int] = []
 
+        def on_accepted(positions: Sequence[int]) -> None:
+            self.breaker.server_errors = 0
+            batch.accept([indexes[position] for position in positions])
+
         def on_response(position: int, response: Response) -> None:
-            index = indexes[position]
             if response.status == 200:
-                self.breaker.server_errors = 0
-                batch.accepted = True
-                batch.end(index, ACCEPTED)
+                on_accepted((position,))
                 return
+            index = indexes[position]
             outcome = self._dialect.read(response, batch.targets[index])
             if not is_last and self._dialect.is_token_expired(response, outcome):
                 expired.append(index)
@@ -184,7 +186,7 @@ class Route:
         requests = batch.requests
         if len(indexes) < len(requests):
             requests = [requests[index] for index in indexes]
-        await self._client.send(batch.head(token), requests, on_response)
+        await self._client.send(batch.head(token), requests, on_response, on_accepted)
         # If other pushes of the batch were accepted, our credentials are not at fault.
         if batch.refusal is not None and not batch.accepted:
             self.breaker.open_for_refusal(batch.refusal)

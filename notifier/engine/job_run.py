@@ -149,7 +149,9 @@ class JobRun:
 
     def _begin_batch(self, targets: Sequence[Target]) -> None:
         batch = self.tally.open_batch(targets)
-        ready = [each for each in targets if not self._hold_back(batch, each)]
+        ready = targets
+        if self.stragglers.has_some(self.claim.chat_id):
+            ready = [each for each in targets if not self._hold_back(batch, each)]
         task = asyncio.create_task(self._push(batch, ready))
         self._open_batches[task] = batch
         task.add_done_callback(self._end_batch)
@@ -356,8 +358,8 @@ class JobRun:
         self, platform: str, targets: list[Target], batch: TargetBatch
     ) -> None:
         outcome = await self._send_to(platform, targets, batch)
-        for target in batch.unanswered(targets):
-            self._report(batch, target, outcome)
+        if missing := batch.unanswered(targets):
+            self._report(batch, missing, outcome)
 
     async def _send_to(
         self, platform: str, targets: list[Target], batch: TargetBatch
@@ -385,10 +387,14 @@ class JobRun:
             self._rendered[platform] = channel.render(self.notification)
         return self._rendered[platform]
 
-    def _report(self, batch: TargetBatch, target: Target, outcome: Outcome) -> None:
-        batch.outcomes[target.device_id] = outcome
-        if len(batch.outcomes) == batch.quorum:
+    def _report(
+        self, batch: TargetBatch, targets: Sequence[Target], outcome: Outcome
+    ) -> None:
+        device_ids = [target.device_id for target in targets]
+        batch.outcomes.update(dict.fromkeys(device_ids, outcome))
+        if batch.is_mostly_answered:
             self._room.set()
-        if self._awaited and (push := self._awaited.pop(target.device_id, None)):
-            self.stragglers.end(self.claim.chat_id, target.device_id, push)
-        self.recorder.count_outcome()
+        for device_id in device_ids if self._awaited else ():
+            if push := self._awaited.pop(device_id, None):
+                self.stragglers.end(self.claim.chat_id, device_id, push)
+        self.recorder.count_outcomes(len(device_ids))

@@ -65,13 +65,14 @@ class Recorder:
             del self._tallies[tally.job_id]
             self._deferred.pop(tally.job_id, None)
 
-    def count_outcome(self) -> None:
-        """Note an outcome; called once for each, so it does next to nothing."""
-        self._unrecorded += 1
-        if self._unrecorded == 1:
-            self._arm(FLUSH_INTERVAL_S)
-        elif self._unrecorded == MAX_UNRECORDED:
+    def count_outcomes(self, number: int) -> None:
+        """Note outcomes; called for each group, so it does next to nothing."""
+        before = self._unrecorded
+        self._unrecorded += number
+        if before < MAX_UNRECORDED <= self._unrecorded:
             self._due.set()
+        elif not before:
+            self._arm(FLUSH_INTERVAL_S)
 
     async def recorded(self, tally: Tally) -> None:
         """Return when everything that the tally knows now is in the database."""

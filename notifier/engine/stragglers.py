@@ -57,6 +57,10 @@ class Stragglers:
     def __init__(self) -> None:
         self._by_chat: dict[int, dict[int, UnansweredPush]] = {}
 
+    def has_some(self, chat_id: int) -> bool:
+        """Whether any device of the chat has an unanswered push."""
+        return chat_id in self._by_chat
+
     def of(self, chat_id: int, device_id: int) -> UnansweredPush | None:
         """What the next push to this device waits for, if anything."""
         return self._by_chat.get(chat_id, {}).get(device_id)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from datastore.outbox import Claim
 from datastore.outbox.progress import Failure, Mark, Step
 from models.pushes import AT_ONCE, COMPLETED, FAILED, Target
-from notifier.outcome import Kind, Outcome
+from notifier.outcome import ACCEPTED, Kind, Outcome
 from notifier.retry_delays import outage_delay_s, retry_delay_s
 
 # People have to correct our credentials, which takes longer than most outages.
@@ -44,6 +44,8 @@ class TargetBatch:
     def unanswered(self, targets: Sequence[Target]) -> list[Target]:
         """Those of the given devices that have no outcome."""
         known = self.outcomes
+        if len(known) == len(self.targets):
+            return []
         return [target for target in targets if target.device_id not in known]
 
 
@@ -171,7 +173,10 @@ class Tally:
             if outcome is None:
                 break
             position += 1
-            if outcome.kind is Kind.ACCEPTED:
+            if outcome is ACCEPTED and not batch.is_retry:
+                # Nearly all of a large job.
+                self.accepted += 1
+            elif outcome.kind is Kind.ACCEPTED:
                 self._accept(batch, target, outcome)
             else:
                 self._fail(batch, target, outcome, now)

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
-from notifier.http2.messages import Head, Request, Response
+from notifier.http2.messages import PLAIN_OK, Head, Request, Response
 from notifier.outcome import ChannelDown
 
 # How often a request that the peer did not process is sent again.
@@ -17,6 +17,7 @@ class Batch:
     __slots__ = (
         "_left",
         "_next",
+        "_on_accepted",
         "_on_response",
         "_resends",
         "_returned",
@@ -35,6 +36,7 @@ class Batch:
         requests: Sequence[Request],
         on_response: Callable[[int, Response], None],
         queue: "Queue",
+        on_accepted: Callable[[Sequence[int]], None] | None = None,
     ) -> None:
         self.head = head
         self.requests = requests
@@ -46,6 +48,7 @@ class Batch:
         # Ticks since a connection last took a request.
         self.idle_ticks = 0
         self._on_response = on_response
+        self._on_accepted = on_accepted
         self._left = len(requests)
         self._next = 0
         self._returned: list[int] = []
@@ -83,6 +86,23 @@ class Batch:
             self.done.set_exception(error)
             return
         self._left -= 1
+        if not self._left:
+            self._finish()
+
+    def accept(self, indexes: Sequence[int]) -> None:
+        """These requests were answered with a plain 200."""
+        if self._on_accepted is None:
+            for index in indexes:
+                self.answer(index, PLAIN_OK)
+            return
+        if self.done.done():
+            return
+        try:
+            self._on_accepted(indexes)
+        except Exception as error:  # raised by the caller's code, so it gets it back
+            self.done.set_exception(error)
+            return
+        self._left -= len(indexes)
         if not self._left:
             self._finish()
 

@@ -51,8 +51,12 @@ class Client:
         head: Head,
         requests: Sequence[Request],
         on_response: Callable[[int, Response], None],
+        on_accepted: Callable[[Sequence[int]], None] | None = None,
     ) -> None:
         """Call `on_response(index, response)` as the responses arrive, in any order.
+
+        Those that are 200 and nothing else are given to `on_accepted`, if there is
+        one: it gets the indexes of all that arrived together.
 
         Returns when all requests have been answered. Raises ChannelDown if some were
         not: there was no call for them, and the peer may have processed them. Raises
@@ -66,7 +70,7 @@ class Client:
         fault = self._pool.down()
         if fault is not None:
             raise fault
-        batch = Batch(head, requests, on_response, self._pool.queue)
+        batch = Batch(head, requests, on_response, self._pool.queue, on_accepted)
         self._pool.queue.put(batch)
         # A cancelled send() cancels `done`, which ends the batch.
         await batch.done

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import cast
 
 from notifier.http2 import frames, inbound
-from notifier.http2.batch import Queue
+from notifier.http2.batch import Batch, Queue
 from notifier.http2.frames import DATA, HEADERS, Code, PeerError
-from notifier.http2.messages import Response
+from notifier.http2.messages import PLAIN_OK
 from notifier.http2.responses import PartialResponse, connection_preface
 from notifier.http2.streams import Streams
 
@@ -25,7 +25,7 @@ _HIGH_WATER = 2**20
 _unpack = frames.HEADER.unpack_from
 # ":status: 200" as an index of the static table; the peer has no table of its own.
 _STATUS_200 = 0x88
-_OK = Response(200, (), b"")
+_WHOLE = frames.END_HEADERS | frames.END_STREAM
 
 
 class Connection(asyncio.Protocol):
@@ -148,35 +148,49 @@ class Connection(asyncio.Protocol):
         """The hot loop: handle every complete frame, return where the next begins."""
         streams = self.streams
         open_requests, partial = streams.open, streams.partial
+        blocked = streams.sender.blocked_bodies
+        accepted: dict[int, tuple[Batch, int]] = {}
         # A block that may change a table must not be skipped.
         plain = _STATUS_200 if streams.settings_acknowledged else None
         position, end = 0, len(data)
-        while position + 9 <= end:
-            high, low, kind, flags, stream_id = _unpack(data, position)
-            start = position + 9
-            if high or low > frames.DEFAULT_FRAME_SIZE:
-                raise PeerError(Code.FRAME_SIZE_ERROR, "a frame larger than allowed")
-            if start + low > end:
-                break
-            position = start + low
-            # Nearly all answers are plain 200s; they skip the header decoder.
-            if (
-                kind == HEADERS
-                and flags & ~frames.END_STREAM == frames.END_HEADERS
-                and low
-                and data[start] == plain
-                and stream_id in open_requests
-                and stream_id not in partial
-                and streams.header_block is None
-            ):
-                if flags & frames.END_STREAM:
-                    streams.answer(stream_id, _OK)
+        try:
+            while position + 9 <= end:
+                high, low, kind, flags, stream_id = _unpack(data, position)
+                start = position + 9
+                if high or low > frames.DEFAULT_FRAME_SIZE:
+                    reason = "a frame larger than allowed"
+                    raise PeerError(Code.FRAME_SIZE_ERROR, reason)
+                if start + low > end:
+                    break
+                position = start + low
+                # Nearly all answers are plain 200s; they skip the header decoder.
+                if (
+                    kind == HEADERS
+                    and flags & ~frames.END_STREAM == frames.END_HEADERS
+                    and low
+                    and data[start] == plain
+                    and stream_id in open_requests
+                    and stream_id not in partial
+                    and streams.header_block is None
+                ):
+                    if flags != _WHOLE:
+                        partial[stream_id] = PartialResponse(200)
+                    elif stream_id in blocked:
+                        streams.answer(stream_id, PLAIN_OK)
+                    else:
+                        accepted[stream_id] = open_requests.pop(stream_id)
+                elif (
+                    kind == DATA
+                    and stream_id in partial
+                    and streams.header_block is None
+                ):
+                    streams.add_data(flags, stream_id, data[start:position])
                 else:
-                    partial[stream_id] = PartialResponse(200)
-            elif kind == DATA and stream_id in partial and streams.header_block is None:
-                streams.add_data(flags, stream_id, data[start:position])
-            else:
-                inbound.handle(streams, kind, flags, stream_id, data[start:position])
+                    payload = data[start:position]
+                    inbound.handle(streams, kind, flags, stream_id, payload)
+        finally:
+            # Also when a later frame is broken, because these are no longer open.
+            streams.accept(accepted)
         return position
 
     def drain(self, reason: str) -> None:

@@ -30,3 +30,7 @@ class Response(NamedTuple):
     # Empty after a plain 200, whose fields are not decoded.
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+# A response without a body, as APNs sends for each accepted push.
+PLAIN_OK = Response(200, (), b"")

@@ -32,6 +32,8 @@ class Sender:
         # Open requests, oldest first.
         self.streams: dict[int, tuple[Batch, int]] = {}
         self.next_id = 1
+        # Streams whose body is not sent yet, or not all of it.
+        self.blocked_bodies: dict[int, _BlockedBody] = {}
         # How many streams the peer allows at a time.
         self.max_streams = MAX_STREAMS
         # The connection's window has no room for the next request.
@@ -41,7 +43,6 @@ class Sender:
         self._window = frames.DEFAULT_WINDOW
         self._stream_window = frames.DEFAULT_WINDOW
         self._frame_size = frames.DEFAULT_FRAME_SIZE
-        self._blocked_bodies: dict[int, _BlockedBody] = {}
 
     @property
     def ids_exhausted(self) -> bool:
@@ -118,12 +119,12 @@ class Sender:
 
     def _write_body(self, stream_id: int, body: bytes) -> None:
         if body:
-            self._blocked_bodies[stream_id] = _BlockedBody(body, self._stream_window)
+            self.blocked_bodies[stream_id] = _BlockedBody(body, self._stream_window)
             self._advance(stream_id)
 
     def _advance(self, stream_id: int) -> None:
         """Send as much of a blocked body as the windows allow."""
-        blocked = self._blocked_bodies[stream_id]
+        blocked = self.blocked_bodies[stream_id]
         left = len(blocked.body) - blocked.sent
         while left and (room := min(blocked.window, self._window)) > 0:
             size = min(left, room, self._frame_size)
@@ -135,10 +136,10 @@ class Sender:
             blocked.window -= size
             self._window -= size
         if not left:
-            del self._blocked_bodies[stream_id]
+            del self.blocked_bodies[stream_id]
 
     def _advance_all(self) -> None:
-        for stream_id in list(self._blocked_bodies):
+        for stream_id in list(self.blocked_bodies):
             if self._window <= 0:
                 return
             self._advance(stream_id)
@@ -151,8 +152,8 @@ class Sender:
             if self._window > frames.LARGEST:
                 raise PeerError(Code.FLOW_CONTROL_ERROR, "the window is too large")
             self._advance_all()
-        elif stream_id in self._blocked_bodies:
-            self._widen(self._blocked_bodies[stream_id], increment)
+        elif stream_id in self.blocked_bodies:
+            self._widen(self.blocked_bodies[stream_id], increment)
             self._advance(stream_id)
 
     def _widen(self, blocked: _BlockedBody, increment: int) -> None:
@@ -181,7 +182,7 @@ class Sender:
         change = value - self._stream_window
         self._stream_window = value
         # It also changes the windows of open streams, even to below zero.
-        for blocked in self._blocked_bodies.values():
+        for blocked in self.blocked_bodies.values():
             self._widen(blocked, change)
         self._advance_all()
 
@@ -192,11 +193,11 @@ class Sender:
 
     def forget(self, stream_id: int) -> None:
         """Send nothing more on a stream."""
-        self._blocked_bodies.pop(stream_id, None)
+        self.blocked_bodies.pop(stream_id, None)
 
     def close(self, stream_id: int) -> tuple[Batch, int]:
         """Forget an open stream and return its request, which the caller ends."""
-        if stream_id in self._blocked_bodies:
+        if stream_id in self.blocked_bodies:
             # Answered before the whole body was sent; the peer does not need the rest.
             self.reset(stream_id, Code.NO_ERROR)
         return self.streams.pop(stream_id)

@@ -1,6 +1,7 @@
 """The streams of one connection: open requests, partial responses, receive window."""
 
 import asyncio
+from collections.abc import Mapping
 
 from notifier.http2 import frames
 from notifier.http2.batch import Batch, Queue
@@ -88,6 +89,15 @@ class Streams:
         self.answers += 1
         batch, index = self.sender.close(stream_id)
         batch.answer(index, response)
+
+    def accept(self, requests: Mapping[int, tuple[Batch, int]]) -> None:
+        """These requests, by stream and no longer open, got a plain 200."""
+        self.answers += len(requests)
+        by_batch: dict[Batch, list[int]] = {}
+        for batch, index in requests.values():
+            by_batch.setdefault(batch, []).append(index)
+        for batch, indexes in by_batch.items():
+            batch.accept(indexes)
 
     def reset(self, stream_id: int, code: Code, reason: str) -> None:
         """Cancel one stream; the peer may have processed its request."""

@@ -86,7 +86,11 @@ def _document(
     target = make_target(7, "a" * 160, badge=badge)
     if isinstance(rendered, webpush_payload.WebpushPayload):
         return rendered.before + str(badge).encode() + rendered.after
-    body: bytes = rendered.request(target).body
+    if isinstance(rendered, apns_payload.ApnsPayload):
+        [request] = rendered.requests([target])
+    else:
+        request = rendered.request(target)
+    body: bytes = request.body
     return body
 
 

@@ -6,7 +6,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from notifier.http2 import Head, Request, Response
 from notifier.http2.batch import Batch, Queue
 from notifier.http2.connection import Connection
+from notifier.http2.messages import PLAIN_OK
 from notifier.http2.streams import Streams
 from notifier.outcome import ChannelDown
 from tests.fuzz import rounds
@@ -49,13 +50,18 @@ class Wire(asyncio.Transport):
 def _record_answers(streams: Streams) -> dict[int, Response]:
     """The responses by stream; it is filled while the connection reads."""
     recorded: dict[int, Response] = {}
-    answer = streams.answer
+    answer, accept = streams.answer, streams.accept
 
     def record(stream_id: int, response: Response) -> None:
         recorded[stream_id] = response
         answer(stream_id, response)
 
+    def record_accepted(requests: Mapping[int, tuple[Batch, int]]) -> None:
+        recorded.update(dict.fromkeys(requests, PLAIN_OK))
+        accept(requests)
+
     streams.answer = record  # type: ignore[method-assign]
+    streams.accept = record_accepted  # type: ignore[method-assign]
     return recorded
 
 
@@ -70,8 +76,12 @@ async def play(
         assert index not in answers, "answered twice"
         answers[index] = response
 
+    def take_accepted(indexes: Sequence[int]) -> None:
+        for index in indexes:
+            take(index, PLAIN_OK)
+
     requests = [Request(b"body", b"/")] * h2_bytes.STREAMS
-    batch = Batch(_HEAD, requests, take, queue)
+    batch = Batch(_HEAD, requests, take, queue, take_accepted)
     connection = Connection("push.test", queue, lambda _: None)
     answered = _record_answers(connection.streams)
     connection.connection_made(Wire())

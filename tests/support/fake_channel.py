@@ -30,7 +30,7 @@ class FakeChannel:
         await self.gate.wait()
         for target in targets:
             self.pushed.append((rendered.text, target))
-            report(target, self.answer(target))
+            report((target,), self.answer(target))
 
     async def close(self) -> None:
         pass

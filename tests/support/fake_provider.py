@@ -30,7 +30,11 @@ class FakeClient:
         self.answers = 0
 
     async def send(
-        self, head: Head, requests: Sequence[Request], on_response: Any
+        self,
+        head: Head,
+        requests: Sequence[Request],
+        on_response: Any,
+        on_accepted: Any = None,
     ) -> None:
         for index, request in enumerate(requests):
             self.sent.append((head, request))
@@ -39,7 +43,10 @@ class FakeClient:
             if isinstance(answer, Exception):
                 raise answer
             self.answers += 1
-            on_response(index, answer)
+            if on_accepted is not None and answer == OK:
+                on_accepted((index,))
+            else:
+                on_response(index, answer)
 
     async def close(self) -> None:
         self.answer = always(RuntimeError("closed"))

@@ -1,5 +1,6 @@
 """Notifications and targets for tests, and the outcomes that a channel reports."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,9 +46,10 @@ class Reports:
     def __init__(self) -> None:
         self.by_device: dict[int, Outcome] = {}
 
-    def __call__(self, target: Target, outcome: Outcome) -> None:
-        assert target.device_id not in self.by_device
-        self.by_device[target.device_id] = outcome
+    def __call__(self, targets: Sequence[Target], outcome: Outcome) -> None:
+        for target in targets:
+            assert target.device_id not in self.by_device
+            self.by_device[target.device_id] = outcome
 
     def kinds(self) -> list[str]:
         return [str(self.by_device[device].kind) for device in sorted(self.by_device)]

@@ -79,17 +79,16 @@ class Apns:
         report: Report,
     ) -> None:
         if not _is_topic(topic):
-            for target in targets:
-                report(target, Outcome(Kind.SUSPECT, "BadTopic"))
+            report(targets, Outcome(Kind.SUSPECT, "BadTopic"))
             return
         environment = environment if environment in OTHER else PRODUCTION
         bad_tokens: list[tuple[Target, Outcome]] = []
 
-        def end(target: Target, outcome: Outcome) -> None:
+        def end(ended: Sequence[Target], outcome: Outcome) -> None:
             if outcome.reason == outcomes.BAD_DEVICE_TOKEN:
-                bad_tokens.append((target, outcome))
+                bad_tokens.extend((target, outcome) for target in ended)
             else:
-                report(target, outcome)
+                report(ended, outcome)
 
         route = self._route(environment, topic)
         await route.push(_batch(rendered, topic, targets, end))
@@ -109,15 +108,16 @@ class Apns:
     ) -> None:
         """Send once to the other environment: a bad token may belong there."""
 
-        def end(target: Target, outcome: Outcome) -> None:
+        def end(ended: Sequence[Target], outcome: Outcome) -> None:
             if outcome.kind is Kind.ACCEPTED:
-                report(target, outcome._replace(environment=environment))
-            elif (
-                outcome.kind is Kind.LATER and target.attempts < OTHER_ENVIRONMENT_TRIES
-            ):
-                report(target, outcome)
-            else:
-                report(target, bad_tokens[target])
+                report(ended, outcome._replace(environment=environment))
+                return
+            for target in ended:
+                is_later = outcome.kind is Kind.LATER
+                if is_later and target.attempts < OTHER_ENVIRONMENT_TRIES:
+                    report((target,), outcome)
+                else:
+                    report((target,), bad_tokens[target])
 
         batch = _batch(rendered, topic, list(bad_tokens), end)
         try:
@@ -160,7 +160,7 @@ def _batch(
     rendered: ApnsPayload, topic: str, targets: Sequence[Target], report: Report
 ) -> PushBatch:
     head = partial(_head, topic, rendered.push_type, rendered.priority)
-    return PushBatch(head, [rendered.request(t) for t in targets], targets, report)
+    return PushBatch(head, rendered.requests(targets), targets, report)
 
 
 @lru_cache(maxsize=64)

@@ -1,6 +1,6 @@
 """The payload for APNs: rendered once, completed for each device."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -37,17 +37,23 @@ class ApnsPayload(NamedTuple):
     push_type: str
     priority: str
 
-    def request(self, target: Target) -> Request:
-        """The push to one device; on the hot path."""
-        token = target.token
-        # Nearly all tokens are hexadecimal digits, which need no quoting.
-        if not (token.isascii() and token.isalnum()):
-            token = quote(token, "")
-        return Request(
-            b"%b%d%b" % (self.before, target.badge, self.after),
-            b"/3/device/" + token.encode(),
-            self.fields + push_ids.uuid_suffix(target.device_id),
-        )
+    def requests(self, targets: Sequence[Target]) -> list[Request]:
+        """The pushes to these devices; on the hot path."""
+        before, after, fields, *_ = self
+        bodies: dict[int, bytes] = {}
+        found: list[Request] = []
+        for target in targets:
+            badge = target.badge
+            body = bodies.get(badge)
+            if body is None:
+                body = bodies[badge] = b"%b%d%b" % (before, badge, after)
+            token = target.token.encode()
+            # Nearly all tokens are hexadecimal digits, which need no quoting.
+            if not token.isalnum():
+                token = quote(token, "").encode()
+            own = fields + push_ids.uuid_suffix(target.device_id)
+            found.append(Request(body, b"/3/device/" + token, own))
+        return found
 
 
 def render(notification: Notification) -> ApnsPayload:

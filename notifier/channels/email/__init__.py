@@ -43,8 +43,7 @@ class Email:
     ) -> None:
         if rendered.kind != MESSAGE:
             # A sent mail cannot be withdrawn, and a mail has no badge.
-            for target in targets:
-                report(target, ACCEPTED)
+            report(targets, ACCEPTED)
             return
         await wait_for_all(self._mail(rendered, target, report) for target in targets)
 
@@ -54,13 +53,13 @@ class Email:
         try:
             address = addresses.parse(target.token)
         except ValueError as problem:
-            report(target, Outcome(Kind.SUSPECT, str(problem)))
+            report((target,), Outcome(Kind.SUSPECT, str(problem)))
             return
         wait_s = digest.pause_s(notification, target, utc_now(), self._window_s)
         if wait_s is not None:
-            report(target, Outcome(Kind.LATER, "waits for its digest", wait_s))
+            report((target,), Outcome(Kind.LATER, "waits for its digest", wait_s))
             return
-        report(target, await self._digests.add(notification, target, address))
+        report((target,), await self._digests.add(notification, target, address))
 
     async def _deliver(self, address: str, entries: Sequence[DigestEntry]) -> Outcome:
         # Two devices may have the same address, in different upper and lower case.

@@ -46,7 +46,7 @@ class Webpush:
             try:
                 subscription = subscriptions.parse(target.token)
             except ValueError as problem:
-                report(target, Outcome(Kind.SUSPECT, str(problem)))
+                report((target,), Outcome(Kind.SUSPECT, str(problem)))
             else:
                 groups[subscription.origin].append((target, subscription))
         async with asyncio.TaskGroup() as tasks:

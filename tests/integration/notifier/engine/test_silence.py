@@ -40,12 +40,12 @@ class HalfDeafChannel:
         for target in targets:
             self.heard.append((rendered.text, target.token))
             if target not in silent:
-                report(target, ACCEPTED)
+                report((target,), ACCEPTED)
         if silent:
             await self.speak.wait()
         for target in silent:
             self.answered.append((rendered.text, target.token))
-            report(target, ACCEPTED)
+            report((target,), ACCEPTED)
 
     async def close(self) -> None:
         pass

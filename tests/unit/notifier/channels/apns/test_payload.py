@@ -9,8 +9,9 @@ from hpack import Decoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.pushes import MESSAGE, READ, WITHDRAW
+from models.pushes import MESSAGE, READ, WITHDRAW, Target
 from notifier.channels.apns import payload as apns_payload
+from notifier.channels.apns.payload import ApnsPayload
 from notifier.http2 import Request
 from tests.support.notifications import EXPIRES_AT, make_notification, make_target
 
@@ -21,6 +22,15 @@ data = st.dictionaries(
     st.text(max_size=30),
     max_size=5,
 )
+
+
+def request_to(target: Target, rendered: ApnsPayload) -> Request:
+    [request] = rendered.requests([target])
+    return request
+
+
+def push_to(target: Target, **changes: Any) -> Request:
+    return request_to(target, apns_payload.render(make_notification(**changes)))
 
 
 def payload_of(request: Request) -> dict[str, Any]:
@@ -35,7 +45,7 @@ def fields_of(request: Request) -> dict[str, str]:
 def test_an_alert_names_sender_conversation_and_text() -> None:
     notification = make_notification(data={"colour": "red"})
 
-    request = apns_payload.render(notification).request(make_target(badge=4))
+    request = request_to(make_target(badge=4), apns_payload.render(notification))
 
     assert payload_of(request) == {
         "aps": {
@@ -61,7 +71,7 @@ def test_a_silent_push_has_nothing_to_show_and_is_in_no_hurry() -> None:
     )
 
     assert (rendered.push_type, rendered.priority) == ("background", "5")
-    assert payload_of(rendered.request(make_target(badge=4))) == {
+    assert payload_of(request_to(make_target(badge=4), rendered)) == {
         "aps": {"content-available": 1},
         "bottlepost": {"conversation": 3, "message": 7, "seq": 5, "badge": 4},
         "colour": "red",
@@ -71,7 +81,7 @@ def test_a_silent_push_has_nothing_to_show_and_is_in_no_hurry() -> None:
 def test_a_withdrawal_tells_the_app_which_notification_to_take_away() -> None:
     notification = make_notification(kind=WITHDRAW)
     rendered = apns_payload.render(notification)
-    request = rendered.request(make_target(badge=1))
+    request = request_to(make_target(badge=1), rendered)
 
     assert (rendered.push_type, rendered.priority) == ("background", "5")
     assert payload_of(request) == {
@@ -89,7 +99,7 @@ def test_a_withdrawal_tells_the_app_which_notification_to_take_away() -> None:
 
 def test_a_conversation_that_was_read_corrects_the_badge_without_a_sound() -> None:
     rendered = apns_payload.render(make_notification(kind=READ))
-    request = rendered.request(make_target(badge=0))
+    request = request_to(make_target(badge=0), rendered)
 
     assert (rendered.push_type, rendered.priority) == ("alert", "5")
     assert payload_of(request)["aps"] == {"badge": 0}
@@ -99,9 +109,7 @@ def test_a_conversation_that_was_read_corrects_the_badge_without_a_sound() -> No
 
 def test_a_message_and_its_withdrawal_are_different_pushes() -> None:
     ids = {
-        fields_of(
-            apns_payload.render(make_notification(kind=kind)).request(make_target())
-        )["apns-id"]
+        fields_of(push_to(make_target(), kind=kind))["apns-id"]
         for kind in (MESSAGE, WITHDRAW, READ)
     }
 
@@ -109,7 +117,7 @@ def test_a_message_and_its_withdrawal_are_different_pushes() -> None:
 
 
 def test_header_fields_carry_the_job_and_the_push() -> None:
-    fields = fields_of(apns_payload.render(make_notification()).request(make_target()))
+    fields = fields_of(push_to(make_target()))
 
     assert fields["apns-collapse-id"] == "message-7"
     assert fields["apns-expiration"] == str(int(EXPIRES_AT.timestamp()))
@@ -117,17 +125,15 @@ def test_header_fields_carry_the_job_and_the_push() -> None:
 
 
 def test_the_id_of_a_push_is_the_same_in_every_try() -> None:
-    first = apns_payload.render(make_notification(job_id=1)).request(make_target(9))
-    again = apns_payload.render(make_notification(job_id=2)).request(make_target(9))
+    first = push_to(make_target(9), job_id=1)
+    again = push_to(make_target(9), job_id=2)
 
     assert fields_of(first) == fields_of(again)
 
 
 def test_the_id_of_a_push_is_its_own() -> None:
     ids = {
-        fields_of(
-            apns_payload.render(make_notification(message_id=m)).request(make_target(d))
-        )["apns-id"]
+        fields_of(push_to(make_target(d), message_id=m))["apns-id"]
         for m in range(1, 30)
         for d in (*range(1, 30), 2**47)
     }
@@ -136,7 +142,7 @@ def test_the_id_of_a_push_is_its_own() -> None:
 
 
 def test_the_id_stays_well_formed_for_the_largest_device() -> None:
-    request = apns_payload.render(make_notification()).request(make_target(2**63 - 1))
+    request = push_to(make_target(2**63 - 1))
 
     assert len(fields_of(request)["apns-id"]) == 36
 
@@ -151,17 +157,14 @@ def test_the_id_stays_well_formed_for_the_largest_device() -> None:
     ],
 )
 def test_a_token_cannot_leave_its_place_in_the_path(token: str, path: bytes) -> None:
-    assert (
-        apns_payload.render(make_notification()).request(make_target(1, token)).path
-        == path
-    )
+    assert push_to(make_target(1, token)).path == path
 
 
 def test_text_is_cut_so_that_the_payload_fits() -> None:
     notification = make_notification(text="🚢" * 4000)
 
-    request = apns_payload.render(notification).request(
-        make_target(badge=9_999_999_999)
+    request = request_to(
+        make_target(badge=9_999_999_999), apns_payload.render(notification)
     )
 
     body = payload_of(request)["aps"]["alert"]["body"]
@@ -190,7 +193,7 @@ def test_whatever_is_written_arrives_or_is_cut(
 ) -> None:
     notification = make_notification(text=text, sender_name=name, data=data)
 
-    request = apns_payload.render(notification).request(make_target(badge=badge))
+    request = request_to(make_target(badge=badge), apns_payload.render(notification))
 
     payload = payload_of(request)
     shown = payload["aps"]["alert"].get("body", "")
@@ -205,11 +208,11 @@ def test_whatever_is_written_arrives_or_is_cut(
 def test_text_that_is_no_unicode_is_pushed_all_the_same(text: str, name: str) -> None:
     notification = make_notification(text=text, sender_name=name)
 
-    payload_of(apns_payload.render(notification).request(make_target()))
+    payload_of(request_to(make_target(), apns_payload.render(notification)))
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=60))
 def test_any_token_makes_a_path_of_plain_characters(token: str) -> None:
-    path = apns_payload.render(make_notification()).request(make_target(1, token)).path
+    path = push_to(make_target(1, token)).path
 
     assert re.fullmatch(rb"/3/device/[A-Za-z0-9._~%-]*", path or b"")
