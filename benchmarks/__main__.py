@@ -21,6 +21,7 @@ BENCHMARKS = (
     "send",
     "push",
     "engine",
+    "core",
     "latency",
     "memory",
     "small",

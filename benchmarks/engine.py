@@ -32,19 +32,19 @@ SMALLEST, LARGEST, LARGEST_QUICK = 1_000, 1_000_000, 100_000
 
 
 @contextmanager
-def filled(members: int) -> Iterator[Path]:
-    """A run directory whose database has a message to this number of members."""
+def scratch() -> Iterator[Path]:
+    """A run directory that is removed again."""
     SCRATCH.mkdir(exist_ok=True)
     run_dir = Path(tempfile.mkdtemp(prefix="engine-", dir=SCRATCH)).resolve()
     try:
-        push_engine.fill(run_dir, members)
         yield run_dir
     finally:
         shutil.rmtree(run_dir)
 
 
 def engine(sinks: Sinks, members: int) -> Figures:
-    with filled(members) as run_dir:
+    with scratch() as run_dir:
+        push_engine.fill(run_dir, members)
         command = [sys.executable, "-m", "benchmarks.push_engine", str(run_dir)]
         command += [sinks.plain, str(tls.authority().ca_file)]
         ended = subprocess.run(

@@ -16,7 +16,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config import CPU_ANSWERS, Settings
 from datastore import Datastore
-from notifier.engine import BuildEngine, Engine, build_engine, new_event_loop, new_owner
+from notifier.engine import (
+    BuildEngine,
+    Engine,
+    build_engine,
+    collect_rarely,
+    new_event_loop,
+    new_owner,
+)
 from notifier.process import fork_server, watchdog
 from notifier.process.logfile import LogFile
 from notifier.process.slots import Slot, Slots
@@ -60,6 +67,7 @@ class PushProcess(ForkServerProcess):
     def run(self) -> None:
         """The main function of the child."""
         _detach_from_host(self._settings)
+        collect_rarely()
         if self._settings.push_slots:
             self._work_in_slots()
         else:
