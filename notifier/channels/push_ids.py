@@ -45,4 +45,5 @@ def uuid_prefix(notification: Notification) -> str:
 
 def uuid_suffix(device_id: int) -> bytes:
     """The last 12 digits of the push's UUID: the device's id."""
-    return b"%012x" % (device_id & 0xFFFF_FFFF_FFFF)
+    # Formatting with %x takes half as long again.
+    return (device_id & 0xFFFF_FFFF_FFFF).to_bytes(6).hex().encode()

@@ -391,7 +391,7 @@ class JobRun:
         self, batch: TargetBatch, targets: Sequence[Target], outcome: Outcome
     ) -> None:
         device_ids = [target.device_id for target in targets]
-        batch.outcomes.update(dict.fromkeys(device_ids, outcome))
+        batch.add(device_ids, outcome)
         if batch.is_mostly_answered:
             self._room.set()
         for device_id in device_ids if self._awaited else ():

@@ -24,7 +24,7 @@ ANSWERED_SHARE = 0.9
 class TargetBatch:
     """Devices handed to the channels together, and the outcomes known so far."""
 
-    __slots__ = ("is_retry", "outcomes", "passed", "quorum", "targets")
+    __slots__ = ("accepted", "is_retry", "outcomes", "passed", "quorum", "targets")
 
     def __init__(self, targets: Sequence[Target], *, is_retry: bool) -> None:
         self.targets = targets
@@ -32,10 +32,17 @@ class TargetBatch:
         self.is_retry = is_retry
         # By device id; filled by the channels' reports, read by `Tally.take_step`.
         self.outcomes: dict[int, Outcome] = {}
+        # How many of the outcomes are plainly ACCEPTED.
+        self.accepted = 0
         # How many devices, from the front, are counted in the tally.
         self.passed = 0
         # With this number of outcomes the batch is mostly answered.
         self.quorum = math.ceil(len(targets) * ANSWERED_SHARE)
+
+    def add(self, device_ids: Sequence[int], outcome: Outcome) -> None:
+        self.outcomes.update(dict.fromkeys(device_ids, outcome))
+        if outcome is ACCEPTED:
+            self.accepted += len(device_ids)
 
     @property
     def is_mostly_answered(self) -> bool:
@@ -167,16 +174,17 @@ class Tally:
         """Count outcomes from the front, up to the first device without one."""
         targets, outcomes = batch.targets, batch.outcomes
         start = position = batch.passed
+        if batch.accepted == len(targets) and not batch.is_retry:
+            # Nearly all batches of a large job.
+            self.accepted += len(targets) - start
+            position = len(targets)
         while position < len(targets):
             target = targets[position]
             outcome = outcomes.get(target.device_id)
             if outcome is None:
                 break
             position += 1
-            if outcome is ACCEPTED and not batch.is_retry:
-                # Nearly all of a large job.
-                self.accepted += 1
-            elif outcome.kind is Kind.ACCEPTED:
+            if outcome.kind is Kind.ACCEPTED:
                 self._accept(batch, target, outcome)
             else:
                 self._fail(batch, target, outcome, now)

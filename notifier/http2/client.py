@@ -2,12 +2,15 @@
 
 import ssl
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from notifier.http2 import headers
 from notifier.http2.batch import Batch
 from notifier.http2.dial import Resolve, parse_peer
 from notifier.http2.messages import Head, Request, Response
 from notifier.http2.pool import Pool
+
+_path_of = attrgetter("path")
 
 
 class Client:
@@ -63,7 +66,7 @@ class Client:
         ValueError if the head or a request is not valid.
         """
         headers.pairs(head, self._peer.authority)
-        if head.path is None and any(request.path is None for request in requests):
+        if head.path is None and None in map(_path_of, requests):
             raise ValueError("a request without a path, and its head has none")
         if not requests:
             return

@@ -10,7 +10,10 @@ from notifier.http2.headers import PATH_PREFIXES, Templates
 # Our own limit, if the peer has none or a higher one.
 MAX_STREAMS = 1000
 
-_pack = frames.HEADER.pack
+
+def _start(length: int, kind: int, flags: int) -> bytes:
+    """A frame's first five bytes, which the number of its stream follows."""
+    return frames.HEADER.pack(length >> 16, length & 0xFFFF, kind, flags, 0)[:5]
 
 
 class _BlockedBody:
@@ -75,33 +78,30 @@ class Sender:
         """The hot loop: one HEADERS and one DATA frame per request."""
         requests, streams, out = batch.requests, self.streams, self.out
         own_path = batch.head.path is None
-        prefix = own = b""
-        fixed = len(before) + len(after)
+        own = b""
         largest = min(self._stream_window, self._frame_size)
         stream_id = self.next_id
+        # Mostly the frames of a request are as long as those of the request before.
+        lengths, block, size = (-1, -1, -1), 0, 0
+        lead, headers, data = before, b"", b""
         for index in indexes:
             body, path, fields = requests[index]
             if own_path:
                 own = path or b""
-                prefix = PATH_PREFIXES[len(own)]
-            block = fixed + len(prefix) + len(own) + len(fields)
-            size = len(body)
+            if lengths != (len(own), len(fields), len(body)):
+                lengths = (len(own), len(fields), len(body))
+                if own_path:
+                    lead = before + PATH_PREFIXES[len(own)]
+                block = len(lead) + len(own) + len(after) + len(fields)
+                size = len(body)
+                headers = _start(block, frames.HEADERS, frames.END_HEADERS)
+                data = _start(size, frames.DATA, frames.END_STREAM)
             if 0 < size <= largest and size <= self._window and block <= 16_384:
                 self._window -= size
-                out += (
-                    _pack(0, block, frames.HEADERS, frames.END_HEADERS, stream_id),
-                    before,
-                    prefix,
-                    own,
-                    after,
-                    fields,
-                    _pack(size >> 16, size & 0xFFFF, 0, frames.END_STREAM, stream_id),
-                    body,
-                )
+                number = stream_id.to_bytes(4)
+                out += (headers, number, lead, own, after, fields, data, number, body)
             else:
-                self._write_head(
-                    stream_id, before + prefix + own + after + fields, size
-                )
+                self._write_head(stream_id, lead + own + after + fields, size)
                 self._write_body(stream_id, body)
             streams[stream_id] = (batch, index)
             stream_id += 2

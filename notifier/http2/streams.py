@@ -94,8 +94,13 @@ class Streams:
         """These requests, by stream and no longer open, got a plain 200."""
         self.answers += len(requests)
         by_batch: dict[Batch, list[int]] = {}
+        indexes: list[int] = []
+        last = None
         for batch, index in requests.values():
-            by_batch.setdefault(batch, []).append(index)
+            if batch is not last:
+                indexes = by_batch.setdefault(batch, [])
+                last = batch
+            indexes.append(index)
         for batch, indexes in by_batch.items():
             batch.accept(indexes)
 

@@ -1,6 +1,7 @@
 """The payload for APNs: rendered once, completed for each device."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -24,6 +25,12 @@ from notifier.http2 import Request, literal
 RESERVED_KEYS = frozenset({"aps", push_ids.KEY})
 
 Custom = Mapping[str, object]
+
+
+# Not by Request's constructor, which takes twice as long.
+_new_request: Callable[[tuple[bytes, bytes, bytes]], Request] = partial(
+    tuple.__new__, Request
+)
 
 
 class ApnsPayload(NamedTuple):
@@ -52,7 +59,7 @@ class ApnsPayload(NamedTuple):
             if not token.isalnum():
                 token = quote(token, "").encode()
             own = fields + push_ids.uuid_suffix(target.device_id)
-            found.append(Request(body, b"/3/device/" + token, own))
+            found.append(_new_request((body, b"/3/device/" + token, own)))
         return found
 
 
