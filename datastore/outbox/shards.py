@@ -1,7 +1,9 @@
 """Splits a large job by key range, so that several engines can work on it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
@@ -11,28 +13,52 @@ from models.chats import Member
 from models.pushes import AT_ONCE, QUEUED, PushJob
 
 
-def split(
+class Part(NamedTuple):
+    """A range of a job's devices."""
+
+    # The last (user, device) before it.
+    after: tuple[int, int]
+    # Its last user; None if it goes to the end of the chat.
+    until_user: int | None
+    devices: int
+
+
+def plan(
     session: Session,
-    owner: str,
     claim: Claim,
     *,
     after: tuple[int, int],
     size: int,
     now: datetime,
-) -> Claim | None:
-    """Keep the next `size` members in our job and make shards of the others.
+) -> list[Part]:
+    """The devices after (user, device), in parts of `size` members; a shard is one.
 
-    Returns our claim, shortened; None if the job is no longer ours. `after` is the
-    last device that has been read already.
+    It counts every device once, outside the transaction that splits the job, because
+    senders would wait for that.
+    """
+    bounds = [] if claim.until_user else _bounds(session, claim, after[0], size)
+    parts: list[Part] = []
+    for until_user in (*bounds, claim.until_user):
+        part = replace(claim, until_user=until_user)
+        devices = fanout.count_targets(session, part, after=after, now=now)
+        parts.append(Part(after, until_user, devices))
+        # The first device of the first user after this range.
+        after = ((until_user or 0) + 1, 0)
+    return parts
+
+
+def split(
+    session: Session, owner: str, claim: Claim, parts: Sequence[Part], *, now: datetime
+) -> Claim | None:
+    """Keep the first part in our job and make shards of the others.
+
+    Returns our claim, shortened; None if the job is no longer ours.
     """
     job = session.get_one(PushJob, claim.job_id)
     if job.lease_owner != owner:
         return None
-    bounds = _bounds(session, claim, after[0], size)
-    for low, high in zip(bounds, [*bounds[1:], None], strict=True):
-        shard = replace(claim, until_user=high)
-        # The first device of the first user after the previous range.
-        start = (low + 1, 0)
+    own, *others = parts
+    for part in others:
         session.execute(
             insert(PushJob).values(
                 message_id=job.message_id,
@@ -43,19 +69,18 @@ def split(
                 state=QUEUED,
                 due_at=AT_ONCE,
                 holds_chat=job.holds_chat,
-                cursor_user=start[0],
-                cursor_device=start[1],
-                until_user=high,
-                total=fanout.count_targets(session, shard, after=start, now=now),
+                cursor_user=part.after[0],
+                cursor_device=part.after[1],
+                until_user=part.until_user,
+                total=part.devices,
                 created_at=now,
                 expires_at=job.expires_at,
             )
         )
-    if bounds:
-        job.until_user = bounds[0]
-        if job.holds_chat:
-            job.holding_shards += len(bounds)
-    return replace(claim, until_user=job.until_user)
+    job.until_user = own.until_user
+    if job.holds_chat:
+        job.holding_shards += len(others)
+    return replace(claim, until_user=own.until_user)
 
 
 def _bounds(session: Session, claim: Claim, user: int, size: int) -> list[int]:

@@ -282,20 +282,19 @@ class JobRun:
         """
         if self.tally.total is not None or self.tally.fanned_out:
             return
-        remaining = await self._count_remaining(after)
-        if remaining > SHARD_SIZE and self.claim.until_user is None:
+        now = utc_now()
+        parts = await self.store.read(
+            shards.plan, self.claim, after=after, size=SHARD_SIZE, now=now
+        )
+        remaining = sum(part.devices for part in parts)
+        if remaining > SHARD_SIZE and len(parts) > 1:
             shortened = await self.store.write(
-                shards.split,
-                self.owner,
-                self.claim,
-                after=after,
-                size=SHARD_SIZE,
-                now=utc_now(),
+                shards.split, self.owner, self.claim, parts, now=now
             )
-            self.claim = shortened or self.claim
+            if shortened is not None:
+                self.claim, remaining = shortened, parts[0].devices
             self.is_shard = True
             self.on_split(self)
-            remaining = await self._count_remaining(after)
         self.tally.set_remaining(remaining)
 
     async def _count_remaining(self, after: tuple[int, int]) -> int:
