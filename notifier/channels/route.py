@@ -190,7 +190,8 @@ class Route:
         # If other pushes of the batch were accepted, our credentials are not at fault.
         if batch.refusal is not None and not batch.accepted:
             self.breaker.open_for_refusal(batch.refusal)
-        return expired
+        # In the order of the batch, because they arrive in any.
+        return sorted(expired)
 
     def _update_breaker(
         self, batch: PushBatch, response: Response, outcome: Outcome

@@ -21,11 +21,13 @@ ACCEPT = always(OK)
 class FakeClient:
     """Replaces an `http2.Client`: takes the response to each request from `answer`.
 
-    An awaitable response delays the requests behind it.
+    An awaitable response delays the requests behind it. With `is_backwards` the last
+    request of a call is answered first.
     """
 
     def __init__(self, answer: Answer = ACCEPT) -> None:
         self.answer = answer
+        self.is_backwards = False
         self.sent: list[tuple[Head, Request]] = []
         self.answers = 0
 
@@ -36,7 +38,8 @@ class FakeClient:
         on_response: Any,
         on_accepted: Any = None,
     ) -> None:
-        for index, request in enumerate(requests):
+        order = list(enumerate(requests))
+        for index, request in reversed(order) if self.is_backwards else order:
             self.sent.append((head, request))
             result = self.answer(head, request)
             answer = await result if isinstance(result, Awaitable) else result

@@ -60,6 +60,21 @@ def test_an_expired_token_is_replaced_once_and_only_its_pushes_are_repeated() ->
     assert harness.tokens.number == 2
 
 
+def test_outcomes_after_an_expired_token_are_those_of_their_devices() -> None:
+    def answer(head: Head, request: Request) -> Response:
+        if head.headers[0][1] == "t1":
+            return TOKEN_EXPIRED
+        return Response(400, (), request.body)
+
+    harness = RouteHarness(answer)
+    harness.client.is_backwards = True
+
+    reports = harness.push(3)
+
+    reasons = {n: outcome.reason for n, outcome in reports.by_device.items()}
+    assert reasons == {0: "0", 1: "1", 2: "2"}
+
+
 def test_a_token_that_stays_expired_is_a_credentials_problem_and_no_loop() -> None:
     harness = RouteHarness(always(TOKEN_EXPIRED))
 
