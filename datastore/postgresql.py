@@ -4,6 +4,8 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
+from models.base import add_postgresql_conditions
+
 # Just-in-time compilation is for queries that run for seconds. Ours run for
 # milliseconds, but the planner thinks that a batch of a large conversation's devices
 # costs more than `jit_above_cost`, and compiled it each time, which took as long as
@@ -18,6 +20,7 @@ HASTY = "SET LOCAL synchronous_commit = off"
 
 def prepare(engine: Engine) -> None:
     """Apply the settings to every connection of the engine."""
+    add_postgresql_conditions()
     event.listen(engine, "connect", _on_connect)
 
 

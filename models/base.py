@@ -77,13 +77,33 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value
 
 
-def where_set(name: str, column: str, *more: str) -> Index:
-    """A partial index of the rows whose first column is not NULL.
+def partial_index(name: str, condition: str, *columns: str) -> Index:
+    """An index of the rows for which the condition is true.
 
     MariaDB has no partial indexes, so there it covers all rows.
     """
-    is_set = text(f"{column} IS NOT NULL")
-    return Index(name, column, *more, sqlite_where=is_set, postgresql_where=is_set)
+    where = text(condition)
+    return Index(name, *columns, sqlite_where=where, info={_CONDITION: where})
+
+
+def where_set(name: str, column: str, *more: str) -> Index:
+    """A partial index of the rows whose first column is not NULL."""
+    return partial_index(name, f"{column} IS NOT NULL", column, *more)
+
+
+_CONDITION = "condition"
+
+
+def add_postgresql_conditions() -> None:
+    """Give the partial indexes their conditions on PostgreSQL.
+
+    Not where they are declared, because SQLAlchemy then imports the dialect, which is
+    two megabytes that other databases do not need.
+    """
+    for table in Base.metadata.tables.values():
+        for index in table.indexes:
+            if (where := index.info.get(_CONDITION)) is not None:
+                index.dialect_options["postgresql"]["where"] = where
 
 
 class Base(DeclarativeBase):

@@ -12,11 +12,10 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, BigId
+from models.base import Base, BigId, partial_index
 
 Role = Literal["owner", "member"]
 OWNER: Final = "owner"
@@ -51,20 +50,15 @@ class Member(Base):
     # The last two each cover one half of the members, where the database can do that.
     __table_args__ = (
         Index("ix_member_user_id_chat_id", "user_id", "chat_id"),
-        Index(
-            "ix_member_user_id_caught_up",
-            "user_id",
-            "caught_up",
-            sqlite_where=text("caught_up IS NULL"),
-            postgresql_where=text("caught_up IS NULL"),
+        partial_index(
+            "ix_member_user_id_caught_up", "caught_up IS NULL", "user_id", "caught_up"
         ),
-        Index(
+        partial_index(
             "ix_member_chat_id_caught_up_user_id",
+            "caught_up IS NOT NULL",
             "chat_id",
             "caught_up",
             "user_id",
-            sqlite_where=text("caught_up IS NOT NULL"),
-            postgresql_where=text("caught_up IS NOT NULL"),
         ),
     )
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+from sqlalchemy.schema import CreateIndex
 
 from benchmarks import town
 from benchmarks.report import Report
 from benchmarks.town_plan import Town
 from datastore import Datastore
 from datastore.outbox import due_work, fanout
-from models.base import utc_now
+from models.base import Base, utc_now
 from tests.support import chats, databases
 from tests.support.query_plans import plan_of
 
@@ -77,3 +78,14 @@ def test_devices_and_badges_are_read_from_indexes(small_town: Datastore) -> None
     assert len(claims) == 17
     assert plan
     assert not [line for line in plan if "Seq Scan" in line], plan
+
+
+def test_partial_indexes_have_their_conditions(small_town: Datastore) -> None:
+    """As they would be created from the models, which is how the models are read."""
+    indexes = [i for t in Base.metadata.tables.values() for i in t.indexes]
+    partial = [i for i in indexes if "condition" in i.info]
+
+    created = [str(CreateIndex(i).compile(small_town.engine)) for i in partial]
+
+    assert partial
+    assert all("WHERE" in statement for statement in created)
