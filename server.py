@@ -140,6 +140,8 @@ def main(app: str = "server:create_own_app") -> None:
         _exit(2, str(problem))
     _check_port(settings)
     _upgrade(settings)
+    if settings.dispatcher in FORKING:
+        fork_server.preload()
     _prepare_memory()
     if settings.dispatcher in FORKING:
         fork_server.share()

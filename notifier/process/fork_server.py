@@ -16,7 +16,8 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from importlib import import_module
 from multiprocessing import (
     connection,
     context,
@@ -38,13 +39,6 @@ class _ForkServer(NamedTuple):
     # It ends when this end of a pipe is closed in every process.
     alive_fd: int
     pid: int
-    # A byte in this pipe tells a shared one to import the engine.
-    warm_up_fd: int | None = None
-
-    def warm_up(self) -> None:
-        if self.warm_up_fd is not None:
-            with suppress(BlockingIOError):
-                os.write(self.warm_up_fd, b"!")
 
     def fork(self, fds: Sequence[int]) -> tuple[int, int]:
         """Have a child forked; the ends of its sentinel and of the pipe for its work.
@@ -89,7 +83,7 @@ class _OwnForkServer:
 
     def warm_up(self) -> None:
         with self._lock:
-            self._ensure_running().warm_up()
+            self._ensure_running()
 
     def fork(self, fds: Sequence[int]) -> tuple[int, int]:
         with self._lock:
@@ -126,8 +120,6 @@ class _OwnForkServer:
     def _forget(self, server: _ForkServer) -> None:
         # After a fork this closes our copy, and the parent's stays.
         os.close(server.alive_fd)
-        if server.warm_up_fd is not None:
-            os.close(server.warm_up_fd)
         if server is self._shared:
             self._shared = None
         else:
@@ -137,6 +129,16 @@ class _OwnForkServer:
 _own = _OwnForkServer()
 
 
+def preload() -> None:
+    """Import what the shared fork server needs, before it is forked from us.
+
+    If it imported the engine itself, it would get its own copy of a third of our
+    memory, because new objects and references to old ones change pages everywhere.
+    """
+    if _is_shareable():
+        import_module("notifier.process.preload")
+
+
 def share() -> None:
     """Fork a fork server for this process and the web workers forked from it.
 
@@ -144,8 +146,12 @@ def share() -> None:
     Nothing happens where multiprocessing does not fork its workers (Python 3.14): they
     start a fork server each.
     """
-    if multiprocessing.get_start_method() == "fork":
+    if _is_shareable():
         _own.share()
+
+
+def _is_shareable() -> bool:
+    return multiprocessing.get_start_method() == "fork"
 
 
 def warm_up() -> None:
@@ -219,22 +225,18 @@ def _start_program() -> _ForkServer:
 
 def _fork_program() -> _ForkServer:
     with _listening() as (address, listener, alive_read, alive_write):
-        warm_up_read, warm_up_write = os.pipe()
-        os.set_blocking(warm_up_write, False)
         pid = os.fork()
         if pid == 0:
             os.close(alive_write)
-            os.close(warm_up_write)
-            _run_in_child(listener.detach(), alive_read, warm_up_read)
-        os.close(warm_up_read)
-        return _ForkServer(address, alive_write, pid, warm_up_write)
+            _run_in_child(listener.detach(), alive_read)
+        return _ForkServer(address, alive_write, pid)
 
 
-def _run_in_child(*fds: int) -> NoReturn:
+def _run_in_child(listener_fd: int, alive_fd: int) -> NoReturn:
     """Run the fork server and never return into the code of the parent."""
     status = 1
     try:
-        fork_server_main.run(*fds)
+        fork_server_main.run(listener_fd, alive_fd)
     except SystemExit:
         status = 0
     except BaseException:

@@ -4,23 +4,17 @@ import gc
 import os
 from contextlib import suppress
 from importlib import import_module
-from multiprocessing import connection, forkserver
+from multiprocessing import forkserver
 from pathlib import Path
 
 
-def run(listener_fd: int, alive_fd: int, warm_up_fd: int | None = None) -> None:
-    """Fork children for the clients of the socket, until the alive pipe is closed.
-
-    The engine is imported when there is something to read from `warm_up_fd`, so that
-    a web worker that starts at the same time need not share the CPU with us.
-    """
+def run(listener_fd: int, alive_fd: int) -> None:
+    """Fork children for the clients of the socket, until the alive pipe is closed."""
     with suppress(OSError):
         # Shown by ps and top; Linux only.
         Path("/proc/self/comm").write_text("fork-server")
-    if warm_up_fd is not None:
-        connection.wait([listener_fd, alive_fd, warm_up_fd])
-        os.close(warm_up_fd)
-    # Imported here, because a web worker, which imports us, needs nothing of it.
+    # Imported here, because most web workers, which import us, need nothing of it. In
+    # the one that `python server.py` forks it has been imported already.
     import_module("notifier.process.preload")
     # The collector would write to the memory pages that the children share with us.
     gc.freeze()
