@@ -43,7 +43,7 @@ def main() -> None:
     sizes = [FEW, max(chosen.members, FEW)]
     report = Report("One core, one large job: fan-out, TLS and recording")
     with ExitStack() as running:
-        url, sink = running.enter_context(_sink())
+        url, sink = running.enter_context(provider())
         print(f"  the provider is {sink}", flush=True)
         server = running.enter_context(postgresql.running())
         new_url: dict[str, Any] = {
@@ -118,7 +118,7 @@ def _pss_mib(pid: int) -> float:
 
 
 @contextmanager
-def _sink() -> Iterator[tuple[str, str]]:
+def provider() -> Iterator[tuple[str, str]]:
     """The address of the provider, and what it is."""
     with tempfile.TemporaryDirectory() as directory:
         program = Path(directory) / "sink"

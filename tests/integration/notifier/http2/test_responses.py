@@ -6,6 +6,7 @@ import pytest
 from jh2.hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame
 from jh2.settings import SettingCodes
 
+from notifier.outcome import ChannelDown
 from tests.support import h2_client
 from tests.support.h2_client import talking_to
 from tests.support.h2_peer import Peer, PeerRequest
@@ -239,3 +240,58 @@ async def test_the_window_is_widened_for_any_number_of_responses():
 
     assert sent.fault is None
     assert len(sent.answers) == 1500
+
+
+async def test_plain_200s_are_reported_together_and_all_others_alone():
+    def react(request: PeerRequest) -> None:
+        if request.path == "/1":
+            request.answer(410)
+        elif request.path == "/2":
+            request.answer(200, body=b"{}")
+        else:
+            request.answer(200, [("apns-id", "8f1c")])
+
+    sent, accepted = h2_client.Sent(), []
+    async with talking_to(Peer(on_request=react)) as client:
+        # The first answer comes before the peer has acknowledged our settings.
+        await h2_client.send(client, 1)
+        requests = h2_client.requests(300)
+        await client.send(h2_client.HEAD, requests, sent.take, accepted.extend)
+
+    assert sent.statuses == {1: 410, 2: 200}
+    assert sorted(accepted) == [0, *range(3, 300)]
+
+
+async def test_an_error_of_the_caller_of_plain_200s_comes_back():
+    def fail(indexes: object) -> None:
+        raise RuntimeError("ours")
+
+    async with talking_to(Peer()) as client:
+        with pytest.raises(RuntimeError, match="ours"):
+            await client.send(
+                h2_client.HEAD, h2_client.requests(3), h2_client.Sent().take, fail
+            )
+
+
+async def test_plain_200s_before_a_broken_frame_are_answers():
+    def break_off(request: PeerRequest) -> None:
+        if request.stream_id == 1:
+            request.answer()
+        elif request.path == "/2":
+            connection = request.connection
+            # In one piece, so that the client reads them together.
+            for number in (3, 5):
+                head = [(":status", "200")]
+                connection.h2.send_headers(number, head, end_stream=True)
+            broken = b"\xff\xff\xff\0\0\0\0\0\0"
+            connection.transport.write(connection.h2.data_to_send() + broken)
+
+    sent, accepted = h2_client.Sent(), []
+    async with talking_to(Peer(on_request=break_off)) as client:
+        await h2_client.send(client, 1)
+        requests = h2_client.requests(3)
+        with pytest.raises(ChannelDown):
+            await client.send(h2_client.HEAD, requests, sent.take, accepted.extend)
+
+    assert sorted(accepted) == [0, 1]
+    assert sent.answers == {}

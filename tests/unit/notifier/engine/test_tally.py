@@ -295,3 +295,31 @@ def test_a_reason_with_a_nul_can_be_stored() -> None:
 
     assert step is not None
     assert step.new_failures[0].reason == "ab?"
+
+
+def test_a_batch_that_is_accepted_in_pieces_counts_each_device_once() -> None:
+    tally = Tally(make_claim())
+    batch = tally.open_batch(make_targets(10))
+
+    batch.add([1, 2, 5], ACCEPTED)
+    first = tally.take_step(NOW)
+    batch.add([3, 4, 6, 7, 8, 9, 10], ACCEPTED)
+    second = tally.take_step(NOW)
+
+    assert first is not None
+    assert (first.accepted, first.cursor) == (2, (2, 2))
+    assert second is not None
+    assert (second.accepted, second.cursor) == (10, (10, 10))
+
+
+def test_a_batch_with_one_failure_counts_it_among_the_accepted() -> None:
+    tally = Tally(make_claim())
+    batch = tally.open_batch(make_targets(3))
+
+    batch.add([1, 3], ACCEPTED)
+    batch.add([2], GONE)
+    step = tally.take_step(NOW)
+
+    assert step is not None
+    assert (step.accepted, step.failed, step.cursor) == (2, 1, (3, 3))
+    assert [failure.device_id for failure in step.new_failures] == [2]
