@@ -144,8 +144,9 @@ def read_first_targets(
     now = utc_now()
     found: dict[int, list[Target] | None] = {}
     chats: list[ChatTargets] = []
-    deleted = audience.find_deleted(session, waiting)
-    found.update(dict.fromkeys(deleted))
+    asked = [*waiting, *(each for those in behind.values() for each in those)]
+    deleted = audience.find_deleted(session, asked)
+    found.update({each.job_id: None for each in waiting if each.job_id in deleted})
     for claim in waiting:
         followers = behind.get(claim.job_id, ())
         if not followers or claim.job_id in deleted:
@@ -154,7 +155,7 @@ def read_first_targets(
         listeners = fanout.listeners(session, claim, seq, limit=LISTENERS)
         if listeners is None:
             continue
-        gone = audience.find_deleted(session, followers)
+        gone = {each.job_id for each in followers} & deleted
         read_for = claim.job_id, claim.chat_id
         chats.append(ChatTargets(*read_for, listeners, seq, gone))
         found[claim.job_id] = fanout.choose(listeners, claim, now)
