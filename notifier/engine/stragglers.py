@@ -61,6 +61,10 @@ class Stragglers:
         """What the next push to this device waits for, if anything."""
         return self._by_chat.get(chat_id, {}).get(device_id)
 
+    def has_any(self, chat_id: int) -> bool:
+        """Whether a device of the chat has not answered."""
+        return chat_id in self._by_chat
+
     def add(self, chat_id: int, device_id: int, *, is_sent: bool) -> UnansweredPush:
         """The device's next push waits for this one."""
         push = UnansweredPush(is_sent=is_sent)
