@@ -77,6 +77,11 @@ class Prepared:
         cursor.close()
         return changed
 
+    def each(self, link: Link, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run it for each of several rows of values, in one round trip."""
+        if rows:
+            self._run(link, rows[0], rows)[1].close()
+
     def _fetch(
         self, link: Link, values: Mapping[str, Any], fetch: Callable[[Any], Any]
     ) -> "tuple[_Compiled, Any]":
@@ -88,7 +93,12 @@ class Prepared:
         finally:
             cursor.close()
 
-    def _run(self, link: Link, values: Mapping[str, Any]) -> "tuple[_Compiled, Any]":
+    def _run(
+        self,
+        link: Link,
+        values: Mapping[str, Any],
+        rows: Sequence[Mapping[str, Any]] | None = None,
+    ) -> "tuple[_Compiled, Any]":
         compiled = self._compiled.get(link.dialect)
         if compiled is None:
             compiled = _Compiled(self._statement, list(values), link.dialect)
@@ -97,7 +107,10 @@ class Prepared:
             compiled.check(values)
         cursor = link.driver.cursor()
         try:
-            cursor.execute(compiled.sql, compiled.parameters(values))
+            if rows is None:
+                cursor.execute(compiled.sql, compiled.parameters(values))
+            else:
+                cursor.executemany(compiled.sql, list(map(compiled.parameters, rows)))
         except link.dialect.loaded_dbapi.Error as problem:
             cursor.close()
             raise _wrapped(link, problem, compiled.sql) from problem

@@ -34,6 +34,16 @@ def _as_sqlite_text(value: datetime | None) -> str | None:
     return value.isoformat(" ", "microseconds")[:26]
 
 
+def _from_sqlite_text(value: str | None) -> datetime | None:
+    """As `_as_sqlite_text`; tools may have written the zone, too."""
+    if value is None:
+        return None
+    return datetime.fromisoformat(value if value[-6:] == _UTC else value + _UTC)
+
+
+_UTC = "+00:00"
+
+
 def _in_utc(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time without a zone must not reach the database")
@@ -68,6 +78,13 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         value = _in_utc(value)
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        if dialect.name == "sqlite":
+            return _from_sqlite_text
+        # PostgreSQL's driver returns aware ones.
+        is_aware = dialect.name == "postgresql"
+        return None if is_aware else super().result_processor(dialect, coltype)
 
     def process_result_value(
         self, value: datetime | None, dialect: Dialect

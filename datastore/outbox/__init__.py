@@ -7,13 +7,15 @@ write checks that name, so an engine that was presumed dead changes nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from datastore.outbox import order
-from datastore.prepared import Prepared, PreparedInsert, link_of
+from datastore.prepared import Prepared, PreparedInsert, Row, link_of
+from datastore.prepared_lists import PreparedForIds
 from models.accounts import User
 from models.chats import Chat, Message
 from models.pushes import AT_ONCE, MESSAGE, QUEUED, Notification, PushJob
@@ -109,92 +111,81 @@ def enqueue(
     return _ENQUEUE_BEHIND.new_id(link, job | {"after": after})
 
 
-_LOAD = (
-    select(
-        PushJob.id.label("job_id"),
-        PushJob.parent_id,
-        PushJob.chat_id,
-        PushJob.waits_for,
-        PushJob.holds_chat,
-        PushJob.message_id,
-        PushJob.kind,
-        PushJob.only_user,
-        PushJob.cursor_user,
-        PushJob.cursor_device,
-        PushJob.until_user,
-        PushJob.fanned_out,
-        PushJob.total,
-        PushJob.accepted,
-        PushJob.failed,
-        PushJob.error,
-        PushJob.attempts,
-        PushJob.started_at,
-        PushJob.expires_at,
-        Message.seq,
-        Message.sender_id,
-        Message.mentions,
-        Message.text,
-        Message.data,
-        Message.silent,
-        Message.created_at,
-        Message.deleted_at.label("message_deleted_at"),
-        Chat.name.label("chat_name"),
-        Chat.deleted_at.label("chat_deleted_at"),
-        User.name.label("sender_name"),
+# The columns that are fields of a claim …
+_OF_CLAIM: dict[str, Any] = {
+    "job_id": PushJob.id,
+    "parent_id": PushJob.parent_id,
+    "chat_id": PushJob.chat_id,
+    "waits_for": PushJob.waits_for,
+    "holds_chat": PushJob.holds_chat,
+    "message_id": PushJob.message_id,
+    "seq": Message.seq,
+    "sender_id": Message.sender_id,
+    "kind": PushJob.kind,
+    "only_user": PushJob.only_user,
+    "until_user": PushJob.until_user,
+    "fanned_out": PushJob.fanned_out,
+    "total": PushJob.total,
+    "accepted": PushJob.accepted,
+    "failed": PushJob.failed,
+    "error": PushJob.error,
+    "attempts": PushJob.attempts,
+    "started_at": PushJob.started_at,
+}
+# … those that are fields of its notification besides …
+_OF_NOTIFICATION: dict[str, Any] = {
+    "chat_name": Chat.name,
+    "sender_name": User.name,
+    "text": Message.text,
+    "silent": Message.silent,
+    "created_at": Message.created_at,
+    "expires_at": PushJob.expires_at,
+}
+# … and those that are converted.
+_OTHERS = (
+    PushJob.cursor_user,
+    PushJob.cursor_device,
+    Message.mentions,
+    Message.data,
+    Message.deleted_at,
+    Chat.deleted_at,
+)
+_LOAD = PreparedForIds(
+    lambda ids: (
+        select(*_OF_CLAIM.values(), *_OF_NOTIFICATION.values(), *_OTHERS)
+        .join(Message, Message.id == PushJob.message_id)
+        .join(Chat, Chat.id == PushJob.chat_id)
+        .join(User, User.id == Message.sender_id)
+        .where(PushJob.id.in_(ids), PushJob.lease_owner == bindparam("owner"))
     )
-    .join(Message, Message.id == PushJob.message_id)
-    .join(Chat, Chat.id == PushJob.chat_id)
-    .join(User, User.id == Message.sender_id)
-    .where(
-        PushJob.id.in_(bindparam("ids", expanding=True)),
-        PushJob.lease_owner == bindparam("owner"),
-    )
-    .order_by(PushJob.message_id, PushJob.id)
 )
 
 
 def load(session: Session, owner: str, ids: Sequence[int]) -> list[Claim]:
     """The jobs among these that are leased to the owner, in the order of messages."""
-    rows = session.connection().execute(_LOAD, {"ids": ids, "owner": owner})
-    return [_claim(row) for row in rows.all()]
+    rows = _LOAD.all(link_of(session), ids, {"owner": owner})
+    return sorted(map(_claim, rows), key=attrgetter("message_id", "job_id"))
 
 
-def _claim(row: Any) -> Claim:
-    has_been_deleted = bool(row.message_deleted_at or row.chat_deleted_at)
+def _claim(row: Row) -> Claim:
+    values = iter(row)
+    # `zip` asks its first argument first, so it takes no value that it does not pair.
+    fields = dict(zip(_OF_CLAIM, values, strict=False))
+    shown = dict(zip(_OF_NOTIFICATION, values, strict=False))
+    *cursor, mentions, data, message_deleted_at, chat_deleted_at = values
+    has_been_deleted = bool(message_deleted_at or chat_deleted_at)
     return Claim(
-        job_id=row.job_id,
-        parent_id=row.parent_id,
-        chat_id=row.chat_id,
-        waits_for=row.waits_for,
-        holds_chat=row.holds_chat,
-        message_id=row.message_id,
-        seq=row.seq,
-        sender_id=row.sender_id,
-        kind=row.kind,
-        only_user=row.only_user,
-        mentions=tuple(row.mentions or ()),
-        cursor=(row.cursor_user, row.cursor_device),
-        until_user=row.until_user,
-        fanned_out=row.fanned_out,
-        total=row.total,
-        accepted=row.accepted,
-        failed=row.failed,
-        error=row.error,
-        attempts=row.attempts,
-        started_at=row.started_at,
-        is_deleted=row.kind == MESSAGE and has_been_deleted,
+        **fields,
+        cursor=(cursor[0], cursor[1]),
+        mentions=tuple(mentions or ()),
+        is_deleted=fields["kind"] == MESSAGE and has_been_deleted,
         notification=Notification(
-            job_id=row.job_id,
-            kind=row.kind,
-            message_id=row.message_id,
-            chat_id=row.chat_id,
-            chat_name=row.chat_name,
-            seq=row.seq,
-            sender_name=row.sender_name,
-            text=row.text,
-            data=row.data or {},
-            silent=row.silent,
-            created_at=row.created_at,
-            expires_at=row.expires_at,
+            job_id=fields["job_id"],
+            kind=fields["kind"],
+            message_id=fields["message_id"],
+            chat_id=fields["chat_id"],
+            seq=fields["seq"],
+            data=data or {},
+            **shown,
         ),
     )

@@ -20,6 +20,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from datastore.outbox import Claim
+from datastore.prepared import link_of
+from datastore.prepared_lists import PreparedForIds
 from models.accounts import Device
 from models.chats import Chat, Member, Message
 from models.pushes import MESSAGE
@@ -115,12 +117,14 @@ def of_chat() -> Select[Any]:
     )
 
 
-_FIND_DELETED = (
-    select(Message.id)
-    .join(Chat, Chat.id == Message.chat_id)
-    .where(
-        Message.id.in_(bindparam("messages", expanding=True)),
-        or_(Message.deleted_at.is_not(None), Chat.deleted_at.is_not(None)),
+_FIND_DELETED = PreparedForIds(
+    lambda ids: (
+        select(Message.id)
+        .join(Chat, Chat.id == Message.chat_id)
+        .where(
+            Message.id.in_(ids),
+            or_(Message.deleted_at.is_not(None), Chat.deleted_at.is_not(None)),
+        )
     )
 )
 
@@ -128,10 +132,8 @@ _FIND_DELETED = (
 def find_deleted(session: Session, claims: Sequence[Claim]) -> set[int]:
     """Those (job ids) for which `is_deleted` is true."""
     jobs = {each.message_id: each.job_id for each in claims if each.kind == MESSAGE}
-    if not jobs:
-        return set()
-    found = session.connection().execute(_FIND_DELETED, {"messages": list(jobs)})
-    return {jobs[message_id] for message_id in found.scalars()}
+    found = _FIND_DELETED.all(link_of(session), list(jobs))
+    return {jobs[message_id] for (message_id,) in found}
 
 
 def is_deleted(session: Session, claim: Claim) -> bool:

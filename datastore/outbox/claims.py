@@ -8,7 +8,7 @@ the same whether ten jobs wait or a hundred thousand.
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Integer,
@@ -22,6 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from datastore.outbox import order
+from datastore.prepared import Prepared, link_of
+from datastore.prepared_lists import Ids, PreparedForIds
 from models.pushes import AT_ONCE, PROCESSING, PushJob
 
 # When more jobs are due than fit, the newest ones get this share of the room, and so do
@@ -46,9 +48,22 @@ def next_due_at(session: Session) -> datetime | None:
     return due_at
 
 
+class _DueJob(NamedTuple):
+    """A job that is due, and whether the job in front holds it up after all."""
+
+    id: int
+    waits_for: int | None
+    is_held_up: bool | None
+    is_split: bool
+
+
 @cache
-def _due_now(kind: str) -> Select[Any]:
-    """Selects due jobs and whether the job in front holds them up after all."""
+def _due_now(kind: str) -> Prepared:
+    """Selects due jobs, as `_DueJob`."""
+    return Prepared(_select_due(kind), picks=True)
+
+
+def _select_due(kind: str) -> Select[Any]:
     ahead = aliased(PushJob)
     at_once = literal(AT_ONCE, PushJob.due_at.type)
     columns: tuple[Any, ...] = (
@@ -80,30 +95,28 @@ _IS_FREE = (
     PushJob.lease_owner.is_(None),
     PushJob.holds_chat,
 )
-_FIRST_FOLLOWERS = select(PushJob.id).where(
-    PushJob.waits_for.in_(bindparam("ids", expanding=True)), *_IS_FREE
-)
-_HAS_FOLLOWER = _FIRST_FOLLOWERS.limit(1)
 
 
-def _followers() -> Select[Any]:
+def _first_followers(ids: Ids) -> Select[Any]:
+    return select(PushJob.id).where(PushJob.waits_for.in_(ids), *_IS_FREE)
+
+
+def _followers(ids: Ids) -> Select[Any]:
     """The jobs behind these, each behind the one before, in order."""
-    queue = _FIRST_FOLLOWERS.cte("queue", recursive=True)
+    queue = _first_followers(ids).cte("queue", recursive=True)
     queue = queue.union_all(
         select(PushJob.id).join(queue, PushJob.waits_for == queue.c.id).where(*_IS_FREE)
     )
     return select(queue.c.id).limit(bindparam("limit", type_=Integer))
 
 
-_FOLLOWERS = _followers()
+_HAS_FOLLOWER = PreparedForIds(lambda ids: _first_followers(ids).limit(1))
+_FOLLOWERS = PreparedForIds(_followers)
 
 
 def has_followers(session: Session, job_ids: Sequence[int]) -> bool:
     """Whether a job waits for one of these and has not been claimed."""
-    if not job_ids:
-        return False
-    found = session.connection().execute(_HAS_FOLLOWER, {"ids": job_ids})
-    return found.first() is not None
+    return bool(_HAS_FOLLOWER.all(link_of(session), job_ids))
 
 
 _LEASE_VALUES: dict[Any, Any] = {
@@ -114,21 +127,25 @@ _LEASE_VALUES: dict[Any, Any] = {
         PushJob.started_at, bindparam("now", type_=PushJob.started_at.type)
     ),
 }
-_LEASE = (
-    update(PushJob)
-    .where(PushJob.id.in_(bindparam("ids", expanding=True)))
-    .values({**_LEASE_VALUES, "due_at": bindparam("until"), "waits_for": None})
+_LEASE = PreparedForIds(
+    lambda ids: (
+        update(PushJob)
+        .where(PushJob.id.in_(ids))
+        .values({**_LEASE_VALUES, "due_at": bindparam("until"), "waits_for": None})
+    )
 )
 # Without a due time, so that the job waits on if we crash.
-_LEASE_FOLLOWERS = (
-    update(PushJob)
-    .where(
-        PushJob.id.in_(bindparam("ids", expanding=True)),
-        # Another engine may have let them pass since they were selected.
-        PushJob.waits_for.is_not(None),
-        PushJob.lease_owner.is_(None),
+_LEASE_FOLLOWERS = PreparedForIds(
+    lambda ids: (
+        update(PushJob)
+        .where(
+            PushJob.id.in_(ids),
+            # Another engine may have let them pass since they were selected.
+            PushJob.waits_for.is_not(None),
+            PushJob.lease_owner.is_(None),
+        )
+        .values(_LEASE_VALUES)
     )
-    .values(_LEASE_VALUES)
 )
 
 
@@ -157,21 +174,18 @@ def claim(
     due += _take(session, "shards", min(limit - len(due), shards), now)
     ids = [row.id for row in due]
     lease = {"owner": owner, "now": now}
-    connection = session.connection()
-    if ids:
-        connection.execute(_LEASE, {**lease, "ids": ids, "until": lease_until})
-    # Other engines may have the other shards of a job that has been split.
-    fronts = [*whole, *behind]
-    if fronts and chain > 0:
-        values = {"ids": fronts, "limit": chain}
-        followers = list(connection.execute(_FOLLOWERS, values).scalars().all())
-        if followers:
-            connection.execute(_LEASE_FOLLOWERS, {**lease, "ids": followers})
-            ids += followers
+    link = link_of(session)
+    _LEASE.run(link, ids, {**lease, "until": lease_until})
+    if chain > 0:
+        # Other engines may have the other shards of a job that has been split.
+        found = _FOLLOWERS.all(link, [*whole, *behind], {"limit": chain})
+        followers = [job_id for (job_id,) in found[:chain]]
+        _LEASE_FOLLOWERS.run(link, followers, lease)
+        ids += followers
     return ids
 
 
-def _take_due(session: Session, limit: int, now: datetime) -> list[Any]:
+def _take_due(session: Session, limit: int, now: datetime) -> list[_DueJob]:
     share = int(limit * SHARE)
     rows = _take(session, "oldest", limit - 2 * share, now)
     if len(rows) == limit - 2 * share:
@@ -184,12 +198,15 @@ def _take_due(session: Session, limit: int, now: datetime) -> list[Any]:
     return rows
 
 
-def _take(session: Session, kind: str, limit: int, now: datetime) -> list[Any]:
+def _take(session: Session, kind: str, limit: int, now: datetime) -> list[_DueJob]:
     if limit <= 0:
         return []
     values = {"now": now, "limit": limit}
-    rows = session.connection().execute(_due_now(kind), values).all()
-    held_up = {row.id: row.waits_for for row in rows if row.is_held_up}
+    found = _due_now(kind).all(link_of(session), values)
+    rows = [_DueJob(*row) for row in found]
+    held_up = {
+        row.id: row.waits_for for row in rows if row.is_held_up and row.waits_for
+    }
     if held_up:
         order.set_aside(session, held_up)
     return [row for row in rows if not row.is_held_up]

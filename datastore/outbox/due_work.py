@@ -3,14 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Select, case, literal, null, select, update
+from sqlalchemy import case, literal, null, select, update
 from sqlalchemy.orm import Session
 
 from datastore import Datastore, imports, outbox
 from datastore.outbox import Claim, audience, claims, fanout, leases
 from datastore.outbox.fanout import Listener
+from datastore.prepared import Prepared, link_of
 from models.base import utc_now
 from models.imports import ImportJob
 from models.pushes import AT_ONCE, PushJob, Target
@@ -144,8 +145,9 @@ def read_first_targets(
     now = utc_now()
     found: dict[int, list[Target] | None] = {}
     chats: list[ChatTargets] = []
-    deleted = audience.find_deleted(session, waiting)
-    found.update(dict.fromkeys(deleted))
+    asked = [*waiting, *(each for those in behind.values() for each in those)]
+    deleted = audience.find_deleted(session, asked)
+    found.update({each.job_id: None for each in waiting if each.job_id in deleted})
     for claim in waiting:
         followers = behind.get(claim.job_id, ())
         if not followers or claim.job_id in deleted:
@@ -154,7 +156,7 @@ def read_first_targets(
         listeners = fanout.listeners(session, claim, seq, limit=LISTENERS)
         if listeners is None:
             continue
-        gone = audience.find_deleted(session, followers)
+        gone = {each.job_id for each in followers} & deleted
         read_for = claim.job_id, claim.chat_id
         chats.append(ChatTargets(*read_for, listeners, seq, gone))
         found[claim.job_id] = fanout.choose(listeners, claim, now)
@@ -167,16 +169,14 @@ def next_due(
     session: Session, *, with_shards: bool = True, with_imports: bool = True
 ) -> Due:
     """One query for both, because it runs at every wake-up."""
-    query = _next_due(with_shards, with_imports)
-    return Due(*session.connection().execute(query).one())
+    return Due(*_next_due(with_shards, with_imports).one(link_of(session), {}))
 
 
-# Building the statement costs more than running it.
 @cache
-def _next_due(with_shards: bool, with_imports: bool) -> Select[Any]:
+def _next_due(with_shards: bool, with_imports: bool) -> Prepared:
     push_at = claims.due(shards=with_shards).scalar_subquery()
     import_at = imports.due().scalar_subquery() if with_imports else null()
-    return select(push_at, import_at)
+    return Prepared(select(push_at, import_at))
 
 
 def release_owner(session: Session, owner: str) -> int:

@@ -34,6 +34,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from datastore import mariadb
+from datastore.prepared import Prepared, link_of
+from datastore.prepared_lists import PreparedForIds
 from models.pushes import AT_ONCE, PushJob
 
 Values = Mapping[str, Any]
@@ -111,12 +113,12 @@ class Front(NamedTuple):
 
 def lock(session: Session, fronts: Sequence[Front]) -> list[Front]:
     """Those of our jobs that can be let pass now; see the top of this module."""
-    connection = session.connection()
-    if connection.dialect.name == "sqlite":
+    link = link_of(session)
+    if link.dialect.name == "sqlite":
         return list(fronts)
     wanted = {front.job_id for front in fronts}
     wanted |= {front.parent_id for front in fronts if front.parent_id is not None}
-    locked = set(connection.execute(_LOCK, {"ids": sorted(wanted)}).scalars())
+    locked = {job_id for (job_id,) in _LOCK.all(link, list(wanted))}
     return [
         front
         for front in fronts
@@ -125,11 +127,13 @@ def lock(session: Session, fronts: Sequence[Front]) -> list[Front]:
     ]
 
 
-_LOCK = (
-    select(PushJob.id)
-    .where(PushJob.id.in_(bindparam("ids", expanding=True)))
-    .order_by(PushJob.id)
-    .with_for_update(skip_locked=True)
+_LOCK = PreparedForIds(
+    lambda ids: (
+        select(PushJob.id)
+        .where(PushJob.id.in_(ids))
+        .order_by(PushJob.id)
+        .with_for_update(skip_locked=True)
+    )
 )
 
 
@@ -142,7 +146,6 @@ def let_pass(
     that the owner has claimed already goes on under its lease. One that another engine
     has claimed is taken from it, because that engine has lost the job in front.
     """
-    connection = session.connection()
     passed = [
         front.job_id
         for front in fronts
@@ -151,14 +154,13 @@ def let_pass(
     shards = Counter(front.parent_id for front in fronts if front.parent_id is not None)
     if shards:
         rows = [{"job": job_id, "count": count} for job_id, count in shards.items()]
-        connection.execute(_COUNT_SHARDS, rows)
+        session.connection().execute(_COUNT_SHARDS, rows)
     split = {*shards, *(front.job_id for front in fronts if front.holding_shards)}
     if split:
-        found = connection.execute(_NOT_HOLDING, {"ids": list(split)})
+        found = session.connection().execute(_NOT_HOLDING, {"ids": list(split)})
         passed += found.scalars()
-    if passed:
-        lease = {"owner": owner, "until": lease_until}
-        connection.execute(_LET_PASS, [{**lease, "front": job} for job in passed])
+    lease = {"owner": owner, "until": lease_until}
+    _LET_PASS.each(link_of(session), [{**lease, "front": job} for job in passed])
 
 
 _COUNT_SHARDS = (
@@ -170,7 +172,7 @@ _NOT_HOLDING = select(PushJob.id).where(
     PushJob.id.in_(bindparam("ids", expanding=True)), not_(holds())
 )
 _IS_OURS = PushJob.lease_owner == bindparam("owner")
-_LET_PASS = (
+_LET_PASS = Prepared(
     update(PushJob)
     .where(PushJob.waits_for == bindparam("front"))
     .values(

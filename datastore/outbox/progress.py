@@ -10,6 +10,8 @@ from sqlalchemy import bindparam, case, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from datastore.outbox import order
+from datastore.prepared import Prepared, link_of
+from datastore.prepared_lists import PreparedForIds
 from models.accounts import Device
 from models.pushes import COMPLETED, FAILED, PROCESSING, PushFailure, PushJob, Target
 
@@ -107,10 +109,10 @@ def record(
     lease_until: datetime,
 ) -> Recorded:
     """Write the steps of jobs that are still ours; let the jobs behind them pass."""
+    link = link_of(session)
     jobs = {step.job_id for step in steps}
-    values = {"ids": list(jobs), "owner": owner}
-    rows = session.connection().execute(_OURS, values)
-    ours = {row[0]: order.Front(*row) for row in rows.all()}
+    rows = _OURS.all(link, list(jobs), {"owner": owner})
+    ours = {row[0]: order.Front(*row) for row in rows}
     done = [ours[step.job_id] for step in steps if step.is_done and step.job_id in ours]
     fronts = [front for front in done if front.holds_chat]
     passing = order.lock(session, fronts) if fronts else []
@@ -119,17 +121,14 @@ def record(
         step for step in steps if step.job_id in ours and step.job_id not in deferred
     ]
     is_done = {front.job_id for front in done}
-    connection = session.connection()
     row_of = partial(_job_row, owner=owner, now=now, lease_until=lease_until)
     ended = [row_of(step) for step in kept if step.job_id in is_done]
-    if ended:
-        connection.execute(_UPDATE_DONE, ended)
+    _UPDATE_DONE.each(link, ended)
     if passing:
         order.let_pass(session, owner, passing, lease_until)
     # After it, because a job that it let pass has its own due time again.
     others = [row_of(step) for step in kept if step.job_id not in is_done]
-    if others:
-        connection.execute(_UPDATE, others)
+    _UPDATE.each(link, others)
     for step in kept:
         if step.has_failures:
             _record_failures(session, step)
@@ -137,14 +136,13 @@ def record(
     return Recorded(jobs - ours.keys(), deferred)
 
 
-_OURS = (
-    select(*order.FRONT_COLUMNS)
-    .where(
-        PushJob.id.in_(bindparam("ids", expanding=True)),
-        PushJob.lease_owner == bindparam("owner"),
+_OURS = PreparedForIds(
+    lambda ids: (
+        select(*order.FRONT_COLUMNS)
+        .where(PushJob.id.in_(ids), PushJob.lease_owner == bindparam("owner"))
+        .order_by(PushJob.id)
+        .with_for_update(key_share=True)
     )
-    .order_by(PushJob.id)
-    .with_for_update(key_share=True)
 )
 # The columns that a step changes in its job, each with a parameter of the same name.
 _CHANGES = (
@@ -160,19 +158,15 @@ _CHANGES = (
     "lease_owner",
     "finished_at",
 )
-_UPDATE_DONE = (
+_CHANGE = (
     update(PushJob)
     .where(PushJob.id == bindparam("job"))
     .values({name: bindparam(name) for name in _CHANGES})
-    .values(holds_chat=False, waits_for=None)
 )
+_UPDATE_DONE = Prepared(_CHANGE.values(holds_chat=False, waits_for=None))
 # A job that waits for another one has no due time.
-_UPDATE = (
-    update(PushJob)
-    .where(PushJob.id == bindparam("job"))
-    .values({name: bindparam(name) for name in _CHANGES})
-    .values(due_at=case((PushJob.waits_for.is_(None), bindparam("due_at"))))
-)
+_DUE_AT = bindparam("due_at", type_=PushJob.due_at.type)
+_UPDATE = Prepared(_CHANGE.values(due_at=case((PushJob.waits_for.is_(None), _DUE_AT))))
 
 
 def _job_row(

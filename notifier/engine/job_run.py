@@ -3,25 +3,22 @@
 import asyncio
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any
 
 from datastore.outbox import Claim, due_work, fanout, retries, shards
 from models.base import utc_now
-from models.pushes import AT_ONCE, Notification, Target
-from notifier.channels import Channel
+from models.pushes import AT_ONCE, Target
 from notifier.engine import first_targets, stragglers
 from notifier.engine.async_store import AsyncStore
 from notifier.engine.chat_order import Turn
 from notifier.engine.first_targets import FirstTargets
+from notifier.engine.pushes import Pushes
 from notifier.engine.recorder import Recorder
 from notifier.engine.stragglers import Stragglers, UnansweredPush
 from notifier.engine.tally import Tally, TargetBatch
-from notifier.outcome import ChannelDown, Kind, Outcome
+from notifier.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +37,10 @@ PATIENCE_S = 0.1
 # A fan-out ends this long after the message has expired. Not at once, because a
 # message with a time to live of 0 has expired when it is posted.
 EXPIRY_GRACE = timedelta(seconds=10)
-# Only a process with other settings can push these devices, so the pause is long.
-UNCONFIGURED_RETRY_S = 3600.0
+
+
+# A push to all devices of a job that is under way, and its task.
+Begun = tuple[TargetBatch, asyncio.Task[None]]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -49,9 +48,7 @@ class JobRun:
     """The work of one engine on one job."""
 
     claim: Claim
-    # Rendered by the channels.
-    notification: Notification
-    channels: Mapping[str, Channel]
+    pushes: Pushes
     store: AsyncStore
     recorder: Recorder
     # Reads the first devices when the job's turn comes.
@@ -74,7 +71,10 @@ class JobRun:
     # Part of a large job, whose other parts may be with other engines.
     is_shard: bool = False
     turn: Turn = field(default_factory=Turn)
-    _rendered: dict[str, Any] = field(default_factory=dict)
+    # Goes on with this push.
+    begun: Begun | None = None
+    # The task that runs it.
+    task: asyncio.Task[None] | None = None
     # Each open batch with the task that pushes it.
     _open_batches: dict[asyncio.Task[None], TargetBatch] = field(default_factory=dict)
     # Tasks of pushes that wait for the device's answer to an earlier message.
@@ -88,12 +88,22 @@ class JobRun:
         self.tally = Tally(self.claim)
         self._loaded_at = time.monotonic()
 
-    async def run(self) -> None:
-        """Return when it is recorded that the job has ended or was given back."""
+    @property
+    def is_released(self) -> bool:
+        """Whether the job has ended or is given back."""
+        return self.tally.is_released
+
+    def cancel(self) -> None:
+        """Stop working on the job; record nothing more."""
+        if self.task is not None:
+            self.task.cancel()
+
+    async def run(self) -> bool:
+        """Return True when it is recorded that the job has ended or was given back."""
         self.recorder.add(self.tally)
         try:
             self.tally.waiting = await self._count_waiting()
-            self.tally.has_front = self.turn.is_awaited
+            self.tally.has_front = self.turn.has_front
             may_start = await self.turn.wait()
             self.on_turn(self)
             if may_start:
@@ -108,6 +118,7 @@ class JobRun:
             for device_id, push in self._awaited.items():
                 self.stragglers.end(self.claim.chat_id, device_id, push)
             self.recorder.remove(self.tally)
+        return True
 
     def _drop_stale_targets(self) -> None:
         """Members and messages may have changed while the job waited for its turn."""
@@ -125,6 +136,8 @@ class JobRun:
     async def _fan_out(self) -> None:
         after = self.tally.cursor
         try:
+            if self.begun is not None:
+                self._take_over(*self.begun)
             while not self.tally.fanned_out and not self.stopping.is_set():
                 if utc_now() >= self.claim.notification.expires_at + EXPIRY_GRACE:
                     # What is never pushed is unread all the same.
@@ -147,12 +160,21 @@ class JobRun:
                 task.cancel()
         await self.recorder.recorded(self.tally)
 
+    def _take_over(self, batch: TargetBatch, push: asyncio.Task[None]) -> None:
+        """Go on with a push to all devices."""
+        self.tally.add_batch(batch)
+        self.tally.close_fan_out()
+        self.recorder.count_outcomes(self.tally, len(batch.outcomes))
+        if batch.unanswered(batch.targets):
+            self._open_batches[push] = batch
+            push.add_done_callback(self._end_batch)
+
     def _begin_batch(self, targets: Sequence[Target]) -> None:
         batch = self.tally.open_batch(targets)
         ready = targets
         if self.stragglers.has_some(self.claim.chat_id):
             ready = [each for each in targets if not self._hold_back(batch, each)]
-        task = asyncio.create_task(self._push(batch, ready))
+        task = asyncio.create_task(self.pushes.push(batch, ready, self.report))
         self._open_batches[task] = batch
         task.add_done_callback(self._end_batch)
 
@@ -178,7 +200,7 @@ class JobRun:
     ) -> None:
         await before.wait()
         push.sent_behind(before)
-        await self._send(target.platform, [target], batch)
+        await self.pushes.send(target.platform, [target], batch, self.report)
 
     def _end_batch(self, task: asyncio.Task[None]) -> None:
         del self._open_batches[task]
@@ -197,7 +219,7 @@ class JobRun:
 
     async def _wait_for_answers(self) -> None:
         """Wait for the last answers; slow devices do not block the chat for long."""
-        if self._open_batches:
+        if self._open_batches and self.begun is None:
             await asyncio.wait(self._open_batches, timeout=PATIENCE_S)
         self._start_next_early()
         while rest := {*self._open_batches, *self._held_back}:
@@ -296,6 +318,7 @@ class JobRun:
             self.is_shard = True
             self.on_split(self)
         self.tally.set_remaining(remaining)
+        self.recorder.note(self.tally)
 
     async def _count_remaining(self, after: tuple[int, int]) -> int:
         return await self.store.read(
@@ -321,7 +344,8 @@ class JobRun:
             if not targets and not pointless:
                 break
             self.tally.drop(pointless)
-            await self._push(self.tally.open_batch(targets, is_retry=True), targets)
+            batch = self.tally.open_batch(targets, is_retry=True)
+            await self.pushes.push(batch, targets, self.report)
             await self.recorder.recorded(self.tally)
         await self._end_or_release()
 
@@ -342,53 +366,10 @@ class JobRun:
         _, next_at = await self.store.read(retries.count_waiting, self.claim.job_id)
         return min(next_at or AT_ONCE, self.claim.notification.expires_at)
 
-    # -- one batch
-
-    async def _push(self, batch: TargetBatch, targets: Sequence[Target]) -> None:
-        """Hand devices of the batch to the channels; afterwards each has an outcome."""
-        by_platform: dict[str, list[Target]] = defaultdict(list)
-        for target in targets:
-            by_platform[target.platform].append(target)
-        sends = [self._send(*those, batch) for those in by_platform.items()]
-        # One platform, the usual case, needs no task of its own.
-        await (sends[0] if len(sends) == 1 else asyncio.gather(*sends))
-
-    async def _send(
-        self, platform: str, targets: list[Target], batch: TargetBatch
-    ) -> None:
-        outcome = await self._send_to(platform, targets, batch)
-        if missing := batch.unanswered(targets):
-            self._report(batch, missing, outcome)
-
-    async def _send_to(
-        self, platform: str, targets: list[Target], batch: TargetBatch
-    ) -> Outcome:
-        """Push; returns the outcome for the devices that the channel did not report."""
-        channel = self.channels.get(platform)
-        if channel is None:
-            words = "this channel is not configured"
-            return Outcome(Kind.CREDENTIALS, words, UNCONFIGURED_RETRY_S)
-        try:
-            rendered = self._render(platform, channel)
-        except ValueError as problem:
-            return Outcome(Kind.REFUSED, str(problem))
-        try:
-            await channel.send(rendered, targets, partial(self._report, batch))
-        except ChannelDown as down:
-            # The channel's breaker knows when the next try makes sense.
-            return Outcome(Kind.LATER, down.reason, down.retry_after_s, tried=False)
-        except Exception:
-            log.exception("job %d: channel %s failed", self.claim.job_id, platform)
-        return Outcome(Kind.LATER, "the channel gave no answer")
-
-    def _render(self, platform: str, channel: Channel) -> Any:
-        if platform not in self._rendered:
-            self._rendered[platform] = channel.render(self.notification)
-        return self._rendered[platform]
-
-    def _report(
+    def report(
         self, batch: TargetBatch, targets: Sequence[Target], outcome: Outcome
     ) -> None:
+        """The outcome of these pushes is known."""
         device_ids = [target.device_id for target in targets]
         batch.add(device_ids, outcome)
         if batch.is_mostly_answered:
@@ -396,4 +377,4 @@ class JobRun:
         for device_id in device_ids if self._awaited else ():
             if push := self._awaited.pop(device_id, None):
                 self.stragglers.end(self.claim.chat_id, device_id, push)
-        self.recorder.count_outcomes(len(device_ids))
+        self.recorder.count_outcomes(self.tally, len(device_ids))

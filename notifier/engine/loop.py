@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,17 +13,21 @@ from config import PREVIEW_FULL, Settings
 from datastore import Datastore
 from datastore.outbox import Claim, due_work, leases
 from models.base import utc_now
+from models.pushes import Target
 from notifier.channels import Channel, ProviderTokens, Troubles, registry
-from notifier.engine import redact
+from notifier.engine import redact, small_job
 from notifier.engine.async_store import AsyncStore
+from notifier.engine.chat_order import Turn
 from notifier.engine.claimer import Claimer
 from notifier.engine.first_targets import FirstTargets
 from notifier.engine.importer import Importer
-from notifier.engine.job_run import JobRun
+from notifier.engine.job_run import Begun, JobRun
 from notifier.engine.provider_tokens import SharedTokens
 from notifier.engine.provider_troubles import SharedTroubles
+from notifier.engine.pushes import Pushes
 from notifier.engine.recorder import Recorder
 from notifier.engine.running_jobs import RunningJobs
+from notifier.engine.small_job import SmallJob, Surroundings
 from notifier.engine.stragglers import Stragglers
 from notifier.retry_delays import retry_delay_s
 
@@ -49,6 +53,8 @@ LOOK_TIMEOUT_S = 5.0
 LOOK_RETRY_S = 1.0
 # After `stop`, pushes in flight have this long to be answered.
 STOP_TIMEOUT_S = 10.0
+# Then they are cancelled, which takes a moment.
+CANCEL_TIMEOUT_S = 1.0
 
 OpenChannels = Callable[[ProviderTokens, Troubles], Mapping[str, Channel]]
 
@@ -97,6 +103,7 @@ class Engine:
         self._wake = asyncio.Event()
         self._importer: Importer
         self._recorder: Recorder
+        self._around_small_jobs: Surroundings
         self._channels: Mapping[str, Channel]
 
     @property
@@ -129,6 +136,16 @@ class Engine:
             lease=self._lease,
             on_lost=self._cancel_lost,
             on_refused=self._cancel_refused,
+        )
+        self._around_small_jobs = Surroundings(
+            reader=self._reader,
+            recorder=self._recorder,
+            stragglers=self._stragglers,
+            stopping=self._stopping,
+            start=self._start,
+            on_turn=self._running.begin_turn,
+            on_end=self._forget,
+            hand_over=self._hand_over,
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -209,11 +226,39 @@ class Engine:
 
     def _begin(self, job: due_work.Job) -> None:
         claim = job.claim
-        run = JobRun(
+        shown = redact.redact(claim.notification, self._preview)
+        pushes = Pushes(shown, self._channels)
+        turn = self._running.turn_after(job.follows)
+        if turn.is_awaited:
+            self._reader.expect(claim)
+        if small_job.may_be_small(claim):
+            small = SmallJob(claim, job.targets, turn, pushes, self._around_small_jobs)
+            self._running.add(small)
+            small.begin()
+        else:
+            run = self._new_run(claim, job.targets, turn, pushes)
+            self._running.add(run)
+            self._start(run)
+
+    def _hand_over(self, small: SmallJob, begun: Begun | None) -> JobRun:
+        """Begin a JobRun in place of a small job."""
+        run = self._new_run(small.claim, small.targets, small.turn, small.pushes, begun)
+        self._running.replace(small, run)
+        self._start(run)
+        return run
+
+    def _new_run(
+        self,
+        claim: Claim,
+        targets: Sequence[Target] | None,
+        turn: Turn,
+        pushes: Pushes,
+        begun: Begun | None = None,
+    ) -> JobRun:
+        return JobRun(
             claim=claim,
-            first_targets=job.targets,
-            notification=redact.redact(claim.notification, self._preview),
-            channels=self._channels,
+            first_targets=targets,
+            pushes=pushes,
             store=self._store,
             recorder=self._recorder,
             reader=self._reader,
@@ -221,29 +266,34 @@ class Engine:
             stopping=self._stopping,
             wake=self._wake,
             is_shard=claim.parent_id is not None,
-            turn=self._running.turn_after(job.follows),
+            turn=turn,
+            begun=begun,
             stragglers=self._stragglers,
             on_turn=self._running.begin_turn,
             on_split=self._running.become_shard,
             on_early_start=self._running.leave_to_stragglers,
         )
-        if run.turn.is_awaited:
-            self._reader.expect(claim)
-        task = asyncio.create_task(self._guard(run), name=f"job-{claim.job_id}")
-        self._running.add(run, task)
 
-    async def _guard(self, run: JobRun) -> None:
+    def _start(self, run: JobRun | SmallJob) -> None:
+        name = f"job-{run.claim.job_id}"
+        run.task = asyncio.create_task(self._guard(run), name=name)
+
+    async def _guard(self, run: JobRun | SmallJob) -> None:
         """Run a job; its failure must not affect the other jobs."""
-        claim = run.claim
+        is_over = True
         try:
-            await run.run()
+            is_over = await run.run()
         except Exception:
-            log.exception("job %d: cannot be worked on", claim.job_id)
-            await self._postpone(claim)
+            log.exception("job %d: cannot be worked on", run.claim.job_id)
+            await self._postpone(run.claim)
         finally:
-            self._reader.forget(claim)
-            self._running.remove(run)
-            self._wake.set()
+            if is_over:
+                self._forget(run)
+
+    def _forget(self, run: JobRun | SmallJob) -> None:
+        self._reader.forget(run.claim)
+        self._running.remove(run)
+        self._wake.set()
 
     async def _postpone(self, claim: Claim) -> None:
         """Retry a job that fails by itself later; end it if it has expired."""
@@ -259,14 +309,14 @@ class Engine:
 
     def _cancel_lost(self, job_ids: set[int]) -> None:
         """Another engine has these jobs now, so every write of ours is refused."""
-        for run, task in self._running.find(job_ids):
+        for run in self._running.find(job_ids):
             log.warning("job %d: lease lost, dropped", run.claim.job_id)
-            task.cancel()
+            run.cancel()
 
     async def _cancel_refused(self, job_id: int) -> None:
         """The database refuses the job's progress; another try may succeed."""
-        for run, task in self._running.find([job_id]):
-            task.cancel()
+        for run in self._running.find([job_id]):
+            run.cancel()
             try:
                 await self._postpone(run.claim)
             except SQLAlchemyError:
@@ -274,20 +324,27 @@ class Engine:
 
     async def _finish(self) -> None:
         """Let running jobs stop, and record their progress."""
-        if self._running:
-            _, late = await asyncio.wait(self._running.tasks, timeout=STOP_TIMEOUT_S)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await self._wait_for_jobs(STOP_TIMEOUT_S)
+        for run in self._running:
+            run.cancel()
+        await self._wait_for_jobs(CANCEL_TIMEOUT_S)
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await self._importer.stop()
                 await self._recorder.flush()
 
+    async def _wait_for_jobs(self, timeout_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._running:
+                    # It is set when a job has ended.
+                    self._wake.clear()
+                    await self._wake.wait()
+
     async def _close(self) -> None:
         self._importer.close()
-        for task in self._running.tasks:
-            task.cancel()
+        for run in self._running:
+            run.cancel()
         for channel in self._channels.values():
             await channel.close()
         with suppress(Exception):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -30,8 +31,19 @@ DEFERRED_DELAY_S = 0.005
 MAX_UNRECORDED = 1000
 
 
+class Leased(Protocol):
+    """A job whose lease this engine keeps."""
+
+    @property
+    def job_id(self) -> int: ...
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the job has ended or is given back."""
+
+
 class Recorder:
-    """Writes the tallies' steps and renews the leases of their jobs; one per engine."""
+    """Writes the steps of jobs and renews the jobs' leases; one per engine."""
 
     def __init__(
         self,
@@ -49,7 +61,12 @@ class Recorder:
         self._on_lost = on_lost
         # Called with a job whose step the database refuses.
         self._on_refused = on_refused
-        self._tallies: dict[int, Tally] = {}
+        self._leased: dict[int, Leased] = {}
+        # Tallies with something new; in order, so that records are made in order.
+        self._changed: dict[Tally, None] = {}
+        # Last steps of jobs without a tally, and what is called when one is recorded.
+        self._ends: list[Step] = []
+        self._on_recorded: dict[int, Callable[[], None]] = {}
         # Steps for the next flush, by job: a sender was adding a job behind theirs.
         self._deferred: dict[int, Step] = {}
         self._due = asyncio.Event()
@@ -57,16 +74,24 @@ class Recorder:
         self._unrecorded = 0
         self._flushed: asyncio.Future[None] = _new_future()
 
-    def add(self, tally: Tally) -> None:
-        self._tallies[tally.job_id] = tally
+    def add(self, job: Leased) -> None:
+        """Keep the job's lease from now on."""
+        self._leased[job.job_id] = job
 
-    def remove(self, tally: Tally) -> None:
-        if self._tallies.get(tally.job_id) is tally:
-            del self._tallies[tally.job_id]
-            self._deferred.pop(tally.job_id, None)
+    def remove(self, job: Leased) -> None:
+        if self._leased.get(job.job_id) is job:
+            del self._leased[job.job_id]
+            self._deferred.pop(job.job_id, None)
+        if isinstance(job, Tally):
+            self._changed.pop(job, None)
 
-    def count_outcomes(self, number: int) -> None:
+    def note(self, tally: Tally) -> None:
+        """The tally has something new for the next record, which need not be soon."""
+        self._changed[tally] = None
+
+    def count_outcomes(self, tally: Tally, number: int) -> None:
         """Note outcomes; called for each group, so it does next to nothing."""
+        self._changed[tally] = None
         before = self._unrecorded
         self._unrecorded += number
         if before < MAX_UNRECORDED <= self._unrecorded:
@@ -74,15 +99,25 @@ class Recorder:
         elif not before:
             self._arm(FLUSH_INTERVAL_S)
 
+    def record_end(self, step: Step, on_recorded: Callable[[], None]) -> None:
+        """Record the last step of a job; then, or if it is refused, make the call."""
+        self._ends.append(step)
+        self._on_recorded[step.job_id] = on_recorded
+        self._arm_for_end()
+
     async def recorded(self, tally: Tally) -> None:
         """Return when everything that the tally knows now is in the database."""
+        self._changed[tally] = None
         await self._next_flush()
         while tally.job_id in self._deferred:
             await self._next_flush()
 
-    async def _next_flush(self) -> None:
-        delay_s = len(self._tallies) * JOB_END_DELAY_S
+    def _arm_for_end(self) -> None:
+        delay_s = len(self._leased) * JOB_END_DELAY_S
         self._arm(min(delay_s, LONGEST_JOB_END_DELAY_S))
+
+    async def _next_flush(self) -> None:
+        self._arm_for_end()
         # A running flush has taken its future already; this is the next flush's.
         await asyncio.shield(self._flushed)
 
@@ -106,7 +141,9 @@ class Recorder:
 
     async def _record_steps(self) -> None:
         now = utc_now()
-        taken = [tally.take_step(now) for tally in self._tallies.values()]
+        changed, self._changed = self._changed, {}
+        ends, self._ends = self._ends, []
+        taken = [*ends, *(tally.take_step(now) for tally in changed)]
         steps = {step.job_id: step for step in taken if step is not None}
         deferred, self._deferred = self._deferred, {}
         for job_id, earlier in deferred.items():
@@ -133,6 +170,9 @@ class Recorder:
         if deferred:
             self._arm(DEFERRED_DELAY_S)
         self._on_lost(lost)
+        for step in steps:
+            if step.job_id not in deferred:
+                self._end(step.job_id)
 
     async def _record_alone(self, step: Step) -> None:
         """Record one step, so that a job that the database refuses stops no other."""
@@ -141,12 +181,18 @@ class Recorder:
         except SQLAlchemyError:
             log.exception("job %d: its progress cannot be recorded", step.job_id)
             await self._on_refused(step.job_id)
+            self._end(step.job_id)
+
+    def _end(self, job_id: int) -> None:
+        on_recorded = self._on_recorded.pop(job_id, None)
+        if on_recorded is not None:
+            on_recorded()
 
     async def keep_leases(self) -> None:
         """Renew the leases of jobs with slow devices, forever."""
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 3)
-            held = dict(self._tallies)
+            held = dict(self._leased)
             if not held:
                 continue
             kept = await self._store.write(_renew, self._owner, list(held), self._lease)
@@ -154,10 +200,10 @@ class Recorder:
             self._on_lost(
                 {
                     job_id
-                    for job_id, tally in held.items()
+                    for job_id, job in held.items()
                     if job_id not in kept
-                    and not tally.is_released
-                    and self._tallies.get(job_id) is tally
+                    and not job.is_released
+                    and self._leased.get(job_id) is job
                 }
             )
 

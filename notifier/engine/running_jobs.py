@@ -1,29 +1,49 @@
 """The jobs that one engine is working on."""
 
-import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 from datastore.outbox import Claim
 from notifier.engine.chat_order import Turn
-from notifier.engine.job_run import JobRun
 
 # More jobs than these that only wait for slow devices take room from others.
 MAX_LEFT = 1024
 
 
+class Run(Protocol):
+    """The work of an engine on one job."""
+
+    @property
+    def claim(self) -> Claim: ...
+
+    @property
+    def turn(self) -> Turn: ...
+
+    @property
+    def is_shard(self) -> bool:
+        """Whether it works on a part of a large job."""
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the job has ended or is given back."""
+
+    def cancel(self) -> None:
+        """Stop working on the job; record nothing more."""
+
+
 class RunningJobs:
-    """Runs with their tasks, by job.
+    """Runs, by job.
 
     A run reports when its turn has come and when it becomes a shard, so that a claim
     need not look at every job to know how many wait and how many are shards.
     """
 
     def __init__(self) -> None:
-        self._by_job: dict[int, tuple[JobRun, asyncio.Task[None]]] = {}
-        self._waiting: set[JobRun] = set()
-        self._shards: set[JobRun] = set()
+        self._by_job: dict[int, Run] = {}
+        self._waiting: set[Run] = set()
+        self._shards: set[Run] = set()
         # Jobs that only wait for devices that are slow.
-        self._left_to_stragglers: set[JobRun] = set()
+        self._left_to_stragglers: set[Run] = set()
         # The last job of each chat here, behind which others may wait in the outbox.
         self._lasts: dict[int, None] = {}
 
@@ -46,15 +66,15 @@ class RunningJobs:
         """How many jobs are shards of large jobs."""
         return len(self._shards)
 
-    @property
-    def tasks(self) -> list[asyncio.Task[None]]:
-        return [task for _, task in self._by_job.values()]
+    def __iter__(self) -> Iterator[Run]:
+        return iter(list(self._by_job.values()))
 
-    def add(self, run: JobRun, task: asyncio.Task[None]) -> None:
+    def add(self, run: Run) -> None:
         """A run takes the place of an earlier run of the same job."""
-        for earlier, _ in self.find([run.claim.job_id]):
+        earlier = self._by_job.get(run.claim.job_id)
+        if earlier is not None:
             self.remove(earlier)
-        self._by_job[run.claim.job_id] = run, task
+        self._by_job[run.claim.job_id] = run
         if run.claim.holds_chat and not run.is_shard:
             self._lasts[run.claim.job_id] = None
         if run.turn.is_awaited:
@@ -62,7 +82,13 @@ class RunningJobs:
         if run.is_shard:
             self._shards.add(run)
 
-    def remove(self, run: JobRun) -> None:
+    def replace(self, run: Run, heir: Run) -> None:
+        """Another run goes on with the work of this one, whose turn has come."""
+        if self._has(run):
+            self._by_job[run.claim.job_id] = heir
+            self._waiting.discard(run)
+
+    def remove(self, run: Run) -> None:
         """Does nothing if another run of the same job has taken its place."""
         if self._has(run):
             del self._by_job[run.claim.job_id]
@@ -71,33 +97,34 @@ class RunningJobs:
             self._shards.discard(run)
             self._lasts.pop(run.claim.job_id, None)
 
-    def begin_turn(self, run: JobRun) -> None:
+    def begin_turn(self, run: Run) -> None:
         """The run waits no more for the job before it in its chat."""
         self._waiting.discard(run)
 
-    def leave_to_stragglers(self, run: JobRun) -> None:
+    def leave_to_stragglers(self, run: Run) -> None:
         """All but a few slow devices have answered the run."""
         if self._has(run):
             self._left_to_stragglers.add(run)
 
-    def become_shard(self, run: JobRun) -> None:
+    def become_shard(self, run: Run) -> None:
         """The run's job has been split."""
         if self._has(run):
             self._shards.add(run)
             self._lasts.pop(run.claim.job_id, None)
 
-    def find(self, job_ids: Iterable[int]) -> list[tuple[JobRun, asyncio.Task[None]]]:
+    def find(self, job_ids: Iterable[int]) -> list[Run]:
         """The runs of these jobs, as far as there are any."""
         return [self._by_job[job] for job in job_ids if job in self._by_job]
 
     def is_held(self, job_id: int) -> bool:
         """Whether a run works on the job and has not released it."""
-        return any(not run.tally.is_released for run, _ in self.find([job_id]))
+        run = self._by_job.get(job_id)
+        return run is not None and not run.is_released
 
     def has(self, claim: Claim) -> bool:
         """Whether a run is based on this very claim. Any thread may ask."""
         found = self._by_job.get(claim.job_id)
-        return found is not None and found[0].claim.attempts == claim.attempts
+        return found is not None and found.claim.attempts == claim.attempts
 
     def turn_after(self, job_id: int | None) -> Turn:
         """A turn behind that job; without a job it comes at once.
@@ -106,15 +133,16 @@ class RunningJobs:
         """
         if job_id is None:
             return Turn()
-        for run, _ in self.find([job_id]):
-            self._lasts.pop(job_id, None)
-            return Turn(run.turn)
-        return Turn.that_never_comes()
+        run = self._by_job.get(job_id)
+        if run is None:
+            return Turn.that_never_comes()
+        self._lasts.pop(job_id, None)
+        return Turn(run.turn)
 
     @property
     def lasts(self) -> list[int]:
         """The last job of each chat here: others may wait for it in the outbox."""
         return list(self._lasts)
 
-    def _has(self, run: JobRun) -> bool:
-        return any(kept is run for kept, _ in self.find([run.claim.job_id]))
+    def _has(self, run: Run) -> bool:
+        return self._by_job.get(run.claim.job_id) is run

@@ -92,8 +92,12 @@ class Tally:
     ) -> TargetBatch:
         """Add devices, in keyset order, that are about to be pushed."""
         batch = TargetBatch(targets, is_retry=is_retry)
-        self._batches.append(batch)
+        self.add_batch(batch)
         return batch
+
+    def add_batch(self, batch: TargetBatch) -> None:
+        """Add devices, in keyset order, to some of which a push may be on its way."""
+        self._batches.append(batch)
 
     def set_remaining(self, count: int) -> None:
         """Set the number of devices after those of the batches opened until now."""

@@ -15,9 +15,8 @@ from models.accounts import Device
 from models.base import utc_now
 from models.chats import Chat, Member, Message
 from models.pushes import PushFailure, PushJob, Target
-from notifier.engine.job_run import JobRun
 from notifier.engine.loop import Engine
-from notifier.engine.running_jobs import RunningJobs
+from notifier.engine.running_jobs import Run, RunningJobs
 from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
 from tests.support import chats
 from tests.support.fake_channel import FakeChannel
@@ -226,7 +225,7 @@ def watch_shards(monkeypatch: pytest.MonkeyPatch) -> set[tuple[int, int]]:
     seen: set[tuple[int, int]] = set()
     become_shard = RunningJobs.become_shard
 
-    def watch(jobs: RunningJobs, run: JobRun) -> None:
+    def watch(jobs: RunningJobs, run: Run) -> None:
         become_shard(jobs, run)
         seen.add((len(jobs), jobs.shards))
 

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from datastore import Datastore
-from datastore.outbox import due_work
+from datastore import Datastore, outbox
+from datastore.outbox import Claim, due_work
 from models.pushes import COMPLETED, PushJob
 from notifier.engine import loop
 from notifier.engine.loop import Engine
@@ -21,15 +21,19 @@ from tests.support.wait import eventually
 LEASE_S = 600.0
 
 
-def when_jobs_are_loaded(store: Datastore, action: Callable[[], None]) -> None:
+def when_jobs_are_loaded(
+    monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]
+) -> None:
     """Do this once, just before claimed jobs are read, after their claim's commit."""
     actions = [action]
+    load = outbox.load
 
-    def on_statement(_c: object, _cursor: object, sql: str, *_rest: object) -> None:
-        if "sender_name" in sql and actions:
+    def act_and_load(*arguments: Any) -> Sequence[Claim]:
+        if actions:
             actions.pop()()
+        return load(*arguments)
 
-    event.listen(store.engine, "before_cursor_execute", on_statement)
+    monkeypatch.setattr(outbox, "load", act_and_load)
 
 
 async def push_all(store: Datastore, own: Datastore) -> list[str]:
@@ -57,11 +61,11 @@ def break_connection() -> None:
 
 
 async def test_a_look_that_fails_after_its_claim_loses_no_job(
-    store: Datastore,
+    store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = chats.post(store, chats.make_chat(store, 3), text="hello")
     own = own_store(store)
-    when_jobs_are_loaded(own, break_connection)
+    when_jobs_are_loaded(monkeypatch, break_connection)
 
     texts = await push_all(store, own)
 
@@ -78,7 +82,7 @@ async def test_a_look_that_is_given_up_after_its_claim_loses_no_job(
     chat = chats.make_chat(store, 2)
     jobs = [chats.post(store, chat, text=text) for text in ("first", "second")]
     own = own_store(store)
-    when_jobs_are_loaded(own, lambda: time.sleep(0.7))
+    when_jobs_are_loaded(monkeypatch, lambda: time.sleep(0.7))
 
     texts = await push_all(store, own)
 

@@ -1,18 +1,15 @@
 """The counters of running jobs always agree with the jobs themselves."""
 
-import asyncio
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.engine.chat_order import Turn
-from notifier.engine.job_run import JobRun
 from notifier.engine.running_jobs import RunningJobs
 
-TASK = cast("asyncio.Task[None]", None)
 JOBS = st.integers(1, 4)
 ACTIONS = st.sampled_from(["wait", "begin", "split", "end", "end the turn", "leave"])
 
@@ -35,13 +32,8 @@ class FakeRun:
             job_id=self.job_id, attempts=self.attempts, holds_chat=True
         )
 
-    @property
-    def tally(self) -> Any:
-        return SimpleNamespace(is_released=self.is_released)
-
-
-def as_run(run: FakeRun) -> JobRun:
-    return cast("JobRun", run)
+    def cancel(self) -> None:
+        raise AssertionError("nobody cancels it")
 
 
 def act(jobs: RunningJobs, runs: list[FakeRun], action: str, job_id: int) -> None:
@@ -51,21 +43,21 @@ def act(jobs: RunningJobs, runs: list[FakeRun], action: str, job_id: int) -> Non
         before = Turn()
         run = FakeRun(job_id, Turn(before) if action == "wait" else before)
         runs.append(run)
-        jobs.add(as_run(run), TASK)
+        jobs.add(run)
     elif action == "split":
         for run in ours:
             run.is_shard = True
-            jobs.become_shard(as_run(run))
+            jobs.become_shard(run)
     elif action == "leave":
         for run in ours:
             run.is_left = True
-            jobs.leave_to_stragglers(as_run(run))
+            jobs.leave_to_stragglers(run)
     elif action == "end the turn":
         for run in ours:
             run.turn._after = None
-            jobs.begin_turn(as_run(run))
+            jobs.begin_turn(run)
     elif ours:
-        jobs.remove(as_run(ours[0]))
+        jobs.remove(ours[0])
         runs.remove(ours[0])
 
 
@@ -77,7 +69,7 @@ def test_the_counters_are_the_sums_over_all_runs(steps: list[tuple[str, int]]) -
     for action, job_id in steps:
         act(jobs, runs, action, job_id)
 
-        current = [run for run, _ in jobs.find(range(1, 5))]
+        current = [run for run in jobs.find(range(1, 5))]
         assert len(jobs) == len(current)
         assert jobs.waiting == sum(run.turn.is_awaited for run in current)
         assert jobs.shards == sum(run.is_shard for run in current)
@@ -89,32 +81,32 @@ def test_the_counters_are_the_sums_over_all_runs(steps: list[tuple[str, int]]) -
 def test_a_job_with_another_one_behind_it_is_not_the_last_of_its_chat() -> None:
     jobs = RunningJobs()
     first, second = FakeRun(1), FakeRun(2)
-    jobs.add(as_run(first), TASK)
+    jobs.add(first)
 
     second.turn = jobs.turn_after(1)
-    jobs.add(as_run(second), TASK)
+    jobs.add(second)
 
     assert jobs.lasts == [2]
-    jobs.remove(as_run(second))
-    jobs.remove(as_run(first))
+    jobs.remove(second)
+    jobs.remove(first)
     assert jobs.lasts == []
 
 
 def test_the_end_of_an_earlier_run_does_not_remove_a_later_one() -> None:
     jobs = RunningJobs()
     earlier, later = FakeRun(1), FakeRun(1)
-    jobs.add(as_run(earlier), TASK)
-    jobs.add(as_run(later), TASK)
+    jobs.add(earlier)
+    jobs.add(later)
 
-    jobs.remove(as_run(earlier))
+    jobs.remove(earlier)
 
-    assert [run for run, _ in jobs.find([1])] == [as_run(later)]
+    assert [run for run in jobs.find([1])] == [later]
 
 
 def test_a_released_job_is_not_held() -> None:
     jobs = RunningJobs()
     run = FakeRun(1)
-    jobs.add(as_run(run), TASK)
+    jobs.add(run)
     held = jobs.is_held(1)
 
     run.is_released = True
@@ -124,7 +116,7 @@ def test_a_released_job_is_not_held() -> None:
 
 def test_another_claim_of_the_same_job_is_not_the_running_one() -> None:
     jobs = RunningJobs()
-    jobs.add(as_run(FakeRun(1, attempts=2)), TASK)
+    jobs.add(FakeRun(1, attempts=2))
 
     assert jobs.has(FakeRun(1, attempts=2).claim)
     assert not jobs.has(FakeRun(1, attempts=3).claim)

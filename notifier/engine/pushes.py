@@ -1,0 +1,89 @@
+"""Hands the devices of one job to the channels; each gets an outcome."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from models.pushes import Notification, Target
+from notifier.channels import Channel
+from notifier.engine.tally import TargetBatch
+from notifier.outcome import ChannelDown, Kind, Outcome
+
+log = logging.getLogger(__name__)
+
+# Only a process with other settings can push these devices, so the pause is long.
+UNCONFIGURED_RETRY_S = 3600.0
+
+Report = Callable[[TargetBatch, Sequence[Target], Outcome], None]
+
+
+class Pushes:
+    """The pushes of one job; its notification is rendered once for each channel."""
+
+    __slots__ = ("_channels", "_notification", "_rendered")
+
+    def __init__(
+        self, notification: Notification, channels: Mapping[str, Channel]
+    ) -> None:
+        self._notification = notification
+        self._channels = channels
+        self._rendered: dict[str, Any] = {}
+
+    async def push(
+        self, batch: TargetBatch, targets: Sequence[Target], report: Report
+    ) -> None:
+        """Push to devices of the batch; `report` tells the outcome of each one once."""
+        by_platform: dict[str, list[Target]] = defaultdict(list)
+        for target in targets:
+            by_platform[target.platform].append(target)
+        sends = [self.send(*those, batch, report) for those in by_platform.items()]
+        # One platform, the usual case, needs no task of its own.
+        await (sends[0] if len(sends) == 1 else asyncio.gather(*sends))
+
+    async def send(
+        self,
+        platform: str,
+        targets: Sequence[Target],
+        batch: TargetBatch,
+        report: Report,
+    ) -> None:
+        """Push to devices of one platform."""
+        outcome = await self._send(platform, targets, partial(report, batch))
+        if missing := batch.unanswered(targets):
+            report(batch, missing, outcome)
+
+    async def _send(
+        self,
+        platform: str,
+        targets: Sequence[Target],
+        report: Callable[[Sequence[Target], Outcome], None],
+    ) -> Outcome:
+        """Returns the outcome for the devices that the channel did not report."""
+        channel = self._channels.get(platform)
+        if channel is None:
+            words = "this channel is not configured"
+            return Outcome(Kind.CREDENTIALS, words, UNCONFIGURED_RETRY_S)
+        try:
+            rendered = self._render(platform, channel)
+        except ValueError as problem:
+            return Outcome(Kind.REFUSED, str(problem))
+        try:
+            await channel.send(rendered, targets, report)
+        except ChannelDown as down:
+            # The channel's breaker knows when the next try makes sense.
+            return Outcome(Kind.LATER, down.reason, down.retry_after_s, tried=False)
+        except Exception:
+            job_id = self._notification.job_id
+            log.exception("job %d: channel %s failed", job_id, platform)
+        return _NO_ANSWER
+
+    def _render(self, platform: str, channel: Channel) -> Any:
+        if platform not in self._rendered:
+            self._rendered[platform] = channel.render(self._notification)
+        return self._rendered[platform]
+
+
+_NO_ANSWER = Outcome(Kind.LATER, "the channel gave no answer")
