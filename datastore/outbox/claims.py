@@ -5,12 +5,14 @@ lease: a job that waits for another one has no `due_at` (`order.py`). So a claim
 the same whether ten jobs wait or a hundred thousand.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
     Integer,
     Select,
     bindparam,
@@ -29,20 +31,67 @@ from models.pushes import AT_ONCE, PROCESSING, PushJob
 SHARE = 0.25
 
 
-def due(*, shards: bool = True) -> Select[Any]:
-    """When the next job can be claimed; in the past if one can be now.
+# Later than any due time.
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class Floor(NamedTuple):
+    """Where a look begins in the index of due jobs: what comes before has passed.
+
+    While any transaction is open, PostgreSQL keeps the index entries of all jobs that
+    have passed since it began, and a look would read each of them.
+    """
+
+    # Among the jobs that are due at once, the first id.
+    job_id: int = 0
+    # Among the others (retries, delayed messages, expired leases), the first time …
+    due_at: datetime = AT_ONCE
+    # … and the last one.
+    until: datetime = NEVER
+
+
+EVERYTHING = Floor()
+
+
+def first_at_once(*, shards: bool) -> Select[Any]:
+    """The first job (id) that is due at once.
 
     Without `shards`, shards of large jobs are left out.
     """
-    query = select(PushJob.due_at).where(PushJob.due_at.is_not(None))
-    if not shards:
-        query = query.where(PushJob.parent_id.is_(None))
-    return query.order_by(PushJob.due_at, PushJob.id).limit(1)
+    query = select(PushJob.id).where(*_is_at_once())
+    return _for_all_or_whole(query, shards=shards).order_by(PushJob.id).limit(1)
+
+
+def next_put_off(*, shards: bool) -> Select[Any]:
+    """When the next of the other jobs can be claimed; in the past if one can be now."""
+    due_at = PushJob.due_at
+    query = select(due_at).where(*_is_put_off(), due_at <= _parameter("until"))
+    return _for_all_or_whole(query, shards=shards).order_by(due_at).limit(1)
+
+
+def _for_all_or_whole(query: Select[Any], *, shards: bool) -> Select[Any]:
+    return query if shards else query.where(PushJob.parent_id.is_(None))
+
+
+def _parameter(name: str) -> BindParameter[Any]:
+    return bindparam(name, type_=PushJob.due_at.type)
+
+
+def _is_at_once() -> tuple[ColumnElement[bool], ...]:
+    at_once = literal(AT_ONCE, PushJob.due_at.type)
+    return PushJob.due_at == at_once, PushJob.id >= bindparam("floor_id")
+
+
+def _is_put_off() -> tuple[ColumnElement[bool], ...]:
+    at_once = literal(AT_ONCE, PushJob.due_at.type)
+    return PushJob.due_at > at_once, PushJob.due_at >= _parameter("floor_at")
 
 
 def next_due_at(session: Session) -> datetime | None:
-    """The result of `due`."""
-    due_at: datetime | None = session.scalar(due())
+    """When the next job can be claimed; in the past if one can be now."""
+    query = select(PushJob.due_at).where(PushJob.due_at.is_not(None))
+    query = query.order_by(PushJob.due_at, PushJob.id).limit(1)
+    due_at: datetime | None = session.scalar(query)
     return due_at
 
 
@@ -50,7 +99,6 @@ def next_due_at(session: Session) -> datetime | None:
 def _due_now(kind: str) -> Select[Any]:
     """Selects due jobs and whether the job in front holds them up after all."""
     ahead = aliased(PushJob)
-    at_once = literal(AT_ONCE, PushJob.due_at.type)
     columns: tuple[Any, ...] = (
         PushJob.id,
         PushJob.waits_for,
@@ -65,11 +113,13 @@ def _due_now(kind: str) -> Select[Any]:
     )
     is_shard = PushJob.parent_id.is_not(None)
     query = query.where(is_shard if kind == "shards" else ~is_shard)
+    if kind == "oldest":
+        return query.where(*_is_at_once()).order_by(PushJob.id)
     if kind == "newest":
-        return query.where(PushJob.due_at == at_once).order_by(PushJob.id.desc())
-    query = query.where(PushJob.due_at <= bindparam("now"))
+        return query.where(*_is_at_once()).order_by(PushJob.id.desc())
     if kind == "put off":
-        query = query.where(PushJob.due_at > at_once)
+        query = query.where(*_is_put_off())
+    query = query.where(PushJob.due_at <= _parameter("now"))
     return query.order_by(PushJob.due_at, PushJob.id)
 
 
@@ -140,6 +190,7 @@ def claim(
     chain: int = 0,
     behind: Sequence[int] = (),
     shards: int = 1,
+    floor: Floor = EVERYTHING,
     now: datetime,
     lease_until: datetime,
 ) -> list[int]:
@@ -152,9 +203,10 @@ def claim(
     Load them after the commit (`outbox.load`), so that other writers need not wait.
     """
     # All in one transaction, so that senders wait for one write and not for several.
-    due = _take_due(session, limit, now)
+    values = {"now": now, "floor_id": floor.job_id, "floor_at": floor.due_at}
+    due = _take_due(session, limit, values)
     whole = [row.id for row in due if not row.is_split]
-    due += _take(session, "shards", min(limit - len(due), shards), now)
+    due += _take(session, "shards", min(limit - len(due), shards), values)
     ids = [row.id for row in due]
     lease = {"owner": owner, "now": now}
     connection = session.connection()
@@ -171,23 +223,27 @@ def claim(
     return ids
 
 
-def _take_due(session: Session, limit: int, now: datetime) -> list[Any]:
+def _take_due(session: Session, limit: int, values: Mapping[str, Any]) -> list[Any]:
     share = int(limit * SHARE)
-    rows = _take(session, "oldest", limit - 2 * share, now)
-    if len(rows) == limit - 2 * share:
+    room = limit - 2 * share
+    rows = _take(session, "oldest", room, values)
+    rows += _take(session, "put off", room - len(rows), values)
+    if len(rows) == room:
         # More jobs are due than fit. Some of the room goes to others than the oldest,
         # so that a backlog for one failing provider does not delay all other pushes.
         for kind in ("newest", "put off"):
             known = {row.id for row in rows}
-            found = _take(session, kind, share, now)
+            found = _take(session, kind, share, values)
             rows += [row for row in found if row.id not in known]
     return rows
 
 
-def _take(session: Session, kind: str, limit: int, now: datetime) -> list[Any]:
+def _take(
+    session: Session, kind: str, limit: int, values: Mapping[str, Any]
+) -> list[Any]:
     if limit <= 0:
         return []
-    values = {"now": now, "limit": limit}
+    values = {**values, "limit": limit}
     rows = session.connection().execute(_due_now(kind), values).all()
     held_up = {row.id: row.waits_for for row in rows if row.is_held_up}
     if held_up:

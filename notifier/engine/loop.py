@@ -14,7 +14,7 @@ from datastore import Datastore
 from datastore.outbox import Claim, due_work, leases
 from models.base import utc_now
 from notifier.channels import Channel, ProviderTokens, Troubles, registry
-from notifier.engine import redact
+from notifier.engine import ANY_JOB, redact
 from notifier.engine.async_store import AsyncStore
 from notifier.engine.claimer import Claimer
 from notifier.engine.first_targets import FirstTargets
@@ -129,6 +129,7 @@ class Engine:
             lease=self._lease,
             on_lost=self._cancel_lost,
             on_refused=self._cancel_refused,
+            on_due=self._claimer.expect,
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -141,6 +142,10 @@ class Engine:
                     service.cancel()
         finally:
             await self._close()
+
+    def expect(self, job_id: int) -> None:
+        """The wake-up that follows is for this job; ANY_JOB means any job."""
+        self._claimer.expect(job_id)
 
     def stop(self) -> None:
         """Begin nothing new, finish what is in flight, give the leases back."""
@@ -163,7 +168,10 @@ class Engine:
                 left_s = idle_since + linger_s - loop.time()
                 # A job that ended during the look may have left something to claim.
                 if left_s <= 0 and not self._wake.is_set():
-                    break
+                    if self._claimer.is_sure:
+                        break
+                    self.expect(ANY_JOB)
+                    continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(_wait_s(left_s, due_at)):
                     await self._wake.wait()
@@ -186,7 +194,7 @@ class Engine:
 
     async def _claim(self) -> datetime | None:
         """Begin what is due; returns when something will be due next, if known."""
-        due, jobs = await self._claimer.take(
+        due, jobs, _ = await self._claimer.take(
             limit=MAX_JOBS - self._running.started,
             chain=max(MAX_WAITING - self._running.waiting, 0),
             behind=self._running.lasts,
@@ -256,6 +264,7 @@ class Engine:
             until=None if expired else now + pause,
         )
         await self._store.write_leased(self._lease, postpone, self._owner, claim.job_id)
+        self._claimer.expect(claim.parent_id or claim.job_id)
 
     def _cancel_lost(self, job_ids: set[int]) -> None:
         """Another engine has these jobs now, so every write of ours is refused."""

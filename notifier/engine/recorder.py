@@ -41,6 +41,7 @@ class Recorder:
         lease: timedelta,
         on_lost: Callable[[set[int]], None],
         on_refused: Callable[[int], Awaitable[None]],
+        on_due: Callable[[int], None],
     ) -> None:
         self._store = store
         self._owner = owner
@@ -49,6 +50,8 @@ class Recorder:
         self._on_lost = on_lost
         # Called with a job whose step the database refuses.
         self._on_refused = on_refused
+        # Called with an id when jobs with this or higher ids may have become due.
+        self._on_due = on_due
         self._tallies: dict[int, Tally] = {}
         # Steps for the next flush, by job: a sender was adding a job behind theirs.
         self._deferred: dict[int, Step] = {}
@@ -123,7 +126,7 @@ class Recorder:
                 await self._record_alone(step)
 
     async def _record(self, steps: list[Step]) -> None:
-        lost, deferred = await self._store.write_leased(
+        lost, deferred, due_from = await self._store.write_leased(
             self._lease, progress.record, self._owner, steps
         )
         self._deferred |= {
@@ -131,6 +134,8 @@ class Recorder:
         }
         if deferred:
             self._arm(DEFERRED_DELAY_S)
+        if due_from is not None:
+            self._on_due(due_from)
         self._on_lost(lost)
 
     async def _record_alone(self, step: Step) -> None:
