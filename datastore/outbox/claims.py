@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from datastore.outbox import order
+from datastore.prepared import Prepared, link_of
 from models.pushes import AT_ONCE, PROCESSING, PushJob
 
 # When more jobs are due than fit, the newest ones get this share of the room, and so do
@@ -221,6 +222,27 @@ def claim(
             connection.execute(_LEASE_FOLLOWERS, {**lease, "ids": followers})
             ids += followers
     return ids
+
+
+# Any other job is left to a look, which knows what to do with it.
+_LEASE_NEW = Prepared(
+    update(PushJob)
+    .where(
+        PushJob.id == bindparam("job"),
+        PushJob.due_at == literal(AT_ONCE, PushJob.due_at.type),
+        PushJob.waits_for.is_(None),
+        PushJob.parent_id.is_(None),
+    )
+    .values({**_LEASE_VALUES, "due_at": _parameter("until")})
+)
+
+
+def claim_new(
+    session: Session, owner: str, job_id: int, *, now: datetime, lease_until: datetime
+) -> bool:
+    """Lease this job to the owner, if it is whole and due at once."""
+    values = {"job": job_id, "owner": owner, "now": now, "until": lease_until}
+    return _LEASE_NEW.count(link_of(session), values) == 1
 
 
 def _take_due(session: Session, limit: int, values: Mapping[str, Any]) -> list[Any]:

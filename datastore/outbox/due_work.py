@@ -126,6 +126,25 @@ def take(
         return Taken(due, jobs, next_floor)
 
 
+def take_new(
+    store: Datastore, owner: str, job_id: int, *, lease: timedelta
+) -> list[Job]:
+    """Claim and load a new job in one transaction; empty if it is not due at once.
+
+    For an engine that has nothing else to do: a message waits for this alone.
+    """
+
+    def work(session: Session) -> list[Job]:
+        now = utc_now()
+        if not claims.claim_new(
+            session, owner, job_id, now=now, lease_until=now + lease
+        ):
+            return []
+        return _jobs(session, outbox.load(session, owner, [job_id]), now)
+
+    return store.write_grouped(work)
+
+
 def take_lost(
     store: Datastore, owner: str, *, is_running: Callable[[Claim], bool]
 ) -> list[Job]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from datastore import Datastore
 from datastore.outbox import Claim, due_work
 from datastore.outbox.claims import EVERYTHING, Floor
-from datastore.outbox.due_work import Due, Taken
+from datastore.outbox.due_work import Due, Job, Taken
 from models.base import utc_now
 from notifier.engine import ANY_JOB
 from notifier.engine.async_store import AsyncStore
@@ -15,6 +15,8 @@ from notifier.engine.async_store import AsyncStore
 # Every look begins where the last one found something, but one look in this time asks
 # for everything, because no engine knows all jobs that others have made due.
 FULL_LOOK_S = 1.0
+# An id that no database has can only come from a forged wake-up.
+LAST_ID = 2**63 - 1
 
 
 class LookFloor:
@@ -85,15 +87,39 @@ class Claimer:
         self._may_have_lost = False
         self._floor = LookFloor()
         self._had_shards = True
+        # The jobs that wake-ups have named since the last look.
+        self._named: set[int] = set()
 
     @property
     def is_sure(self) -> bool:
         """Whether the last look asked for everything."""
         return self._floor.was_full
 
-    def expect(self, job_id: int) -> None:
+    def lower(self, job_id: int) -> None:
         """This job and later ones may be due now; ANY_JOB means any job."""
         self._floor.lower(job_id)
+
+    def expect(self, job_id: int) -> None:
+        """A wake-up is for this job; ANY_JOB means any job."""
+        if not 0 < job_id <= LAST_ID:
+            job_id = ANY_JOB
+        self._floor.lower(job_id)
+        self._named.add(job_id)
+
+    async def take_new(self) -> list[Job]:
+        """The job that a wake-up has named, without a look, if it is the only one."""
+        if len(self._named) != 1 or self._may_have_lost:
+            return []
+        job_id = self._named.pop()
+        if job_id == ANY_JOB:
+            return []
+        jobs = await self._store.call(self._take_new, job_id=job_id)
+        self._may_have_lost = False
+        return jobs
+
+    def _take_new(self, store: Datastore, *, job_id: int) -> list[Job]:
+        self._may_have_lost = True
+        return due_work.take_new(store, self._owner, job_id, lease=self._lease)
 
     async def take(
         self,
@@ -107,8 +133,9 @@ class Claimer:
         """The next due times, and the jobs that were claimed; see `due_work.take`."""
         if shards and not self._had_shards:
             # The looks until now have passed over shards.
-            self.expect(ANY_JOB)
+            self.lower(ANY_JOB)
         self._had_shards = shards > 0
+        self._named.clear()
         taken = await self._store.call(
             self._take,
             floor=self._floor.take(),

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -129,7 +129,7 @@ class Engine:
             lease=self._lease,
             on_lost=self._cancel_lost,
             on_refused=self._cancel_refused,
-            on_due=self._claimer.expect,
+            on_due=self._claimer.lower,
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -170,7 +170,7 @@ class Engine:
                 if left_s <= 0 and not self._wake.is_set():
                     if self._claimer.is_sure:
                         break
-                    self.expect(ANY_JOB)
+                    self._claimer.lower(ANY_JOB)
                     continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(_wait_s(left_s, due_at)):
@@ -194,6 +194,9 @@ class Engine:
 
     async def _claim(self) -> datetime | None:
         """Begin what is due; returns when something will be due next, if known."""
+        if not self._is_busy and (new := await self._claimer.take_new()):
+            self._begin_all(new)
+            return None
         due, jobs, _ = await self._claimer.take(
             limit=MAX_JOBS - self._running.started,
             chain=max(MAX_WAITING - self._running.waiting, 0),
@@ -201,9 +204,15 @@ class Engine:
             shards=max(MAX_SHARDS - self._running.shards, 0),
             with_imports=not self._importer.is_busy,
         )
-        self._last_bite = len(jobs)
         if _is_past(due.import_at):
             self._importer.begin()
+        self._begin_all(jobs)
+        # It may be past: due since the look began, or just now locked by another engine
+        # for its own claim.
+        return due.next_at
+
+    def _begin_all(self, jobs: Sequence[due_work.Job]) -> None:
+        self._last_bite = len(jobs)
         for job in jobs:
             # After an outage our own lease of a running job may have expired.
             if not self._running.is_held(job.claim.job_id):
@@ -211,9 +220,6 @@ class Engine:
         if jobs:
             # Jobs that were left may be claimable, too.
             self._wake.set()
-        # It may be past: due since the look began, or just now locked by another engine
-        # for its own claim.
-        return due.next_at
 
     def _begin(self, job: due_work.Job) -> None:
         claim = job.claim
@@ -264,7 +270,7 @@ class Engine:
             until=None if expired else now + pause,
         )
         await self._store.write_leased(self._lease, postpone, self._owner, claim.job_id)
-        self._claimer.expect(claim.parent_id or claim.job_id)
+        self._claimer.lower(claim.parent_id or claim.job_id)
 
     def _cancel_lost(self, job_ids: set[int]) -> None:
         """Another engine has these jobs now, so every write of ours is refused."""

@@ -23,7 +23,6 @@ MAX_WORKERS = 64
 WAKE_UP = b"!"
 # The mark and an id.
 LONGEST_WAKE_UP = 1 + 19
-LAST_ID = 2**63 - 1
 
 
 class WakeResult(Enum):
@@ -188,8 +187,7 @@ def _wake_up(job_id: int) -> bytes:
 def job_of(wake_up: bytes) -> int:
     """The job that a wake-up names; those of older web workers name none."""
     digits = wake_up.removeprefix(WAKE_UP)
-    job_id = int(digits) if digits.isdigit() else ANY_JOB
-    return job_id if job_id <= LAST_ID else ANY_JOB
+    return int(digits) if digits.isdigit() else ANY_JOB
 
 
 def worker_slots(settings: Settings, count: int = MAX_WORKERS) -> Slots:
