@@ -192,6 +192,7 @@ def claim(
     behind: Sequence[int] = (),
     shards: int = 1,
     floor: Floor = EVERYTHING,
+    put_off: bool = True,
     now: datetime,
     lease_until: datetime,
 ) -> list[int]:
@@ -201,11 +202,12 @@ def claim(
     of `behind`, the owner's last job of each chat: the engine starts each when the
     devices of the job before have answered. At most `shards` of the claimed jobs are
     shards of large jobs, because the other shards are for other engines.
+    Without `put_off`, a look has just found no retries or delayed messages due.
     Load them after the commit (`outbox.load`), so that other writers need not wait.
     """
     # All in one transaction, so that senders wait for one write and not for several.
     values = {"now": now, "floor_id": floor.job_id, "floor_at": floor.due_at}
-    due = _take_due(session, limit, values)
+    due = _take_due(session, limit, values, put_off=put_off)
     whole = [row.id for row in due if not row.is_split]
     due += _take(session, "shards", min(limit - len(due), shards), values)
     ids = [row.id for row in due]
@@ -245,15 +247,18 @@ def claim_new(
     return _LEASE_NEW.count(link_of(session), values) == 1
 
 
-def _take_due(session: Session, limit: int, values: Mapping[str, Any]) -> list[Any]:
+def _take_due(
+    session: Session, limit: int, values: Mapping[str, Any], *, put_off: bool
+) -> list[Any]:
     share = int(limit * SHARE)
     room = limit - 2 * share
     rows = _take(session, "oldest", room, values)
-    rows += _take(session, "put off", room - len(rows), values)
+    if put_off:
+        rows += _take(session, "put off", room - len(rows), values)
     if len(rows) == room:
         # More jobs are due than fit. Some of the room goes to others than the oldest,
         # so that a backlog for one failing provider does not delay all other pushes.
-        for kind in ("newest", "put off"):
+        for kind in ("newest", "put off") if put_off else ("newest",):
             known = {row.id for row in rows}
             found = _take(session, kind, share, values)
             rows += [row for row in found if row.id not in known]

@@ -116,6 +116,7 @@ def take(
             behind=behind,
             shards=shards,
             floor=floor,
+            put_off=due.put_off_at is not None and due.put_off_at <= now,
             now=now,
             lease_until=now + lease,
         )
