@@ -67,6 +67,24 @@ def _queue(session: Session) -> list[Metric]:
             (),
             [((), metrics.oldest_due_age_s(session, now))],
         ),
+        *_rates(metrics.rates(session, now)),
+    ]
+
+
+def _rates(rates: metrics.Rates) -> list[Metric]:
+    return [
+        _gauge(
+            "bottlepost_messages_accepted_per_second",
+            "Messages that were accepted, in the last minute.",
+            (),
+            [((), rates.accepted)],
+        ),
+        _gauge(
+            "bottlepost_messages_done_per_second",
+            "Messages whose push jobs ended, in the last minute.",
+            (),
+            [((), rates.ended)],
+        ),
     ]
 
 

@@ -35,6 +35,8 @@ KILLED_DEVICES = 200
 KILL_AFTER = 20
 SETTLE_S = 300.0
 PAUSE_S = 0.03
+# The first push of a warm PushProcess on a quiet machine.
+BEHIND_ANSWER_MS = 2.5
 # All dispatchers, the same hosts without any, and Celery without warm engines.
 OURS = [name for name in KINDS if name in dispatchers.DISPATCHERS]
 NAMES = [OFF, OFF_UWSGI, *OURS, COLD_CELERY]
@@ -50,6 +52,8 @@ class Measured:
     per_s: list[float] = field(default_factory=list)
     first_s: list[float] = field(default_factory=list)
     last_s: list[float] = field(default_factory=list)
+    # The time from a message's answer to its first push.
+    behind_s: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
     messages: int = 0
     idle_mib: float = 0.0
@@ -112,6 +116,7 @@ def _send_one_by_one(
         arrived = stage_set.arrivals.wait(message_id, DEVICES)
         figures.first_s.append(arrived[0] - sent_at)
         figures.last_s.append(arrived[-1] - sent_at)
+        figures.behind_s.append(arrived[0] - sent_at - took_s)
         # The chat's next message would wait until this one is recorded.
         _settle(stage_set.stages[name])
     # An open connection occupies a thread of uWSGI.
@@ -177,6 +182,7 @@ def _sum_up(report: Report, found: Mapping[str, Measured]) -> None:
             answer_p99_ms=percentile(figures.answers_s, 99) * 1000,
             sends_per_s=median(figures.per_s),
             first_push_ms=_median_ms(figures.first_s),
+            behind_answer_ms=_median_ms(figures.behind_s),
             last_push_ms=_median_ms(figures.last_s),
             cpu_ms_per_message=figures.cpu_s / figures.messages * 1000,
             idle_mib=figures.idle_mib,
@@ -186,8 +192,27 @@ def _sum_up(report: Report, found: Mapping[str, Measured]) -> None:
         )
     lost = sum(figures.lost for figures in found.values())
     report.goal("pushes lost by a SIGKILL, all dispatchers", lost, at_most=0)
+    _check_behind(report, found)
     if {"process", OFF, "celery", COLD_CELERY} <= found.keys():
         _check_goals(report, found)
+
+
+def _check_behind(report: Report, found: Mapping[str, Measured]) -> None:
+    """How soon behind its answer a message is pushed; `inline` answers last of all."""
+    behind = {
+        name: median(figures.behind_s)
+        for name, figures in found.items()
+        if figures.behind_s and name != "inline"
+    }
+    ours = behind.pop("process", None)
+    if ours is None:
+        return
+    name = "answer → first push, process, p50 in ms"
+    report.goal(name, ours * 1000, at_most=BEHIND_ANSWER_MS)
+    if behind:
+        soonest = min(behind, key=behind.__getitem__)
+        name = f"answer → first push, process ÷ the soonest other, {soonest}"
+        report.goal(name, ours / behind[soonest], at_most=1.0)
 
 
 def _check_goals(report: Report, found: Mapping[str, Measured]) -> None:

@@ -1,16 +1,21 @@
 """Queries of the metrics: the queue, and the jobs and pushes of the last hour."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from datastore import statistics
 from models.accounts import Device
-from models.pushes import AT_ONCE, COMPLETED, FAILED, PushFailure, PushJob
+from models.pushes import AT_ONCE, COMPLETED, FAILED, MESSAGE, PushFailure, PushJob
 
 # Providers may add reasons at any time, and each one is a time series of its own.
 MOST_REASONS = 100
+RATE_PERIOD = timedelta(minutes=1)
+# Neighbours among jobs ended at about the same time, apart from a few that were taken
+# as the newest ones or had to be retried.
+NEIGHBOURS = 256
 
 
 class EndedJobs(NamedTuple):
@@ -50,6 +55,70 @@ def oldest_due_age_s(session: Session, now: datetime) -> float:
     ]
     ages_s = [(now - since).total_seconds() for since in oldest if since is not None]
     return max(ages_s, default=0.0)
+
+
+class Rates(NamedTuple):
+    """Messages a second in the last minute."""
+
+    accepted: float
+    # Their jobs have ended, with all retries.
+    ended: float
+
+
+def rates(session: Session, now: datetime) -> Rates:
+    """Whether pushing keeps up: the messages that came, and those that were done.
+
+    There is no index of ended jobs, because each job would have to be written to it.
+    Jobs are done about in the order of their ids. So those that ended in the last
+    minute were added in it, or come just before the first job that waits.
+    """
+    since = now - RATE_PERIOD
+    first = statistics.first_job_since(session, since)
+    front = _first_in_queue(session)
+    if front is not None and front < first:
+        first = _first_ended_since(session, since, front)
+    is_new, is_ended = PushJob.created_at >= since, PushJob.finished_at >= since
+    row = session.execute(
+        select(
+            func.sum(case((is_new, 1), else_=0)),
+            func.sum(case((is_ended, 1), else_=0)),
+        ).where(
+            PushJob.id >= first, PushJob.kind == MESSAGE, PushJob.parent_id.is_(None)
+        )
+    ).one()
+    return Rates(*(int(count or 0) / RATE_PERIOD.total_seconds() for count in row))
+
+
+def _first_in_queue(session: Session) -> int | None:
+    """The first job that could be pushed now, or waits for another one."""
+    is_free = PushJob.lease_owner.is_(None)
+    at_once = select(PushJob.id).where(PushJob.due_at == AT_ONCE, is_free)
+    waiting = select(PushJob.id).where(PushJob.waits_for > 0, is_free)
+    found = [
+        session.scalar(at_once.order_by(PushJob.id).limit(1)),
+        session.scalar(waiting.order_by(PushJob.waits_for).limit(1)),
+    ]
+    return min((job_id for job_id in found if job_id is not None), default=None)
+
+
+def _first_ended_since(session: Session, since: datetime, front: int) -> int:
+    """Where the jobs before `front` begin that ended since then, by binary search."""
+    low, high = 0, front - 1
+    while high - low > NEIGHBOURS:
+        middle = (low + high) // 2
+        neighbours = (
+            select(PushJob.finished_at)
+            .where(PushJob.id > middle)
+            .order_by(PushJob.id)
+            .limit(NEIGHBOURS)
+            .subquery()
+        )
+        last = session.scalar(select(func.max(neighbours.c.finished_at)))
+        if last is not None and last < since:
+            low = middle
+        else:
+            high = middle
+    return low + 1
 
 
 def ended(session: Session, first_job: int) -> list[EndedJobs]:

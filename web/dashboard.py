@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from bottle import HTTPResponse
 
-from datastore import provider_troubles, sample_push, statistics
+from datastore import metrics, provider_troubles, sample_push, statistics
 from models.base import utc_now
 from models.errors import Invalid
 from web import dashboard_figures
@@ -65,6 +65,8 @@ def show(request: PageRequest) -> HTTPResponse:
         delays = statistics.delays(session, first, since, span.interval)
         data |= {
             "queue": statistics.queue(session, now),
+            "oldest_due_s": metrics.oldest_due_age_s(session, now),
+            "rates": metrics.rates(session, now),
             "outcomes": statistics.outcomes(session, first),
             "jobs": statistics.failing_jobs(session, first),
             "devices": statistics.failing_devices(session, first),

@@ -5,12 +5,14 @@ lease: a job that waits for another one has no `due_at` (`order.py`). So a claim
 the same whether ten jobs wait or a hundred thousand.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
     Integer,
     Select,
     bindparam,
@@ -29,22 +31,67 @@ from models.pushes import AT_ONCE, PROCESSING, PushJob
 # When more jobs are due than fit, the newest ones get this share of the room, and so do
 # those that have been put off: retries, and jobs of a crashed engine.
 SHARE = 0.25
+# Later than any due time.
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-def due(*, shards: bool = True) -> Select[Any]:
-    """When the next job can be claimed; in the past if one can be now.
+class Floor(NamedTuple):
+    """Where a look begins in the index of due jobs: what comes before has passed.
+
+    While any transaction is open, PostgreSQL keeps the index entries of all jobs that
+    have passed since it began, and a look would read each of them.
+    """
+
+    # Among the jobs that are due at once, the first id.
+    job_id: int = 0
+    # Among the others (retries, delayed messages, expired leases), the first time …
+    due_at: datetime = AT_ONCE
+    # … and the last one.
+    until: datetime = NEVER
+
+
+EVERYTHING = Floor()
+
+
+def first_at_once(*, shards: bool) -> Select[Any]:
+    """The first job (id) that is due at once.
 
     Without `shards`, shards of large jobs are left out.
     """
-    query = select(PushJob.due_at).where(PushJob.due_at.is_not(None))
-    if not shards:
-        query = query.where(PushJob.parent_id.is_(None))
-    return query.order_by(PushJob.due_at, PushJob.id).limit(1)
+    query = select(PushJob.id).where(*_is_at_once())
+    return _for_all_or_whole(query, shards=shards).order_by(PushJob.id).limit(1)
+
+
+def next_put_off(*, shards: bool) -> Select[Any]:
+    """When the next of the other jobs can be claimed; in the past if one can be now."""
+    due_at = PushJob.due_at
+    query = select(due_at).where(*_is_put_off(), due_at <= _parameter("until"))
+    return _for_all_or_whole(query, shards=shards).order_by(due_at).limit(1)
+
+
+def _for_all_or_whole(query: Select[Any], *, shards: bool) -> Select[Any]:
+    return query if shards else query.where(PushJob.parent_id.is_(None))
+
+
+def _parameter(name: str) -> BindParameter[Any]:
+    return bindparam(name, type_=PushJob.due_at.type)
+
+
+def _is_at_once() -> tuple[ColumnElement[bool], ...]:
+    at_once = literal(AT_ONCE, PushJob.due_at.type)
+    return PushJob.due_at == at_once, PushJob.id >= bindparam("floor_id")
+
+
+def _is_put_off() -> tuple[ColumnElement[bool], ...]:
+    at_once = literal(AT_ONCE, PushJob.due_at.type)
+    return PushJob.due_at > at_once, PushJob.due_at >= _parameter("floor_at")
 
 
 def next_due_at(session: Session) -> datetime | None:
-    """The result of `due`."""
-    due_at: datetime | None = session.scalar(due())
+    """When the next job can be claimed; in the past if one can be now."""
+    query = select(PushJob.due_at).where(PushJob.due_at.is_not(None))
+    query = query.order_by(PushJob.due_at, PushJob.id).limit(1)
+    due_at: datetime | None = session.scalar(query)
     return due_at
 
 
@@ -65,7 +112,6 @@ def _due_now(kind: str) -> Prepared:
 
 def _select_due(kind: str) -> Select[Any]:
     ahead = aliased(PushJob)
-    at_once = literal(AT_ONCE, PushJob.due_at.type)
     columns: tuple[Any, ...] = (
         PushJob.id,
         PushJob.waits_for,
@@ -80,11 +126,13 @@ def _select_due(kind: str) -> Select[Any]:
     )
     is_shard = PushJob.parent_id.is_not(None)
     query = query.where(is_shard if kind == "shards" else ~is_shard)
+    if kind == "oldest":
+        return query.where(*_is_at_once()).order_by(PushJob.id)
     if kind == "newest":
-        return query.where(PushJob.due_at == at_once).order_by(PushJob.id.desc())
-    query = query.where(PushJob.due_at <= bindparam("now"))
+        return query.where(*_is_at_once()).order_by(PushJob.id.desc())
     if kind == "put off":
-        query = query.where(PushJob.due_at > at_once)
+        query = query.where(*_is_put_off())
+    query = query.where(PushJob.due_at <= _parameter("now"))
     return query.order_by(PushJob.due_at, PushJob.id)
 
 
@@ -157,6 +205,8 @@ def claim(
     chain: int = 0,
     behind: Sequence[int] = (),
     shards: int = 1,
+    floor: Floor = EVERYTHING,
+    put_off: bool = True,
     now: datetime,
     lease_until: datetime,
 ) -> list[int]:
@@ -166,12 +216,14 @@ def claim(
     of `behind`, the owner's last job of each chat: the engine starts each when the
     devices of the job before have answered. At most `shards` of the claimed jobs are
     shards of large jobs, because the other shards are for other engines.
+    Without `put_off`, a look has just found no retries or delayed messages due.
     Load them after the commit (`outbox.load`), so that other writers need not wait.
     """
     # All in one transaction, so that senders wait for one write and not for several.
-    due = _take_due(session, limit, now)
+    values = {"now": now, "floor_id": floor.job_id, "floor_at": floor.due_at}
+    due = _take_due(session, limit, values, put_off=put_off)
     whole = [row.id for row in due if not row.is_split]
-    due += _take(session, "shards", min(limit - len(due), shards), now)
+    due += _take(session, "shards", min(limit - len(due), shards), values)
     ids = [row.id for row in due]
     lease = {"owner": owner, "now": now}
     link = link_of(session)
@@ -185,24 +237,51 @@ def claim(
     return ids
 
 
-def _take_due(session: Session, limit: int, now: datetime) -> list[_DueJob]:
+# Any other job is left to a look, which knows what to do with it.
+_LEASE_NEW = Prepared(
+    update(PushJob)
+    .where(
+        PushJob.id == bindparam("job"),
+        PushJob.due_at == literal(AT_ONCE, PushJob.due_at.type),
+        PushJob.waits_for.is_(None),
+        PushJob.parent_id.is_(None),
+    )
+    .values({**_LEASE_VALUES, "due_at": _parameter("until")})
+)
+
+
+def claim_new(
+    session: Session, owner: str, job_id: int, *, now: datetime, lease_until: datetime
+) -> bool:
+    """Lease this job to the owner, if it is whole and due at once."""
+    values = {"job": job_id, "owner": owner, "now": now, "until": lease_until}
+    return _LEASE_NEW.count(link_of(session), values) == 1
+
+
+def _take_due(
+    session: Session, limit: int, values: Mapping[str, Any], *, put_off: bool
+) -> list[_DueJob]:
     share = int(limit * SHARE)
-    rows = _take(session, "oldest", limit - 2 * share, now)
-    if len(rows) == limit - 2 * share:
+    room = limit - 2 * share
+    rows = _take(session, "oldest", room, values)
+    if put_off:
+        rows += _take(session, "put off", room - len(rows), values)
+    if len(rows) == room:
         # More jobs are due than fit. Some of the room goes to others than the oldest,
         # so that a backlog for one failing provider does not delay all other pushes.
-        for kind in ("newest", "put off"):
+        for kind in ("newest", "put off") if put_off else ("newest",):
             known = {row.id for row in rows}
-            found = _take(session, kind, share, now)
+            found = _take(session, kind, share, values)
             rows += [row for row in found if row.id not in known]
     return rows
 
 
-def _take(session: Session, kind: str, limit: int, now: datetime) -> list[_DueJob]:
+def _take(
+    session: Session, kind: str, limit: int, values: Mapping[str, Any]
+) -> list[_DueJob]:
     if limit <= 0:
         return []
-    values = {"now": now, "limit": limit}
-    found = _due_now(kind).all(link_of(session), values)
+    found = _due_now(kind).all(link_of(session), {**values, "limit": limit})
     rows = [_DueJob(*row) for row in found]
     held_up = {
         row.id: row.waits_for for row in rows if row.is_held_up and row.waits_for

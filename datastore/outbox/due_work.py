@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import NamedTuple
 
-from sqlalchemy import case, literal, null, select, update
+from sqlalchemy import case, func, literal, null, select, update
 from sqlalchemy.orm import Session
 
 from datastore import Datastore, imports, outbox
 from datastore.outbox import Claim, audience, claims, fanout, leases
+from datastore.outbox.claims import EVERYTHING, NEVER, Floor
 from datastore.outbox.fanout import Listener
 from datastore.prepared import Prepared, link_of
 from models.base import utc_now
@@ -24,17 +25,38 @@ LISTENERS = 500
 # Jobs whose devices are read with their claim. With more of them, a slow database might
 # never come to the end of a look before it is cut short.
 JOBS_WITH_TARGETS = 64
+# The clocks of the hosts that share a database differ by no more than this.
+CLOCK_SKEW = timedelta(seconds=0.25)
 
 
 class Due(NamedTuple):
-    """When the next of each can be claimed; in the past if one can be now."""
+    """What can be claimed next; a time in the past means now."""
 
-    push_at: datetime | None
-    import_at: datetime | None
+    # The first job (id) that is due at once.
+    at_once: int | None = None
+    # When the next of the other jobs can be claimed.
+    put_off_at: datetime | None = None
+    import_at: datetime | None = None
+    # The highest id of a job, in a look at everything.
+    last_id: int | None = None
+
+    @property
+    def push_at(self) -> datetime | None:
+        return self.put_off_at if self.at_once is None else AT_ONCE
 
     @property
     def next_at(self) -> datetime | None:
-        return min((moment for moment in self if moment is not None), default=None)
+        moments = self.push_at, self.import_at
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def floor(self, before: Floor, now: datetime) -> Floor:
+        """Where the look after this one may begin, which began at `before`."""
+        if before != EVERYTHING:
+            return before._replace(job_id=self.at_once or before.job_id)
+        first_id = self.at_once or (self.last_id or 0) + 1
+        # A job is put off until a time to come; the clocks of hosts may differ a bit.
+        due_at = now - CLOCK_SKEW
+        return Floor(first_id, min(due_at, self.put_off_at or due_at))
 
 
 class Job(NamedTuple):
@@ -55,6 +77,8 @@ class Taken(NamedTuple):
 
     due: Due
     jobs: list[Job]
+    # Where the next look may begin, if no earlier job becomes due meanwhile.
+    floor: Floor = EVERYTHING
 
 
 def take(
@@ -66,6 +90,7 @@ def take(
     behind: Sequence[int] = (),
     shards: int,
     with_imports: bool,
+    floor: Floor = EVERYTHING,
     lease: timedelta,
 ) -> Taken:
     """Look, claim and load together, because a message waits for each wake-up's look.
@@ -74,10 +99,13 @@ def take(
     """
     now = utc_now()
     with store.read() as session:
-        due = next_due(session, with_shards=shards > 0, with_imports=with_imports)
+        due = next_due(
+            session, floor, with_shards=shards > 0, with_imports=with_imports
+        )
+        next_floor = due.floor(floor, now)
         is_due = due.push_at is not None and due.push_at <= now
         if not is_due and not (chain and claims.has_followers(session, behind)):
-            return Taken(due, [])
+            return Taken(due, [], next_floor)
     with store.write() as session:
         # The lease begins once the transaction may write, however long that took.
         now = utc_now()
@@ -88,13 +116,35 @@ def take(
             chain=chain,
             behind=behind,
             shards=shards,
+            floor=floor,
+            put_off=due.put_off_at is not None and due.put_off_at <= now,
             now=now,
             lease_until=now + lease,
         )
     if not ids:
-        return Taken(due, [])
+        return Taken(due, [], next_floor)
     with store.read() as session:
-        return Taken(due, _jobs(session, outbox.load(session, owner, ids), now))
+        jobs = _jobs(session, outbox.load(session, owner, ids), now)
+        return Taken(due, jobs, next_floor)
+
+
+def take_new(
+    store: Datastore, owner: str, job_id: int, *, lease: timedelta
+) -> list[Job]:
+    """Claim and load a new job in one transaction; empty if it is not due at once.
+
+    For an engine that has nothing else to do: a message waits for this alone.
+    """
+
+    def work(session: Session) -> list[Job]:
+        now = utc_now()
+        if not claims.claim_new(
+            session, owner, job_id, now=now, lease_until=now + lease
+        ):
+            return []
+        return _jobs(session, outbox.load(session, owner, [job_id]), now)
+
+    return store.write_grouped(work)
 
 
 def take_lost(
@@ -166,17 +216,32 @@ def read_first_targets(
 
 
 def next_due(
-    session: Session, *, with_shards: bool = True, with_imports: bool = True
+    session: Session,
+    floor: Floor = EVERYTHING,
+    *,
+    with_shards: bool = True,
+    with_imports: bool = True,
 ) -> Due:
-    """One query for both, because it runs at every wake-up."""
-    return Due(*_next_due(with_shards, with_imports).one(link_of(session), {}))
+    """One query for all, because it runs at every wake-up.
+
+    If nothing is due until the end of the floor, that end is when to look again.
+    """
+    query = _next_due(with_shards, with_imports, floor == EVERYTHING)
+    job_id, due_at, until = floor
+    values = {"floor_id": job_id, "floor_at": due_at, "until": until}
+    due = Due(*query.one(link_of(session), values))
+    if due.put_off_at is None and until != NEVER:
+        return due._replace(put_off_at=until)
+    return due
 
 
 @cache
-def _next_due(with_shards: bool, with_imports: bool) -> Prepared:
-    push_at = claims.due(shards=with_shards).scalar_subquery()
+def _next_due(with_shards: bool, with_imports: bool, with_last: bool) -> Prepared:
+    at_once = claims.first_at_once(shards=with_shards).scalar_subquery()
+    put_off_at = claims.next_put_off(shards=with_shards).scalar_subquery()
     import_at = imports.due().scalar_subquery() if with_imports else null()
-    return Prepared(select(push_at, import_at))
+    last_id = select(func.max(PushJob.id)).scalar_subquery() if with_last else null()
+    return Prepared(select(at_once, put_off_at, import_at, last_id))
 
 
 def release_owner(session: Session, owner: str) -> int:

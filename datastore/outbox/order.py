@@ -139,9 +139,10 @@ _LOCK = PreparedForIds(
 
 def let_pass(
     session: Session, owner: str, fronts: Sequence[Front], lease_until: datetime
-) -> None:
+) -> list[int]:
     """Make the jobs behind these due; the caller has locked these and cleared `holds`.
 
+    Returns the jobs (ids) that others may have waited for.
     The last shard of a split job lets those behind the whole job pass. A job behind
     that the owner has claimed already goes on under its lease. One that another engine
     has claimed is taken from it, because that engine has lost the job in front.
@@ -161,6 +162,7 @@ def let_pass(
         passed += found.scalars()
     lease = {"owner": owner, "until": lease_until}
     _LET_PASS.each(link_of(session), [{**lease, "front": job} for job in passed])
+    return passed
 
 
 _COUNT_SHARDS = (

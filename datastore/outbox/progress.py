@@ -92,12 +92,15 @@ class Step:
 
 
 class Recorded(NamedTuple):
-    """Jobs whose step has not been written."""
+    """What else the engine has to know about its record."""
 
-    # Another engine has them now.
+    # Jobs whose step was not written, because another engine has them now.
     lost: set[int]
-    # A sender is adding a job behind them: their step has to be recorded again.
+    # Jobs whose step was not written, because a sender is adding a job behind them: it
+    # has to be recorded again.
     deferred: set[int]
+    # Jobs that have become due, if there are any, have this id or a higher one.
+    due_from: int | None = None
 
 
 def record(
@@ -124,8 +127,7 @@ def record(
     row_of = partial(_job_row, owner=owner, now=now, lease_until=lease_until)
     ended = [row_of(step) for step in kept if step.job_id in is_done]
     _UPDATE_DONE.each(link, ended)
-    if passing:
-        order.let_pass(session, owner, passing, lease_until)
+    passed = order.let_pass(session, owner, passing, lease_until) if passing else []
     # After it, because a job that it let pass has its own due time again.
     others = [row_of(step) for step in kept if step.job_id not in is_done]
     _UPDATE.each(link, others)
@@ -133,7 +135,10 @@ def record(
         if step.has_failures:
             _record_failures(session, step)
     _mark_devices(session, [mark for step in kept for mark in step.marks], now)
-    return Recorded(jobs - ours.keys(), deferred)
+    # A job is behind one with a lower id.
+    given_back = [step.job_id for step in kept if step.release_until is not None]
+    due_from = min([*passed, *given_back], default=None)
+    return Recorded(jobs - ours.keys(), deferred, due_from)
 
 
 _OURS = PreparedForIds(

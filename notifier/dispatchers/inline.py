@@ -26,11 +26,12 @@ class InlineDispatcher(PerProcess):
     def _on_close(self) -> None:
         self._watchdog.close()
 
-    def _wake(self, _job_id: int) -> None:
-        asyncio.run(self._work())
+    def _wake(self, job_id: int) -> None:
+        asyncio.run(self._work(job_id))
 
-    async def _work(self) -> None:
+    async def _work(self, job_id: int) -> None:
         engine = self._build(self._settings, owner=new_owner())
+        engine.expect(job_id)
         await engine.run(linger_s=0.0, wake=asyncio.Event())
 
 

@@ -7,9 +7,9 @@ from types import FrameType
 
 from config import Settings
 from notifier.dispatchers.manager_wire import PushServer, address
+from notifier.engine import ANY_JOB
 from notifier.process.engine_pool import EnginePool
 from notifier.process.engine_thread import EngineThread
-from notifier.process.per_process import ANY_JOB
 from notifier.process.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -45,8 +45,9 @@ class _SingleEngine:
     def __init__(self, settings: Settings) -> None:
         self._engine = EngineThread(settings)
 
-    def send(self, _job_ids: list[int]) -> None:
-        self._engine.wake()
+    def send(self, job_ids: list[int]) -> None:
+        for job_id in job_ids:
+            self._engine.wake(job_id)
 
     def close(self) -> None:
         self._engine.stop(STOP_S)

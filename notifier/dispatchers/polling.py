@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from config import Settings
 from datastore import Datastore, listen
+from notifier.engine import ANY_JOB
 from notifier.process.slots import worker_slots
 from notifier.process.wake_sender import WakeSender
 
@@ -23,7 +24,7 @@ class PollingLink:
         self._store = Datastore(settings.database_url)
 
     def send(self, job_ids: Sequence[int]) -> None:
-        self._slots.wake()
+        self._slots.wake(job_ids[0] if len(job_ids) == 1 else ANY_JOB)
         if listen.is_possible(self._store):
             with self._store.write() as session:
                 listen.ring(session)

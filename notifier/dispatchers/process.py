@@ -45,10 +45,10 @@ class ProcessDispatcher(PerProcess):
             self._starter.close()
         self._watchdog.close()
 
-    def _wake(self, _job_id: int) -> None:
+    def _wake(self, job_id: int) -> None:
         if not self._settings.push_slots:
             self._make_process().start()
-        elif self._slots.wake() is WakeResult.NO_LISTENER and self._starter is not None:
+        elif self._slots.wake(job_id) is WakeResult.NO_LISTENER and self._starter:
             self._starter.request_start()
 
     def _wake_another(self) -> None:

@@ -72,15 +72,16 @@ def push(job_id: int) -> None:
     """The task; done when the job needs no work now."""
     if not _is_warm:
         # `rq worker`: this process ends with the task, so its engine does too.
-        asyncio.run(_work_once())
+        asyncio.run(_work_once(job_id))
     elif job_id:
         engine_thread.shared(_settings()).work(job_id)
     else:
         engine_thread.shared(_settings()).wake()
 
 
-async def _work_once() -> None:
+async def _work_once(job_id: int) -> None:
     engine = build_engine(_settings(), owner=new_owner())
+    engine.expect(job_id)
     await engine.run(linger_s=0.0, wake=asyncio.Event())
 
 

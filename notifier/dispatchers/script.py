@@ -9,8 +9,8 @@ from redis import RedisError
 
 from config import Settings
 from notifier.dispatchers.script_status import StatusPublisher
+from notifier.engine import ANY_JOB
 from notifier.process import interpreter
-from notifier.process.per_process import ANY_JOB
 from notifier.process.wake_sender import WakeSender
 
 log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ def run(settings: Settings, job_id: int) -> None:
         log.info("started for job %d", job_id)
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
-                runner.run(_work(settings, slot, store))
+                runner.run(_work(settings, slot, store, job_id))
         finally:
             slot.release()
         # No other script was started for jobs that came before the release.
@@ -35,10 +35,11 @@ def run(settings: Settings, job_id: int) -> None:
             return
 
 
-async def _work(settings: Settings, slot: Slot, store: Datastore) -> None:
+async def _work(settings: Settings, slot: Slot, store: Datastore, job_id: int) -> None:
     owner = new_owner()
     watchdog.take_over(store, slot, owner)
     engine = build_engine(settings, owner=owner)
+    engine.expect(job_id)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, engine.stop)
     publisher = StatusPublisher(settings)

@@ -15,11 +15,12 @@ from config import CPU_ANSWERS, Settings
 from datastore import Datastore
 from datastore.outbox import job_status
 from notifier.dispatchers import uwsgi_host
+from notifier.engine import ANY_JOB
 from notifier.process import (
     engine_thread,
     preload,  # noqa: F401 - once, before uWSGI forks its spoolers
 )
-from notifier.process.per_process import ANY_JOB, PerProcess
+from notifier.process.per_process import PerProcess
 from notifier.process.push_process import NICE
 from notifier.process.slots import worker_slots
 from notifier.process.watchdog import Watchdog

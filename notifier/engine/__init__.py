@@ -10,6 +10,9 @@ from typing import Protocol
 
 from config import Settings
 
+# In place of a job's id: look at the outbox, no particular job is meant.
+ANY_JOB = 0
+
 
 class Engine(Protocol):
     """Works through the outbox; one per process or thread, used on one event loop."""
@@ -20,6 +23,9 @@ class Engine(Protocol):
 
     async def run(self, *, linger_s: float | None, wake: asyncio.Event) -> None:
         """Work until nothing has been due for `linger_s`; None means until `stop`."""
+
+    def expect(self, job_id: int) -> None:
+        """The wake-up that follows is for this job; ANY_JOB means any job."""
 
     def stop(self) -> None:
         """Begin nothing new, finish what is in flight, give the leases back."""

@@ -1,12 +1,65 @@
 """Claims due jobs, and takes up own claims whose result was lost."""
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from datastore import Datastore
 from datastore.outbox import Claim, due_work
-from datastore.outbox.due_work import Due, Taken
+from datastore.outbox.claims import EVERYTHING, Floor
+from datastore.outbox.due_work import Due, Job, Taken
+from models.base import utc_now
+from notifier.engine import ANY_JOB
 from notifier.engine.async_store import AsyncStore
+
+# Every look begins where the last one found something, but one look in this time asks
+# for everything, because no engine knows all jobs that others have made due.
+FULL_LOOK_S = 1.0
+# An id that no database has can only come from a forged wake-up.
+LAST_ID = 2**63 - 1
+
+
+class LookFloor:
+    """Where the next look begins; used on the event loop.
+
+    `take` gives the floor of a look, and `raise_to` what that look has found. Jobs that
+    become due meanwhile keep the floor down, because the look may have missed them.
+    """
+
+    def __init__(self) -> None:
+        self._floor = EVERYTHING
+        # The lowest job that has become due since the look began.
+        self._lowest: int | None = None
+        self._full_look_at = 0.0
+        # Whether the last look asked for everything.
+        self.was_full = False
+
+    def lower(self, job_id: int) -> None:
+        """This job and later ones may be due now; ANY_JOB means any job."""
+        if self._lowest is None or job_id < self._lowest:
+            self._lowest = job_id
+        self._lower()
+
+    def take(self) -> Floor:
+        """The floor of a look that begins now."""
+        self._lowest = None
+        left_s = self._full_look_at - time.monotonic()
+        self.was_full = left_s <= 0 or self._floor == EVERYTHING
+        if self.was_full:
+            self._full_look_at = time.monotonic() + FULL_LOOK_S
+            return EVERYTHING
+        return self._floor._replace(until=utc_now() + timedelta(seconds=left_s))
+
+    def raise_to(self, floor: Floor) -> None:
+        """The look has come to its end."""
+        self._floor = floor._replace(until=EVERYTHING.until)
+        self._lower()
+
+    def _lower(self) -> None:
+        if self._lowest == ANY_JOB:
+            self._floor = EVERYTHING
+        elif self._lowest is not None and self._lowest < self._floor.job_id:
+            self._floor = self._floor._replace(job_id=self._lowest)
 
 
 class Claimer:
@@ -32,6 +85,41 @@ class Claimer:
         self._is_running = is_running
         # Set by each look on that thread, cleared when its result is here.
         self._may_have_lost = False
+        self._floor = LookFloor()
+        self._had_shards = True
+        # The jobs that wake-ups have named since the last look.
+        self._named: set[int] = set()
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the last look asked for everything."""
+        return self._floor.was_full
+
+    def lower(self, job_id: int) -> None:
+        """This job and later ones may be due now; ANY_JOB means any job."""
+        self._floor.lower(job_id)
+
+    def expect(self, job_id: int) -> None:
+        """A wake-up is for this job; ANY_JOB means any job."""
+        if not 0 < job_id <= LAST_ID:
+            job_id = ANY_JOB
+        self._floor.lower(job_id)
+        self._named.add(job_id)
+
+    async def take_new(self) -> list[Job]:
+        """The job that a wake-up has named, without a look, if it is the only one."""
+        if len(self._named) != 1 or self._may_have_lost:
+            return []
+        job_id = self._named.pop()
+        if job_id == ANY_JOB:
+            return []
+        jobs = await self._store.call(self._take_new, job_id=job_id)
+        self._may_have_lost = False
+        return jobs
+
+    def _take_new(self, store: Datastore, *, job_id: int) -> list[Job]:
+        self._may_have_lost = True
+        return due_work.take_new(store, self._owner, job_id, lease=self._lease)
 
     async def take(
         self,
@@ -43,8 +131,14 @@ class Claimer:
         with_imports: bool,
     ) -> Taken:
         """The next due times, and the jobs that were claimed; see `due_work.take`."""
+        if shards and not self._had_shards:
+            # The looks until now have passed over shards.
+            self.lower(ANY_JOB)
+        self._had_shards = shards > 0
+        self._named.clear()
         taken = await self._store.call(
             self._take,
+            floor=self._floor.take(),
             limit=limit,
             chain=chain,
             behind=behind,
@@ -52,12 +146,14 @@ class Claimer:
             with_imports=with_imports,
         )
         self._may_have_lost = False
+        self._floor.raise_to(taken.floor)
         return taken
 
     def _take(
         self,
         store: Datastore,
         *,
+        floor: Floor,
         limit: int,
         chain: int,
         behind: Sequence[int],
@@ -69,7 +165,7 @@ class Claimer:
         if may_have_lost:
             lost = due_work.take_lost(store, self._owner, is_running=self._is_running)
             if lost:
-                return Taken(Due(None, None), lost)
+                return Taken(Due(), lost)
         return due_work.take(
             store,
             self._owner,
@@ -78,5 +174,6 @@ class Claimer:
             behind=behind,
             shards=shards,
             with_imports=with_imports,
+            floor=floor,
             lease=self._lease,
         )

@@ -15,7 +15,7 @@ from datastore.outbox import Claim, due_work, leases
 from models.base import utc_now
 from models.pushes import Target
 from notifier.channels import Channel, ProviderTokens, Troubles, registry
-from notifier.engine import redact, small_job
+from notifier.engine import ANY_JOB, redact, small_job
 from notifier.engine.async_store import AsyncStore
 from notifier.engine.chat_order import Turn
 from notifier.engine.claimer import Claimer
@@ -136,6 +136,7 @@ class Engine:
             lease=self._lease,
             on_lost=self._cancel_lost,
             on_refused=self._cancel_refused,
+            on_due=self._claimer.lower,
         )
         self._around_small_jobs = Surroundings(
             reader=self._reader,
@@ -159,6 +160,10 @@ class Engine:
         finally:
             await self._close()
 
+    def expect(self, job_id: int) -> None:
+        """The wake-up that follows is for this job; ANY_JOB means any job."""
+        self._claimer.expect(job_id)
+
     def stop(self) -> None:
         """Begin nothing new, finish what is in flight, give the leases back."""
         self._stopping.set()
@@ -180,7 +185,10 @@ class Engine:
                 left_s = idle_since + linger_s - loop.time()
                 # A job that ended during the look may have left something to claim.
                 if left_s <= 0 and not self._wake.is_set():
-                    break
+                    if self._claimer.is_sure:
+                        break
+                    self._claimer.lower(ANY_JOB)
+                    continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(_wait_s(left_s, due_at)):
                     await self._wake.wait()
@@ -203,16 +211,25 @@ class Engine:
 
     async def _claim(self) -> datetime | None:
         """Begin what is due; returns when something will be due next, if known."""
-        due, jobs = await self._claimer.take(
+        if not self._is_busy and (new := await self._claimer.take_new()):
+            self._begin_all(new)
+            return None
+        due, jobs, _ = await self._claimer.take(
             limit=MAX_JOBS - self._running.started,
             chain=max(MAX_WAITING - self._running.waiting, 0),
             behind=self._running.lasts,
             shards=max(MAX_SHARDS - self._running.shards, 0),
             with_imports=not self._importer.is_busy,
         )
-        self._last_bite = len(jobs)
         if _is_past(due.import_at):
             self._importer.begin()
+        self._begin_all(jobs)
+        # It may be past: due since the look began, or just now locked by another engine
+        # for its own claim.
+        return due.next_at
+
+    def _begin_all(self, jobs: Sequence[due_work.Job]) -> None:
+        self._last_bite = len(jobs)
         for job in jobs:
             # After an outage our own lease of a running job may have expired.
             if not self._running.is_held(job.claim.job_id):
@@ -220,9 +237,6 @@ class Engine:
         if jobs:
             # Jobs that were left may be claimable, too.
             self._wake.set()
-        # It may be past: due since the look began, or just now locked by another engine
-        # for its own claim.
-        return due.next_at
 
     def _begin(self, job: due_work.Job) -> None:
         claim = job.claim
@@ -306,6 +320,7 @@ class Engine:
             until=None if expired else now + pause,
         )
         await self._store.write_leased(self._lease, postpone, self._owner, claim.job_id)
+        self._claimer.lower(claim.parent_id or claim.job_id)
 
     def _cancel_lost(self, job_ids: set[int]) -> None:
         """Another engine has these jobs now, so every write of ours is refused."""

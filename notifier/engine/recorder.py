@@ -53,6 +53,7 @@ class Recorder:
         lease: timedelta,
         on_lost: Callable[[set[int]], None],
         on_refused: Callable[[int], Awaitable[None]],
+        on_due: Callable[[int], None],
     ) -> None:
         self._store = store
         self._owner = owner
@@ -61,6 +62,8 @@ class Recorder:
         self._on_lost = on_lost
         # Called with a job whose step the database refuses.
         self._on_refused = on_refused
+        # Called with an id when jobs with this or higher ids may have become due.
+        self._on_due = on_due
         self._leased: dict[int, Leased] = {}
         # Tallies with something new; in order, so that records are made in order.
         self._changed: dict[Tally, None] = {}
@@ -161,7 +164,7 @@ class Recorder:
                 await self._record_alone(step)
 
     async def _record(self, steps: list[Step]) -> None:
-        lost, deferred = await self._store.write_leased(
+        lost, deferred, due_from = await self._store.write_leased(
             self._lease, progress.record, self._owner, steps
         )
         self._deferred |= {
@@ -169,6 +172,8 @@ class Recorder:
         }
         if deferred:
             self._arm(DEFERRED_DELAY_S)
+        if due_from is not None:
+            self._on_due(due_from)
         self._on_lost(lost)
         for step in steps:
             if step.job_id not in deferred:

@@ -53,8 +53,8 @@ def _initialize(settings: Settings) -> None:
     util.Finalize(None, _stop, exitpriority=10)
 
 
-def _wake(_job_id: int) -> None:
-    engine_thread.shared(_settings).wake()
+def _wake(job_id: int) -> None:
+    engine_thread.shared(_settings).wake(job_id)
 
 
 def _stop() -> None:

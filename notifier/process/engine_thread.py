@@ -13,7 +13,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from config import Settings
 from datastore import Datastore
 from datastore.outbox import job_status
-from notifier.engine import BuildEngine, Engine, build_engine, new_event_loop, new_owner
+from notifier.engine import (
+    ANY_JOB,
+    BuildEngine,
+    Engine,
+    build_engine,
+    new_event_loop,
+    new_owner,
+)
 from notifier.process import watchdog
 from notifier.process.per_process import PerProcess
 from notifier.process.slots import Slot, worker_slots
@@ -72,7 +79,7 @@ class EngineThread:
             if self._watchdog is None and not self._closing.is_set():
                 self._watchdog = Watchdog(self._settings, self.wake, slots=self._slots)
 
-    def wake(self) -> None:
+    def wake(self, job_id: int = ANY_JOB) -> None:
         """Have the engine look at the outbox; start one if none is running."""
         self.watch()
         with self._starting:
@@ -87,7 +94,7 @@ class EngineThread:
             # The loop is closed if the engine has crashed. The thread then starts
             # another engine after its pause.
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._wake_event.set)
+                self._loop.call_soon_threadsafe(self._wake_engine, job_id)
 
     def work(self, job_id: int) -> bool:
         """Wait until the job needs no work now; False if that takes too long.
@@ -98,7 +105,7 @@ class EngineThread:
         deadline = time.monotonic() + LONGEST_WORK_S
         pause_s = FIRST_CHECK_S
         while not self._is_idle(job_id):
-            self.wake()
+            self.wake(job_id)
             must_return = self._stop_waiting or time.monotonic() > deadline
             if must_return or self._closing.wait(pause_s):
                 return False
@@ -168,6 +175,11 @@ class EngineThread:
             if wake_socket is not None:
                 wake_socket.close()
 
+    def _wake_engine(self, job_id: int) -> None:
+        if self._engine is not None:
+            self._engine.expect(job_id)
+        self._wake_event.set()
+
     def _stop_engine(self) -> None:
         if self._engine is not None:
             self._engine.stop()
@@ -206,8 +218,8 @@ class EngineThreadDispatcher(PerProcess):
     def _on_close(self) -> None:
         self._engine.stop(DISPATCHER_STOP_S)
 
-    def _wake(self, _job_id: int) -> None:
-        self._engine.wake()
+    def _wake(self, job_id: int) -> None:
+        self._engine.wake(job_id)
 
 
 _shared: EngineThread | None = None

@@ -7,12 +7,10 @@ import threading
 import weakref
 from abc import ABC, abstractmethod
 
+from notifier.engine import ANY_JOB
 from notifier.process import fork_safety
 
 log = logging.getLogger(__name__)
-
-# In place of a job's id: look at the outbox, no particular job is meant.
-ANY_JOB = 0
 
 
 class PerProcess(ABC):

@@ -13,6 +13,7 @@ from enum import Enum
 from pathlib import Path
 
 from config import Settings, SettingsError
+from notifier.engine import ANY_JOB
 
 # sockaddr_un has room for 107 bytes and a zero.
 LONGEST_SOCKET_PATH = 107
@@ -20,6 +21,8 @@ LONGEST_SOCKET_PATH = 107
 # leases have to expire.
 MAX_WORKERS = 64
 WAKE_UP = b"!"
+# The mark and an id.
+LONGEST_WAKE_UP = 1 + 19
 
 
 class WakeResult(Enum):
@@ -95,15 +98,16 @@ class Slots:
         self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sender.setblocking(False)
 
-    def wake(self) -> WakeResult:
-        """Wake one process; takes a few microseconds and never waits.
+    def wake(self, job_id: int = ANY_JOB) -> WakeResult:
+        """Wake one process for a job; takes a few microseconds and never waits.
 
         It is always the first one with room, so that the others can end.
         """
         result = WakeResult.BUSY
+        wake_up = _wake_up(job_id)
         for address in self._addresses:
             try:
-                self._sender.sendto(WAKE_UP, address)
+                self._sender.sendto(wake_up, address)
             except BlockingIOError:
                 # A full queue: a process at capacity does not read its socket.
                 continue
@@ -174,6 +178,16 @@ class Slots:
 
     def _socket_path(self, number: int) -> Path:
         return self._directory / f"slot-{number}.sock"
+
+
+def _wake_up(job_id: int) -> bytes:
+    return WAKE_UP if job_id == ANY_JOB else b"%b%d" % (WAKE_UP, job_id)
+
+
+def job_of(wake_up: bytes) -> int:
+    """The job that a wake-up names; those of older web workers name none."""
+    digits = wake_up.removeprefix(WAKE_UP)
+    return int(digits) if digits.isdigit() else ANY_JOB
 
 
 def worker_slots(settings: Settings, count: int = MAX_WORKERS) -> Slots:

@@ -4,17 +4,25 @@ import asyncio
 import socket
 from typing import Protocol
 
+from notifier.engine import ANY_JOB
+from notifier.process.slots import LONGEST_WAKE_UP, job_of
+
 # A full engine is asked again after this whether it has room.
 CHECK_S = 0.02
 # A flood of datagrams must not block the event loop.
 MAX_READS = 64
+# A queue of this length may have been full (net.unix.max_dgram_qlen), and then the
+# wake-ups for other jobs did not reach us.
+FULL_QUEUE = 10
 
 
-class HasRoom(Protocol):
+class Wakeable(Protocol):
     """The part of an engine that a wake socket needs."""
 
     @property
     def has_room(self) -> bool: ...
+
+    def expect(self, job_id: int) -> None: ...
 
 
 class WakeSocket:
@@ -24,7 +32,7 @@ class WakeSocket:
     is full, senders turn to the next process.
     """
 
-    def __init__(self, sock: socket.socket, engine: HasRoom, wake: asyncio.Event):
+    def __init__(self, sock: socket.socket, engine: Wakeable, wake: asyncio.Event):
         self._socket = sock
         self._engine = engine
         self._wake = wake
@@ -43,8 +51,11 @@ class WakeSocket:
             self._timer = self._loop.call_later(CHECK_S, self._resume)
             return
         try:
-            for _ in range(MAX_READS):
-                self._socket.recv(16)
+            for read in range(MAX_READS):
+                if read == FULL_QUEUE:
+                    self._engine.expect(ANY_JOB)
+                wake_up = self._socket.recv(LONGEST_WAKE_UP)
+                self._engine.expect(job_of(wake_up))
         except BlockingIOError:
             pass
         # After reading: this look covers senders that found the queue full until now.

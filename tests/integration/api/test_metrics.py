@@ -55,6 +55,8 @@ def test_empty_installation_has_zeros(chat_api):
     for state in ("queued", "processing", "waiting"):
         assert told.number("jobs", state=state) == 0
     assert told.number("oldest_due_job_age_seconds") == 0
+    assert told.number("messages_accepted_per_second") == 0
+    assert told.number("messages_done_per_second") == 0
     assert told.number("pushes_last_hour", outcome="accepted") == 0
 
 
@@ -74,6 +76,17 @@ def test_jobs_are_counted_by_state(chat_api, ann, chat):
     assert told.number("jobs", state="processing") == 1
     assert told.number("jobs", state="waiting") == 2
     assert told.number("oldest_due_job_age_seconds") == pytest.approx(90, abs=10)
+
+
+@ON_EVERY_DATABASE
+def test_rates_tell_whether_pushing_keeps_up(chat_api, ann, chat):
+    jobs = [chat_api.say(ann, chat, "hello").json["job"]["id"] for _ in range(6)]
+    set_jobs(chat_api, *jobs[:3], state=COMPLETED, due_at=None, finished_at=utc_now())
+
+    told = Scrape(chat_api.service)
+
+    assert told.number("messages_accepted_per_second") == pytest.approx(6 / 60)
+    assert told.number("messages_done_per_second") == pytest.approx(3 / 60)
 
 
 @ON_EVERY_DATABASE

@@ -11,6 +11,7 @@ from datastore.outbox import due_work, fanout
 from datastore.outbox.due_work import Taken
 from models.base import utc_now
 from models.chats import Message
+from models.pushes import PROCESSING, PushJob
 from tests.support import chats
 
 LEASE = timedelta(seconds=30)
@@ -62,7 +63,7 @@ def test_a_deleted_message_comes_without_devices(store: Datastore) -> None:
 def test_a_look_without_due_work_returns_the_next_time(store: Datastore) -> None:
     chats.post(store, chats.make_chat(store, 1), delay_s=60)
 
-    due, jobs = take(store)
+    due, jobs, _ = take(store)
 
     assert jobs == []
     assert due.next_at is not None
@@ -159,3 +160,43 @@ def test_a_deleted_message_among_those_that_follow_is_known(store: Datastore) ->
 
     assert of_chat.deleted == {second.job_id}
     assert found == {second.job_id: None}
+
+
+def take_new(store: Datastore, job_id: int) -> list[due_work.Job]:
+    return due_work.take_new(store, "a", job_id, lease=LEASE)
+
+
+def test_a_new_job_is_claimed_by_its_id_and_comes_with_its_devices(
+    store: Datastore,
+) -> None:
+    job_id = chats.post(store, chats.make_chat(store, 3))
+    other = chats.post(store, chats.make_chat(store, 3))
+
+    [job] = take_new(store, job_id)
+
+    assert job.claim.job_id == job_id
+    assert [target.user_id for target in job.targets or ()] == [2, 3, 4]
+    with store.read() as session:
+        lease = session.get_one(PushJob, job_id)
+        assert (lease.lease_owner, lease.state) == ("a", PROCESSING)
+        assert lease.due_at is not None
+        assert abs(lease.due_at - utc_now() - LEASE) < LEASE / 2
+        assert session.get_one(PushJob, other).lease_owner is None
+
+
+def test_a_job_is_claimed_by_its_id_only_once(store: Datastore) -> None:
+    job_id = chats.post(store, chats.make_chat(store, 3))
+    take_new(store, job_id)
+
+    assert take_new(store, job_id) == []
+
+
+def test_jobs_that_are_not_due_at_once_are_not_claimed_by_their_ids(
+    store: Datastore,
+) -> None:
+    chat = chats.make_chat(store, 1)
+    later = chats.post(store, chat, delay_s=60)
+    chats.post(store, chat)
+    waiting = chats.post(store, chat)
+
+    assert [take_new(store, job_id) for job_id in (later, waiting, 999)] == [[], [], []]

@@ -255,10 +255,10 @@ def test_an_engine_leaves_a_job_to_its_next_record_while_one_is_added_behind(
     with pausing(store):
         with store.write() as sender:
             second = chats.post_in(sender, chat, text="b", delay_s=0, ttl_s=60)
-            assert end(store, "a", first) == (set(), {first})
+            assert end(store, "a", first)[:2] == (set(), {first})
             # The sender's transaction is open: the engine did not wait for it.
         assert claim(store, "b") == []
-        assert end(store, "a", first) == (set(), set())
+        assert end(store, "a", first)[:2] == (set(), set())
     assert ids(claim(store, "b")) == [second]
 
 

@@ -75,7 +75,7 @@ class Model:
             return
         if job.kind == MESSAGE:
             self.began[job.chat_id].append(job.message_id)
-        assert end(self.store, owner, job.job_id) == (set(), set())
+        assert end(self.store, owner, job.job_id)[:2] == (set(), set())
         del self.held[owner][job.job_id]
         self.ended.add(job.job_id)
 
@@ -166,7 +166,7 @@ class Crowd:
                 self.began[job.chat_id].append(job.message_id)
                 held.add(job.job_id)
             if held:
-                lost, held = end(self.store, owner, *held)
+                lost, held, _ = end(self.store, owner, *held)
                 assert not lost
 
     def thread(self, run: Callable[[Any], None], argument: Any) -> threading.Thread:

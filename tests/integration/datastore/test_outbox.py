@@ -95,7 +95,7 @@ def test_an_engine_that_lost_its_lease_changes_nothing(store: Datastore) -> None
     [old] = claim(store, "a")
     claim(store, "b", later_s=31)
 
-    lost, _ = record(store, "a", step(old, end=COMPLETED, accepted=2, total=2))
+    lost, *_ = record(store, "a", step(old, end=COMPLETED, accepted=2, total=2))
 
     assert lost == {job}
     with store.read() as session:

@@ -1,12 +1,14 @@
 """The dashboard: login, statistics, and the test push."""
 
 import re
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from datastore import provider_troubles
 from models.base import utc_now
-from models.pushes import PushFailure
+from models.pushes import PushFailure, PushJob
 from tests.support.browser_client import BrowserClient
 from tests.support.chat_api import SERVICE_KEY
 
@@ -70,6 +72,24 @@ def test_a_made_up_cookie_opens_nothing(visitor, cookie):
     visitor.cookies["bottlepost_operator"] = cookie
 
     assert "Failing devices" not in visitor.get("/dashboard").body.decode()
+
+
+def test_it_shows_whether_pushing_keeps_up(chat_api, operator, ann, chat):
+    for _ in range(6):
+        chat_api.say(ann, chat, "hello")
+
+    with chat_api.store.write() as session:
+        session.execute(
+            update(PushJob)
+            .where(PushJob.id == 1)
+            .values(created_at=utc_now() - timedelta(seconds=30.2))
+        )
+
+    html = operator.get("/dashboard").body.decode()
+
+    tiles = dict(re.findall(r"<dt>(.*?)</dt>(.*?)</div>", html, re.DOTALL))
+    assert "0.1 a second, 0.0 done" in tiles["Sends"]
+    assert "oldest 30." in tiles["Queue"]
 
 
 def test_signing_out_ends_the_session_here(operator):

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from config import SettingsError
-from notifier.process.slots import Slots, WakeResult
+from notifier.engine import ANY_JOB
+from notifier.process.slots import LONGEST_WAKE_UP, Slots, WakeResult, job_of
 
 
 @pytest.fixture
@@ -139,3 +140,15 @@ def test_a_run_directory_too_deep_for_sockets_stops_the_start(tmp_path: Path) ->
 
     with pytest.raises(SettingsError, match=r"BOTTLEPOST_RUN_DIR is .* bytes too long"):
         Slots(deep, 2)
+
+
+def test_a_wake_up_names_its_job(slots: Slots) -> None:
+    slot = slots.take()
+    receiver = slot.open_socket()
+
+    slots.wake(2**63 - 1)
+    slots.wake()
+
+    wake_ups = [receiver.recv(LONGEST_WAKE_UP) for _ in range(2)]
+    assert [job_of(wake_up) for wake_up in wake_ups] == [2**63 - 1, ANY_JOB]
+    slot.close_socket()

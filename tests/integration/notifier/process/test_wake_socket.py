@@ -3,11 +3,12 @@
 import asyncio
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
-from notifier.process.wake_socket import WakeSocket
+from notifier.engine import ANY_JOB
+from notifier.process.wake_socket import FULL_QUEUE, WakeSocket
 
 
 @dataclass
@@ -15,6 +16,10 @@ class EngineWithRoom:
     """An engine reduced to the part that the wake socket uses."""
 
     has_room: bool = True
+    expected: list[int] = field(default_factory=list)
+
+    def expect(self, job_id: int) -> None:
+        self.expected.append(job_id)
 
 
 @pytest.fixture
@@ -81,3 +86,38 @@ def test_the_queue_is_read_when_there_is_room_again(ends) -> None:
     asyncio.run(main())
 
     theirs.send(b"!")
+
+
+def _received(ends, *wake_ups: bytes) -> list[int]:
+    """The jobs that an engine expects after these datagrams."""
+    ours, theirs = ends
+
+    async def main() -> list[int]:
+        wake, engine = asyncio.Event(), EngineWithRoom()
+        wake_socket = WakeSocket(ours, engine, wake)
+        for wake_up in wake_ups:
+            theirs.send(wake_up)
+        await asyncio.wait_for(wake.wait(), 5)
+        wake_socket.close()
+        return engine.expected
+
+    return asyncio.run(main())
+
+
+def test_a_wake_up_names_its_job(ends) -> None:
+    assert _received(ends, b"!17", b"!" + b"9" * 19) == [17, int("9" * 19)]
+
+
+@pytest.mark.parametrize(
+    "wake_up",
+    [b"!", b"", b"?", b"!-1", b"!1 ", b"!x", b"\xff" * 500],
+    ids=repr,
+)
+def test_a_wake_up_without_a_valid_id_is_for_any_job(ends, wake_up: bytes) -> None:
+    assert _received(ends, wake_up) == [ANY_JOB]
+
+
+def test_when_the_queue_may_have_been_full_any_job_may_be_due(ends) -> None:
+    jobs = range(1, FULL_QUEUE + 1)
+
+    assert _received(ends, *(b"!%d" % job for job in jobs)) == [*jobs, ANY_JOB]
