@@ -1,33 +1,40 @@
-"""Deletes jobs and imports that ended long ago, with their failures.
+"""Deletes jobs and imports that ended long ago, with their failures, and old messages.
 
-Messages belong to the users and are kept; only their `client_id` goes with the job.
+The messages of a conversation go from its oldest on, with their jobs. How long they are
+kept is a setting, or the conversation's own `retention_days`; no index by time is
+needed, which every send would have to write to.
 """
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import NamedTuple
 
-from sqlalchemy import Select, delete, exists, or_, select, update
+from sqlalchemy import Select, delete, exists, func, null, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from datastore import unread
 from datastore.statistics import first_job_since
-from models.chats import Message
+from models.chats import Chat, Message
 from models.imports import ImportChunk, ImportJob, ImportProblem
 from models.pushes import MESSAGE, PushFailure, PushJob
+
+# Conversations whose oldest message is looked at by one statement.
+CHATS_PER_LOOK = 500
 
 
 def forget_pushes(session: Session, before: datetime, limit: int) -> int:
     """Delete up to `limit` push jobs that ended before then; returns their number.
 
-    The oldest go first, each with all of its shards and failures.
+    The oldest go first, each with all of its shards and failures. A message stays; only
+    its `client_id` goes with the job.
     """
     found = session.execute(_ended_pushes(session, before).limit(limit)).all()
     if not found:
         return 0
     jobs = [row.id for row in found]
     shards = session.scalars(select(PushJob.id).where(PushJob.parent_id.in_(jobs)))
-    shard_ids = list(shards)
-    session.execute(delete(PushFailure).where(PushFailure.job_id.in_(jobs + shard_ids)))
-    session.execute(delete(PushJob).where(PushJob.id.in_(shard_ids)))
-    session.execute(delete(PushJob).where(PushJob.id.in_(jobs)))
+    _delete_pushes(session, jobs, shards.all())
     # A message that is sent again would be answered with its job, which is deleted.
     sent = [row.message_id for row in found if row.kind == MESSAGE]
     session.execute(
@@ -38,6 +45,18 @@ def forget_pushes(session: Session, before: datetime, limit: int) -> int:
     return len(jobs)
 
 
+def _delete_pushes(
+    session: Session, jobs: Sequence[int], shards: Sequence[int]
+) -> None:
+    unsynchronized = {"synchronize_session": False}
+    for of_jobs in (
+        delete(PushFailure).where(PushFailure.job_id.in_([*jobs, *shards])),
+        delete(PushJob).where(PushJob.id.in_(shards)),
+        delete(PushJob).where(PushJob.id.in_(jobs)),
+    ):
+        session.execute(of_jobs, execution_options=unsynchronized)
+
+
 def _ended_pushes(session: Session, before: datetime) -> Select[int, str, int]:
     """Selects jobs whose shards have all ended, by id."""
     shard = aliased(PushJob)
@@ -45,11 +64,17 @@ def _ended_pushes(session: Session, before: datetime) -> Select[int, str, int]:
         shard.parent_id == PushJob.id,
         or_(shard.finished_at.is_(None), shard.finished_at >= before),
     )
+    newest = session.execute(
+        select(PushJob.id, PushJob.parent_id).order_by(PushJob.id.desc()).limit(1)
+    ).first()
+    # Without the row of the highest id, SQLite would use this id again.
+    kept = 0 if newest is None else newest.parent_id or newest.id
     return (
         select(PushJob.id, PushJob.kind, PushJob.message_id)
         .where(
             # Newer jobs are skipped by id, because `finished_at` has no index.
             PushJob.id < first_job_since(session, before),
+            PushJob.id != kept,
             PushJob.parent_id.is_(None),
             PushJob.finished_at < before,
             ~has_unfinished_shard,
@@ -66,3 +91,154 @@ def forget_imports(session: Session, before: datetime, limit: int) -> int:
         session.execute(delete(part).where(part.import_id.in_(imports)))
     session.execute(delete(ImportJob).where(ImportJob.id.in_(imports)))
     return len(imports)
+
+
+def last_chat(session: Session) -> int:
+    """The highest id of a conversation."""
+    return session.scalar(select(func.max(Chat.id))) or 0
+
+
+class Look(NamedTuple):
+    """Conversations (ids) with messages that are too old, and where to look next."""
+
+    chats: list[int]
+    # The last conversation that was looked at; None if there are no more.
+    last: int | None
+
+
+def find_chats(
+    session: Session, *, after: int, default_days: int | None, now: datetime
+) -> Look:
+    """Look at the oldest message of each of the conversations behind `after`."""
+    oldest = (
+        select(Message.created_at)
+        .where(Message.chat_id == Chat.id)
+        .order_by(Message.seq)
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(Chat.id, Chat.retention_days, oldest).where(Chat.id > after)
+    if default_days is None:
+        query = query.where(Chat.retention_days.is_not(None))
+    rows = session.execute(query.order_by(Chat.id).limit(CHATS_PER_LOOK)).all()
+    old = [
+        chat_id
+        for chat_id, own_days, created_at in rows
+        if created_at is not None
+        and (before := _before(own_days or default_days, now))
+        and created_at < before
+    ]
+    return Look(old, rows[-1][0] if len(rows) == CHATS_PER_LOOK else None)
+
+
+def _before(days: int | None, now: datetime) -> datetime | None:
+    return None if days is None else now - timedelta(days=days)
+
+
+class Forgotten(NamedTuple):
+    """The number of messages that were deleted, and the last one (seq) looked at."""
+
+    messages: int
+    # None if no older messages are left, or if the conversation is in use.
+    last_seq: int | None
+
+
+def forget_messages(
+    session: Session,
+    chat_id: int,
+    *,
+    after: int,
+    default_days: int | None,
+    now: datetime,
+    limit: int,
+) -> Forgotten:
+    """Delete up to `limit` old messages of a chat behind `after`, with their jobs.
+
+    A message whose job has not ended stays until it has, but does not count as unread
+    any more. Waits for no other transaction: what is locked is left to the next round.
+    """
+    # Senders to this chat wait from here to the commit, which keeps numbers exact.
+    chat = session.execute(
+        select(Chat.retention_days, Chat.pruned_seq)
+        .where(Chat.id == chat_id)
+        .with_for_update(skip_locked=True, key_share=True)
+    ).first()
+    before = _before(chat.retention_days or default_days, now) if chat else None
+    if chat is None or before is None:
+        return Forgotten(0, None)
+    rows = session.execute(
+        select(Message.id, Message.seq, Message.created_at)
+        .where(Message.chat_id == chat_id, Message.seq > after)
+        .order_by(Message.seq)
+        .limit(limit)
+    ).all()
+    old = list(takewhile(lambda row: row.created_at < before, rows))
+    if not old:
+        return Forgotten(0, None)
+    free = _deletable(session, [row.id for row in old])
+    kept = _empty_newest(session, free, now)
+    gone = [message_id for message_id in free if message_id not in kept]
+    _delete_messages(session, gone)
+    pruned_seq = max(old[-1].seq, chat.pruned_seq or 0)
+    session.execute(
+        update(Chat).where(Chat.id == chat_id).values(pruned_seq=pruned_seq),
+        execution_options={"synchronize_session": False},
+    )
+    unread.forget_before(session, chat_id, pruned_seq)
+    return Forgotten(len(gone), old[-1].seq if len(old) == limit else None)
+
+
+def _deletable(session: Session, ids: Sequence[int]) -> list[int]:
+    """Those of the messages that nothing uses, locked until the commit.
+
+    A job is added to a message only by a transaction that has locked the message.
+    """
+    free = session.scalars(
+        select(Message.id)
+        .where(Message.id.in_(ids))
+        .order_by(Message.id)
+        .with_for_update(skip_locked=True)
+    ).all()
+    in_use = set(
+        session.scalars(
+            select(PushJob.message_id).where(
+                PushJob.message_id.in_(free), PushJob.finished_at.is_(None)
+            )
+        )
+    )
+    return [message_id for message_id in free if message_id not in in_use]
+
+
+def _empty_newest(session: Session, ids: Sequence[int], now: datetime) -> set[int]:
+    """Messages that have to stay on SQLite; those that are to go are emptied.
+
+    Without the rows of the highest ids, SQLite would use these ids again.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        return set()
+    newest = session.scalar(select(func.max(Message.id)))
+    of_newest_job = session.scalar(
+        select(PushJob.message_id).order_by(PushJob.id.desc()).limit(1)
+    )
+    kept = {newest, of_newest_job} & set(ids)
+    session.execute(
+        update(Message)
+        .where(Message.id.in_(kept), Message.deleted_at.is_(None))
+        .values(text="", data=null(), mentions=null(), client_id=None, deleted_at=now)
+    )
+    return {message_id for message_id in kept if message_id is not None}
+
+
+def _delete_messages(session: Session, ids: Sequence[int]) -> None:
+    jobs = session.execute(
+        select(PushJob.id, PushJob.parent_id).where(PushJob.message_id.in_(ids))
+    ).all()
+    _delete_pushes(
+        session,
+        [job.id for job in jobs if job.parent_id is None],
+        [job.id for job in jobs if job.parent_id is not None],
+    )
+    session.execute(
+        delete(Message).where(Message.id.in_(ids)),
+        execution_options={"synchronize_session": False},
+    )

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from datastore import Datastore
+from datastore import Datastore, retention
 from models.base import utc_now
+from models.chats import Chat, Message
 from models.pushes import COMPLETED, PushJob
 from notifier import prune
 from tests.support.chats import make_chat, post
@@ -55,7 +56,9 @@ def test_old_jobs_are_deleted_and_counted(store: Datastore, make_settings) -> No
     done = _prune(store, "--days", "7")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "2 push jobs and 0 imports that ended before are gone\n"
+    assert done.stdout == (
+        "2 push jobs and 0 imports that ended before are gone, and 0 old messages\n"
+    )
     with store.read() as session:
         assert session.scalars(select(PushJob.id)).all() == [jobs[2]]
 
@@ -75,7 +78,52 @@ def test_more_jobs_than_a_batch_are_deleted(
             )
         )
 
-    assert prune.run(make_settings(), days=7) == (5, 0)
+    post(store, chat)
+
+    assert prune.run(make_settings(), days=7) == (5, 0, 0)
+
+
+def test_old_messages_of_all_conversations_are_deleted(
+    store: Datastore, make_settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prune, "MESSAGES", 2)
+    monkeypatch.setattr(retention, "CHATS_PER_LOOK", 2)
+    chats = [make_chat(store, 0) for _ in range(5)]
+    for chat in [*chats, *chats, *chats]:
+        post(store, chat)
+    long_ago = utc_now() - timedelta(days=8)
+    with store.write() as session:
+        session.execute(
+            update(PushJob).values(state=COMPLETED, due_at=None, finished_at=utc_now())
+        )
+        session.execute(update(Message).values(created_at=long_ago))
+        # The third one keeps its messages longer.
+        changed = update(Chat).where(Chat.id == chats[2])
+        session.execute(changed.values(retention_days=30))
+    post(store, chats[2])
+
+    pruned = prune.run(make_settings(message_days=7), days=30)
+
+    assert pruned == (0, 0, 12)
+    with store.read() as session:
+        left = session.scalars(select(Message.chat_id)).all()
+    assert left == [chats[2]] * 4
+
+
+def test_a_run_ends_when_its_time_is_over(store: Datastore, make_settings) -> None:
+    chat = make_chat(store, 0)
+    for _ in range(3):
+        post(store, chat)
+    long_ago = utc_now() - timedelta(days=8)
+    with store.write() as session:
+        session.execute(
+            update(PushJob).values(
+                state=COMPLETED, due_at=None, created_at=long_ago, finished_at=long_ago
+            )
+        )
+
+    assert prune.run(make_settings(), days=7, minutes=0) == (0, 0, 0)
+    assert prune.run(make_settings(), days=7, minutes=9) == (2, 0, 0)
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "soon", "10000000"])
