@@ -23,13 +23,23 @@ from models.pushes import MESSAGE, PushFailure, PushJob
 CHATS_PER_LOOK = 500
 
 
-def forget_pushes(session: Session, before: datetime, limit: int) -> int:
+def forget_pushes(
+    session: Session,
+    before: datetime,
+    limit: int,
+    *,
+    ids: tuple[int, int] | None = None,
+) -> int:
     """Delete up to `limit` push jobs that ended before then; returns their number.
 
     The oldest go first, each with all of its shards and failures. A message stays; only
-    its `client_id` goes with the job.
+    its `client_id` goes with the job. With `ids`, only jobs from the first to the
+    second are deleted.
     """
-    found = session.execute(_ended_pushes(session, before).limit(limit)).all()
+    query = _ended_pushes(session, before)
+    if ids is not None:
+        query = query.where(PushJob.id.between(*ids))
+    found = session.execute(query.limit(limit)).all()
     if not found:
         return 0
     jobs = [row.id for row in found]

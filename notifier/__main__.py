@@ -14,7 +14,7 @@ import click
 import config
 from config import Settings, SettingsError
 from datastore import OUTAGES
-from notifier import prune
+from notifier import partition, prune
 
 MAX_DAYS = 36_500
 FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
@@ -98,10 +98,25 @@ def delete_old_rows(*, days: int, minutes: int | None) -> None:
     settings = config.from_env()
     with _outages_reported():
         pruned = prune.run(settings, days=days, minutes=minutes)
+    if pruned.partitions:
+        print(f"partitions of push jobs that are gone: {pruned.partitions}")
     print(
         f"{pruned.pushes} push jobs and {pruned.imports} imports that ended before"
         f" are gone, and {pruned.messages} old messages"
     )
+
+
+@commands.command("partition")
+def make_partitions() -> None:
+    """Keep jobs in partitions by month (PostgreSQL)."""
+    settings = config.from_env()
+    with _outages_reported():
+        try:
+            is_new = partition.run(settings)
+        except partition.Unsupported:
+            print("bottlepost: only PostgreSQL has partitions", file=sys.stderr)
+            sys.exit(1)
+    print(f"push jobs are {'now' if is_new else 'already'} partitioned by month")
 
 
 @contextmanager

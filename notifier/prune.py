@@ -10,8 +10,9 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy.orm import Session
 
 from config import Settings
-from datastore import Datastore, retention
+from datastore import Datastore, partitions, retention
 from models.base import utc_now
+from notifier import partition
 
 # Small transactions, so that senders hardly notice.
 BATCH = 500
@@ -31,6 +32,8 @@ class Pruned(NamedTuple):
     pushes: int
     imports: int
     messages: int
+    # Partitions of jobs, each of about a month.
+    partitions: int = 0
 
 
 def run(settings: Settings, *, days: int, minutes: int | None = None) -> Pruned:
@@ -59,11 +62,35 @@ class _Round:
         before = now - timedelta(days=days)
         # Before the jobs, because messages take theirs with them.
         messages = self._messages(message_days, now)
-        return Pruned(
-            self._all(retention.forget_pushes, before),
-            self._all(retention.forget_imports, before),
-            messages,
+        with self._store.read() as session:
+            is_partitioned = partitions.are_used(session)
+        if is_partitioned:
+            dropped = self._partitions(before)
+            pushes = self._default_partition(before)
+        else:
+            dropped, pushes = 0, self._all(retention.forget_pushes, before)
+        imports = self._all(retention.forget_imports, before)
+        return Pruned(pushes, imports, messages, dropped)
+
+    def _partitions(self, before: datetime) -> int:
+        """Add the next partition in time, and drop those whose jobs are all old."""
+        partition.patiently(
+            self._store, lambda session: partitions.go_on(session, utc_now())
         )
+        with self._store.read() as session:
+            old = partitions.old_ranges(session, before)
+        for each in old:
+            drop = partial(partitions.drop, old=each)
+            partition.patiently(self._store, drop)
+        return len(old)
+
+    def _default_partition(self, before: datetime) -> int:
+        """Delete jobs one by one that are in no range; usually there are none."""
+        with self._store.read() as session:
+            ids = partitions.in_default(session)
+        if ids is None:
+            return 0
+        return self._all(partial(retention.forget_pushes, ids=ids), before)
 
     def _all(self, forget: Forget, before: datetime) -> int:
         count = 0
