@@ -5,12 +5,23 @@ kept is a setting, or the conversation's own `retention_days`; no index by time 
 needed, which every send would have to write to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Set
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import NamedTuple
 
-from sqlalchemy import Select, delete, exists, func, null, or_, select, update
+from sqlalchemy import (
+    Integer,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session, aliased
 
 from datastore import unread
@@ -44,7 +55,14 @@ def forget_pushes(
         return 0
     jobs = [row.id for row in found]
     shards = session.scalars(select(PushJob.id).where(PushJob.parent_id.in_(jobs)))
-    _delete_pushes(session, jobs, shards.all())
+    shard_ids = list(shards)
+    unsynchronized = {"synchronize_session": False}
+    for of_jobs in (
+        delete(PushFailure).where(PushFailure.job_id.in_(jobs + shard_ids)),
+        delete(PushJob).where(PushJob.id.in_(shard_ids)),
+        delete(PushJob).where(PushJob.id.in_(jobs)),
+    ):
+        session.execute(of_jobs, execution_options=unsynchronized)
     # A message that is sent again would be answered with its job, which is deleted.
     sent = [row.message_id for row in found if row.kind == MESSAGE]
     session.execute(
@@ -53,18 +71,6 @@ def forget_pushes(
         .values(client_id=None)
     )
     return len(jobs)
-
-
-def _delete_pushes(
-    session: Session, jobs: Sequence[int], shards: Sequence[int]
-) -> None:
-    unsynchronized = {"synchronize_session": False}
-    for of_jobs in (
-        delete(PushFailure).where(PushFailure.job_id.in_([*jobs, *shards])),
-        delete(PushJob).where(PushJob.id.in_(shards)),
-        delete(PushJob).where(PushJob.id.in_(jobs)),
-    ):
-        session.execute(of_jobs, execution_options=unsynchronized)
 
 
 def _ended_pushes(session: Session, before: datetime) -> Select[int, str, int]:
@@ -167,60 +173,77 @@ def forget_messages(
     A message whose job has not ended stays until it has, but does not count as unread
     any more. Waits for no other transaction: what is locked is left to the next round.
     """
+    connection = session.connection()
     # Senders to this chat wait from here to the commit, which keeps numbers exact.
-    chat = session.execute(
-        select(Chat.retention_days, Chat.pruned_seq)
-        .where(Chat.id == chat_id)
-        .with_for_update(skip_locked=True, key_share=True)
-    ).first()
+    chat = connection.execute(_LOCK_CHAT, {"chat": chat_id}).first()
     before = _before(chat.retention_days or default_days, now) if chat else None
     if chat is None or before is None:
         return Forgotten(0, None)
-    rows = session.execute(
-        select(Message.id, Message.seq, Message.created_at)
-        .where(Message.chat_id == chat_id, Message.seq > after)
-        .order_by(Message.seq)
-        .limit(limit)
-    ).all()
+    some = {"chat": chat_id, "after": after, "limit": limit}
+    rows = connection.execute(_OLDEST, some).all()
     old = list(takewhile(lambda row: row.created_at < before, rows))
     if not old:
         return Forgotten(0, None)
-    free = _deletable(session, [row.id for row in old])
-    kept = _empty_newest(session, free, now)
-    gone = [message_id for message_id in free if message_id not in kept]
-    _delete_messages(session, gone)
-    pruned_seq = max(old[-1].seq, chat.pruned_seq or 0)
-    session.execute(
-        update(Chat).where(Chat.id == chat_id).values(pruned_seq=pruned_seq),
-        execution_options={"synchronize_session": False},
-    )
+    last = old[-1].seq
+    part = {"chat": chat_id, "after": after, "last": last}
+    free = set(connection.execute(_LOCK_PART, part).scalars())
+    kept = {row.id for row in old} - free
+    kept.update(connection.execute(_IN_USE, part).scalars())
+    kept |= _empty_newest(session, free - kept, now)
+    for delete_rows in _DELETE_PART:
+        connection.execute(delete_rows, {**part, "kept": list(kept)})
+    pruned_seq = max(last, chat.pruned_seq or 0)
+    connection.execute(_SET_PRUNED, {"chat_id": chat_id, "seq": pruned_seq})
     unread.forget_before(session, chat_id, pruned_seq)
-    return Forgotten(len(gone), old[-1].seq if len(old) == limit else None)
+    return Forgotten(len(old) - len(kept), last if len(old) == limit else None)
 
 
-def _deletable(session: Session, ids: Sequence[int]) -> list[int]:
-    """Those of the messages that nothing uses, locked until the commit.
+# A chat's messages behind `after`, up to `last`: a range, because lists of ids took
+# longer to send than the deletion itself.
+_OF_CHAT = Message.chat_id == bindparam("chat"), Message.seq > bindparam("after")
+_PART = (*_OF_CHAT, Message.seq <= bindparam("last"))
+_GONE = (*_PART, Message.id.not_in(bindparam("kept", expanding=True)))
+_LOCK_CHAT = (
+    select(Chat.retention_days, Chat.pruned_seq)
+    .where(Chat.id == bindparam("chat"))
+    .with_for_update(skip_locked=True, key_share=True)
+)
+_OLDEST = (
+    select(Message.id, Message.seq, Message.created_at)
+    .where(*_OF_CHAT)
+    .order_by(Message.seq)
+    .limit(bindparam("limit", type_=Integer))
+)
+# A job is added to a message only by a transaction that has locked the message.
+_LOCK_PART = (
+    select(Message.id)
+    .where(*_PART)
+    .order_by(Message.seq)
+    .with_for_update(skip_locked=True)
+)
+_IN_USE = (
+    select(PushJob.message_id)
+    .join(Message, Message.id == PushJob.message_id)
+    .where(*_PART, PushJob.finished_at.is_(None))
+)
+_OF_GONE = PushJob.message_id.in_(select(Message.id).where(*_GONE))
+_DELETE_PART = (
+    delete(PushFailure).where(
+        PushFailure.job_id.in_(select(PushJob.id).where(_OF_GONE))
+    ),
+    delete(PushJob).where(_OF_GONE, PushJob.parent_id.is_not(None)),
+    delete(PushJob).where(_OF_GONE),
+    delete(Message).where(*_GONE),
+)
+_SET_PRUNED = (
+    update(Chat)
+    .where(Chat.id == bindparam("chat_id"))
+    .values(pruned_seq=bindparam("seq"))
+)
 
-    A job is added to a message only by a transaction that has locked the message.
-    """
-    free = session.scalars(
-        select(Message.id)
-        .where(Message.id.in_(ids))
-        .order_by(Message.id)
-        .with_for_update(skip_locked=True)
-    ).all()
-    in_use = set(
-        session.scalars(
-            select(PushJob.message_id).where(
-                PushJob.message_id.in_(free), PushJob.finished_at.is_(None)
-            )
-        )
-    )
-    return [message_id for message_id in free if message_id not in in_use]
 
-
-def _empty_newest(session: Session, ids: Sequence[int], now: datetime) -> set[int]:
-    """Messages that have to stay on SQLite; those that are to go are emptied.
+def _empty_newest(session: Session, ids: Set[int], now: datetime) -> set[int]:
+    """Those of the messages that have to stay on SQLite; they are emptied.
 
     Without the rows of the highest ids, SQLite would use these ids again.
     """
@@ -230,25 +253,12 @@ def _empty_newest(session: Session, ids: Sequence[int], now: datetime) -> set[in
     of_newest_job = session.scalar(
         select(PushJob.message_id).order_by(PushJob.id.desc()).limit(1)
     )
-    kept = {newest, of_newest_job} & set(ids)
-    session.execute(
-        update(Message)
-        .where(Message.id.in_(kept), Message.deleted_at.is_(None))
-        .values(text="", data=null(), mentions=null(), client_id=None, deleted_at=now)
-    )
+    kept = {newest, of_newest_job} & ids
+    if kept:
+        session.execute(
+            update(Message)
+            .where(Message.id.in_(kept), Message.deleted_at.is_(None))
+            .values(text="", data=null(), mentions=null())
+            .values(client_id=None, deleted_at=now)
+        )
     return {message_id for message_id in kept if message_id is not None}
-
-
-def _delete_messages(session: Session, ids: Sequence[int]) -> None:
-    jobs = session.execute(
-        select(PushJob.id, PushJob.parent_id).where(PushJob.message_id.in_(ids))
-    ).all()
-    _delete_pushes(
-        session,
-        [job.id for job in jobs if job.parent_id is None],
-        [job.id for job in jobs if job.parent_id is not None],
-    )
-    session.execute(
-        delete(Message).where(Message.id.in_(ids)),
-        execution_options={"synchronize_session": False},
-    )

@@ -15,9 +15,9 @@ from models.base import utc_now
 from notifier import partition
 
 # Small transactions, so that senders hardly notice.
-BATCH = 500
+BATCH = 200
 # Each message takes its job with it, and senders to its conversation wait meanwhile.
-MESSAGES = 200
+MESSAGES = 100
 # The pauses in between, as multiples of the time of a transaction: other writers have
 # the database for most of the time, however slow it is.
 PAUSES = 3
