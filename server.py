@@ -68,6 +68,7 @@ def create_app(
         slots=_slots(settings),
         app_tokens=_app_tokens(settings),
         webpush_key=_webpush_key(settings),
+        message_days=settings.message_days,
     )
     application = api.build(app)
     pages.mount(application, app, settings.demo_file)

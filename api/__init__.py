@@ -39,7 +39,7 @@ CHATS = (
     ),
     Route("GET", "/groupchat", chats.list_chats),
     Route("GET", CHAT, chats.show, Access.USER_OR_SERVICE),
-    Route("PATCH", CHAT, chats.rename, Access.USER_OR_SERVICE),
+    Route("PATCH", CHAT, chats.change, Access.USER_OR_SERVICE),
     Route("DELETE", CHAT, chats.remove, Access.USER_OR_SERVICE, statuses=NO_CONTENT),
     Route("GET", CHAT + "/members", chats.members, Access.USER_OR_SERVICE),
     Route(

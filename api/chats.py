@@ -29,6 +29,7 @@ def create(context: RequestContext, body: schemas.NewChat) -> Result[schemas.Cha
     else:
         # A user could claim an external id that an import is about to use.
         raise Forbidden("Only the service key may set external_id and owner.")
+    _check_retention(context, body.retention_days)
     users = {*body.members, *([] if owner_id is None else [owner_id])}
     # Users are never removed, so the check can run before the write transaction.
     with context.store.read() as session:
@@ -41,6 +42,7 @@ def create(context: RequestContext, body: schemas.NewChat) -> Result[schemas.Cha
             user_ids=body.members,
             now=utc_now(),
             external_id=body.external_id,
+            retention_days=body.retention_days,
         )
         return Result(201 if is_new else 200, _chat_out(session, chat, role))
 
@@ -73,13 +75,18 @@ def show(context: RequestContext, chat_id: int) -> Result[schemas.ChatOut]:
         return Result(200, _chat_out(session, chats.get(session, chat_id), role))
 
 
-def rename(
+def change(
     context: RequestContext, chat_id: int, body: schemas.ChangedChat
 ) -> Result[schemas.ChatOut]:
-    """Rename a conversation; only its owners and the service may do this."""
+    """Rename a conversation, or set how long its messages are kept.
+
+    Only its owners and the service may do this.
+    """
+    changes = body.model_dump(exclude_unset=True)
+    _check_retention(context, body.retention_days)
     with context.store.write() as session:
         role = _require_owner(context, session, chat_id)
-        chats.rename(session, chat_id, body.name)
+        chats.change(session, chat_id, changes)
         return Result(200, _chat_out(session, chats.get(session, chat_id), role))
 
 
@@ -164,6 +171,13 @@ def remove_member(context: RequestContext, chat_id: int, user_id: int) -> Result
     return Result(204)
 
 
+def _check_retention(context: RequestContext, days: int | None) -> None:
+    """Raises Forbidden if a user wants to keep messages longer than the server does."""
+    most = context.app.message_days
+    if days and most and days > most and not context.is_service:
+        raise Forbidden(f"Only the service key may keep messages for over {most} days.")
+
+
 def _require_member(
     context: RequestContext, session: Session, chat_id: int
 ) -> Role | None:
@@ -191,6 +205,7 @@ def _chat_out(session: Session, chat: Chat, role: Role | None) -> schemas.ChatOu
         name=chat.name,
         created_at=chat.created_at,
         last_seq=chat.last_seq,
+        retention_days=chat.retention_days,
         role=role,
         member_count=chats.count_members(session, chat.id),
         members=list(chats.member_ids(session, chat.id, limit=MEMBERS_SHOWN)),

@@ -71,6 +71,8 @@ class AppContext:
     traffic: Traffic = field(default_factory=Traffic)
     # The running and the allowed number of PushProcesses; None without any.
     slots: Callable[[], tuple[int, int]] | None = None
+    # Days after which messages are pruned; 0 keeps them.
+    message_days: int = 0
     # None if the app signs no tokens of its own.
     app_tokens: AppTokens | None = None
     # The key that browsers subscribe with; None without web push.

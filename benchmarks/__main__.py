@@ -18,6 +18,7 @@ from benchmarks import plots
 BENCHMARKS = (
     "rush",
     "claims",
+    "retention",
     "send",
     "push",
     "engine",

@@ -101,6 +101,8 @@ class Settings:
     # Rate limits of one web worker, by user and by conversation; 0 = no limit.
     user_sends_per_minute: Annotated[int, whole(0, 1_000_000)] = 0
     chat_sends_per_minute: Annotated[int, whole(0, 1_000_000)] = 0
+    # Days after which `prune` deletes messages; 0 = they are kept.
+    message_days: Annotated[int, whole(0, 36_500)] = 0
     # How many PushProcesses may run at once on this host; 0 = one per message.
     push_slots: Annotated[int, whole(0, 256)]
     # How long an idle PushProcess keeps its connections open.

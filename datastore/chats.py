@@ -1,8 +1,8 @@
 """Conversations and their members."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
@@ -83,12 +83,19 @@ def create(
     user_ids: Sequence[int],
     now: datetime,
     external_id: str | None = None,
+    retention_days: int | None = None,
 ) -> tuple[Chat, bool]:
     """A chat with its owner and members, who must exist; and whether it is new.
 
     A chat that has this external id already is returned unchanged.
     """
-    new = Chat(name=name, external_id=external_id, last_seq=0, created_at=now)
+    new = Chat(
+        name=name,
+        external_id=external_id,
+        last_seq=0,
+        retention_days=retention_days,
+        created_at=now,
+    )
     chat, is_new = get_or_create(session, new)
     if chat.deleted_at is not None:
         raise Conflict("The conversation of this external id has been ended.")
@@ -161,8 +168,9 @@ def list_for(
     ]
 
 
-def rename(session: Session, chat_id: int, name: str) -> None:
-    session.execute(update(Chat).where(Chat.id == chat_id).values(name=name))
+def change(session: Session, chat_id: int, values: Mapping[str, Any]) -> None:
+    """Set columns of the chat, by name."""
+    session.execute(update(Chat).where(Chat.id == chat_id).values(values))
 
 
 def remove(session: Session, chat_id: int, now: datetime) -> None:

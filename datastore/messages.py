@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import bindparam, null, select, update
+from sqlalchemy import and_, bindparam, null, select, update
 from sqlalchemy.orm import Session
 
 from datastore import outbox, unread
@@ -134,18 +134,28 @@ def _insert(
 def _posted_before(
     session: Session, membership: Membership, client_id: str
 ) -> Posted | None:
+    is_its_job = and_(
+        PushJob.message_id == Message.id,
+        PushJob.kind == MESSAGE,
+        PushJob.parent_id.is_(None),
+    )
     row = session.execute(
         select(Message, PushJob.id)
-        .join(PushJob, PushJob.message_id == Message.id)
+        .outerjoin(PushJob, is_its_job)
         .where(
             Message.chat_id == membership.chat_id,
             Message.sender_id == membership.user_id,
             Message.client_id == client_id,
-            PushJob.kind == MESSAGE,
-            PushJob.parent_id.is_(None),
         )
     ).first()
-    return Posted(row[0], row[1], is_new=False) if row else None
+    if row is None:
+        return None
+    if row[1] is None:
+        # Its job went with a whole partition of jobs, which touches no messages.
+        of_message = update(Message).where(Message.id == row[0].id)
+        session.execute(of_message.values(client_id=None))
+        return None
+    return Posted(row[0], row[1], is_new=False)
 
 
 def history(
@@ -225,23 +235,29 @@ def mark_read(
 ) -> tuple[int, int | None]:
     """The number up to which the user has read, and the job that updates the badges.
 
-    There is no job if the user had read as far before.
+    There is no job if the user had read as far before, or if the message has been
+    pruned, because it did not count any more.
     """
     seq = min(seq, membership.last_seq)
     place = {"chat": membership.chat_id, "user": membership.user_id, "seq": seq}
     if not _SET_READ_SEQ.count(link_of(session), place):
         return membership.read_seq, None
-    message = session.scalars(
-        select(Message).where(Message.chat_id == membership.chat_id, Message.seq == seq)
-    ).one()
-    job_id = outbox.enqueue(
-        session,
-        message=message,
-        deliver_at=now,
-        ttl_s=READ_TTL_S,
-        now=now,
-        kind=READ,
-        only_user=membership.user_id,
+    # Locked, so that it is not pruned before its job is there.
+    message = session.scalar(
+        select(Message)
+        .where(Message.chat_id == membership.chat_id, Message.seq == seq)
+        .with_for_update(read=True, key_share=True)
     )
+    job_id = None
+    if message is not None:
+        job_id = outbox.enqueue(
+            session,
+            message=message,
+            deliver_at=now,
+            ttl_s=READ_TTL_S,
+            now=now,
+            kind=READ,
+            only_user=membership.user_id,
+        )
     unread.settle(session, membership.user_id, except_chat=membership.chat_id)
     return seq, job_id

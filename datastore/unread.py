@@ -1,7 +1,7 @@
 """What is unread, and the badge: the sum over all conversations of a user.
 
-A message is unread if it was posted after the member's `read_seq` and counts; a
-deleted one does not count (`Uncounted`).
+A message is unread if it was posted after the member's `read_seq` and counts. A
+deleted one does not count (`Uncounted`), nor does one up to the chat's `pruned_seq`.
 
 The badge leaves out memberships that are `caught_up`, so a push does not pay for
 conversations in which nothing is unread. Two rules keep this right:
@@ -23,6 +23,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     case,
+    delete,
     func,
     insert,
     or_,
@@ -44,9 +45,13 @@ REOPENED_AT_ONCE = 1000
 
 def count(chat: Any = Chat, member: Any = Member) -> ColumnElement[int]:
     """How many messages of the chat the member has not read."""
+    # Pruned messages are as good as read.
+    read_seq = case(
+        (chat.pruned_seq > member.read_seq, chat.pruned_seq), else_=member.read_seq
+    )
     before = (
         select(Uncounted.nth)
-        .where(Uncounted.chat_id == chat.id, Uncounted.seq <= member.read_seq)
+        .where(Uncounted.chat_id == chat.id, Uncounted.seq <= read_seq)
         .order_by(Uncounted.seq.desc())
         .limit(1)
         .correlate(chat, member)
@@ -55,12 +60,12 @@ def count(chat: Any = Chat, member: Any = Member) -> ColumnElement[int]:
     # Most members have read further than the newest message that does not count.
     uncounted = case(
         (
-            chat.uncounted_seq > member.read_seq,
+            chat.uncounted_seq > read_seq,
             chat.uncounted - func.coalesce(before, 0),
         ),
         else_=0,
     )
-    unread: ColumnElement[int] = chat.last_seq - member.read_seq - uncounted
+    unread: ColumnElement[int] = chat.last_seq - read_seq - uncounted
     return unread
 
 
@@ -123,6 +128,22 @@ def leave_out(session: Session, chat_id: int, seq: int) -> None:
             uncounted=func.coalesce(Chat.uncounted, 0) + 1,
         )
     )
+
+
+def forget_before(session: Session, chat_id: int, seq: int) -> None:
+    """Forget deleted messages that have been pruned; the chat's row must be locked.
+
+    The newest of those up to `seq` stays, because the ranks begin with it.
+    """
+    kept = session.scalar(
+        select(func.max(Uncounted.seq)).where(
+            Uncounted.chat_id == chat_id, Uncounted.seq <= seq
+        )
+    )
+    if kept is not None:
+        session.connection().execute(
+            delete(Uncounted).where(Uncounted.chat_id == chat_id, Uncounted.seq < kept)
+        )
 
 
 _IDLE = (

@@ -40,8 +40,9 @@ class Device(Base):
     __table_args__ = (
         # Some databases cannot index a text as long as a token, so its hash is indexed.
         UniqueConstraint("platform", "token_hash"),
-        # The fan-out pages by the key (user, device).
-        Index("ix_device_user_id_id", "user_id", "id"),
+        # The fan-out pages by the key (user, device); with the last column, counting
+        # the devices of a conversation reads no row of this table.
+        Index("ix_device_user_id_id_disabled_at", "user_id", "id", "disabled_at"),
         # Ids are never reused: old failures must not name another device.
         {"sqlite_autoincrement": True},
     )

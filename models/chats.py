@@ -39,6 +39,11 @@ class Chat(Base):
     # are; NULL if all count.
     uncounted_seq: Mapped[int | None] = mapped_column(Integer)
     uncounted: Mapped[int | None] = mapped_column(Integer)
+    # Days after which its messages are pruned; NULL means those of the settings.
+    retention_days: Mapped[int | None] = mapped_column(Integer)
+    # Messages up to this number have been pruned and do not count as unread, even if
+    # one of them is still there because its push has not ended; NULL if none has been.
+    pruned_seq: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
 
@@ -103,7 +108,10 @@ class Message(Base):
 
 
 class Uncounted(Base):
-    """A message that does not count as unread, because it was deleted."""
+    """A message that does not count as unread, because it was deleted.
+
+    Of those that have been pruned, only the newest may have a row.
+    """
 
     __tablename__ = "uncounted"
 

@@ -3,6 +3,8 @@
 import logging
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import click
 import config
 from config import Settings, SettingsError
 from datastore import OUTAGES
-from notifier import prune
+from notifier import partition, prune
 
 MAX_DAYS = 36_500
 FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
@@ -86,16 +88,46 @@ def celery(*, arguments: tuple[str, ...]) -> None:
     required=True,
     help="How long ago the jobs ended.",
 )
-def delete_old_jobs(*, days: int) -> None:
-    """Delete jobs that ended long ago."""
+@click.option(
+    "--minutes",
+    type=click.IntRange(1),
+    help="Leave the rest to the next run after so long.  [default: no limit]",
+)
+def delete_old_rows(*, days: int, minutes: int | None) -> None:
+    """Delete jobs that ended long ago, and old messages."""
     settings = config.from_env()
+    with _outages_reported():
+        pruned = prune.run(settings, days=days, minutes=minutes)
+    if pruned.partitions:
+        print(f"partitions of push jobs that are gone: {pruned.partitions}")
+    print(
+        f"{pruned.pushes} push jobs and {pruned.imports} imports that ended before"
+        f" are gone, and {pruned.messages} old messages"
+    )
+
+
+@commands.command("partition")
+def make_partitions() -> None:
+    """Keep jobs in partitions by month (PostgreSQL)."""
+    settings = config.from_env()
+    with _outages_reported():
+        try:
+            is_new = partition.run(settings)
+        except partition.Unsupported:
+            print("bottlepost: only PostgreSQL has partitions", file=sys.stderr)
+            sys.exit(1)
+    print(f"push jobs are {'now' if is_new else 'already'} partitioned by month")
+
+
+@contextmanager
+def _outages_reported() -> Iterator[None]:
+    """A database that cannot be used ends the command with one line."""
     try:
-        pushes, imports = prune.run(settings, days=days)
+        yield
     except OUTAGES as problem:
         reason = str(problem).strip().partition("\n")[0]
         print(f"bottlepost: the database cannot be used: {reason}", file=sys.stderr)
         sys.exit(1)
-    print(f"{pushes} push jobs and {imports} imports that ended before are gone")
 
 
 def main() -> None:

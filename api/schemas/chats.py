@@ -1,9 +1,9 @@
 """Schemas of conversations and members."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import FailFast, Field, StringConstraints
+from pydantic import FailFast, Field, StringConstraints, model_validator
 
 from api.schemas import LARGEST_ID, Id, In, Key, Name, Out, Time
 from api.schemas.messages import MessageOut, message_out
@@ -13,6 +13,7 @@ from models.base import utc_now
 MAX_MEMBERS = 200_000
 UserIds = Annotated[list[Id], FailFast(), Field(max_length=MAX_MEMBERS)]
 Role = Literal["owner", "member"]
+RetentionDays = Annotated[int, Field(ge=1, le=36_500)]
 
 
 class NewChat(In):
@@ -23,10 +24,25 @@ class NewChat(In):
     Service key only."""
     owner: Id | None = None
     """The owner's id; a user who creates a conversation owns it. Service key only."""
+    retention_days: RetentionDays | None = None
+    """Days after which messages may be pruned; null means as long as the server keeps
+    messages. Only the service key may set more."""
 
 
 class ChangedChat(In):
-    name: Name
+    """What is left out stays unchanged."""
+
+    name: Name | None = None
+    retention_days: RetentionDays | None = None
+    """As in a new conversation; null returns to the server's own number of days."""
+
+    @model_validator(mode="after")
+    def _has_a_change(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("must have a name or retention_days")
+        if "name" in self.model_fields_set and self.name is None:
+            raise ValueError("name must not be null")
+        return self
 
 
 class NewMembers(In):
@@ -51,6 +67,8 @@ class ChatOut(Out):
     name: str
     created_at: datetime
     last_seq: int
+    retention_days: int | None
+    """Days after which messages may be pruned; null means the server's own number."""
     role: Role | None
     """The caller's role; null for the service."""
     member_count: int

@@ -61,6 +61,7 @@ class ChatApi:
     webpush_key: str | None = None
     slots: Callable[[], tuple[int, int]] | None = None
     app_tokens: AppTokens | None = None
+    message_days: int = 0
 
     def __post_init__(self) -> None:
         self.long_poll = LongPoll(self.max_waiting)
@@ -72,6 +73,7 @@ class ChatApi:
             webpush_key=self.webpush_key,
             app_tokens=self.app_tokens,
             slots=self.slots,
+            message_days=self.message_days,
         )
         self.anonymous = WsgiClient(self.app)
         self.service = WsgiClient(self.app, SERVICE_KEY)

@@ -14,14 +14,19 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 
-from datastore import Datastore
+from datastore import Datastore, partitions
 from datastore.migrations import upgrade
+from models.base import utc_now
 from tests.support import mariadb, pgserver
 
 # MariaDB needs a server of the system (Debian: mariadb-server), so its tests run only
 # with `make test-mariadb`.
 MARIADB = [pytest.param("mariadb", marks=pytest.mark.mariadb)]
 KINDS = ("sqlite", "postgresql", *(MARIADB if mariadb.is_wanted() else []))
+
+# PostgreSQL with a partition for every 20 jobs, until there are 40.
+PARTITIONED = "partitioned"
+WIDTH = 20
 
 _numbers = itertools.count(1)
 _starting = threading.Lock()
@@ -44,6 +49,8 @@ def fresh_url(kind: str, directory: Path) -> str:
         return f"sqlite:///{directory}/test.db"
     if kind == "mariadb":
         return _migrated(mariadb.fresh_url(f"test_{next(_numbers)}"))
+    if kind == PARTITIONED:
+        return _partitioned(fresh_url("postgresql", directory))
     name = f"test_{next(_numbers)}"
     _run(f'CREATE DATABASE "{name}" TEMPLATE "{_template()}"')
     return _as_text(_postgresql().set(database=name))
@@ -90,6 +97,14 @@ def _template() -> str:
 def _migrated(url: str) -> str:
     store = Datastore(url)
     upgrade(store)
+    store.close()
+    return url
+
+
+def _partitioned(url: str) -> str:
+    store = Datastore(url)
+    with store.write() as session:
+        partitions.create(session, WIDTH, utc_now())
     store.close()
     return url
 

@@ -55,6 +55,9 @@ def analyze(store: Datastore, *tables: str) -> None:
 
 
 def _explain(store: Datastore, sql: str, parameters: Any) -> list[str]:
+    if isinstance(parameters, list) and parameters:
+        # A statement for many rows.
+        parameters = parameters[0]
     how = "EXPLAIN QUERY PLAN" if store.is_sqlite else "EXPLAIN"
     with store.read() as session:
         rows = session.connection().exec_driver_sql(f"{how} {sql}", parameters).all()

@@ -51,9 +51,15 @@ ARROWS: dict[str, set[str]] = {
         "datastore",
         "config",
     },
-    "notifier.prune": {"datastore", "models", "config"},
+    "notifier.partition": {"datastore", "models", "config"},
+    "notifier.prune": {"notifier.partition", "datastore", "models", "config"},
     # It imports the workers of the dispatchers by name, when they are asked for.
-    "notifier.__main__": {"notifier.prune", "datastore", "config"},
+    "notifier.__main__": {
+        "notifier.partition",
+        "notifier.prune",
+        "datastore",
+        "config",
+    },
     # Only a docstring: the glossary.
     "notifier": set(),
     # It knows only the protocol of the dispatchers; see the test below.

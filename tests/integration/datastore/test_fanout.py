@@ -5,7 +5,7 @@ from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from datastore import Datastore, mariadb, outbox
 from datastore.outbox import Claim, claims, fanout
@@ -214,6 +214,27 @@ def test_a_batch_has_the_values_of_all_devices(store: Datastore) -> None:
     assert [target.badge for target in found.values()] == [1, 1, 1]
     assert all(isinstance(target, Target) for target in found.values())
     assert {target.attempts for target in found.values()} == {0}
+
+
+def test_devices_are_counted_without_reading_their_rows(store: Datastore) -> None:
+    claim = claimed(store, chats.make_chat(store, 3000))
+    if not store.is_sqlite and not mariadb.is_meant(store.url):
+        # Until then, PostgreSQL looks into the rows to see whether they are visible.
+        with store.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(text("VACUUM ANALYZE device"))
+
+    def count() -> None:
+        with store.read() as session:
+            fanout.count_targets(session, claim, after=(0, 0), now=utc_now())
+
+    plan = plan_of(store, count, about="device")
+
+    if store.is_sqlite:
+        assert any("COVERING INDEX ix_device_" in line for line in plan), plan
+    elif not mariadb.is_meant(store.url):
+        only = "Index Only Scan using ix_device_user_id_id_disabled_at"
+        assert any(only in line for line in plan), plan
 
 
 def test_the_devices_of_a_moment_serve_each_message_like_a_read_of_its_own(

@@ -3,7 +3,8 @@
 import random
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +15,17 @@ from datastore.outbox import Claim, due_work, leases
 from models.base import utc_now
 from models.chats import Chat
 from models.pushes import AT_ONCE, MESSAGE, READ, WITHDRAW, PushJob
-from tests.support import chats
+from tests.support import chats, databases
 from tests.support.outbox import LEASE, about, claim, end, record, step
 from tests.support.wait import until
 
 SENDS = 40
+
+
+@pytest.fixture(params=[*databases.KINDS, databases.PARTITIONED])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Datastore]:
+    with databases.fresh(request.param, tmp_path) as store:
+        yield store
 
 
 class Model:
