@@ -5,9 +5,7 @@ from sqlalchemy.orm import Session
 from api.context import RequestContext, Result
 from api.schemas import messages as schemas
 from api.schemas.messages import message_out
-from datastore import chats, messages, unread
-from datastore.chats import Membership
-from datastore.messages import Posted
+from datastore import chats, messages, sends, unread
 from models.base import utc_now
 from models.chats import Message
 
@@ -20,15 +18,10 @@ def send(context: RequestContext, body: schemas.NewMessage) -> Result[schemas.Se
     """
     user, limits = context.user, context.app.limits
     limits.user.take(user.id)
-
-    def post(session: Session) -> tuple[Membership, Posted]:
-        membership = chats.membership(
-            session, body.conversation, user.id, for_update=True
-        )
-        limits.chat.take(membership.chat_id)
-        return membership, messages.post(session, membership, body.draft(), utc_now())
-
-    membership, posted = context.store.write_grouped(post)
+    admit = limits.chat.take if limits.chat.is_limiting else None
+    membership, posted = sends.send(
+        context.store, body.conversation, user.id, body.draft(), admit
+    )
     if posted.is_new:
         context.dispatcher.dispatch(posted.job_id)
         context.app.long_poll.notify(membership.chat_id)

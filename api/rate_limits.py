@@ -29,6 +29,10 @@ class RateLimit:
         self._empty_at: dict[int, float] = {}
         self._lock = threading.Lock()
 
+    @property
+    def is_limiting(self) -> bool:
+        return bool(self._interval_s)
+
     def take(self, key: int) -> None:
         """Count one event; raises TooMany above the rate. A rate of 0 is no limit."""
         if not self._interval_s:

@@ -1,9 +1,9 @@
 """Connections and transactions; the queries are in the modules beside, one per noun."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import create_engine
@@ -14,11 +14,14 @@ from sqlalchemy.orm import Session
 
 from datastore import mariadb, postgresql, sqlite
 from datastore.group_commit import GroupCommit
-from datastore.lookups import OwnLookups, PooledLookups
+from datastore.lookups import AutocommitLookups, OwnLookups, PooledLookups
 from datastore.pings import ping_idle
-from datastore.prepared import Link, link_to
+from datastore.prepared import Link, Prepared, Row, Run, first_of_each, link_to
 
 T = TypeVar("T")
+
+# Says in the URL of PostgreSQL that there is a pooler: `?pooler=transaction`.
+POOLER = "pooler"
 
 # Raised when the database does not answer. OperationalError also means a full disk, a
 # lost lock or a missing table: in every case the request may succeed later, unchanged.
@@ -37,30 +40,39 @@ class Datastore:
     def __init__(self, url: str, *, durable: bool = True) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        options = {"isolation_level": mariadb.ISOLATION}
-        self.engine = create_engine(
-            self.url, **(options if mariadb.is_meant(self.url) else {})
-        )
+        self.is_postgresql = self.url.get_backend_name() == "postgresql"
+        self._has_pooler = POOLER in self.url.query
+        self._server_url = self.url.difference_update_query([POOLER])
+        self._options = self._engine_options()
+        self.engine = create_engine(self._server_url, **self._options)
         if not self.is_sqlite:
             ping_idle(self.engine)
         self._write_lock = (
             sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
         )
-        is_postgresql = self.url.get_backend_name() == "postgresql"
-        if is_postgresql:
+        if self.is_postgresql:
             postgresql.prepare(self.engine)
-        self._is_hasty = is_postgresql and not durable
+        self._is_hasty = self.is_postgresql and not durable
         self._keep_connections()
         _open_stores.add(self)
 
+    def _engine_options(self) -> dict[str, Any]:
+        if mariadb.is_meant(self.url):
+            return {"isolation_level": mariadb.ISOLATION}
+        if self.is_postgresql:
+            return postgresql.options(self.url.query.get(POOLER))
+        return {}
+
     def _keep_connections(self) -> None:
-        """Connections for the hot paths of SQLite are kept beside the pool."""
+        """Connections for the hot paths are kept beside the pool."""
         self._lookups: OwnLookups | PooledLookups = PooledLookups(self.engine)
         self._kept_writer = None
         if self._write_lock is not None:
             self._lookups = OwnLookups(self.engine)
             self._kept_writer = sqlite.KeptWriter(self.engine, self._write_lock)
             self._group_commit = GroupCommit(self._kept_writer.write)
+        if self.is_postgresql:
+            self._lookups = AutocommitLookups(self._server_url, self._options)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -71,7 +83,7 @@ class Datastore:
             session.commit()
 
     def lookup(self) -> AbstractContextManager[Link]:
-        """A connection for one prepared statement that reads, without a transaction."""
+        """A connection for single prepared statements, without a transaction."""
         return self._lookups.link()
 
     @contextmanager
@@ -103,6 +115,19 @@ class Datastore:
         with self.write() as session:
             return work(session)
 
+    def run_at_once(self, prepared: Prepared, values: Mapping[str, Any]) -> Row | None:
+        """Run and commit one statement of PostgreSQL; returns its first row."""
+        with self.lookup() as link:
+            return prepared.first(link, values)
+
+    def run_in_turn(self, runs: Sequence[Run]) -> list[Row | None]:
+        """Run statements of PostgreSQL in a transaction, in one round trip if possible.
+
+        Returns the first row of each.
+        """
+        with self.lookup() as link:
+            return first_of_each(link, runs, pipelined=not self._has_pooler)
+
     def close(self) -> None:
         self._lookups.close()
         if self._kept_writer is not None:
@@ -113,6 +138,7 @@ class Datastore:
 
     def forget_connections(self) -> None:
         """In a forked child: leave them open, because the parent goes on using them."""
+        self._lookups.forget()
         self.engine.dispose(close=False)
         self._keep_connections()
         if self._write_lock is not None:

@@ -2,14 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from datastore import unread
 from datastore.accounts import get_or_create, in_slices
-from datastore.prepared import Prepared, link_of
+from datastore.prepared import Link, Prepared, link_of
 from models.accounts import User
 from models.chats import MEMBER, OWNER, Chat, Member, Message, Role
 from models.errors import Conflict, NotFound
@@ -62,17 +73,31 @@ _MEMBERSHIP_COLUMNS = (
     Member.read_seq,
     Member.muted_until,
 )
-_SELECT_MEMBERSHIP = (
-    select(*_MEMBERSHIP_COLUMNS)
-    .join(Member, Member.chat_id == Chat.id)
-    .where(
-        Chat.id == bindparam("chat"),
-        Chat.deleted_at.is_(None),
-        Member.user_id == bindparam("user"),
+
+
+def select_membership() -> Select[*tuple[Any, ...]]:
+    """The columns of `Membership`, of a user in a chat."""
+    return (
+        select(*_MEMBERSHIP_COLUMNS)
+        .join(Member, Member.chat_id == Chat.id)
+        .where(
+            Chat.id == bindparam("chat"),
+            Chat.deleted_at.is_(None),
+            Member.user_id == bindparam("user"),
+        )
     )
+
+
+# A row that is inserted locks the key of its chat. If a post excluded that, it and a
+# reading of the same member could wait for each other.
+_MEMBERSHIP_FOR_UPDATE = Prepared(
+    select_membership().with_for_update(of=Chat, key_share=True)
 )
-_MEMBERSHIP_FOR_UPDATE = Prepared(_SELECT_MEMBERSHIP.with_for_update(of=Chat))
-_MEMBERSHIP = Prepared(_SELECT_MEMBERSHIP)
+_MEMBERSHIP = Prepared(select_membership())
+# Both rows that a post changes.
+MEMBERSHIP_LOCKED = Prepared(
+    select_membership().with_for_update(of=(Chat, Member), key_share=True)
+)
 
 
 def create(
@@ -110,7 +135,9 @@ def create(
 def get(session: Session, chat_id: int, *, for_update: bool = False) -> Chat:
     """Raises NotFound when there is no such chat."""
     query = select(Chat).where(Chat.id == chat_id, Chat.deleted_at.is_(None))
-    chat = session.scalar(query.with_for_update() if for_update else query)
+    chat = session.scalar(
+        query.with_for_update(key_share=True) if for_update else query
+    )
     if chat is None:
         raise NotFound(NOT_YOURS)
     return chat
@@ -304,6 +331,29 @@ def strangers(session: Session, chat_id: int, user_ids: Sequence[int]) -> list[i
         )
     )
     return sorted(set(user_ids) - set(present))
+
+
+def present(link: Link, chat_id: int, user_ids: Sequence[int]) -> set[int]:
+    """Those of a few users who are members; none if the chat was deleted."""
+    slots = {f"user_{n}": user_id for n, user_id in enumerate(user_ids)}
+    return {
+        row[0] for row in _present(len(slots)).all(link, {"chat": chat_id, **slots})
+    }
+
+
+@cache
+def _present(count: int) -> Prepared:
+    """A list of parameters has a fixed length."""
+    users = [bindparam(f"user_{n}", type_=BigInteger) for n in range(count)]
+    return Prepared(
+        select(Member.user_id)
+        .join(Chat, Chat.id == Member.chat_id)
+        .where(
+            Member.chat_id == bindparam("chat"),
+            Chat.deleted_at.is_(None),
+            Member.user_id.in_(users),
+        )
+    )
 
 
 def count_members(session: Session, chat_id: int) -> int:

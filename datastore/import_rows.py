@@ -199,7 +199,7 @@ def _chats(session: Session, rows: Sequence[Row]) -> dict[str, Chat]:
         select(Chat)
         .where(Chat.external_id.in_(named), Chat.deleted_at.is_(None))
         .order_by(Chat.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     return {str(chat.external_id): chat for chat in found}
 

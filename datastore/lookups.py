@@ -1,16 +1,19 @@
-"""Connections for single statements that read, without a transaction."""
+"""Connections for single statements, without a transaction."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine, create_engine
 
+from datastore import postgresql
+from datastore.pings import ping_idle
 from datastore.prepared import Link, link_to
 
 
 class PooledLookups:
-    """Connections of the engine's pool that send no BEGIN and no ROLLBACK."""
+    """Connections of an engine's pool."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -19,19 +22,40 @@ class PooledLookups:
     def link(self) -> Iterator[Link]:
         # Not `raw_connection`, whose errors are the driver's.
         with self._engine.connect() as connection:
-            link = link_to(connection)
-            # Only here: MariaDB would need another round trip for it.
-            has_autocommit = link.dialect.name == "postgresql"
-            if has_autocommit:
-                link.dialect.set_isolation_level(link.driver, "AUTOCOMMIT")
-            try:
-                yield link
-            finally:
-                if has_autocommit and not connection.invalidated:
-                    link.dialect.reset_isolation_level(link.driver)
+            yield link_to(connection)
 
     def close(self) -> None:
-        """The pool closes its connections itself."""
+        """The owner of the engine closes its connections."""
+
+    def forget(self) -> None:
+        """In a forked child: leave them open."""
+
+
+class AutocommitLookups(PooledLookups):
+    """PostgreSQL's: a pool of connections that send no BEGIN and no COMMIT.
+
+    Each statement is a transaction of its own, so it may also write.
+    """
+
+    def __init__(self, url: URL, options: Mapping[str, Any]) -> None:
+        engine = create_engine(
+            url,
+            isolation_level="AUTOCOMMIT",
+            # There is nothing to roll back.
+            pool_reset_on_return=None,
+            # Few connections serve most requests, and have their statements prepared.
+            pool_use_lifo=True,
+            **options,
+        )
+        ping_idle(engine)
+        postgresql.prepare(engine)
+        super().__init__(engine)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def forget(self) -> None:
+        self._engine.dispose(close=False)
 
 
 class OwnLookups:
@@ -63,3 +87,7 @@ class OwnLookups:
     def close(self) -> None:
         while self._idle:
             self._idle.pop().driver.close()
+
+    def forget(self) -> None:
+        """In a forked child: leave them open."""
+        self._idle.clear()

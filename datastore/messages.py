@@ -22,6 +22,7 @@ from models.pushes import MESSAGE, READ, WITHDRAW, PushJob
 LONGEST_TTL_S = 28 * 24 * 3600
 # After a day the next message will correct the badge.
 READ_TTL_S = 24 * 3600
+ONLY_MEMBERS = "Only members can be mentioned."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ def post(
     if draft.mentions and (
         unknown := strangers(session, membership.chat_id, draft.mentions)
     ):
-        raise Invalid("Only members can be mentioned.", user_ids=unknown)
+        raise Invalid(ONLY_MEMBERS, user_ids=unknown)
     message = _insert(session, membership, draft, now)
     deliver_at = max(draft.deliver_after or now, now)
     job_id = outbox.enqueue(
@@ -121,14 +122,21 @@ def _insert(
         "chat_id": membership.chat_id,
         "seq": membership.last_seq + 1,
         "sender_id": membership.user_id,
+        **columns(draft),
+        "created_at": now,
+    }
+    return NewMessage(_INSERT.new_id(link, values), **values)
+
+
+def columns(draft: Draft) -> dict[str, Any]:
+    """The message's columns that its sender gives."""
+    return {
         "client_id": draft.client_id,
         "text": draft.text,
         "data": draft.data or None,
         "mentions": draft.mentions or None,
         "silent": draft.silent,
-        "created_at": now,
     }
-    return NewMessage(_INSERT.new_id(link, values), **values)
 
 
 def _posted_before(

@@ -18,6 +18,18 @@ _SETTINGS = "SET jit = off; SET random_page_cost = 1.1"
 HASTY = "SET LOCAL synchronous_commit = off"
 
 
+# A pooler in this mode gives each transaction another connection, so there are no
+# prepared statements, and no pipelines, which many poolers cannot forward.
+BY_TRANSACTION = "transaction"
+
+
+def options(pooler: Any) -> dict[str, Any]:
+    """The options of an engine, for a server or for a pooler in front of it."""
+    if pooler not in (None, BY_TRANSACTION):
+        raise ValueError(f"pooler={pooler} in the database URL is unknown")
+    return {"connect_args": {"prepare_threshold": None}} if pooler else {}
+
+
 def prepare(engine: Engine) -> None:
     """Apply the settings to every connection of the engine."""
     add_postgresql_conditions()

@@ -93,18 +93,22 @@ class Prepared:
         finally:
             cursor.close()
 
+    def compiled(self, dialect: Dialect, values: Mapping[str, Any]) -> "_Compiled":
+        compiled = self._compiled.get(dialect)
+        if compiled is None:
+            compiled = _Compiled(self._statement, list(values), dialect)
+            self._compiled[dialect] = compiled
+        if not self._picks:
+            compiled.check(values)
+        return compiled
+
     def _run(
         self,
         link: Link,
         values: Mapping[str, Any],
         rows: Sequence[Mapping[str, Any]] | None = None,
     ) -> "tuple[_Compiled, Any]":
-        compiled = self._compiled.get(link.dialect)
-        if compiled is None:
-            compiled = _Compiled(self._statement, list(values), link.dialect)
-            self._compiled[link.dialect] = compiled
-        if not self._picks:
-            compiled.check(values)
+        compiled = self.compiled(link.dialect, values)
         cursor = link.driver.cursor()
         try:
             if rows is None:
@@ -115,6 +119,32 @@ class Prepared:
             cursor.close()
             raise _wrapped(link, problem, compiled.sql) from problem
         return compiled, cursor
+
+
+Run = tuple[Prepared, Mapping[str, Any]]
+
+
+def first_of_each(
+    link: Link, runs: Sequence[Run], *, pipelined: bool = True
+) -> list[Row | None]:
+    """The first row of each statement; they share one transaction.
+
+    Only for a link of psycopg that is in none. A pipeline is one round trip.
+    """
+    found: list[tuple[_Compiled, Any]] = []
+    driver = link.driver
+    try:
+        # The end of a pipeline commits, if every statement has succeeded.
+        with driver.pipeline() if pipelined else driver.transaction():
+            for prepared, values in runs:
+                compiled = prepared.compiled(link.dialect, values)
+                cursor = driver.cursor()
+                cursor.execute(compiled.sql, compiled.parameters(values))
+                found.append((compiled, cursor))
+    except link.dialect.loaded_dbapi.Error as problem:
+        raise _wrapped(link, problem, f"{len(runs)} statements") from problem
+    rows = [(compiled, cursor.fetchone()) for compiled, cursor in found]
+    return [None if row is None else compiled.row(row) for compiled, row in rows]
 
 
 class PreparedInsert(Prepared):

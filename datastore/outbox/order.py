@@ -71,6 +71,28 @@ def behind() -> Values:
 _DUE_AT = PushJob.due_at.type
 
 
+def behind_last(after: ColumnElement[Any], due_at: ColumnElement[Any]) -> Values:
+    """As `behind`, in the statement that locks the chat, which names the job `after`.
+
+    That statement does not see a job that was added just before it got the lock. So
+    it cannot lock it, and the new job is due although it waits, as after any other
+    lock that it does not get.
+    """
+    ahead = aliased(PushJob)
+    has_passed = select(ahead.id).where(ahead.id == after, not_(holds(ahead))).exists()
+    front = aliased(PushJob)
+    has_place = (
+        select(front.id)
+        .where(front.id == after, holds(front))
+        .with_for_update(read=True, key_share=True, skip_locked=True, of=front)
+        .exists()
+    )
+    return {
+        "waits_for": case((has_passed, null()), else_=after),
+        "due_at": case((has_place, null()), else_=due_at),
+    }
+
+
 def needs_two_statements(session: Session) -> bool:
     """MariaDB does not read a table in the statement that inserts into it."""
     return mariadb.is_meant(session.connection().engine.url)
