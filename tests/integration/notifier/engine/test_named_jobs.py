@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from datastore import Datastore
 from datastore.outbox import due_work
@@ -21,12 +22,12 @@ from tests.support.wait import eventually
 
 @dataclass
 class Quiet:
-    """An engine that waits for a wake-up, and the statements that it executes."""
+    """An engine that waits for a wake-up, and what its looks have found."""
 
     engine: Engine
     wake: asyncio.Event
     channel: FakeChannel
-    looks: list[str]
+    looks: list[due_work.Taken]
 
     def wake_for(self, *job_ids: int) -> None:
         for job_id in job_ids:
@@ -46,41 +47,31 @@ class Quiet:
 @asynccontextmanager
 async def quiet(store: Datastore, channel: FakeChannel) -> AsyncIterator[Quiet]:
     own = Datastore(store.url.render_as_string(hide_password=False))
-    looks: list[str] = []
-
-    def on_statement(_c: object, _cursor: object, sql: str, *_rest: object) -> None:
-        if "import_job" in sql:
-            looks.append(sql)
-
-    event.listen(own.engine, "before_cursor_execute", on_statement)
-    engine = Engine(own, lambda *_: {"apns": channel}, owner="a", lease_s=30)
-    wake = asyncio.Event()
-    running = asyncio.create_task(engine.run(linger_s=None, wake=wake))
-    await eventually(lambda: bool(looks))
-    yield Quiet(engine, wake, channel, looks)
-    await eventually(lambda: chats.open_jobs(store) == 0)
-    engine.stop()
-    await running
-
-
-async def test_it_is_claimed_without_a_look(
-    store: Datastore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    claimed_by_looks: list[due_work.Job] = []
+    looks: list[due_work.Taken] = []
     take = due_work.take
 
     def watched(*args: Any, **kwargs: Any) -> due_work.Taken:
-        taken = take(*args, **kwargs)
-        claimed_by_looks.extend(taken.jobs)
-        return taken
+        looks.append(take(*args, **kwargs))
+        return looks[-1]
 
-    monkeypatch.setattr(due_work, "take", watched)
+    engine = Engine(own, lambda *_: {"apns": channel}, owner="a", lease_s=30)
+    wake = asyncio.Event()
+    with patch.object(due_work, "take", watched):
+        running = asyncio.create_task(engine.run(linger_s=None, wake=wake))
+        await eventually(lambda: bool(looks))
+        yield Quiet(engine, wake, channel, looks)
+        await eventually(lambda: chats.open_jobs(store) == 0)
+        engine.stop()
+        await running
+
+
+async def test_it_is_claimed_without_a_look(store: Datastore) -> None:
     chat = chats.make_chat(store, 3)
     async with quiet(store, FakeChannel()) as one:
         one.wake_for(chats.post(store, chat, text="a"))
         await one.pushes("a", "a", "a")
 
-    assert claimed_by_looks == []
+    assert [look.jobs for look in one.looks if look.jobs] == []
 
 
 async def test_what_is_due_besides_is_found_by_the_look_that_follows(
