@@ -51,7 +51,8 @@ class Datastore:
             sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
         )
         if self.is_postgresql:
-            postgresql.prepare(self.engine)
+            is_hot = not durable and not self._has_pooler
+            postgresql.prepare(self.engine, is_hot=is_hot)
         self._is_hasty = self.is_postgresql and not durable
         self._keep_connections()
         _open_stores.add(self)
