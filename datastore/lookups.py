@@ -11,7 +11,6 @@ from datastore import postgresql
 from datastore.pings import ping_idle
 from datastore.prepared import Link, link_to
 
-
 # Connections for lookups and sends of a process. More of them do not answer more: they
 # take the database's CPU from the engine, and one above the pool's size is opened and
 # closed for each request. A send is two round trips, so four can send 2,000 times a

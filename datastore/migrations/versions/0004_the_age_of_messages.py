@@ -5,13 +5,13 @@ And an index with which devices are counted without reading their rows.
 Code from before this migration goes on working on the new tables. It counts pruned
 messages as unread, so prune messages only when all processes are new.
 
-Revision: 0005, after 0003.
+Revision: 0004, after 0003.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
+revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
