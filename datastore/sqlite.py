@@ -1,7 +1,5 @@
 """SQLite as an embedded server: WAL, full sync, and a lock between its writers."""
 
-import fcntl
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from datastore.file_lock import LockFile
 from datastore.prepared import Link, link_to
 
 
@@ -29,28 +28,26 @@ class WriteLock:
         self.reset()
 
     def reset(self) -> None:
-        """After a fork: open the file again, because both sides share an open flock."""
+        """After a fork: open the file again, because our copy of it has been closed."""
         self._mutex = threading.Lock()
-        self._fd: int | None = None
+        self._file: LockFile | None = None
 
     def close(self) -> None:
         with self._mutex:
-            if self._fd is not None:
-                os.close(self._fd)
-                self._fd = None
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
     @contextmanager
     def held(self) -> Iterator[None]:
         with self._mutex:
-            if self._fd is None:
-                self._fd = os.open(
-                    self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-                )
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            if self._file is None:
+                self._file = LockFile(self._path)
+            self._file.lock()
             try:
                 yield
             finally:
-                fcntl.flock(self._fd, fcntl.LOCK_UN)
+                self._file.unlock()
 
 
 def prepare(engine: Engine, *, durable: bool) -> WriteLock:

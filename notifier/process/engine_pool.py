@@ -1,6 +1,5 @@
 """Processes with a warm engine each, behind a multiprocessing.Pool."""
 
-import fcntl
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from config import Settings
+from datastore.file_lock import LockFile
 from notifier.process import engine_thread, fork_server
 
 # A pool that is closed, for example with its web worker, waits no longer than this.
@@ -109,7 +109,7 @@ class _FileLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._fd: int | None = None
+        self._file: LockFile | None = None
         path.touch(0o600)
         util.Finalize(self, path.unlink, (True,))
 
@@ -118,17 +118,17 @@ class _FileLock:
 
     def __setstate__(self, path: Path) -> None:
         self._path = path
-        self._fd = None
+        self._file = None
 
     def acquire(self) -> bool:
-        if self._fd is None:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        if self._file is None:
+            self._file = LockFile(self._path)
+        self._file.lock()
         return True
 
     def release(self) -> None:
-        if self._fd is not None:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        if self._file is not None:
+            self._file.unlock()
 
     def __enter__(self) -> bool:
         return self.acquire()

@@ -10,13 +10,17 @@ processes share the memory of the modules that were imported before.
 """
 
 import io
+import logging
 import multiprocessing
 import os
+import shutil
+import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from multiprocessing import (
     connection,
@@ -27,25 +31,55 @@ from multiprocessing import (
     util,
 )
 from multiprocessing.process import BaseProcess
-from typing import NamedTuple, NoReturn
+from pathlib import Path
+from typing import NoReturn
 
 from notifier.process import fork_safety, fork_server_main, interpreter
+from notifier.process.slots import LONGEST_SOCKET_PATH
+
+log = logging.getLogger(__name__)
+
+# A fork server that hangs is replaced after this time, which is longer the first time,
+# because it imports the engine before it answers.
+FIRST_FORK_S = 20.0
+FORK_S = 3.0
+END_S = 1.0
+# Where a socket may be if the path of the temporary directory is too long for one.
+SHORT_DIRECTORIES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - see _socket_address
 
 
-class _ForkServer(NamedTuple):
+class _ForkServer:
     """A running fork server."""
 
-    address: str
-    # It ends when this end of a pipe is closed in every process.
-    alive_fd: int
-    pid: int
+    def __init__(self, address: str, alive_fd: int, pid: int) -> None:
+        self.address = address
+        # It ends when this end of a pipe is closed in every process.
+        self.alive_fd = alive_fd
+        self.pid = pid
+        self._has_forked = False
 
-    def fork(self, fds: Sequence[int]) -> tuple[int, int]:
-        """Have a child forked; the ends of its sentinel and of the pipe for its work.
+    def fork(self, fds: Sequence[int]) -> tuple[int, int, int]:
+        """Have a child forked: its pid, its sentinel and the pipe for its work.
 
-        Raises ConnectionError if the fork server does not run any more.
+        Raises an OSError or EOFError if the fork server does not run any more, and
+        TimeoutError if it does not answer.
         """
+        deadline_s = FORK_S if self._has_forked else FIRST_FORK_S
+        sentinel, work = self._request_fork(fds, deadline_s)
+        try:
+            if not connection.wait([sentinel], deadline_s):
+                raise TimeoutError("the fork server does not answer")
+            pid = forkserver.read_signed(sentinel)
+        except BaseException:
+            os.close(sentinel)
+            os.close(work)
+            raise
+        self._has_forked = True
+        return pid, sentinel, work
+
+    def _request_fork(self, fds: Sequence[int], timeout_s: float) -> tuple[int, int]:
         with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(timeout_s)
             client.connect(self.address)
             sentinel, child_sentinel = os.pipe()
             child_work, work = os.pipe()
@@ -68,7 +102,7 @@ class _ForkServer(NamedTuple):
 
 
 class _OwnForkServer:
-    """The fork server that this process uses, replaced if it has died."""
+    """The fork server that this process uses, replaced if it has died or hangs."""
 
     def __init__(self) -> None:
         self._server: _ForkServer | None = None
@@ -85,13 +119,16 @@ class _OwnForkServer:
         with self._lock:
             self._ensure_running()
 
-    def fork(self, fds: Sequence[int]) -> tuple[int, int]:
+    def fork(self, fds: Sequence[int]) -> tuple[int, int, int]:
         with self._lock:
             server = self._ensure_running()
             try:
                 return server.fork(fds)
-            except ConnectionError:
-                # It has died just now, or it is a shared one, which is not our child.
+            except (OSError, EOFError) as problem:
+                # It hangs, has died just now, or has died and is a shared one, which
+                # is not our child.
+                log.warning("the fork server is replaced: %s", problem)
+                self._end(server)
                 self._forget(server)
                 return self._ensure_running().fork(fds)
 
@@ -116,6 +153,16 @@ class _OwnForkServer:
             # children, or that ignores SIGCHLD.
             return False
         return not ended
+
+    def _end(self, server: _ForkServer) -> None:
+        """End one that may hang; if others use it, too, it is left to them."""
+        if server is self._server and self._is_ours_alive(server):
+            pidfd = os.pidfd_open(server.pid)
+            os.kill(server.pid, signal.SIGKILL)
+            connection.wait([pidfd], END_S)
+            os.close(pidfd)
+            # Reaps it.
+            self._is_ours_alive(server)
 
     def _forget(self, server: _ForkServer) -> None:
         # After a fork this closes our copy, and the parent's stays.
@@ -182,21 +229,19 @@ class Popen(popen_forkserver.Popen):
         finally:
             context.set_spawning_popen(None)
         with fork_safety.no_fork():
-            self.sentinel, data = _own.fork(self._fds)
+            self.pid, self.sentinel, data = _own.fork(self._fds)
             self.finalizer = util.Finalize(self, os.close, (self.sentinel,))
             with open(data, "wb") as pipe:
                 pipe.write(message.getbuffer())
-            self.pid = forkserver.read_signed(self.sentinel)
 
 
 @contextmanager
 def _listening() -> Iterator[tuple[str, socket.socket, int, int]]:
     """The address and socket of a new fork server, and both ends of its alive pipe."""
     with socket.socket(socket.AF_UNIX) as listener:
-        address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
+        address = _socket_address()
         listener.bind(address)
-        if not util.is_abstract_socket_namespace(address):
-            os.chmod(address, 0o600)
+        os.chmod(address, 0o600)
         listener.listen()
         alive_read, alive_write = os.pipe()
         try:
@@ -206,6 +251,20 @@ def _listening() -> Iterator[tuple[str, socket.socket, int, int]]:
             raise
         finally:
             os.close(alive_read)
+
+
+def _socket_address() -> str:
+    """A path in a new directory of ours, because others may write beside it."""
+    name = "fork-server"
+    for parent in (tempfile.gettempdir(), *SHORT_DIRECTORIES):
+        # 20 for the name of the new directory.
+        if len(os.fsencode(parent)) + 20 + len(name) > LONGEST_SOCKET_PATH:
+            continue
+        with suppress(OSError):
+            directory = tempfile.mkdtemp(prefix="bp-", dir=parent)
+            util.Finalize(None, shutil.rmtree, (directory, True), exitpriority=0)
+            return str(Path(directory) / name)
+    raise OSError("there is no directory for the fork server's socket: set TMPDIR")
 
 
 def _start_program() -> _ForkServer:

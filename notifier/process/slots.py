@@ -4,8 +4,8 @@ Slot k is `slot-k.lock`, held (flock) by the engine's process, which writes its 
 into it, and `slot-k.sock`, on which that process receives wake-ups.
 """
 
-import fcntl
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +13,7 @@ from enum import Enum
 from pathlib import Path
 
 from config import Settings, SettingsError
+from datastore.file_lock import LockFile
 from notifier.engine import ANY_JOB
 
 # sockaddr_un has room for 107 bytes and a zero.
@@ -23,6 +24,8 @@ MAX_WORKERS = 64
 WAKE_UP = b"!"
 # The mark and an id.
 LONGEST_WAKE_UP = 1 + 19
+# The names that `engine.new_owner` makes: host, pid and a random part.
+_OWNER = re.compile(rb"[!-~]{1,200}:[0-9]+:[!-~]{1,40}")
 
 
 class WakeResult(Enum):
@@ -39,22 +42,26 @@ class WakeResult(Enum):
 class Slot:
     """A slot whose lock we hold; no other process touches its socket meanwhile."""
 
-    def __init__(self, lock_fd: int, socket_path: Path) -> None:
-        self._lock_fd = lock_fd
+    def __init__(self, lock: LockFile, socket_path: Path) -> None:
+        self._lock = lock
         self._socket_path = socket_path
         self._socket: socket.socket | None = None
 
     @property
     def owner(self) -> str | None:
-        """The recorded owner; if we did not record it, that process was killed."""
-        return os.pread(self._lock_fd, 200, 0).decode() or None
+        """The recorded owner; if we did not record it, that process was killed.
+
+        None if the file does not hold a name, as after a power cut.
+        """
+        recorded = os.pread(self._lock.fd, 300, 0)
+        return recorded.decode() if _OWNER.fullmatch(recorded) else None
 
     def set_owner(self, owner: str) -> None:
-        os.ftruncate(self._lock_fd, 0)
-        os.pwrite(self._lock_fd, owner.encode(), 0)
+        os.ftruncate(self._lock.fd, 0)
+        os.pwrite(self._lock.fd, owner.encode(), 0)
 
     def clear_owner(self) -> None:
-        os.ftruncate(self._lock_fd, 0)
+        os.ftruncate(self._lock.fd, 0)
 
     def open_socket(self) -> socket.socket:
         """Receive wake-ups from now on; call it before the first look at the outbox."""
@@ -78,7 +85,7 @@ class Slot:
 
     def unlock(self) -> None:
         """Give up the lock alone; a recorded owner then counts as killed."""
-        os.close(self._lock_fd)
+        self._lock.close()
 
 
 class Slots:
@@ -159,19 +166,19 @@ class Slots:
     @contextmanager
     def try_start_lock(self) -> Iterator[bool]:
         """Whether this process may start another one: one at a time on a host."""
-        fd = _try_lock(self._directory / "start.lock")
+        lock = _try_lock(self._directory / "start.lock")
         try:
-            yield fd is not None
+            yield lock is not None
         finally:
-            if fd is not None:
-                os.close(fd)
+            if lock is not None:
+                lock.close()
 
     def close(self) -> None:
         self._sender.close()
 
     def _lock(self, number: int) -> Slot | None:
-        fd = _try_lock(self._lock_path(number))
-        return None if fd is None else Slot(fd, self._socket_path(number))
+        lock = _try_lock(self._lock_path(number))
+        return None if lock is None else Slot(lock, self._socket_path(number))
 
     def _lock_path(self, number: int) -> Path:
         return self._directory / f"slot-{number}.lock"
@@ -195,12 +202,10 @@ def worker_slots(settings: Settings, count: int = MAX_WORKERS) -> Slots:
     return Slots(settings.run_dir / "workers", count)
 
 
-def _try_lock(path: Path) -> int | None:
+def _try_lock(path: Path) -> LockFile | None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        return None
-    return fd
+    file = LockFile(path)
+    if file.try_lock():
+        return file
+    file.close()
+    return None

@@ -90,17 +90,24 @@ class Starter:
             os.write(self._wake_write, request)
 
     def _run(self) -> None:
-        if not self._slots.count_listeners():
-            self._warm_up()
+        self._warm_up()
         while not self._closing.is_set():
-            self._wait()
-            if time.monotonic() >= self._not_before:
-                self._handle_requests()
+            try:
+                self._wait()
+                if time.monotonic() >= self._not_before:
+                    self._handle_requests()
+            except Exception:
+                # Nobody else starts processes, so this thread has to go on.
+                log.exception("starting a PushProcess failed")
+                self._pause_after_crash(lived_s=0.0)
+                self._closing.wait(CHECK_S)
 
     def _warm_up(self) -> None:
         try:
-            fork_server.warm_up()
-        except OSError as problem:
+            if not self._slots.count_listeners():
+                fork_server.warm_up()
+        except Exception as problem:
+            # It is tried again at the first start.
             log.error("cannot start the fork server: %s", problem)
 
     def _wait(self) -> None:

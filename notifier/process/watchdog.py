@@ -73,7 +73,8 @@ class Watchdog:
         try:
             with fork_safety.no_fork():
                 left_s = self._check(store)
-        except (SQLAlchemyError, OSError) as problem:
+        except Exception as problem:
+            # Whatever failed, there has to be a next round.
             if not self._is_failing:
                 log.error("the watchdog cannot look at the outbox: %s", problem)
             self._is_failing = True
@@ -98,10 +99,10 @@ class Watchdog:
             log.exception("work is due, and the wake-up failed")
 
     def _check(self, store: Datastore) -> float:
-        """Seconds until something is due; releases stale leases first."""
-        if self._slots is not None:
-            _release_stale_leases(store, self._slots)
+        """Seconds until something is due, which stale leases are at once."""
         due_at = _next_due_at(store)
+        if self._slots is not None and _release_stale_leases(store, self._slots):
+            return 0.0
         return inf if due_at is None else (due_at - utc_now()).total_seconds()
 
 
@@ -126,15 +127,25 @@ def _next_due_at(store: Datastore) -> datetime | None:
         return due_work.next_due(session).next_at
 
 
-def _release_stale_leases(store: Datastore, slots: Slots) -> None:
-    for slot in slots.stale():
-        _release_leases(store, slot)
+def _release_stale_leases(store: Datastore, slots: Slots) -> bool:
+    """Whether there was a slot to release; what is due does not wait for them."""
+    found = False
+    try:
+        for slot in slots.stale():
+            _release_leases(store, slot)
+            found = True
+    except (SQLAlchemyError, OSError) as problem:
+        # The next round tries again; at the latest, the leases expire.
+        log.warning("cannot release the leases of a killed process: %s", problem)
+    return found
 
 
 def _release_leases(store: Datastore, slot: Slot) -> None:
     """Make the jobs of the slot's recorded owner due now."""
     owner = slot.owner
     if owner is None:
+        # Nothing is recorded, or nothing that can be read.
+        slot.clear_owner()
         return
     with store.write() as session:
         jobs = due_work.release_owner(session, owner)

@@ -67,3 +67,57 @@ def test_a_fork_server_that_died_is_replaced(
     second.start()
 
     assert until(lambda: dict(pushed(settings.run_dir)).get(job_id)) == second.pid
+
+
+def test_a_fork_server_that_hangs_is_replaced(store: Datastore, make_settings) -> None:
+    settings = make_settings(push_linger_s=0.0)
+    chat_id = make_chat(store, 1)
+    first = PausingProcess(settings, FakeEngines(), "exit")
+    first.start()
+    hanging = parent(first.pid)
+    first.go()
+    first.join(60)
+    os.kill(hanging, signal.SIGSTOP)
+    job_id = post(store, chat_id)
+
+    second = PushProcess(settings, FakeEngines())
+    second.start()
+
+    assert until(lambda: dict(pushed(settings.run_dir)).get(job_id)) == second.pid
+    assert parent(second.pid) != hanging
+    # It has been killed and reaped.
+    assert not Path(f"/proc/{hanging}").exists()
+
+
+# As of a host whose temporary directory has a long path.
+LONG_TMPDIR = """
+import os, sys, tempfile
+from notifier.process import fork_server
+fork_server.warm_up()
+address = fork_server._own._server.address
+assert os.stat(address).st_mode & 0o777 == 0o600
+assert os.stat(os.path.dirname(address)).st_mode & 0o777 == 0o700
+print(address)
+"""
+
+
+@pytest.mark.parametrize("length", [20, 76, 90, 200])
+def test_the_path_of_the_temporary_directory_may_be_long(
+    length: int, tmp_path: Path
+) -> None:
+    long = tmp_path / ("x" * length)
+    long.mkdir()
+
+    done = subprocess.run(
+        [sys.executable, "-c", LONG_TMPDIR],
+        capture_output=True,
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(long)},
+        text=True,
+        timeout=90,
+        check=True,
+    )
+
+    address = Path(done.stdout.strip())
+    # It ended with its host, and cleaned up.
+    assert not address.parent.exists()

@@ -123,6 +123,24 @@ def test_a_released_slot_is_not_stale(slots: Slots) -> None:
     assert list(slots.stale()) == []
 
 
+@pytest.mark.parametrize(
+    "recorded",
+    [b"\0" * 30, b"\xff\xfe garbage", b"host:12", b"\0host:1:a", b"x" * 5000, b"\n"],
+)
+def test_bytes_that_are_no_name_count_as_no_owner(
+    recorded: bytes, slots: Slots, tmp_path: Path
+) -> None:
+    (tmp_path / "push").mkdir()
+    (tmp_path / "push" / "slot-0.lock").write_bytes(recorded)
+
+    slot = slots.take()
+
+    assert slot.owner is None
+    slot.set_owner("host:1:new")
+    assert slot.owner == "host:1:new"
+    slot.release()
+
+
 def test_one_process_is_started_at_a_time(slots: Slots, tmp_path: Path) -> None:
     elsewhere = Slots(tmp_path, 2)
 

@@ -163,6 +163,44 @@ def test_jobs_of_a_killed_process_are_due_before_their_lease_ends(
     slots.close()
 
 
+@pytest.mark.parametrize("recorded", [bytes(40), b"\xff\xfe\xfd", b"no name"])
+def test_bytes_that_are_no_name_are_cleared_and_work_is_found(
+    recorded: bytes, store: Datastore, make_settings
+) -> None:
+    settings = make_settings(push_slots=2)
+    slots = Slots(settings.run_dir, 2)
+    lock = settings.run_dir / "push" / "slot-1.lock"
+    lock.parent.mkdir()
+    lock.write_bytes(recorded)
+    post(store, make_chat(store, 1))
+    woken = WakeCounter()
+
+    with _watching(settings, woken, slots=slots):
+        assert woken.event.wait(60)
+        until(lambda: not lock.stat().st_size)
+
+    slots.close()
+
+
+def test_work_is_found_although_the_slots_cannot_be_read(
+    store: Datastore, make_settings
+) -> None:
+    settings = make_settings(push_slots=1, watchdog_s=0.02)
+    slots = Slots(settings.run_dir, 1)
+    # A directory in the place of the lock file.
+    lock = settings.run_dir / "push" / "slot-0.lock"
+    (lock / "x").mkdir(parents=True)
+    post(store, make_chat(store, 1))
+    woken = WakeCounter()
+
+    with _watching(settings, woken, slots=slots):
+        until(lambda: len(woken.times) >= 2)
+
+    slots.close()
+    (lock / "x").rmdir()
+    lock.rmdir()
+
+
 def test_jobs_of_a_living_process_are_left_to_it(
     store: Datastore, make_settings
 ) -> None:
