@@ -1,6 +1,10 @@
-"""The providers' access tokens, and which process refreshes each of them."""
+"""The providers' access tokens, and which process refreshes each of them.
 
-from datetime import datetime
+A time that is too far ahead was stored while a host's clock was wrong, and means
+nothing: otherwise a token would be used, or a refresh awaited, until that time comes.
+"""
+
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import or_, update
@@ -8,6 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models.pushes import ProviderToken
+
+# The clocks of hosts, and a provider's, may differ by this.
+CLOCK_SKEW = timedelta(minutes=1)
 
 
 class Token(NamedTuple):
@@ -17,19 +24,32 @@ class Token(NamedTuple):
     issued_at: datetime
     expires_at: datetime
 
+    def is_valid(self, now: datetime) -> bool:
+        return self.issued_at - CLOCK_SKEW <= now < self.expires_at
 
-def find(session: Session, name: str) -> tuple[Token | None, datetime | None]:
-    """The token of that name, even if expired, and the deadline of its refresh.
 
-    The token is None if there is none yet, or if it was refused. The deadline is None
-    if no process is refreshing the token.
-    """
+class Found(NamedTuple):
+    """What is stored about the token of a name."""
+
+    # Maybe it has expired. None if there is none yet, or if it was refused.
+    token: Token | None
+    # When the process that refreshes it has to be done; None if no process does.
+    refresh_until: datetime | None
+
+    def is_refreshed(self, now: datetime, longest: timedelta) -> bool:
+        """Whether a process refreshes the token now, which takes `longest` at most."""
+        until = self.refresh_until
+        return until is not None and now < until <= now + longest + CLOCK_SKEW
+
+
+def find(session: Session, name: str) -> Found:
     row = session.get(ProviderToken, name)
     if row is None:
-        return None, None
+        return Found(None, None)
     if row.token is None or row.issued_at is None or row.expires_at is None:
-        return None, row.refresh_until
-    return Token(row.token, row.issued_at, row.expires_at), row.refresh_until
+        return Found(None, row.refresh_until)
+    token = Token(row.token, row.issued_at, row.expires_at)
+    return Found(token, row.refresh_until)
 
 
 def take_turn(
@@ -58,6 +78,7 @@ def take_turn(
             or_(
                 ProviderToken.refresh_until.is_(None),
                 ProviderToken.refresh_until <= now,
+                ProviderToken.refresh_until > until + CLOCK_SKEW,
             ),
         )
         .values(refresher=refresher, refresh_until=until)
@@ -104,6 +125,7 @@ def refuse(
             or_(
                 ProviderToken.refused_at.is_(None),
                 ProviderToken.refused_at <= not_since,
+                ProviderToken.refused_at > now + CLOCK_SKEW,
             ),
         )
         .values(token=None, refused_at=now)

@@ -75,7 +75,7 @@ class SharedTokens:
         them is raised while the old token is valid.
         """
         known = self._known.get(name)
-        if known is not None and utc_now() < _renew_at(known):
+        if known is not None and _is_fresh(known, utc_now()):
             return known.token
         began_at = time.monotonic()
         lock = self._locks.setdefault(name, asyncio.Lock())
@@ -117,7 +117,7 @@ class SharedTokens:
     def _valid(self, name: str) -> str | None:
         """The token we know, unless it has expired."""
         known = self._known.get(name)
-        if known is None or utc_now() >= known.expires_at:
+        if known is None or not known.is_valid(utc_now()):
             return None
         return known.token
 
@@ -153,16 +153,16 @@ class SharedTokens:
         while True:
             find = self._store.read(provider_tokens.find, name)
             timeout_s = self._query_timeout_s(name, deadline)
-            token, awaited_until = await _answer(find, timeout_s)
-            now = utc_now()
-            if token is not None and now < token.expires_at:
+            found = await _answer(find, timeout_s)
+            now, token = utc_now(), found.token
+            if token is not None and token.is_valid(now):
                 self._known[name] = token
-                if now < _renew_at(token):
+                if _is_fresh(token, now):
                     return token.token
-            is_free = awaited_until is None or awaited_until <= now
+            is_free = not found.is_refreshed(now, timedelta(seconds=MINT_TIMEOUT_S))
             if is_free and await self._claim_renewal(name, token, now, deadline):
                 return await self._renew(name, mint)
-            if token is not None and now < token.expires_at:
+            if token is not None and token.is_valid(now):
                 # Another process renews it; it is valid for some minutes still.
                 return token.token
             if time.monotonic() >= deadline:
@@ -226,8 +226,8 @@ async def _answer(query: Awaitable[T], timeout_s: float) -> T:
         raise ChannelDown("the database of provider tokens is away") from problem
 
 
-def _renew_at(token: Token) -> datetime:
-    """When it is due for renewal, some time before it expires."""
+def _is_fresh(token: Token, now: datetime) -> bool:
+    """Whether it is not due for renewal yet, which is some time before it expires."""
     lifetime = token.expires_at - token.issued_at
     early = min(timedelta(seconds=RENEW_EARLY_S), lifetime * RENEW_EARLY_SHARE)
-    return token.expires_at - early
+    return token.is_valid(now) and now < token.expires_at - early

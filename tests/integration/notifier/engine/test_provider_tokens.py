@@ -99,7 +99,7 @@ def get(store: Datastore, mint: Mint) -> str:
 
 def saved(store: Datastore) -> Token | None:
     with store.read() as session:
-        return provider_tokens.find(session, "name")[0]
+        return provider_tokens.find(session, "name").token
 
 
 def test_a_token_is_kept_until_it_is_due_for_renewal(store: Datastore) -> None:
@@ -135,6 +135,44 @@ def test_a_process_that_dies_while_minting_is_not_waited_for_long(
     save(store, minutes_left=-1, turn_of="dead")
 
     assert get(store, mint_new) == "new"
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=400)])
+def test_a_token_made_while_the_clock_was_ahead_is_replaced(
+    store: Datastore, ahead: timedelta
+) -> None:
+    save(store, minutes_left=40 + ahead / timedelta(minutes=1))
+
+    assert get(store, mint_new) == "new"
+
+
+def test_clocks_may_differ_by_seconds(store: Datastore) -> None:
+    save(store, minutes_left=50.5)
+
+    assert get(store, mint_nothing) == "old"
+
+
+def test_a_renewal_begun_while_the_clock_was_ahead_is_not_waited_for(
+    store: Datastore,
+) -> None:
+    save(store, minutes_left=-1, turn_of="another", turn_s=3600)
+
+    assert get(store, mint_new) == "new"
+
+
+def test_a_refusal_noted_while_the_clock_was_ahead_does_not_count(
+    store: Datastore,
+) -> None:
+    save(store, minutes_left=40)
+    now = utc_now()
+    with store.write() as session:
+        row = session.get(ProviderToken, "name")
+        row.refused_at = now + timedelta(hours=1)
+
+    with store.write() as session:
+        assert provider_tokens.refuse(
+            session, "name", "old", now=now, not_since=now - timedelta(minutes=20)
+        )
 
 
 def test_a_token_minted_too_late_is_dropped(store: Datastore) -> None:
