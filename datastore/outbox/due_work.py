@@ -3,9 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import case, func, literal, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    case,
+    func,
+    literal,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from datastore import Datastore, imports, outbox
@@ -249,6 +258,28 @@ def release_owner(session: Session, owner: str) -> int:
 
     Jobs that it had claimed behind others wait on.
     """
+    return _release(session, lambda table: table.lease_owner == owner)
+
+
+def has_leases_beyond(session: Session, latest: datetime) -> bool:
+    """Whether a lease ends later than that."""
+    return any(
+        session.scalar(select(table.id).where(_ends_beyond(table, latest)).limit(1))
+        for table in (PushJob, ImportJob)
+    )
+
+
+def release_leases_beyond(session: Session, latest: datetime) -> int:
+    """As `release_owner`, for leases that end later than that; returns their number."""
+    return _release(session, lambda table: _ends_beyond(table, latest))
+
+
+def _ends_beyond(table: Any, latest: datetime) -> ColumnElement[bool]:
+    # The index of leases has few rows, unlike that of due times.
+    return and_(table.lease_owner > "", table.due_at > latest)
+
+
+def _release(session: Session, which: Callable[[Any], ColumnElement[bool]]) -> int:
     released = 0
     is_waiting = PushJob.waits_for.is_not(None)
     at_once = literal(AT_ONCE, PushJob.due_at.type)
@@ -258,7 +289,7 @@ def release_owner(session: Session, owner: str) -> int:
     ):
         result = session.execute(
             update(table)
-            .where(table.lease_owner == owner)
+            .where(which(table))
             .values(lease_owner=None, due_at=due_at)
             .execution_options(synchronize_session=False)
         )

@@ -4,7 +4,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import inf
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 # Web workers that started together must not all ask at the same moment.
 JITTER = 0.2
+# A lease that ends more than ten leases from now was given while a clock was ahead.
+# Not fewer, because another host may have a longer `BOTTLEPOST_LEASE_S`.
+LONGEST_LEASE = 10
 SHORTEST_PAUSE_S = 0.05
 CLOSE_S = 1.0
 
@@ -42,6 +45,7 @@ class Watchdog:
     ) -> None:
         self._database_url = settings.database_url
         self._every_s = settings.watchdog_s
+        self._longest_lease = timedelta(seconds=settings.lease_s * LONGEST_LEASE)
         self._on_due = on_due
         self._on_overdue = on_overdue or on_due
         self._slots = slots
@@ -103,6 +107,8 @@ class Watchdog:
         due_at = _next_due_at(store)
         if self._slots is not None and _release_stale_leases(store, self._slots):
             return 0.0
+        if _release_leases_beyond(store, utc_now() + self._longest_lease):
+            return 0.0
         return inf if due_at is None else (due_at - utc_now()).total_seconds()
 
 
@@ -138,6 +144,17 @@ def _release_stale_leases(store: Datastore, slots: Slots) -> bool:
         # The next round tries again; at the latest, the leases expire.
         log.warning("cannot release the leases of a killed process: %s", problem)
     return found
+
+
+def _release_leases_beyond(store: Datastore, latest: datetime) -> int:
+    """Release leases that no clock that is right has given; returns their number."""
+    with store.read() as session:
+        if not due_work.has_leases_beyond(session, latest):
+            return 0
+    with store.write() as session:
+        jobs = due_work.release_leases_beyond(session, latest)
+    log.warning("a clock was ahead: the leases of %d jobs have been released", jobs)
+    return jobs
 
 
 def _release_leases(store: Datastore, slot: Slot) -> None:

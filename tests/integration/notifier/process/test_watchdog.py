@@ -13,7 +13,7 @@ import pytest
 from config import Settings
 from datastore import Datastore
 from datastore.migrations import upgrade
-from datastore.outbox import claims
+from datastore.outbox import claims, due_work
 from models.base import utc_now
 from notifier.process.slots import Slots
 from notifier.process.watchdog import Watchdog
@@ -201,10 +201,43 @@ def test_work_is_found_although_the_slots_cannot_be_read(
     lock.rmdir()
 
 
+def test_a_lease_given_while_a_clock_was_ahead_does_not_last(
+    store: Datastore, make_settings
+) -> None:
+    post(store, make_chat(store, 1))
+    ahead = utc_now() + timedelta(hours=1)
+    with store.write() as session:
+        lease_until = ahead + timedelta(seconds=30)
+        claims.claim(
+            session, "host:0:ahead", limit=1, now=ahead, lease_until=lease_until
+        )
+    woken = WakeCounter()
+
+    with _watching(make_settings(lease_s=30.0), woken):
+        assert woken.event.wait(60)
+
+    with store.read() as session:
+        assert due_work.next_due(session).at_once is not None
+
+
+def test_a_lease_of_ordinary_length_is_left_alone(
+    store: Datastore, make_settings
+) -> None:
+    post(store, make_chat(store, 1))
+    now = utc_now()
+    with store.write() as session:
+        lease_until = now + timedelta(seconds=100)
+        claims.claim(session, "host:0:alive", limit=1, now=now, lease_until=lease_until)
+    woken = WakeCounter()
+
+    with _watching(make_settings(lease_s=30.0, watchdog_s=0.02), woken):
+        assert not woken.event.wait(0.3)
+
+
 def test_jobs_of_a_living_process_are_left_to_it(
     store: Datastore, make_settings
 ) -> None:
-    settings = make_settings(watchdog_s=0.02)
+    settings = make_settings(watchdog_s=0.02, lease_s=600.0)
     slots = Slots(settings.run_dir, 1)
     slot = slots.take()
     slot.set_owner("host:0:alive")
