@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import parse_qs, urlsplit
 
 from jwt import PyJWK
 
@@ -155,7 +156,7 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as refused:
         # Not chained: pydantic's message would show the value, which may be secret.
         raise _first_problem(refused.errors()[0]) from None
-    for check in (_check_jwt, _check_apns, _check_smtp):
+    for check in (_check_pooler, _check_jwt, _check_apns, _check_smtp):
         check(settings)
     return settings
 
@@ -211,6 +212,18 @@ def _check_apns(settings: Settings) -> None:
         )
     if (has_key or has_certificate) and settings.apns_topic is None:
         raise SettingsError("BOTTLEPOST_APNS_TOPIC", "is missing: APNs needs a topic")
+
+
+def _check_pooler(settings: Settings) -> None:
+    """`?pooler=transaction` is for PostgreSQL, and its only value."""
+    address = urlsplit(settings.database_url)
+    pooler = parse_qs(address.query).get("pooler", ["transaction"])
+    if pooler != ["transaction"]:
+        raise SettingsError("BOTTLEPOST_DATABASE_URL", "knows only pooler=transaction")
+    if "pooler=" in address.query and not address.scheme.startswith("postgresql"):
+        raise SettingsError(
+            "BOTTLEPOST_DATABASE_URL", "may name a pooler only for PostgreSQL"
+        )
 
 
 def _check_smtp(settings: Settings) -> None:

@@ -155,3 +155,24 @@ def test_allowed_push_services_are_a_list(read: Read) -> None:
 def test_allowed_push_service_is_a_host(read: Read, value: str) -> None:
     with pytest.raises(SettingsError, match="host or host:port"):
         read(WEBPUSH_ALLOW=value)
+
+
+@pytest.mark.parametrize(
+    "database_url",
+    [
+        "postgresql+psycopg://db/bottlepost?pooler=session",
+        "postgresql+psycopg://db/bottlepost?pooler=transaction&pooler=x",
+        "sqlite:///bottlepost.db?pooler=transaction",
+    ],
+)
+def test_a_pooler_works_by_transaction_and_for_postgresql(
+    read: Read, database_url: str
+) -> None:
+    with pytest.raises(SettingsError, match=r"^BOTTLEPOST_DATABASE_URL .*pooler"):
+        read(DATABASE_URL=database_url)
+
+
+def test_the_only_pooler_is_taken(read: Read) -> None:
+    url = "postgresql+psycopg://db/bottlepost?pooler=transaction"
+
+    assert read(DATABASE_URL=url).database_url == url
