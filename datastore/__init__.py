@@ -14,7 +14,12 @@ from sqlalchemy.orm import Session
 
 from datastore import mariadb, postgresql, sqlite
 from datastore.group_commit import GroupCommit
-from datastore.lookups import AutocommitLookups, OwnLookups, PooledLookups
+from datastore.lookups import (
+    WAITING_CONNECTIONS,
+    AutocommitLookups,
+    OwnLookups,
+    PooledLookups,
+)
 from datastore.pings import ping_idle
 from datastore.prepared import Link, Prepared, Row, Run, first_of_each, link_to
 
@@ -67,13 +72,16 @@ class Datastore:
     def _keep_connections(self) -> None:
         """Connections for the hot paths are kept beside the pool."""
         self._lookups: OwnLookups | PooledLookups = PooledLookups(self.engine)
+        self._waiting = PooledLookups(self.engine)
         self._kept_writer = None
         if self._write_lock is not None:
             self._lookups = OwnLookups(self.engine)
             self._kept_writer = sqlite.KeptWriter(self.engine, self._write_lock)
             self._group_commit = GroupCommit(self._kept_writer.write)
         if self.is_postgresql:
-            self._lookups = AutocommitLookups(self._server_url, self._options)
+            where = self._server_url, self._options
+            self._lookups = AutocommitLookups(*where)
+            self._waiting = AutocommitLookups(*where, WAITING_CONNECTIONS)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -124,13 +132,14 @@ class Datastore:
     def run_in_turn(self, runs: Sequence[Run]) -> list[Row | None]:
         """Run statements of PostgreSQL in a transaction, in one round trip if possible.
 
-        Returns the first row of each.
+        They may wait for a lock. Returns the first row of each.
         """
-        with self.lookup() as link:
+        with self._waiting.link() as link:
             return first_of_each(link, runs, pipelined=not self._has_pooler)
 
     def close(self) -> None:
         self._lookups.close()
+        self._waiting.close()
         if self._kept_writer is not None:
             self._kept_writer.close()
         self.engine.dispose()
@@ -140,6 +149,7 @@ class Datastore:
     def forget_connections(self) -> None:
         """In a forked child: leave them open, because the parent goes on using them."""
         self._lookups.forget()
+        self._waiting.forget()
         self.engine.dispose(close=False)
         self._keep_connections()
         if self._write_lock is not None:

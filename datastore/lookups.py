@@ -16,6 +16,9 @@ from datastore.prepared import Link, link_to
 # closed for each request. A send is two round trips, so four can send 2,000 times a
 # second to a database that is a millisecond away.
 CONNECTIONS = 4
+# Connections for sends that wait until another transaction has unlocked their chat.
+# They are apart, so that however long they wait, no other request waits for them.
+WAITING_CONNECTIONS = 10
 
 
 class PooledLookups:
@@ -43,7 +46,9 @@ class AutocommitLookups(PooledLookups):
     Each statement is a transaction of its own, so it may also write.
     """
 
-    def __init__(self, url: URL, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, url: URL, options: Mapping[str, Any], size: int = CONNECTIONS
+    ) -> None:
         engine = create_engine(
             url,
             isolation_level="AUTOCOMMIT",
@@ -51,7 +56,7 @@ class AutocommitLookups(PooledLookups):
             pool_reset_on_return=None,
             # Few connections serve most requests, and have their statements prepared.
             pool_use_lifo=True,
-            pool_size=CONNECTIONS,
+            pool_size=size,
             max_overflow=0,
             **options,
         )

@@ -15,6 +15,7 @@ from models.errors import Invalid, NotFound
 from models.pushes import PushJob
 from tests.support import chats as rooms
 from tests.support import databases
+from tests.support.wait import until
 
 
 def test_a_send_stores_all_that_the_next_one_needs(store: Datastore) -> None:
@@ -163,3 +164,35 @@ def test_a_post_and_a_reading_of_one_member_do_not_deadlock(store: Datastore) ->
 
     with store.read() as session:
         assert session.get_one(Chat, chat).last_seq == 3
+
+
+def test_senders_who_wait_for_a_locked_chat_hold_up_no_other_chat(
+    store: Datastore,
+) -> None:
+    if not store.is_postgresql:
+        pytest.skip("SQLite has one writer at a time, and MariaDB no such sends")
+    locked, free = rooms.make_chat(store, 1), rooms.make_chat(store, 1)
+    waiter, sender = rooms.sender_of(store, locked), rooms.sender_of(store, free)
+    with ThreadPoolExecutor(8) as threads:
+        with store.write() as session:
+            session.execute(select(Chat).where(Chat.id == locked).with_for_update())
+            draft = Draft(text="waits")
+            waiting = [
+                threads.submit(sends.send, store, locked, waiter, draft)
+                for _ in range(8)
+            ]
+            until(lambda: _count_waiting_for_locks(store) == 8)
+
+            sent = sends.send(store, free, sender, Draft(text="goes"))
+
+            assert not any(each.done() for each in waiting)
+        assert sent.posted.is_new
+        assert sorted(each.result().posted.message.seq for each in waiting) == [
+            *range(1, 9)
+        ]
+
+
+def _count_waiting_for_locks(store: Datastore) -> int:
+    sql = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
+    with store.read() as session:
+        return session.scalars(text(sql)).one()
