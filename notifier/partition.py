@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from config import Settings
@@ -16,6 +16,7 @@ from models.base import utc_now
 TRIES = 100
 PAUSE_S = 0.2
 LOCK_NOT_AVAILABLE = "55P03"
+CHECK_VIOLATION = "23514"
 
 T = TypeVar("T")
 
@@ -45,13 +46,17 @@ def run(settings: Settings) -> bool:
 
 
 def patiently(store: Datastore, work: Callable[[Session], T]) -> T:
-    """Do it in a transaction of its own, again if a lock cannot be had at once."""
+    """Do it in a transaction of its own, again if a lock cannot be had at once.
+
+    And again if senders have meanwhile used up the ids that it wanted to skip.
+    """
     for _ in range(TRIES):
         try:
             with store.write() as session:
                 return work(session)
-        except OperationalError as problem:
-            if getattr(problem.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+        except (OperationalError, IntegrityError) as problem:
+            state = getattr(problem.orig, "sqlstate", None)
+            if state not in (LOCK_NOT_AVAILABLE, CHECK_VIOLATION):
                 raise
         time.sleep(PAUSE_S)
     with store.write() as session:
