@@ -11,6 +11,7 @@ from bottle import HTTPError, HTTPResponse, response
 from datastore import OUTAGES
 from models.errors import (
     CallerError,
+    ClientIdUsed,
     Conflict,
     Forbidden,
     Invalid,
@@ -41,6 +42,7 @@ STATUS: dict[type[CallerError], int] = {
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
+    ClientIdUsed: 409,
     LengthRequired: 411,
     TooLarge: 413,
     UnsupportedType: 415,

@@ -20,7 +20,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
 from benchmarks.report import Report, median, options
-from datastore import Datastore, messages, outbox, unread
+from datastore import Datastore, messages, outbox, posts, unread
 from datastore import chats as conversations
 from datastore.outbox import Claim, fanout, leases
 from models.accounts import Device, User
@@ -137,7 +137,7 @@ class Filler:
         )
         conversations.add_members(session, chat, [*users, sender])
         membership = conversations.membership(session, chat_id, sender, for_update=True)
-        draft = messages.Draft(text="hi")
+        draft = posts.Draft(text="hi")
         posted = messages.post(session, membership, draft, utc_now())
         session.execute(
             text(

@@ -32,7 +32,7 @@ from sqlalchemy.orm import Session
 
 from benchmarks.report import Report, median, options, percentile
 from datastore import Datastore, chats, messages, partitions, retention
-from datastore.messages import Draft
+from datastore.posts import Draft
 from models.base import utc_now
 from models.chats import Chat, Message
 from models.pushes import COMPLETED, MESSAGE, PushFailure, PushJob

@@ -104,6 +104,8 @@ class Settings:
     chat_sends_per_minute: Annotated[int, whole(0, 1_000_000)] = 0
     # Days after which `prune` deletes messages; 0 = they are kept.
     message_days: Annotated[int, whole(0, 36_500)] = 0
+    # Days for which a sender's own id of a message is remembered.
+    client_id_days: Annotated[int, whole(1, 36_500)] = 30
     # How many PushProcesses may run at once on this host; 0 = one per message.
     push_slots: Annotated[int, whole(0, 256)]
     # How long an idle PushProcess keeps its connections open.

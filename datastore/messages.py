@@ -4,65 +4,23 @@ A post locks the chat's row first, so on every database messages are numbered in
 and a message posted twice is stored once.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-from sqlalchemy import and_, bindparam, null, select, update
+from sqlalchemy import bindparam, null, select, update
 from sqlalchemy.orm import Session
 
-from datastore import outbox, unread
+from datastore import client_ids, outbox, unread
 from datastore.chats import Membership, strangers
+from datastore.posts import LONGEST_TTL_S, Draft, NewMessage, Posted
 from datastore.prepared import Prepared, PreparedInsert, link_of
 from models.chats import OWNER, Chat, Member, Message
 from models.errors import Forbidden, Invalid, NotFound
-from models.pushes import MESSAGE, READ, WITHDRAW, PushJob
+from models.pushes import READ, WITHDRAW
 
-# Four weeks: the longest that Google keeps a message for a phone that is off.
-LONGEST_TTL_S = 28 * 24 * 3600
 # After a day the next message will correct the badge.
 READ_TTL_S = 24 * 3600
 ONLY_MEMBERS = "Only members can be mentioned."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """A message to be posted, and how it shall be pushed."""
-
-    text: str
-    # A second post by the same member with this id returns the first message.
-    client_id: str | None = None
-    data: dict[str, str] | None = None
-    mentions: list[int] | None = None
-    silent: bool = False
-    # The push waits until then; the conversation shows the message at once.
-    deliver_after: datetime | None = None
-    ttl_s: int = LONGEST_TTL_S
-
-
-class NewMessage(NamedTuple):
-    """A message as it was inserted; the columns of `Message`, without the ORM."""
-
-    id: int
-    chat_id: int
-    seq: int
-    sender_id: int
-    client_id: str | None
-    text: str
-    data: dict[str, str] | None
-    mentions: list[int] | None
-    silent: bool
-    created_at: datetime
-    edited_at: datetime | None = None
-    deleted_at: datetime | None = None
-
-
-class Posted(NamedTuple):
-    """A stored message and its job; not new if it had been posted before."""
-
-    message: Message | NewMessage
-    job_id: int
-    is_new: bool
 
 
 # The statements of a send.
@@ -85,9 +43,7 @@ def post(
     session: Session, membership: Membership, draft: Draft, now: datetime
 ) -> Posted:
     """Store a message and its job; the membership must have been read for update."""
-    if draft.client_id and (
-        first := _posted_before(session, membership, draft.client_id)
-    ):
+    if draft.client_id and (first := client_ids.first_post(session, membership, draft)):
         return first
     if draft.mentions and (
         unknown := strangers(session, membership.chat_id, draft.mentions)
@@ -111,6 +67,8 @@ def post(
     _SET_LAST.count(link, {**place, "job": last_job_id})
     # The sender's own message is never unread, nor are those before it.
     _SET_READ_SEQ.count(link, {**place, "user": membership.user_id})
+    if draft.client_id:
+        client_ids.remember(link, message, job_id, draft)
     return Posted(message, job_id, is_new=True)
 
 
@@ -122,48 +80,10 @@ def _insert(
         "chat_id": membership.chat_id,
         "seq": membership.last_seq + 1,
         "sender_id": membership.user_id,
-        **columns(draft),
+        **draft.columns(),
         "created_at": now,
     }
     return NewMessage(_INSERT.new_id(link, values), **values)
-
-
-def columns(draft: Draft) -> dict[str, Any]:
-    """The message's columns that its sender gives."""
-    return {
-        "client_id": draft.client_id,
-        "text": draft.text,
-        "data": draft.data or None,
-        "mentions": draft.mentions or None,
-        "silent": draft.silent,
-    }
-
-
-def _posted_before(
-    session: Session, membership: Membership, client_id: str
-) -> Posted | None:
-    is_its_job = and_(
-        PushJob.message_id == Message.id,
-        PushJob.kind == MESSAGE,
-        PushJob.parent_id.is_(None),
-    )
-    row = session.execute(
-        select(Message, PushJob.id)
-        .outerjoin(PushJob, is_its_job)
-        .where(
-            Message.chat_id == membership.chat_id,
-            Message.sender_id == membership.user_id,
-            Message.client_id == client_id,
-        )
-    ).first()
-    if row is None:
-        return None
-    if row[1] is None:
-        # Its job went with a whole partition of jobs, which touches no messages.
-        of_message = update(Message).where(Message.id == row[0].id)
-        session.execute(of_message.values(client_id=None))
-        return None
-    return Posted(row[0], row[1], is_new=False)
 
 
 def history(

@@ -1,4 +1,4 @@
-"""Deletes jobs and imports that ended long ago, with their failures, and old messages.
+"""Deletes jobs and imports that ended long ago, old messages, and old client ids.
 
 The messages of a conversation go from its oldest on, with their jobs. How long they are
 kept is a setting, or the conversation's own `retention_days`; no index by time is
@@ -26,9 +26,9 @@ from sqlalchemy.orm import Session, aliased
 
 from datastore import unread
 from datastore.statistics import first_job_since
-from models.chats import Chat, Message
+from models.chats import Chat, ClientId, Message
 from models.imports import ImportChunk, ImportJob, ImportProblem
-from models.pushes import MESSAGE, PushFailure, PushJob
+from models.pushes import PushFailure, PushJob
 
 # Conversations whose oldest message is looked at by one statement.
 CHATS_PER_LOOK = 500
@@ -43,17 +43,15 @@ def forget_pushes(
 ) -> int:
     """Delete up to `limit` push jobs that ended before then; returns their number.
 
-    The oldest go first, each with all of its shards and failures. A message stays; only
-    its `client_id` goes with the job. With `ids`, only jobs from the first to the
-    second are deleted.
+    The oldest go first, each with all of its shards and failures; messages stay. With
+    `ids`, only jobs from the first to the second are deleted.
     """
     query = _ended_pushes(session, before)
     if ids is not None:
         query = query.where(PushJob.id.between(*ids))
-    found = session.execute(query.limit(limit)).all()
-    if not found:
+    jobs = list(session.scalars(query.limit(limit)))
+    if not jobs:
         return 0
-    jobs = [row.id for row in found]
     shards = session.scalars(select(PushJob.id).where(PushJob.parent_id.in_(jobs)))
     shard_ids = list(shards)
     unsynchronized = {"synchronize_session": False}
@@ -63,17 +61,10 @@ def forget_pushes(
         delete(PushJob).where(PushJob.id.in_(jobs)),
     ):
         session.execute(of_jobs, execution_options=unsynchronized)
-    # A message that is sent again would be answered with its job, which is deleted.
-    sent = [row.message_id for row in found if row.kind == MESSAGE]
-    session.execute(
-        update(Message)
-        .where(Message.id.in_(sent), Message.client_id.is_not(None))
-        .values(client_id=None)
-    )
     return len(jobs)
 
 
-def _ended_pushes(session: Session, before: datetime) -> Select[int, str, int]:
+def _ended_pushes(session: Session, before: datetime) -> Select[int]:
     """Selects jobs whose shards have all ended, by id."""
     shard = aliased(PushJob)
     has_unfinished_shard = exists().where(
@@ -86,7 +77,7 @@ def _ended_pushes(session: Session, before: datetime) -> Select[int, str, int]:
     # Without the row of the highest id, SQLite would use this id again.
     kept = 0 if newest is None else newest.parent_id or newest.id
     return (
-        select(PushJob.id, PushJob.kind, PushJob.message_id)
+        select(PushJob.id)
         .where(
             # Newer jobs are skipped by id, because `finished_at` has no index.
             PushJob.id < first_job_since(session, before),
@@ -107,6 +98,23 @@ def forget_imports(session: Session, before: datetime, limit: int) -> int:
         session.execute(delete(part).where(part.import_id.in_(imports)))
     session.execute(delete(ImportJob).where(ImportJob.id.in_(imports)))
     return len(imports)
+
+
+def forget_client_ids(session: Session, before: datetime, limit: int) -> int:
+    """Forget about `limit` client ids from before then; returns their number."""
+    times = select(ClientId.created_at).where(ClientId.created_at < before)
+    oldest = list(session.scalars(times.order_by(ClientId.created_at).limit(limit)))
+    if not oldest:
+        return 0
+    are_old = ClientId.created_at <= oldest[-1]
+    unsynchronized = {"synchronize_session": False}
+    messages = select(ClientId.message_id).where(are_old)
+    of_messages = update(Message).where(Message.id.in_(list(session.scalars(messages))))
+    session.execute(
+        of_messages.values(client_id=None), execution_options=unsynchronized
+    )
+    session.execute(delete(ClientId).where(are_old), execution_options=unsynchronized)
+    return len(oldest)
 
 
 def last_chat(session: Session) -> int:

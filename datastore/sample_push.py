@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from datastore import accounts, chats, messages
-from datastore.messages import Draft
+from datastore.posts import Draft
 from models.accounts import Device, User
 from models.chats import MEMBER, OWNER, Chat, Member
 from models.errors import NotFound

@@ -14,6 +14,8 @@ from sqlalchemy import (
     ColumnElement,
     bindparam,
     case,
+    exists,
+    insert,
     literal_column,
     select,
     true,
@@ -23,7 +25,7 @@ from sqlalchemy import (
 from datastore.chats import select_membership
 from datastore.outbox import order
 from datastore.prepared import Prepared
-from models.chats import Chat, Member, Message
+from models.chats import Chat, ClientId, Member, Message
 from models.pushes import MESSAGE, QUEUED, PushJob
 
 
@@ -52,10 +54,12 @@ def _insert(
 ) -> CTE:
     """Inserts one row per row of the source; selects their ids."""
     # Imported here, because it is a megabyte that other databases do not need.
-    from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415
 
     rows = select(*values.values()).select_from(source)
-    statement = insert(model).from_select(list(values), rows, include_defaults=False)
+    statement = postgresql.insert(model).from_select(
+        list(values), rows, include_defaults=False
+    )
     if unless:
         statement = statement.on_conflict_do_nothing(index_elements=unless)
     return statement.returning(model.id).cte(name)
@@ -67,6 +71,8 @@ def statement(*, has_client_id: bool) -> Prepared:
     locked = select_membership().with_for_update(
         of=(Chat, Member), key_share=True, skip_locked=True
     )
+    if has_client_id:
+        locked = locked.where(~_is_known())
     place = locked.cte("place")
     seq = place.c.last_seq + literal_column("1")
     message = _insert(
@@ -86,13 +92,34 @@ def statement(*, has_client_id: bool) -> Prepared:
         "new_message",
         unless=_CLIENT_ID if has_client_id else (),
     )
+    job = _job(place, message)
+    last_job = case((_IS_ORDERED, job.c.id), else_=place.c.last_job_id)
+    set_last = (
+        update(Chat)
+        .where(Chat.id == place.c.id, job.c.id.is_not(None))
+        .values(last_seq=seq, last_job_id=last_job)
+    )
+    set_read_seq = (
+        update(Member)
+        .where(Member.chat_id == place.c.id, Member.user_id == place.c.user_id)
+        .where(Member.read_seq < seq, job.c.id.is_not(None))
+        .values(read_seq=seq)
+    )
+    parts = [set_last.cte("set_last"), set_read_seq.cte("set_read_seq")]
+    if has_client_id:
+        parts.append(_remember(place, message, job, seq))
+    return Prepared(select(message.c.id, job.c.id, *place.c).add_cte(*parts))
+
+
+def _job(place: CTE, message: CTE) -> CTE:
+    """Inserts the job behind the chat's last one."""
     after = case((_IS_ORDERED, place.c.last_job_id))
     defaults = {
         column.name: column.default.arg
         for column in PushJob.__table__.columns
         if column.default is not None
     }
-    job = _insert(
+    return _insert(
         PushJob,
         {
             **_constants(defaults | {"kind": MESSAGE, "state": QUEUED}),
@@ -106,19 +133,41 @@ def statement(*, has_client_id: bool) -> Prepared:
         place.join(message, true()),
         "new_job",
     )
-    last_job = case((_IS_ORDERED, job.c.id), else_=place.c.last_job_id)
-    set_last = (
-        update(Chat)
-        .where(Chat.id == place.c.id, job.c.id.is_not(None))
-        .values(last_seq=seq, last_job_id=last_job)
+
+
+def _is_known() -> ColumnElement[bool]:
+    """Whether the client id has been used."""
+    return (
+        exists()
+        .where(
+            ClientId.chat_id == Chat.id,
+            ClientId.sender_id == Member.user_id,
+            ClientId.client_id == _given("client_id", ClientId.client_id),
+        )
+        .correlate(Chat, Member)
     )
-    set_read_seq = (
-        update(Member)
-        .where(Member.chat_id == place.c.id, Member.user_id == place.c.user_id)
-        .where(Member.read_seq < seq, job.c.id.is_not(None))
-        .values(read_seq=seq)
-    )
-    stored = select(message.c.id, job.c.id, *place.c)
-    return Prepared(
-        stored.add_cte(set_last.cte("set_last"), set_read_seq.cte("set_read_seq"))
+
+
+def _remember(place: CTE, message: CTE, job: CTE, seq: ColumnElement[int]) -> CTE:
+    """Inserts the client id.
+
+    If another transaction has done so since the statement began, the conflict undoes
+    the whole statement; the unique index of `message` nearly always tells before.
+    """
+    values = {
+        "chat_id": place.c.id,
+        "sender_id": place.c.user_id,
+        "client_id": _given("client_id", ClientId.client_id),
+        "message_id": message.c.id,
+        "job_id": job.c.id,
+        "seq": seq,
+        "digest": _given("digest", ClientId.digest),
+        "created_at": _given("now", ClientId.created_at),
+    }
+    source = place.join(message, true()).join(job, true())
+    rows = select(*values.values()).select_from(source)
+    return (
+        insert(ClientId)
+        .from_select(list(values), rows, include_defaults=False)
+        .cte("remember")
     )

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from datastore import Datastore, chats, messages, send_statement
 from datastore.chats import Membership
-from datastore.messages import Draft, NewMessage, Posted
+from datastore.posts import Draft, NewMessage, Posted
 from datastore.prepared import Row
 from models.base import utc_now
 from models.errors import Invalid, NotFound
@@ -69,15 +70,19 @@ def _send_at_once(
     now = utc_now()
     statement = send_statement.statement(has_client_id=draft.client_id is not None)
     values = _values(chat_id, user_id, draft, now)
-    row = store.run_at_once(statement, values)
-    if row is None:
-        # The caller is no member, or another transaction has locked the chat.
-        place = {"chat": chat_id, "user": user_id}
-        membership, row = store.run_in_turn(
-            [(chats.MEMBERSHIP_LOCKED, place), (statement, values)]
-        )
-        if membership is None:
-            raise NotFound(chats.NOT_YOURS)
+    try:
+        row = store.run_at_once(statement, values)
+        if row is None:
+            # The caller is no member, or another transaction has locked the chat.
+            place = {"chat": chat_id, "user": user_id}
+            membership, row = store.run_in_turn(
+                [(chats.MEMBERSHIP_LOCKED, place), (statement, values)]
+            )
+            if membership is None:
+                raise NotFound(chats.NOT_YOURS)
+    except IntegrityError:
+        # Its client id was stored at this very moment.
+        return None
     return None if row is None else _sent(row, draft, now)
 
 
@@ -85,8 +90,8 @@ def _values(chat_id: int, user_id: int, draft: Draft, now: datetime) -> dict[str
     """The parameters of the statement."""
     deliver_at = max(draft.deliver_after or now, now)
     is_ordered = deliver_at <= now
-    return {
-        **messages.columns(draft),
+    values = {
+        **draft.columns(),
         "chat": chat_id,
         "user": user_id,
         "now": now,
@@ -94,6 +99,9 @@ def _values(chat_id: int, user_id: int, draft: Draft, now: datetime) -> dict[str
         "due_at": AT_ONCE if is_ordered else deliver_at,
         "expires_at": deliver_at + timedelta(seconds=draft.ttl_s),
     }
+    if draft.client_id is not None:
+        values["digest"] = draft.digest()
+    return values
 
 
 def _sent(row: Row, draft: Draft, now: datetime) -> Sent:
@@ -105,6 +113,6 @@ def _sent(row: Row, draft: Draft, now: datetime) -> Sent:
         seq=membership.last_seq + 1,
         sender_id=membership.user_id,
         created_at=now,
-        **messages.columns(draft),
+        **draft.columns(),
     )
     return Sent(membership, Posted(message, job_id, is_new=True))

@@ -93,7 +93,7 @@ class Message(Base):
     # 1, 2, 3 … within its chat.
     seq: Mapped[int] = mapped_column(Integer)
     sender_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
-    # The sender's own id of the message: posting it again changes nothing.
+    # The sender's own id of the message; see ClientId, which is asked first.
     client_id: Mapped[str | None] = mapped_column(String(100))
     text: Mapped[str] = mapped_column(Text)
     # The app's own key/value strings, delivered inside the push.
@@ -105,6 +105,31 @@ class Message(Base):
     created_at: Mapped[datetime]
     edited_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+
+
+class ClientId(Base):
+    """A client id that a member has posted a message with, for a setting's days.
+
+    It outlives the message and the job, which is why nothing refers to them.
+    """
+
+    __tablename__ = "client_id"
+    # Rows inside the key: one B-tree less to write to.
+    __table_args__ = (
+        Index("ix_client_id_created_at", "created_at"),
+        {"sqlite_with_rowid": False},
+    )
+
+    chat_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    sender_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    client_id: Mapped[str] = mapped_column(String(100), primary_key=True)
+    # The first answer, which later ones repeat.
+    message_id: Mapped[int] = mapped_column(BigId)
+    job_id: Mapped[int] = mapped_column(BigId)
+    seq: Mapped[int] = mapped_column(Integer)
+    # Of all that the sender gave: another message needs another id.
+    digest: Mapped[str] = mapped_column(String(32))
+    created_at: Mapped[datetime]
 
 
 class Uncounted(Base):

@@ -77,6 +77,12 @@ class Conflict(CallerError):
     code = "conflict"
 
 
+class ClientIdUsed(Conflict):
+    """You have posted another message with this client_id."""
+
+    code = "client_id_used"
+
+
 class LengthRequired(CallerError):
     """This needs a Content-Length: without one, a body that breaks off looks whole."""
 

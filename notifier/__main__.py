@@ -102,7 +102,7 @@ def delete_old_rows(*, days: int, minutes: int | None) -> None:
         print(f"partitions of push jobs that are gone: {pruned.partitions}")
     print(
         f"{pruned.pushes} push jobs and {pruned.imports} imports that ended before"
-        f" are gone, and {pruned.messages} old messages"
+        f" are gone, {pruned.messages} old messages, and {pruned.client_ids} client ids"
     )
 
 

@@ -1,4 +1,4 @@
-"""`python -m notifier prune`: deletes ended jobs and old messages, in small steps."""
+"""`python -m notifier prune`: deletes what is old, in small steps."""
 
 import random
 import time
@@ -32,6 +32,7 @@ class Pruned(NamedTuple):
     pushes: int
     imports: int
     messages: int
+    client_ids: int = 0
     # Partitions of jobs, each of about a month.
     partitions: int = 0
 
@@ -45,7 +46,7 @@ def run(settings: Settings, *, days: int, minutes: int | None = None) -> Pruned:
     # What a power cut undoes, the next run does again.
     store = Datastore(settings.database_url, durable=False)
     try:
-        return _Round(store, minutes).run(days, settings.message_days or None)
+        return _Round(store, minutes).run(days, settings)
     finally:
         store.close()
 
@@ -57,11 +58,11 @@ class _Round:
         self._store = store
         self._ends_at = None if minutes is None else time.monotonic() + minutes * 60
 
-    def run(self, days: int, message_days: int | None) -> Pruned:
+    def run(self, days: int, settings: Settings) -> Pruned:
         now = utc_now()
         before = now - timedelta(days=days)
         # Before the jobs, because messages take theirs with them.
-        messages = self._messages(message_days, now)
+        messages = self._messages(settings.message_days or None, now)
         with self._store.read() as session:
             is_partitioned = partitions.are_used(session)
         if is_partitioned:
@@ -70,7 +71,9 @@ class _Round:
         else:
             dropped, pushes = 0, self._all(retention.forget_pushes, before)
         imports = self._all(retention.forget_imports, before)
-        return Pruned(pushes, imports, messages, dropped)
+        ids_before = now - timedelta(days=settings.client_id_days)
+        client_ids = self._all(retention.forget_client_ids, ids_before)
+        return Pruned(pushes, imports, messages, client_ids, dropped)
 
     def _partitions(self, before: datetime) -> int:
         """Add the next partition in time, and drop those whose jobs are all old."""

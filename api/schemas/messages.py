@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from api.schemas import Id, In, Key, Out, Text, Time
-from datastore import messages
-from datastore.messages import LONGEST_TTL_S, Draft
+from datastore.posts import LONGEST_TTL_S, Draft
+from datastore.posts import NewMessage as StoredMessage
 from models.base import utc_now
 from models.chats import Message
 
@@ -112,7 +112,7 @@ class MessageOut(Out):
     deleted_at: datetime | None
 
 
-def message_out(message: Message | messages.NewMessage) -> MessageOut:
+def message_out(message: Message | StoredMessage) -> MessageOut:
     return MessageOut(
         id=message.id,
         conversation=message.chat_id,

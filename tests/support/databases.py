@@ -118,3 +118,10 @@ def _run(statement: str) -> None:
 
 def _as_text(url: URL) -> str:
     return url.render_as_string(hide_password=False)
+
+
+def waiting_for_locks(store: Datastore) -> int:
+    """How many transactions of PostgreSQL wait for a lock."""
+    sql = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
+    with store.read() as session:
+        return session.scalars(text(sql)).one()

@@ -61,6 +61,20 @@ def test_same_client_id_gets_the_first_answer_and_no_second_push(chat_api, ann, 
     assert chat_api.dispatcher.job_ids == [job, other]
 
 
+def test_a_used_client_id_with_another_message_is_a_conflict(chat_api, ann, chat):
+    first = chat_api.say(ann, chat, "Noon?", client_id="a-1").json
+
+    refused = chat_api.say(ann, chat, "Or later?", client_id="a-1")
+
+    error = refused.json["error"]
+    assert (refused.status, error["code"]) == (409, "client_id_used")
+    assert error["details"] == {
+        "field": "client_id",
+        "message_id": first["message"]["id"],
+    }
+    assert chat_api.dispatcher.job_ids == [first["job"]["id"]]
+
+
 def test_client_ids_belong_to_their_sender_and_conversation(chat_api, ann, bob, chat):
     other = chat_api.chat(ann)
 

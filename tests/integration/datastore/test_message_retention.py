@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from datastore import Datastore, chats, messages, retention, unread
-from datastore.messages import Draft
+from datastore.posts import Draft
 from models.base import utc_now
 from models.chats import Member, Message, Uncounted
 from models.errors import NotFound
@@ -140,7 +140,7 @@ def test_the_next_number_follows_the_last_one_that_was_pruned(
 def test_ids_of_messages_and_jobs_are_never_used_again(
     store: Datastore, chat: int
 ) -> None:
-    gone = [post(store, chat, days_ago=31, user=1, client_id="a") for _ in range(1)]
+    gone = [post(store, chat, days_ago=31, user=1)]
     gone += [post(store, chat, days_ago=31) for _ in range(2)]
     with store.read() as session:
         last_job = session.scalars(select(func.max(PushJob.id))).one()
@@ -149,7 +149,7 @@ def test_ids_of_messages_and_jobs_are_never_used_again(
     with store.write() as session:
         retention.forget_pushes(session, NOW + timedelta(days=1), 100)
 
-    new = post(store, chat, days_ago=0, client_id="a")
+    new = post(store, chat, days_ago=0)
     assert new > max(gone)
     with store.read() as session:
         assert session.scalars(select(func.max(PushJob.id))).one() > last_job
@@ -310,15 +310,6 @@ def test_a_page_begins_with_the_oldest_message_that_is_left(
     assert page(after=0) == page(after=1) == [3, 4]
     assert page(before=4) == [3]
     assert page(before=3) == page(before=1) == []
-
-
-def test_a_client_id_whose_job_is_gone_is_free(store: Datastore, chat: int) -> None:
-    first = post(store, chat, days_ago=1, client_id="a")
-    assert post(store, chat, days_ago=0, client_id="a") == first
-    with store.write() as session:
-        session.execute(PushJob.__table__.delete())  # type: ignore[attr-defined]
-
-    assert post(store, chat, days_ago=0, client_id="a") != first
 
 
 def listed(store: Datastore, user: int) -> dict[int, int]:

@@ -9,7 +9,7 @@ from datastore import Datastore, retention
 from models.base import utc_now
 from models.chats import Message
 from models.imports import ImportJob, ImportProblem
-from models.pushes import COMPLETED, QUEUED, READ, PushFailure, PushJob
+from models.pushes import COMPLETED, QUEUED, PushFailure, PushJob
 from tests.support import chats
 
 NOW = utc_now()
@@ -129,25 +129,6 @@ def test_oldest_jobs_go_first_up_to_the_limit(store: Datastore) -> None:
     assert forget(store, limit=3) == 3
 
     assert left(store, PushJob.id) == {jobs[0], jobs[4]}
-
-
-@pytest.mark.parametrize("kind", ["message", READ])
-def test_only_the_job_of_a_send_clears_the_client_id(
-    store: Datastore, kind: str
-) -> None:
-    chat = chats.make_chat(store, 1)
-    job = chats.post(store, chat)
-    with store.write() as session:
-        session.execute(update(Message).values(client_id="a1"))
-        session.execute(update(PushJob).values(kind=kind))
-    end(store, job, days_ago=31)
-    chats.post(store, chat)
-
-    forget(store)
-
-    kept = left(store, Message.client_id)
-    # The newest message has none.
-    assert kept - {None} == (set() if kind == "message" else {"a1"})
 
 
 def test_old_imports_are_deleted_with_their_bad_lines(store: Datastore) -> None:

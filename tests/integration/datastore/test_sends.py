@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete, select, text
 
 from datastore import Datastore, chats, messages, sends
-from datastore.messages import Draft
+from datastore.posts import Draft
 from models.base import utc_now
 from models.chats import Chat, Member, Message
 from models.errors import Invalid, NotFound
@@ -181,7 +181,7 @@ def test_senders_who_wait_for_a_locked_chat_hold_up_no_other_chat(
                 threads.submit(sends.send, store, locked, waiter, draft)
                 for _ in range(8)
             ]
-            until(lambda: _count_waiting_for_locks(store) == 8)
+            until(lambda: databases.waiting_for_locks(store) == 8)
 
             sent = sends.send(store, free, sender, Draft(text="goes"))
 
@@ -190,9 +190,3 @@ def test_senders_who_wait_for_a_locked_chat_hold_up_no_other_chat(
         assert sorted(each.result().posted.message.seq for each in waiting) == [
             *range(1, 9)
         ]
-
-
-def _count_waiting_for_locks(store: Datastore) -> int:
-    sql = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
-    with store.read() as session:
-        return session.scalars(text(sql)).one()

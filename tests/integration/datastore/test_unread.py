@@ -18,8 +18,8 @@ from sqlalchemy import event, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from datastore import Datastore, chats, import_rows, messages, outbox, unread
-from datastore.messages import Draft
 from datastore.outbox import Claim, fanout
+from datastore.posts import Draft
 from models.accounts import Device
 from models.base import utc_now
 from models.chats import Chat, Member, Message, Uncounted

@@ -69,7 +69,8 @@ def test_old_jobs_are_deleted_and_counted(store: Datastore, make_settings) -> No
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "2 push jobs and 0 imports that ended before are gone, and 0 old messages\n"
+        "2 push jobs and 0 imports that ended before are gone, 0 old messages,"
+        " and 0 client ids\n"
     )
     with store.read() as session:
         assert session.scalars(select(PushJob.id)).all() == [jobs[2]]
