@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 # Printable ASCII without what would end it inside a header.
 _is_contact = re.compile(r"(mailto:[^@\s<>,]+@|https://)[!-;=?-~]+", re.ASCII).fullmatch
+_PRIVATE_NAMES = (".localhost", ".local", ".invalid", ".test", ".internal")
 _is_host = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?").fullmatch
 
 
@@ -142,6 +143,17 @@ def _contact(text: str) -> str:
     return text
 
 
+def _public_contact(text: str) -> str:
+    """A contact at a name that Apple takes: it refuses those of private networks."""
+    _contact(text)
+    is_mail = text.startswith("mailto:")
+    place = text.rpartition("@")[2] if is_mail else urlsplit(text).hostname or ""
+    host = place.partition("?")[0].rstrip(".").lower()
+    if "." not in host or host.endswith(_PRIVATE_NAMES):
+        raise ValueError(f"must be at a public host name, not at {host!r}")
+    return text
+
+
 def _hosts(text: str) -> tuple[str, ...]:
     hosts = [host for part in text.split(",") if (host := part.strip().lower())]
     for host in hosts:
@@ -181,6 +193,7 @@ ProxyUrl = Annotated[str, TextReader(_proxy)]
 HostPort = Annotated[str, TextReader(_host_port)]
 # A mailto: or https: URL where the operator or a form can be reached.
 Contact = Annotated[str, TextReader(_contact)]
+PublicContact = Annotated[str, TextReader(_public_contact)]
 # Hosts or host:port pairs with commas between them, in lower case.
 Hosts = Annotated[tuple[str, ...], TextReader(_hosts)]
 # A file that must be there and be readable.

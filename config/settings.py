@@ -24,6 +24,7 @@ from config.setting_types import (
     HttpsUrl,
     LaterFile,
     ProxyUrl,
+    PublicContact,
     one_of,
     seconds,
     secret,
@@ -90,7 +91,7 @@ class Settings:
     # One mail collects a conversation's messages of this period.
     smtp_digest_s: Annotated[float, seconds(0)] = 60.0
     # Web push: our contact for the push services; None = no web push.
-    vapid_subject: Contact | None = None
+    vapid_subject: PublicContact | None = None
     # The key browsers subscribe to; None = made once and kept in the run directory.
     vapid_key_file: File | None = None
     # Push services (host or host:port) that may be in a private network.

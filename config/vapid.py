@@ -1,19 +1,22 @@
 """The VAPID key pair, which identifies us to push services (RFC 8292)."""
 
 import os
+import re
 import secrets
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 if TYPE_CHECKING:
     from config import Settings
 
 FILE_NAME = "vapid.pem"
+_is_raw = re.compile(rb"[A-Za-z0-9_-]{43}=?").fullmatch
 
 
 def private_key(settings: "Settings") -> ec.EllipticCurvePrivateKey:
@@ -28,12 +31,21 @@ def private_key(settings: "Settings") -> ec.EllipticCurvePrivateKey:
         if not path.exists():
             _create(path)
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        key = _read(path.read_bytes())
     except (ValueError, TypeError, OSError) as problem:
         raise ValueError(f"{path} holds no usable private key") from problem
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
         raise ValueError(f"the key in {path} is not one on the curve P-256")
     return key
+
+
+def _read(content: bytes) -> PrivateKeyTypes:
+    """The key of a PEM, or of 32 bytes in base64url, as many tools print it."""
+    text = content.strip()
+    if not _is_raw(text):
+        return serialization.load_pem_private_key(content, password=None)
+    number = int.from_bytes(urlsafe_b64decode(text.rstrip(b"=") + b"="))
+    return ec.derive_private_key(number, ec.SECP256R1())
 
 
 def public_key(settings: "Settings") -> str:

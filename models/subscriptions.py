@@ -16,6 +16,8 @@ AUTH_SIZE = 16
 # A name or an IPv4 address; names beyond ASCII are in their xn-- form.
 _is_host = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?").fullmatch
 _is_ip6 = re.compile(r"[0-9a-f:.]+").fullmatch
+_is_base64 = re.compile(r"[A-Za-z0-9_+/-]+={0,2}").fullmatch
+_TO_BASE64URL = str.maketrans("+/", "-_")
 _is_url_text = re.compile(r"[!-~]+").fullmatch
 
 
@@ -84,8 +86,9 @@ def _endpoint(url: Any) -> tuple[str, int, str]:
 
 def _bytes(keys: dict[str, Any], name: str, size: int) -> bytes:
     text = keys.get(name)
-    if isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9_-]+={0,2}", text):
-        text = text.rstrip("=")
+    if isinstance(text, str) and _is_base64(text):
+        # Browsers give base64url, and apps that encode by themselves often the other.
+        text = text.rstrip("=").translate(_TO_BASE64URL)
         # A length of 4n + 1 is not valid base64.
         raw = (
             urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -94,7 +97,7 @@ def _bytes(keys: dict[str, Any], name: str, size: int) -> bytes:
         )
         if len(raw) == size:
             return raw
-    raise ValueError(f"the subscription's key {name} must be {size} bytes in base64url")
+    raise ValueError(f"the subscription's key {name} must be {size} bytes in base64")
 
 
 def _base64(raw: bytes) -> str:

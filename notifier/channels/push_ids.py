@@ -1,6 +1,7 @@
 """The ids of a message at the providers: the same for every device and every try."""
 
 import hashlib
+from base64 import urlsafe_b64encode
 
 from models.pushes import MESSAGE, READ, Notification
 
@@ -17,6 +18,15 @@ def tag(notification: Notification) -> str:
     if notification.kind == READ:
         return f"read-{notification.chat_id}"
     return f"message-{notification.message_id}"
+
+
+def topic(notification: Notification) -> str:
+    """The tag as a web push topic (RFC 8030 §5.4), by which a later try replaces it.
+
+    Apple decodes topics as base64url, so not every length is taken; 32 always is.
+    """
+    digest = hashlib.sha256(tag(notification).encode()).digest()
+    return urlsafe_b64encode(digest[:24]).decode()
 
 
 def reference(notification: Notification) -> dict[str, int | str]:

@@ -114,6 +114,8 @@ class PushService:
     inbox: list[Delivered] = field(default_factory=list)
     # By path: the response to every request.
     told: dict[str, Response] = field(default_factory=dict)
+    # By path: how many bytes a push may have.
+    most_bytes: dict[str, int] = field(default_factory=dict)
     # The response to every request of all paths.
     told_all: Response | None = None
     # Paths whose requests get no response before the test sends one.
@@ -181,11 +183,13 @@ class PushService:
             raise Refusal(400, "TTL is missing")
         if headers.get("urgency") not in ("very-low", "low", "normal", "high"):
             raise Refusal(400, "unknown urgency")
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", headers.get("topic", "")):
+        topic = headers.get("topic", "")
+        # As Apple, which decodes it.
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", topic) or len(topic) % 4 == 1:
             raise Refusal(400, "bad topic")
         if headers.get("content-encoding") != "aes128gcm":
             raise Refusal(415, "unknown content encoding")
-        if len(request.body) > 4096:
+        if len(request.body) > self.most_bytes.get(request.path, 4096):
             raise Refusal(413, "too large")
         return Delivered(browser, headers, request.body, claims)
 

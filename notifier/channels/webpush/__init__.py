@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from config import Settings, vapid
@@ -61,18 +61,17 @@ class Webpush:
         report: Report,
     ) -> None:
         """Push to the devices of one service; its outage makes their outcome LATER."""
-        requests: list[Request] = []
-        targets = [target for target, _ in addressees]
-        batch = _WebpushBatch(requests, targets, report)
         first = addressees[0][1]
+        batch = _WebpushBatch(rendered, addressees, report)
         try:
             async with self._services.use(origin, first.host, first.port) as service:
-                for start in range(0, len(addressees), YIELD_EVERY):
-                    some = addressees[start : start + YIELD_EVERY]
-                    requests.extend(rendered.request(*addressee) for addressee in some)
-                    await asyncio.sleep(0)
                 # Any user can name a server, so only known services raise an alarm.
+                await batch.encrypt()
                 await service.route.push(batch, with_alarm=service.is_known)
+                if shorter := batch.cut():
+                    batch = shorter
+                    await batch.encrypt()
+                    await service.route.push(batch, with_alarm=service.is_known)
         except PrivateAddress as refused:
             batch.end_unfinished(Outcome(Kind.SUSPECT, str(refused)))
         except (CredentialsRefused, ChannelDown) as error:
@@ -86,13 +85,44 @@ class _WebpushBatch(PushBatch):
     """A batch for push services, which accept with 201 and not with 200."""
 
     def __init__(
-        self, requests: Sequence[Request], targets: Sequence[Target], report: Report
+        self, rendered: WebpushPayload, addressees: Sequence[Addressee], report: Report
     ) -> None:
-        super().__init__(_head, requests, targets, report)
+        self._requests: list[Request] = []
+        targets = [target for target, _ in addressees]
+        super().__init__(_head, self._requests, targets, report)
+        self._rendered = rendered
+        self._addressees = addressees
+        # Those whose text the service takes only if it is shorter.
+        self._too_large: list[Addressee] = []
+
+    async def encrypt(self) -> None:
+        """Make the requests; other tasks of the loop run in between."""
+        for start in range(0, len(self._addressees), YIELD_EVERY):
+            some = self._addressees[start : start + YIELD_EVERY]
+            self._requests.extend(self._rendered.request(*each) for each in some)
+            await asyncio.sleep(0)
 
     def end(self, index: int, outcome: Outcome) -> None:
         self.accepted |= outcome.kind is Kind.ACCEPTED
-        super().end(index, outcome)
+        if self._rendered.shorter is not None and outcomes.is_too_large(outcome):
+            self.ended[index] = 1
+            self._too_large.append(self._addressees[index])
+        else:
+            super().end(index, outcome)
+
+    def end_unfinished(
+        self, outcome: Outcome, among: Iterable[int] | None = None
+    ) -> None:
+        super().end_unfinished(outcome, among)
+        if among is None and self._too_large:
+            self.report([target for target, _ in self._too_large], outcome)
+            self._too_large = []
+
+    def cut(self) -> "_WebpushBatch | None":
+        """A batch for those whose text was too long, with a shorter one."""
+        if self._rendered.shorter is None or not self._too_large:
+            return None
+        return _WebpushBatch(self._rendered.shorter, self._too_large, self.report)
 
 
 @lru_cache(maxsize=256)

@@ -40,6 +40,11 @@ def read(response: Response, target: Target) -> Outcome:
     return outcome
 
 
+def is_too_large(outcome: Outcome) -> bool:
+    """Whether the service may take the push with a shorter text."""
+    return outcome.kind is Kind.REFUSED and outcome.reason.startswith("413")
+
+
 def _client_error(status: int, reason: str) -> Outcome:
     """Whether the subscription, our VAPID token or our request is at fault."""
     if _is_other_key(reason) or _is_bad_subscription(reason):
@@ -50,6 +55,8 @@ def _client_error(status: int, reason: str) -> Outcome:
 def _reason(response: Response) -> str:
     """Apple's `reason`, Mozilla's `message` or the first line of a text, cleaned.
 
+    Microsoft leaves the body empty and gives it in a header.
+
     Any server can be a push service, so the text is not trusted.
     """
     answer = responses.json_object(response.body)
@@ -57,5 +64,10 @@ def _reason(response: Response) -> str:
     if not answer:
         text = response.body[:1000].decode("utf-8", "replace").strip()
         words = "" if text.startswith(("<", "{")) else text.partition("\n")[0]
+    words = words or _header(response, "x-wns-error-description")
     shown = "".join(c for c in words if c.isprintable()).strip()[:LONGEST_REASON]
     return f"{response.status} {shown}".strip()
+
+
+def _header(response: Response, name: str) -> str:
+    return next((value for key, value in response.headers if key == name), "")

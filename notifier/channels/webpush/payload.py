@@ -1,5 +1,6 @@
 """The payload for a service worker: rendered once, completed for each device."""
 
+from contextlib import suppress
 from typing import NamedTuple
 
 from models.pushes import MESSAGE, Notification, Target
@@ -15,6 +16,12 @@ from notifier.channels.ttl import ttl_s
 from notifier.channels.webpush.encryption import MAX_PLAINTEXT, encrypt
 from notifier.http2 import Request, literal
 
+# Firefox for Android gets its pushes through another service, which adds to them.
+SHORTER = 2744
+# Microsoft's service refuses a push that it shall not keep, unless this says so, too.
+EDGE = ".notify.windows.com"
+NO_CACHE = literal("x-wns-cache-policy", "no-cache")
+
 
 class WebpushPayload(NamedTuple):
     """What all pushes of a job have in common."""
@@ -24,12 +31,18 @@ class WebpushPayload(NamedTuple):
     after: bytes
     # The job's own header fields.
     fields: bytes
+    ttl_s: int
+    # The same with a shorter text, if it is longer than every service takes.
+    shorter: "WebpushPayload | None" = None
 
     def request(self, target: Target, subscription: Subscription) -> Request:
         """The push to one device: 0.2 ms, nearly all of it for the fresh key."""
         payload = b"%b%d%b" % (self.before, target.badge, self.after)
+        fields = self.fields
+        if subscription.host.endswith(EDGE) and not self.ttl_s:
+            fields += NO_CACHE
         return Request(
-            encrypt(payload, subscription), subscription.path.encode(), self.fields
+            encrypt(payload, subscription), subscription.path.encode(), fields
         )
 
 
@@ -37,6 +50,8 @@ def render(notification: Notification) -> WebpushPayload:
     """Raises ValueError when the notification does not fit into a push."""
     is_shown = notification.kind == MESSAGE and not notification.silent
     badge = Placeholder()
+    seconds = ttl_s(notification)
+    fields = _fields(notification, seconds, is_shown=is_shown)
 
     def with_text(text: str) -> bytes:
         shown = {
@@ -55,18 +70,25 @@ def render(notification: Notification) -> WebpushPayload:
         }
         return json_bytes(shown | common if is_shown else common)
 
+    def within(limit: int, shorter: WebpushPayload | None) -> WebpushPayload:
+        document = fit_with_badge(with_text, text, limit, badge)
+        before, after = badge.split(document)
+        return WebpushPayload(before, after, fields, seconds, shorter)
+
     text = clean(notification.text) if is_shown else ""
-    document = fit_with_badge(with_text, text, MAX_PLAINTEXT, badge)
-    before, after = badge.split(document)
-    return WebpushPayload(before, after, _fields(notification, is_shown=is_shown))
+    shorter = None
+    if len(with_text(text)) > SHORTER:
+        with suppress(ValueError):
+            shorter = within(SHORTER, None)
+    return within(MAX_PLAINTEXT, shorter)
 
 
-def _fields(notification: Notification, *, is_shown: bool) -> bytes:
-    # RFC 8030 §5.3: "normal" is for chat messages, "low" wakes no idle phone.
-    urgency = "normal" if is_shown else "low"
+def _fields(notification: Notification, seconds: int, *, is_shown: bool) -> bytes:
+    # "low" wakes no idle phone, and "normal" none whose battery is low (RFC 8030 §5.3).
+    urgency = "high" if is_shown else "low"
     return (
-        literal("ttl", str(ttl_s(notification)))
+        literal("ttl", str(seconds))
         + literal("urgency", urgency)
         # A later try replaces the one that still waits for the browser.
-        + literal("topic", push_ids.tag(notification))
+        + literal("topic", push_ids.topic(notification))
     )

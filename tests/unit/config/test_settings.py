@@ -145,6 +145,25 @@ def test_contact_is_a_mail_address_or_a_page(read: Read, name: str, value: str) 
         read(**{name: value})
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "mailto:me@localhost",
+        "mailto:me@mail.local",
+        "mailto:me@mail.INVALID",
+        "mailto:me@host",
+        "https://localhost/contact",
+        "https://push.local:8443/",
+        "https://a.localhost.",
+    ],
+)
+def test_the_vapid_subject_is_at_a_public_name(read: Read, value: str) -> None:
+    with pytest.raises(SettingsError, match="public host name"):
+        read(VAPID_SUBJECT=value)
+
+    assert read(SMTP_UNSUBSCRIBE=value).smtp_unsubscribe == value
+
+
 def test_allowed_push_services_are_a_list(read: Read) -> None:
     settings = read(WEBPUSH_ALLOW="Ntfy.home , [fd00::1]:8443,10.0.0.5:443")
 

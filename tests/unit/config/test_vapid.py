@@ -1,6 +1,7 @@
 """The VAPID key: created once, or read from a file."""
 
 import multiprocessing
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,11 +49,24 @@ def test_own_vapid_key_is_used(read: Read, tmp_path: Path) -> None:
     assert not (settings.run_dir / "vapid.pem").exists()
 
 
+@pytest.mark.parametrize("end", ["", "=", "\n"])
+def test_a_raw_key_is_used(read: Read, tmp_path: Path, end: str) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    raw = key.private_numbers().private_value.to_bytes(32)
+    file = tmp_path / "own.key"
+    file.write_text(urlsafe_b64encode(raw).rstrip(b"=").decode() + end)
+
+    settings = read(VAPID_KEY_FILE=str(file))
+
+    assert vapid.public_key(settings) == vapid.encoded(key)
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
         (b"no key", "no usable private key"),
         (b"", "no usable private key"),
+        (b"A" * 43, "no usable private key"),
         ("rsa", "P-256"),
         ("p384", "P-256"),
     ],

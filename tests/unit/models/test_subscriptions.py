@@ -1,6 +1,7 @@
 """Push subscriptions: checked when they are registered, with a clear refusal."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +63,21 @@ def test_padded_base64_is_accepted() -> None:
     token = _key("auth", b64(browser.auth) + "==")
 
     assert subscriptions.parse(token).auth == browser.auth
+
+
+def test_base64_of_btoa_is_accepted_and_spelled_alike() -> None:
+    browser = Browser()
+    value = json.loads(browser.token)
+    raw = {"p256dh": browser.point, "auth": b"\xfb\xff" * 8}
+    value["keys"] = {name: b64encode(key).decode() for name, key in raw.items()}
+    assert "+" in value["keys"]["auth"]
+
+    subscription = subscriptions.parse(json.dumps(value))
+
+    assert (subscription.point, subscription.auth) == tuple(raw.values())
+    assert json.loads(subscription.token)["keys"] == {
+        name: b64(key) for name, key in raw.items()
+    }
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from tests.support.notifications import make_target
 
 
 def _read(status: int, body: bytes = b"", **headers: str) -> tuple[Kind, str]:
-    named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    named = tuple(
+        (name.replace("_", "-").lower(), value) for name, value in headers.items()
+    )
     outcome = outcomes.read(Response(status, named, body), make_target())
     return outcome.kind, outcome.reason
 
@@ -72,6 +74,12 @@ def test_a_service_is_given_the_pause_it_asks_for(
     outcome = outcomes.read(response, make_target())
 
     assert outcome.retry_after_s == pause_s
+
+
+def test_microsofts_reason_is_in_a_header() -> None:
+    found = _read(400, X_WNS_Error_Description="TTL and cache policy disagree")
+
+    assert found == (Kind.REFUSED, "400 TTL and cache policy disagree")
 
 
 @pytest.mark.parametrize(
