@@ -6,8 +6,16 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from notifier.http2 import Response
 from notifier.outcome import Kind, Outcome
 from notifier.retry_delays import RETRY_AFTER_MAX_S, RETRY_AFTER_MIN_S
+
+# Refusals of a moment, whether they come with a Retry-After or not: not acceptable (an
+# older throttle of Microsoft's), timeout, conflict, misdirected, locked, too early, too
+# many, and nginx' "client closed request".
+PASSING = frozenset({406, 408, 409, 421, 423, 425, 429, 499})
+# Of a body, an address or headers: final, whoever says so.
+TOO_LARGE = frozenset({413, 414, 431})
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -64,13 +72,22 @@ def is_plausible(status: int, kind: Kind | None) -> bool:
     )
 
 
-def by_status(status: int, reason: str) -> Outcome:
+def is_page(response: Response) -> bool:
+    """Whether it is a page for people: a proxy has responded, not the provider."""
+    return response.body.lstrip()[:1] == b"<"
+
+
+def by_status(response: Response, reason: str) -> Outcome:
     """The outcome of a push whose response carries no reason we know."""
+    status = response.status
     reason = reason or f"status {status}"
-    if status in (401, 403):
-        return Outcome(Kind.CREDENTIALS, reason)
-    if 400 <= status < 500 and status not in (408, 425, 429):
+    if status in TOO_LARGE:
         return Outcome(Kind.REFUSED, reason)
+    if not is_page(response):
+        if status in (401, 403):
+            return Outcome(Kind.CREDENTIALS, reason)
+        if 400 <= status < 500 and status not in PASSING:
+            return Outcome(Kind.REFUSED, reason)
     # Other successes, redirects and the like come from a proxy in between and not from
     # the provider: nothing was delivered, and a retry may help.
     return Outcome(Kind.LATER, reason)

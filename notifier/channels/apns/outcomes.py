@@ -74,11 +74,12 @@ def read(response: Response, *, own_app: bool = False) -> Outcome:
     body = responses.json_object(response.body)
     reason = responses.string(body, "reason")
     kind = KINDS.get(reason)
-    if response.status == 410 and kind in (None, Kind.GONE):
+    is_gone = response.status == 410 and not responses.is_page(response)
+    if is_gone and kind in (None, Kind.GONE):
         # The status alone says that the token is dead for this topic.
         return Outcome(Kind.GONE, reason or "status 410", gone_since=_since(body))
     if kind is None or not responses.is_plausible(response.status, kind):
-        outcome = responses.by_status(response.status, reason)
+        outcome = responses.by_status(response, reason)
     elif own_app and reason in ABOUT_THE_APP:
         outcome = Outcome(Kind.SUSPECT, reason)
     else:

@@ -65,7 +65,8 @@ def read(response: Response, *, attempts: int = 0) -> Outcome:
     error = responses.member(responses.json_object(response.body), "error")
     code = _code(error)
     kind = KINDS.get(code)
-    if status == 400 and code in ("INVALID_ARGUMENT", ""):
+    has_words = bool(code) or not responses.is_page(response)
+    if status == 400 and has_words and code in ("INVALID_ARGUMENT", ""):
         return _invalid_argument(error, has_code=bool(code))
     if kind is None or not responses.is_plausible(status, kind):
         return _without_code(response, error)
@@ -160,10 +161,10 @@ def _without_code(response: Response, error: Mapping[str, Any]) -> Outcome:
     reason = responses.string(error, "status") or f"status {response.status}"
     if message := responses.string(error, "message"):
         reason = f"{reason}: {message}"
-    if response.status == 404:
+    if response.status == 404 and not responses.is_page(response):
         # FCM's code is missing: the project of our service account does not exist.
         return Outcome(Kind.CREDENTIALS, reason)
-    return _with_pause(responses.by_status(response.status, reason), response)
+    return _with_pause(responses.by_status(response, reason), response)
 
 
 def _with_pause(outcome: Outcome, response: Response) -> Outcome:

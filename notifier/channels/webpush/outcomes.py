@@ -1,5 +1,6 @@
 """The responses of push services, as outcomes of a push."""
 
+import html
 import re
 
 from models.base import utc_now
@@ -24,32 +25,36 @@ _is_bad_subscription = re.compile(
 ).search
 
 
+_find_title = re.compile(r"<title>\s*([^<\n]*)", re.IGNORECASE).search
+_is_about_subscription = re.compile(r"subscri|regist", re.IGNORECASE).search
+
+
 def read(response: Response, target: Target) -> Outcome:
     """The outcome of one push, from the response of any push service."""
     status, reason = response.status, _reason(response)
     if status in (200, 201, 202, 204):
         return ACCEPTED
-    if status in (404, 410):
+    if status == 410 or (status == 404 and _may_be_the_services(response, reason)):
         return Outcome(Kind.GONE, reason)
-    if status in (400, 401, 403):
-        return _client_error(status, reason)
-    outcome = responses.by_status(status, reason)
+    if status in (400, 401, 403) and (
+        _is_other_key(reason) or _is_bad_subscription(reason)
+    ):
+        return Outcome(Kind.SUSPECT, reason)
+    outcome = responses.by_status(response, reason)
     if outcome.kind is Kind.LATER:
         pause_s = responses.retry_after_s(response.headers, utc_now())
         return outcome._replace(retry_after_s=pause_s)
     return outcome
 
 
+def _may_be_the_services(response: Response, reason: str) -> bool:
+    """Whether the service itself has responded, and not a proxy in front of it."""
+    return not responses.is_page(response) or bool(_is_about_subscription(reason))
+
+
 def is_too_large(outcome: Outcome) -> bool:
     """Whether the service may take the push with a shorter text."""
     return outcome.kind is Kind.REFUSED and outcome.reason.startswith("413")
-
-
-def _client_error(status: int, reason: str) -> Outcome:
-    """Whether the subscription, our VAPID token or our request is at fault."""
-    if _is_other_key(reason) or _is_bad_subscription(reason):
-        return Outcome(Kind.SUSPECT, reason)
-    return Outcome(Kind.REFUSED if status == 400 else Kind.CREDENTIALS, reason)
 
 
 def _reason(response: Response) -> str:
@@ -63,10 +68,17 @@ def _reason(response: Response) -> str:
     words = responses.string(answer, "reason") or responses.string(answer, "message")
     if not answer:
         text = response.body[:1000].decode("utf-8", "replace").strip()
-        words = "" if text.startswith(("<", "{")) else text.partition("\n")[0]
+        words = _title(text) if text.startswith("<") else text.partition("\n")[0]
+        words = "" if text.startswith("{") else words
     words = words or _header(response, "x-wns-error-description")
     shown = "".join(c for c in words if c.isprintable()).strip()[:LONGEST_REASON]
     return f"{response.status} {shown}".strip()
+
+
+def _title(page: str) -> str:
+    """The title of a page, which is where Google has put its reason."""
+    found = _find_title(page)
+    return "" if found is None else html.unescape(found[1])
 
 
 def _header(response: Response, name: str) -> str:

@@ -128,7 +128,6 @@ def test_gone_with_an_unreadable_time_is_gone_without_one(timestamp: object) -> 
     "body",
     [
         b"",
-        b"<html>",
         b"\xff\xfe",
         b"[]",
         b'"Unregistered"',
@@ -144,6 +143,19 @@ def test_without_a_known_reason_the_status_decides(
 
     assert outcome.kind == kind
     assert outcome.reason
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 418, 500])
+def test_a_page_is_from_a_proxy_and_final_only_about_the_size(status: int) -> None:
+    page = b"\n<!DOCTYPE html><title>Blocked</title>"
+
+    assert outcomes.read(Response(status, (), page)).kind is Kind.LATER
+    assert outcomes.read(Response(413, (), page)).kind is Kind.REFUSED
+
+
+@pytest.mark.parametrize("status", [406, 408, 409, 421, 423, 425, 429, 499])
+def test_trouble_of_a_moment_is_never_final(status: int) -> None:
+    assert outcomes.read(respond(status, {"reason": "Odd"})).kind is Kind.LATER
 
 
 def test_an_unknown_reason_is_kept_for_people() -> None:

@@ -123,10 +123,22 @@ def test_without_fcms_own_code_a_bad_request_is_refused() -> None:
 def test_without_fcms_own_code_the_status_decides(
     status: int, kind: str, pause_s: float | None
 ) -> None:
-    for response in (error(status), Response(status, (), b"<html>nope</html>")):
-        outcome = outcomes.read(response)
+    outcome = outcomes.read(error(status))
 
-        assert (outcome.kind, outcome.retry_after_s) == (kind, pause_s)
+    assert (outcome.kind, outcome.retry_after_s) == (kind, pause_s)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 418])
+def test_a_page_is_from_a_proxy_and_final_only_about_the_size(status: int) -> None:
+    page = b"<html>nope</html>"
+
+    assert outcomes.read(Response(status, (), page)).kind is Kind.LATER
+    assert outcomes.read(Response(413, (), page)).kind is Kind.REFUSED
+
+
+@pytest.mark.parametrize("status", [406, 409, 421, 425, 499])
+def test_trouble_of_a_moment_is_never_final(status: int) -> None:
+    assert outcomes.read(error(status)).kind is Kind.LATER
 
 
 @pytest.mark.parametrize(

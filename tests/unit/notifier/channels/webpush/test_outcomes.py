@@ -43,7 +43,21 @@ def test_a_subscription_that_has_ended_is_gone(status: int) -> None:
         (401, b'{"errno":109,"message":"Invalid authentication"}', Kind.CREDENTIALS),
         (403, b'{"reason":"BadJwtToken"}', Kind.CREDENTIALS),
         (403, b"", Kind.CREDENTIALS),
-        (401, b"<html>nope", Kind.CREDENTIALS),
+        (401, b"<html>nope", Kind.LATER),
+        (403, b" <!doctype html><title>Blocked</title>", Kind.LATER),
+        (404, b"<html><title>404 Not Found</title>", Kind.LATER),
+        (404, b"<HTML><TITLE>NotRegistered</TITLE>", Kind.GONE),
+        (
+            410,
+            b"<HTML><TITLE>push subscription has unsubscribed or expired.",
+            Kind.GONE,
+        ),
+        (403, b"<TITLE>the key does not correspond to it</TITLE>", Kind.SUSPECT),
+        (406, b"", Kind.LATER),
+        (409, b"", Kind.LATER),
+        (421, b"", Kind.LATER),
+        (425, b"", Kind.LATER),
+        (499, b"", Kind.LATER),
         (400, b'{"reason":"BadWebPushTopic"}', Kind.REFUSED),
         (400, b"", Kind.REFUSED),
         (413, b"", Kind.REFUSED),
@@ -65,7 +79,7 @@ def test_a_refusal_is_about_the_right_party(
 @pytest.mark.parametrize(
     ("value", "pause_s"), [("120", 120), ("999999", 3600), ("0", 1), ("soon", None)]
 )
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [406, 409, 429, 503])
 def test_a_service_is_given_the_pause_it_asks_for(
     status: int, value: str, pause_s: float | None
 ) -> None:
@@ -89,6 +103,7 @@ def test_microsofts_reason_is_in_a_header() -> None:
         (b'{"code":403,"message":"not you"}', "403 not you"),
         (b"not you\nbecause", "403 not you"),
         (b"<!doctype html><p>no</p>", "403"),
+        (b"<html>\n<Title> not &lt;you&gt;</title>", "403 not <you>"),
         (b'{"reason": 7}', "403"),
         (b"{broken", "403"),
         (b"[" * 9999, "403 " + "[" * 150),
