@@ -12,6 +12,8 @@ from pydantic import (
     StringConstraints,
 )
 
+from models.texts import is_blank
+
 # The largest integer of the databases.
 LARGEST_ID = 2**63 - 1
 
@@ -38,7 +40,7 @@ def message_of(problem: Any) -> str:
 def _writable(text: str) -> str:
     if "\0" in text:
         raise ValueError("must not contain the character NUL")
-    if not text.strip():
+    if is_blank(text):
         raise ValueError("must not be blank")
     return text
 

@@ -3,13 +3,11 @@
 import itertools
 import json
 import secrets
-import unicodedata
 from collections.abc import Callable
 
+from notifier.channels.characters import whole_characters
+
 ELLIPSIS = "…"
-ZERO_WIDTH_JOINER = "\u200d"
-SKIN_TONES = range(0x1F3FB, 0x1F400)
-FLAG_LETTERS = range(0x1F1E6, 0x1F200)
 
 # Unread messages on the app's icon: space for this many digits is reserved.
 BADGE_DIGITS = 10
@@ -76,33 +74,5 @@ def fit(render: Callable[[str], bytes], text: str, limit: int) -> bytes:
             fits = middle
         else:
             too_long = middle
-    cut = _whole_characters(text, fits)
+    cut = whole_characters(text, fits)
     return render(text[:cut] + ELLIPSIS if cut else "")
-
-
-def _whole_characters(text: str, end: int) -> int:
-    """The last place at or before `end` that splits no user-perceived character.
-
-    An approximation of Unicode's grapheme clusters by their most frequent cases:
-    accents, variation selectors, skin tones, joined emoji and flags.
-    """
-    while 0 < end < len(text) and _belong_together(text, end):
-        end -= 1
-    return end
-
-
-def _belong_together(text: str, place: int) -> bool:
-    before, after = text[place - 1], text[place]
-    if ZERO_WIDTH_JOINER in (before, after) or ord(after) in SKIN_TONES:
-        return True
-    if unicodedata.category(after).startswith("M") or (before, after) == ("\r", "\n"):
-        return True
-    return ord(after) in FLAG_LETTERS and _flag_letters(text, place) % 2 == 1
-
-
-def _flag_letters(text: str, end: int) -> int:
-    """How many flag letters in a row come before `end`; two of them are one flag."""
-    start = end
-    while start and ord(text[start - 1]) in FLAG_LETTERS:
-        start -= 1
-    return end - start

@@ -11,6 +11,7 @@ from html import escape
 from urllib.parse import quote
 
 from models.pushes import Notification
+from notifier.channels.characters import whole_characters
 from notifier.channels.template import clean, one_line
 
 # RFC 5322 allows 998; names are cut long before.
@@ -114,4 +115,5 @@ def _text(notification: Notification) -> str:
 def _header_text(name: str) -> str:
     """A name that is safe in a header: nothing in it can begin another header."""
     # Python decodes "=?utf-8?q?=0A?=" in a header it writes, with its line end.
-    return one_line(clean(name)).replace("=?", "= ?")[:LONGEST_HEADER]
+    text = one_line(clean(name)).replace("=?", "= ?")
+    return text[: whole_characters(text, LONGEST_HEADER)]

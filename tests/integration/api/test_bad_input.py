@@ -69,6 +69,7 @@ def test_wrong_body_is_refused_with_a_reason(callers, path, name):
         ("/groupchat/send", {"conversation": 1, "message": 7}, "message"),
         ("/groupchat/send", {"conversation": 1, "message": ""}, "message"),
         ("/groupchat/send", {"conversation": 1, "message": " \n\u2003"}, "message"),
+        ("/groupchat/send", {"conversation": 1, "message": "\u3164\u200b"}, "message"),
         ("/groupchat/send", {"conversation": 1, "message": "a\0b"}, "message"),
         ("/groupchat/send", {"conversation": 1, "message": None}, "message"),
         (

@@ -12,6 +12,8 @@ FAMILY = "👨\u200d👩\u200d👧"
 THUMB = "👍🏽"
 FLAG = "🇫🇮"
 ACCENT = "e\u0301"
+HANGUL = "\u1112\u1161\u11ab"
+INDIC = "क्षि"
 
 
 def render(text: str) -> bytes:
@@ -37,7 +39,9 @@ def test_escapes_count_as_they_are_written() -> None:
     assert cut('""""""""', 7) == '""…'
 
 
-@pytest.mark.parametrize("whole", [FAMILY, THUMB, FLAG, ACCENT, "ä", "🚢"])
+@pytest.mark.parametrize(
+    "whole", [FAMILY, THUMB, FLAG, ACCENT, HANGUL, INDIC, "ä", "🚢"]
+)
 def test_a_user_perceived_character_is_kept_or_dropped_whole(whole: str) -> None:
     text = "ab" + whole * 3
 
