@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt import PyJWK, PyJWTError
 from jwt.algorithms import Algorithm, ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from config.pem import with_line_ends
+
 # Each key has one algorithm, and the token's own claim is ignored. None is symmetric,
 # because a key that checks tokens must not be able to make them.
 ALGORITHMS: dict[str, type[Any]] = {
@@ -22,7 +24,7 @@ SHORTEST_RSA_BITS = 2048
 def of_pem(path: Path) -> list[PyJWK]:
     """The key in the file; raises ValueError that says what is wrong."""
     try:
-        key = serialization.load_pem_public_key(path.read_bytes())
+        key = serialization.load_pem_public_key(with_line_ends(path.read_bytes()))
     except (ValueError, OSError, TypeError):
         raise ValueError("holds no public key in PEM") from None
     for name, algorithm in ALGORITHMS.items():

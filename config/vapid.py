@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+from config.pem import with_line_ends
+
 if TYPE_CHECKING:
     from config import Settings
 
@@ -43,7 +45,9 @@ def _read(content: bytes) -> PrivateKeyTypes:
     """The key of a PEM, or of 32 bytes in base64url, as many tools print it."""
     text = content.strip()
     if not _is_raw(text):
-        return serialization.load_pem_private_key(content, password=None)
+        return serialization.load_pem_private_key(
+            with_line_ends(content), password=None
+        )
     number = int.from_bytes(urlsafe_b64decode(text.rstrip(b"=") + b"="))
     return ec.derive_private_key(number, ec.SECP256R1())
 

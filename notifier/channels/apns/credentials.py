@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from config.pem import with_line_ends
 from notifier.channels import MintedToken
 
 # Apple accepts a token for an hour and no new one within 20 minutes. The datastore
@@ -47,7 +48,7 @@ class SigningKey:
 
 def _private_key(pem: bytes, path: Path) -> EllipticCurvePrivateKey:
     try:
-        key = load_pem_private_key(pem, password=None)
+        key = load_pem_private_key(with_line_ends(pem), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
         raise ValueError(f"{path} holds no readable private key") from problem
     if not isinstance(key, EllipticCurvePrivateKey):

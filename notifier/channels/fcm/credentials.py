@@ -11,12 +11,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from config.pem import with_line_ends
 from models.base import utc_now
 from notifier.channels import CredentialsRefused, MintedToken, responses
 from notifier.channels.header_text import is_header_text
 from notifier.http2 import Client, Head, Request, Response
 from notifier.outcome import ChannelDown
 
+SERVICE_ACCOUNT = "service_account"
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_S = 3600
@@ -57,6 +59,12 @@ def read(path: Path) -> ServiceAccount:
     """Raises ValueError saying what is wrong with the file."""
     content = path.read_bytes()
     account = responses.json_object(content)
+    kind = responses.string(account, "type") or SERVICE_ACCOUNT
+    if kind != SERVICE_ACCOUNT:
+        raise ValueError(
+            f"{path} holds credentials of the type {kind[:40]!r}; only the JSON key of "
+            f"a service account can be used"
+        )
     fields = ("project_id", "client_email", "token_uri", "private_key")
     for field in fields:
         if not responses.string(account, field):
@@ -77,7 +85,7 @@ def read(path: Path) -> ServiceAccount:
 
 def _private_key(pem: str, path: Path) -> RSAPrivateKey:
     try:
-        key = load_pem_private_key(pem.encode(), password=None)
+        key = load_pem_private_key(with_line_ends(pem.encode()), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
         raise ValueError(f"{path}: private_key cannot be read") from problem
     if not isinstance(key, RSAPrivateKey):

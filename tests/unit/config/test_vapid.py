@@ -49,6 +49,14 @@ def test_own_vapid_key_is_used(read: Read, tmp_path: Path) -> None:
     assert not (settings.run_dir / "vapid.pem").exists()
 
 
+def test_line_ends_of_a_key_may_be_escaped(read: Read, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    file = tmp_path / "own.pem"
+    file.write_bytes(_pem(key).replace(b"\n", b"\\n"))
+
+    assert vapid.public_key(read(VAPID_KEY_FILE=str(file))) == vapid.encoded(key)
+
+
 @pytest.mark.parametrize("end", ["", "=", "\n"])
 def test_a_raw_key_is_used(read: Read, tmp_path: Path, end: str) -> None:
     key = ec.generate_private_key(ec.SECP256R1())

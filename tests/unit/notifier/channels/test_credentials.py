@@ -120,14 +120,40 @@ def test_googles_assertion_says_who_wants_what(tmp_path: Path) -> None:
         {"private_key": "not a key"},
         {"private_key": pem(EC_KEY)},
         {"token_uri": "http://oauth2.example/token"},
+        {"type": "external_account"},
+        {"type": "authorized_user"},
     ],
-    ids=["no project", "no email", "no key", "wrong key", "plain http"],
+    ids=[
+        "no project",
+        "no email",
+        "no key",
+        "wrong key",
+        "plain http",
+        "workload identity",
+        "a person",
+    ],
 )
 def test_a_file_that_is_no_service_account_is_named(
     tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(ValueError, match=r"account\.json"):
         credentials.read(account_file(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("line_end", ["\\n", "\\r\\n", "\r\n"])
+def test_line_ends_of_a_key_may_be_escaped(tmp_path: Path, line_end: str) -> None:
+    escaped = {key: pem(key).replace("\n", line_end) for key in (RSA_KEY, EC_KEY)}
+
+    account = credentials.read(account_file(tmp_path, private_key=escaped[RSA_KEY]))
+    apple = signing_key(write(tmp_path / "key.p8", escaped[EC_KEY]))
+
+    assert account.key.private_numbers() == RSA_KEY.private_numbers()
+    assert asyncio.run(apple.mint()).token
+
+
+def test_other_credentials_of_google_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"'external_account'.*service account"):
+        credentials.read(account_file(tmp_path, type="external_account"))
 
 
 def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
