@@ -13,6 +13,9 @@ from urllib.parse import SplitResult, urlsplit
 # Printable ASCII without what would end it inside a header.
 _is_contact = re.compile(r"(mailto:[^@\s<>,]+@|https://)[!-;=?-~]+", re.ASCII).fullmatch
 _PRIVATE_NAMES = (".localhost", ".local", ".invalid", ".test", ".internal")
+_is_full_name = re.compile(
+    r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*|\[[0-9a-f:.]+\]", re.IGNORECASE
+).fullmatch
 _is_host = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?").fullmatch
 
 
@@ -154,6 +157,12 @@ def _public_contact(text: str) -> str:
     return text
 
 
+def _host_name(text: str) -> str:
+    if not _is_full_name(text):
+        raise ValueError(f"must be a full host name (mail.example.org), not {text!r}")
+    return text
+
+
 def _hosts(text: str) -> tuple[str, ...]:
     hosts = [host for part in text.split(",") if (host := part.strip().lower())]
     for host in hosts:
@@ -191,6 +200,8 @@ def content(path: str) -> str:
 HttpsUrl = Annotated[str, TextReader(_https_url)]
 ProxyUrl = Annotated[str, TextReader(_proxy)]
 HostPort = Annotated[str, TextReader(_host_port)]
+# A host with its domain, or an address in brackets, as EHLO wants it.
+HostName = Annotated[str, TextReader(_host_name)]
 # A mailto: or https: URL where the operator or a form can be reached.
 Contact = Annotated[str, TextReader(_contact)]
 PublicContact = Annotated[str, TextReader(_public_contact)]

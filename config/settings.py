@@ -19,6 +19,7 @@ from config.setting_types import (
     Contact,
     Directory,
     File,
+    HostName,
     HostPort,
     Hosts,
     HttpsUrl,
@@ -86,6 +87,8 @@ class Settings:
         default=None, repr=False
     )
     smtp_from: Annotated[str | None, text_for(smtp.sender)] = None
+    # The name in EHLO; None = the full name of this host.
+    smtp_ehlo: HostName | None = None
     # Where a member can stop the mails; None = a mail to smtp_from.
     smtp_unsubscribe: Contact | None = None
     # One mail collects a conversation's messages of this period.

@@ -58,6 +58,58 @@ async def test_an_invalid_address_is_not_sent_to_the_server(
     assert [received.recipient for received in email.server.inbox] == ["a@b.org"]
 
 
+async def test_a_server_that_refuses_everybody_alike_means_us(
+    email: EmailService,
+) -> None:
+    addresses = [f"u{n}@x.example" for n in range(12)]
+    for n, address in enumerate(addresses):
+        email.server.to_recipient[address] = f"550 5.1.1 <{address}> is unknown ({n}a)"
+
+    reports = await email.send(targets(*addresses))
+
+    kinds = [reports.by_device[n].kind for n in range(1, 13)]
+    assert kinds == [Kind.GONE] * 9 + [Kind.CREDENTIALS] * 3
+    assert "u9@x.example" in (dict(email.troubles.reports)["email localhost"] or "")
+
+
+async def test_recipients_are_believed_while_others_get_their_mails(
+    email: EmailService,
+) -> None:
+    unknown = [f"u{n}@x.example" for n in range(20)]
+    for address in unknown:
+        email.server.to_recipient[address] = "550 5.1.1 no such user"
+    some = unknown[:8], unknown[8:14], unknown[14:]
+
+    reports = await email.send(
+        targets(*some[0], "a@x.example", *some[1], "b@x.example", *some[2])
+    )
+
+    assert set(reports.kinds()) == {"gone", "accepted"}
+
+
+@pytest.mark.parametrize("offered", ["", "XOAUTH2", "CRAM-MD5X"])
+async def test_a_server_without_a_login_of_ours_is_an_alarm(
+    email: EmailService, offered: str
+) -> None:
+    email.server.user, email.server.password = "me", "secret"
+    email.server.logins_offered = offered
+    email.options = "?tls=none"
+
+    reports = await email.send(targets("a@x.example", "b@x.example"))
+
+    assert reports.kinds() == ["credentials"] * 2
+    assert email.server.senders == 0
+    assert dict(email.troubles.reports)["email localhost"]
+
+
+async def test_the_name_of_the_greeting_is_a_setting(email: EmailService) -> None:
+    email.configure(smtp_url=email.server.url(), smtp_ehlo="chat.harbour.example")
+
+    await email.send(targets("a@x.example"))
+
+    assert email.server.greeted_by == "chat.harbour.example"
+
+
 # -- outages
 
 

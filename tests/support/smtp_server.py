@@ -61,6 +61,10 @@ class MailServer:
     logins: int = 0
     connections: list["SmtpSession"] = field(default_factory=list)
     port: int = 0
+    # The name in the last EHLO.
+    greeted_by: str = ""
+    # The mechanisms of AUTH in place of the usual ones; "" offers none.
+    logins_offered: str | None = None
 
     def url(
         self, scheme: str = "smtp", options: str = "", *, password: str | None = None
@@ -69,6 +73,23 @@ class MailServer:
         return f"{scheme}://{login}localhost:{self.port}{options}"
 
     # -- what aiosmtpd calls
+
+    async def handle_EHLO(
+        self,
+        server: SMTP,
+        session: Session,
+        envelope: Envelope,
+        hostname: str,
+        responses: list[str],
+    ) -> list[str]:
+        session.host_name = hostname
+        self.greeted_by = hostname
+        if self.logins_offered is None:
+            return responses
+        kept = [line for line in responses if not line.startswith("250-AUTH")]
+        if self.logins_offered:
+            kept.insert(1, f"250-AUTH {self.logins_offered}")
+        return kept
 
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, _: Any

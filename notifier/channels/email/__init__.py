@@ -91,7 +91,12 @@ def create(
     tls = trusting(settings.ca_file)
     sender: Address = smtp.sender(settings.smtp_from)
     return Email(
-        Relay(smtp.server(settings.smtp_url), troubles, tls=tls),
+        Relay(
+            smtp.server(settings.smtp_url),
+            troubles,
+            tls=tls,
+            own_name=settings.smtp_ehlo,
+        ),
         MailTemplate(sender, settings.smtp_unsubscribe),
         window_s=settings.smtp_digest_s,
     )

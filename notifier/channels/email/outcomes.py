@@ -11,6 +11,8 @@ from notifier.outcome import Kind, Outcome
 SmtpPhase = Literal["connect", "login", "sender", "recipient", "data"]
 
 CLOSING = 421
+# The name in our EHLO, or in an address, has no domain.
+NO_FULL_NAME = 504
 
 LONGEST_REASON = 150
 # No such mailbox, moved without a new address, or a domain that accepts no mail.
@@ -18,6 +20,20 @@ _DEAD = frozenset({"5.1.1", "5.1.6", "5.1.10"})
 # Replies about the mailbox, unless an enhanced code says otherwise.
 _MAILBOX_REPLIES = frozenset({550, 551, 553})
 _LOGIN_REPLIES = frozenset({530, 534, 535, 538})
+
+# Replies about us, whatever recipient was named: our EHLO name, our sender, our login,
+# our domain's records, or that we may not send through this server. The codes are
+# Microsoft's (SendAsDenied, relaying, login methods, sender records) and Google's.
+_is_about_us = re.compile(
+    r"5\.7\.(3|26|30|54|60|515)\b|5\.2\.252\b|SendAsDenied|\b(he|eh)lo\b"
+    r"|\brelay(ing)?\b|not verified|not owned by|sender address (was )?rejected"
+    r"|authenticat(e|ed|ion) (first|required|needed)|must (first )?authenticate"
+    r"|not (allowed|permitted|authori[sz]ed) to send|may not send",
+    re.IGNORECASE,
+).search
+# Throttles that heal by themselves, although they are told as final: Microsoft's of a
+# mailbox, and the day's limit of Google.
+_is_throttle = re.compile(r"5\.2\.25[134]\b|5\.4\.5\b").search
 
 _enhanced = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b").match
 
@@ -33,8 +49,11 @@ def read(phase: SmtpPhase, code: int, text: str) -> Outcome:
     if not 500 <= code < 600:
         # Temporary, or not a reply of SMTP at all: a retry may succeed.
         return Outcome(Kind.LATER, reason)
-    if code in _LOGIN_REPLIES or phase in ("login", "sender"):
-        # The server has not seen the recipient yet, so this is about us.
+    if _is_throttle(text):
+        return Outcome(Kind.LATER, reason)
+    # Before RCPT the server has not seen the recipient, so that is about us, too.
+    is_ours = code in (*_LOGIN_REPLIES, NO_FULL_NAME) or phase in ("login", "sender")
+    if is_ours or _is_about_us(text):
         return Outcome(Kind.CREDENTIALS, reason)
     if phase == "recipient":
         return _recipient(code, text, reason)
@@ -44,7 +63,7 @@ def read(phase: SmtpPhase, code: int, text: str) -> Outcome:
 def _recipient(code: int, text: str, reason: str) -> Outcome:
     """Only an enhanced code that means "no such mailbox" disables a device.
 
-    A bare 550 is also the reply of a spam filter, or of a relay we may not use.
+    A bare 550 is also the reply of a spam filter.
     """
     found = _enhanced(text)
     detail = found.group() if found else None

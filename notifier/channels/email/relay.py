@@ -18,6 +18,7 @@ from notifier.channels.batch import outcome_of
 from notifier.channels.breaker import Breaker
 from notifier.channels.email import outcomes
 from notifier.channels.email.outcomes import SmtpPhase
+from notifier.channels.email.refused_alike import RefusedAlike
 from notifier.channels.operator_alarm import Alarm
 from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
 
@@ -44,12 +45,16 @@ class Relay:
         troubles: Troubles,
         *,
         tls: ssl.SSLContext,
+        own_name: str | None = None,
         breaker: Breaker | None = None,
     ) -> None:
         self._server = server
+        # In EHLO; None means the name of this host.
+        self._own_name = own_name
         self._alarm = Alarm(f"email {server.host}", troubles)
         self._tls = tls
         self._breaker = breaker or Breaker()
+        self._alike = RefusedAlike()
         self._lock = asyncio.Lock()
         self._smtp: SMTP | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -102,14 +107,20 @@ class Relay:
         except SMTPResponseException as error:
             if isinstance(error, SMTPAuthenticationError):
                 phase = "login"
-            outcome = outcomes.read(phase, error.code, error.message)
+            outcome = self._alike.judge(
+                recipient, outcomes.read(phase, error.code, error.message)
+            )
             if not outcomes.is_outage(phase, error.code):
                 await self._reset()
                 return outcome
             words = outcome.reason
         except (SMTPException, OSError) as error:
             words = _words(error)
+            if _has_no_login(error):
+                self._drop_connection()
+                return Outcome(Kind.CREDENTIALS, f"{self._server.host}: {words}")
         else:
+            self._alike.forget()
             self._start_idle_timer()
             return ACCEPTED
         self._drop_connection()
@@ -132,6 +143,7 @@ class Relay:
             start_tls=server.security == "starttls",
             tls_context=self._tls,
             timeout=COMMAND_TIMEOUT_S,
+            local_hostname=self._own_name,
         )
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await smtp.connect()
@@ -181,6 +193,14 @@ class Relay:
             async with asyncio.timeout(QUIT_TIMEOUT_S):
                 await self._quit()
         self._drop_connection()
+
+
+def _has_no_login(error: Exception) -> bool:
+    """Whether the server offers no login at all, or none by name and password."""
+    words = str(error)
+    return isinstance(error, SMTPException) and (
+        "AUTH extension" in words or "authentication method" in words
+    )
 
 
 def _words(error: Exception) -> str:

@@ -164,6 +164,17 @@ def test_the_vapid_subject_is_at_a_public_name(read: Read, value: str) -> None:
     assert read(SMTP_UNSUBSCRIBE=value).smtp_unsubscribe == value
 
 
+@pytest.mark.parametrize("name", ["mail.example.org", "[192.0.2.1]", "a.b.Example"])
+def test_the_name_of_the_greeting_is_a_full_one(read: Read, name: str) -> None:
+    assert read(SMTP_EHLO=name).smtp_ehlo == name
+
+
+@pytest.mark.parametrize("name", ["mail", "a b.org", "-.org", "a.b\r\nx", "192.0.2.1"])
+def test_a_short_name_of_the_greeting_is_refused(read: Read, name: str) -> None:
+    with pytest.raises(SettingsError, match="full host name"):
+        read(SMTP_EHLO=name)
+
+
 def test_allowed_push_services_are_a_list(read: Read) -> None:
     settings = read(WEBPUSH_ALLOW="Ntfy.home , [fd00::1]:8443,10.0.0.5:443")
 
