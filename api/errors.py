@@ -128,7 +128,8 @@ def as_json(error: ErrorResponse) -> HTTPResponse:
 
 def from_bottle(problem: HTTPError) -> bytes:
     """The body for an error that Bottle found itself; its status and headers stay."""
-    response.content_type = "application/json"
+    for name, value in JSON_HEADERS.items():
+        response.set_header(name, value)
     status = problem.status_code
     if status >= 500:
         return _incident(problem.exception).json()

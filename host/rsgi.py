@@ -48,6 +48,10 @@ class RsgiApp:
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         headers = scope.headers
+        if scope.http_version == "1.1" and len(headers.get_all("host")) != 1:
+            # A proxy in front may have gone by another Host than we would.
+            _refuse(proto, 400, "bad_request", "The request needs exactly one Host.")
+            return
         length = headers.get("content-length")
         if length == "0" or (length is None and "transfer-encoding" not in headers):
             await self._run(scope, proto, io.BytesIO(), None)
@@ -152,6 +156,7 @@ def _refuse(proto: Any, status: int, code: str, message: str) -> None:
     headers = [
         ("Content-Type", "application/json"),
         ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
         ("Connection", "close"),
     ]
     if status == 503:

@@ -236,6 +236,8 @@ def test_other_methods_are_405_with_the_allowed_ones(ann):
     answer = ann.client.put("/devices", {})
 
     assert (answer.status, answer.code) == (405, "method_not_allowed")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
     assert set(answer.headers["allow"].split(",")) >= {"GET", "POST"}
 
 

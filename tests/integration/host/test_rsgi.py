@@ -253,6 +253,27 @@ def test_a_connection_goes_on_after_each_body(server: Server) -> None:
     assert None not in used
 
 
+@pytest.mark.parametrize(
+    "hosts", [b"", b"Host: a\r\nHost: b\r\n", b"Host: a\r\nhost: a\r\n"]
+)
+def test_a_request_without_exactly_one_host_is_refused(
+    server: Server, hosts: bytes
+) -> None:
+    request = b"GET /healthz HTTP/1.1\r\n" + hosts + b"\r\n"
+
+    with sent(server.port, [request]) as [connection]:
+        answered = answer(connection)
+
+    assert answered.startswith(b"HTTP/1.1 400 ")
+    assert b'"bad_request"' in answered
+    assert b"nosniff" in answered
+
+
+def test_an_old_client_needs_no_host(server: Server) -> None:
+    with sent(server.port, [b"GET /healthz HTTP/1.0\r\n\r\n"]) as [connection]:
+        assert b" 200 " in answer(connection)
+
+
 def test_half_requests_do_not_keep_the_server_from_ending(tmp_path: Path) -> None:
     server = Server(tmp_path)
     half = head("/dashboard/login", FORM, content_length=1000) + b"key=1"
