@@ -16,6 +16,8 @@ def write(chosen: Choices, conversation: DemoConversation, ca_file: str) -> None
         "devices": [{**device._asdict(), "token": device.token} for device in DEVICES],
         "inbox": f"{chosen.sandbox_url}/inbox",
         "ca_file": ca_file,
+        # A browser may ask for the page by this name, beside those of loopback.
+        "host": chosen.host,
     }
     write_secret(file_in(chosen.run_dir), json.dumps(content, indent=2) + "\n")
 

@@ -3,15 +3,17 @@
 import json
 import ssl
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 from bottle import HTTPResponse
 
 from api import errors
-from models.errors import NotFound
+from models.errors import Forbidden, NotFound
 from web.page_request import SAFE_HEADERS, PageRequest, page
 from web.session import USER_COOKIE, set_cookie
 
@@ -51,9 +53,31 @@ def _scene(request: PageRequest) -> dict[str, Any] | None:
     """The people, phones and sandbox of the demo; None if no demo is running."""
     path = request.demo_file
     try:
-        return None if path is None else dict(json.loads(path.read_text()))
+        scene = None if path is None else dict(json.loads(path.read_text()))
     except FileNotFoundError:
         return None
+    if scene is not None:
+        _check_host(request, scene.get("host", ""))
+    return scene
+
+
+def _check_host(request: PageRequest, configured: str) -> None:
+    """Raises Forbidden for a name that is not ours.
+
+    A website could have a name of its own lead to this address after its page has been
+    loaded (DNS rebinding), and then read the tokens.
+    """
+    try:
+        host = urlsplit(f"//{request.environ.get('HTTP_HOST', '')}").hostname or ""
+    except ValueError:
+        host = ""
+    try:
+        ip_address(host)
+    except ValueError:
+        if host not in ("localhost", configured) and not host.endswith(".localhost"):
+            raise Forbidden(
+                "The demo shows its tokens only at localhost and at BOTTLEPOST_HOST."
+            ) from None
 
 
 def _fetch(url: str, ca_file: str, since: str) -> dict[str, Any]:

@@ -77,16 +77,19 @@ class PageRequest:
         """Leave the concurrency limit while the handler only waits."""
         return RequestContext(app=self.app, caller=None).released()
 
+    @property
+    def is_from_our_site(self) -> bool:
+        """Whether no other site has made the browser send this form."""
+        site = self.environ.get("HTTP_SEC_FETCH_SITE")
+        if site is not None:
+            return site in ("same-origin", "none")
+        origin = self.environ.get("HTTP_ORIGIN")
+        host = self.environ.get("HTTP_HOST", "")
+        return origin is None or _host_of(origin) == host
+
     def check_origin(self) -> None:
         """Raises Forbidden if another site made the browser send this form."""
-        site = self.environ.get("HTTP_SEC_FETCH_SITE")
-        origin = self.environ.get("HTTP_ORIGIN")
-        if site is not None:
-            is_ours = site in ("same-origin", "none")
-        else:
-            host = self.environ.get("HTTP_HOST", "")
-            is_ours = origin is None or _host_of(origin) == host
-        if not is_ours:
+        if not self.is_from_our_site:
             raise Forbidden("This form was sent from another site.")
 
     def operator_form(self) -> dict[str, str]:

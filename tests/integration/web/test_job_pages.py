@@ -153,6 +153,20 @@ def test_another_site_cannot_write_with_the_cookie(visitor, job, chat, environ):
     assert answer.status == 403
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_another_site_cannot_sign_in_a_user_of_its_own(
+    visitor, job, ann, eve, chat, site
+):
+    theirs = eve.client.post("/groupchat", {"name": "Trap"}).json["id"]
+    form = {"conversation": theirs, "message": "Hi", "token": eve.client.token}
+
+    answer = visitor.post("/groupchat/send", {"HTTP_SEC_FETCH_SITE": site}, **form)
+
+    assert answer.status == 303
+    assert "set-cookie" not in answer.headers
+    assert visitor.get(job).status == 200
+
+
 def test_our_own_form_may_write_with_the_cookie(visitor, job, chat):
     environ = {"HTTP_ORIGIN": "http://127.0.0.1", "HTTP_HOST": "127.0.0.1"}
 

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.support.browser_client import BrowserClient
 from tests.support.chat_api import build_app
 
@@ -24,6 +26,7 @@ def scene(ann, tmp_path):
         # Nothing listens on port 1.
         "inbox": "https://127.0.0.1:1/inbox",
         "ca_file": str(ca_file),
+        "host": "demo.lan",
     }
     path.write_text(json.dumps(told))
     return path
@@ -36,6 +39,41 @@ def test_a_plain_installation_shows_where_to_go(chat_api):
     assert 'href="/docs"' in page.body.decode()
     assert 'href="/dashboard"' in page.body.decode()
     assert "set-cookie" not in page.headers
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost:8080",
+        "LOCALHOST",
+        "app.localhost:8080",
+        "127.0.0.1:8080",
+        "[::1]:8080",
+        "192.168.1.5",
+        "demo.lan:8080",
+    ],
+)
+def test_the_demo_is_at_our_own_names(chat_api, ann, tmp_path, host):
+    page = with_demo(chat_api, scene(ann, tmp_path)).request("GET", "/", HTTP_HOST=host)
+
+    assert page.status == 200
+    assert ann.client.token in page.body.decode()
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "localhost.evil.example", "", "["]
+)
+@pytest.mark.parametrize("path", ["/", "/demo/inbox?since=0"])
+def test_no_website_reads_the_tokens_by_a_name_of_its_own(
+    chat_api, ann, tmp_path, host, path
+):
+    browser = with_demo(chat_api, scene(ann, tmp_path))
+
+    answer = browser.request("GET", path, HTTP_HOST=host)
+
+    assert answer.status == 403
+    assert ann.client.token not in answer.body.decode()
+    assert "set-cookie" not in answer.headers
 
 
 def test_a_plain_installation_has_no_inbox(chat_api):
