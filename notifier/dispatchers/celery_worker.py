@@ -19,6 +19,7 @@ from kombu.transport.redis import Channel, QoS
 
 from config import Settings
 from notifier.dispatchers.celery_queue import TASK, application
+from notifier.engine import is_job_id
 from notifier.process import (
     engine_thread,
     preload,  # noqa: F401 - once, before Celery forks its processes
@@ -41,6 +42,9 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     @celery.task(name=TASK)  # type: ignore[untyped-decorator]
     def push(job_id: int) -> None:
         """Done when the job needs no work now; the outbox does the retries."""
+        if not is_job_id(job_id):
+            log.warning("a task that is not ours was dropped")
+            return
         engine = engine_thread.shared(settings)
         if job_id:
             engine.work(job_id)

@@ -14,6 +14,7 @@ from multiprocessing.managers import BaseManager, BaseProxy, Server
 from typing import Any
 
 from config import Settings, SettingsError
+from notifier.engine import is_job_id
 
 # On the wake sender's thread; no request waits for it.
 CONNECT_S = 2.0
@@ -68,7 +69,7 @@ class _WakeHandler:
         self._ring = ring
 
     def ring(self, job_id: int) -> None:
-        if not isinstance(job_id, int):
+        if not is_job_id(job_id):
             raise TypeError("a job's id is a number")
         self._ring(job_id)
 

@@ -1,11 +1,15 @@
 """Dispatcher `rq`: wake-ups go to RQ workers through Redis."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from redis import Redis
 from rq import Queue
+from rq.job import Job
+from rq.serializers import JSONSerializer
 
 from config import Settings
+from notifier.engine import is_job_id
 from notifier.process import engine_thread
 from notifier.process.wake_sender import WakeSender
 
@@ -21,6 +25,35 @@ def create(settings: Settings) -> WakeSender:
     return WakeSender(settings, RedisLink)
 
 
+class ForeignTask(Exception):
+    """A task in our queue that is not ours; it is not run."""
+
+
+class PushTask(Job):
+    """A task that can only be ours, whatever somebody has written to Redis.
+
+    RQ would run any function that a task or one of its callbacks names.
+    """
+
+    def _execute(self) -> Any:
+        args = self.args
+        is_ours = (self.func_name, self.instance, self.kwargs) == (TASK, None, {})
+        if not is_ours or len(args) != 1 or not is_job_id(args[0]):
+            raise ForeignTask(self.id)
+        return super()._execute()
+
+    @property
+    def success_callback(self) -> None:
+        return None
+
+    failure_callback = stopped_callback = success_callback
+
+
+def queue(redis: Redis) -> Queue:
+    """The queue; its tasks are JSON, because unpickling can run any code."""
+    return Queue(QUEUE, connection=redis, job_class=PushTask, serializer=JSONSerializer)
+
+
 class RedisLink:
     """Enqueues job ids; they expire, because the watchdog repeats the wake-up."""
 
@@ -30,7 +63,7 @@ class RedisLink:
             socket_connect_timeout=TIMEOUT_S,
             socket_timeout=TIMEOUT_S,
         )
-        self._queue = Queue(QUEUE, connection=self._redis)
+        self._queue = queue(self._redis)
         self._expiry_s = max(int(settings.watchdog_s * 10), 60)
 
     def send(self, job_ids: Sequence[int]) -> None:

@@ -8,10 +8,11 @@ from types import FrameType
 
 from redis import Redis, RedisError
 from rq import SimpleWorker
+from rq.serializers import JSONSerializer
 
 import config
 from config import Settings
-from notifier.dispatchers.rq_queue import QUEUE
+from notifier.dispatchers.rq_queue import PushTask, queue
 from notifier.engine import build_engine, new_owner
 from notifier.process import engine_thread
 from notifier.process.engine_thread import EngineThread
@@ -50,7 +51,12 @@ def _work(redis: Redis, engine: EngineThread) -> RedisError | None:
     away while it finishes a task.
     """
     try:
-        worker = RqWorker([QUEUE], connection=redis)
+        worker = RqWorker(
+            [queue(redis)],
+            connection=redis,
+            job_class=PushTask,
+            serializer=JSONSerializer,
+        )
         worker.engine = engine
         worker.work(logging_level="CRITICAL")
     except RedisError as problem:

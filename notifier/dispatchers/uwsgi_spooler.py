@@ -15,7 +15,7 @@ from config import CPU_ANSWERS, Settings
 from datastore import Datastore
 from datastore.outbox import job_status
 from notifier.dispatchers import uwsgi_host
-from notifier.engine import ANY_JOB
+from notifier.engine import ANY_JOB, is_job_id
 from notifier.process import (
     engine_thread,
     preload,  # noqa: F401 - once, before uWSGI forks its spoolers
@@ -62,8 +62,12 @@ class UwsgiSpoolerDispatcher(PerProcess):
 def push(arguments: Mapping[str, str]) -> int:
     """Runs in a spooler; done when the job needs no work now."""
     _raise_priority()
+    job = arguments.get("job", "")
+    if not (job.isdecimal() and is_job_id(int(job))):
+        log.warning("a file in the spool that is not ours was dropped")
+        return int(uwsgi.SPOOL_OK)
     try:
-        return _work(int(arguments["job"]))
+        return _work(int(job))
     except Exception:
         log.exception("the spooler will retry")
         return int(uwsgi.SPOOL_RETRY)

@@ -14,6 +14,15 @@ from config import Settings
 ANY_JOB = 0
 
 
+# The largest id of a database.
+LARGEST_ID = 2**63 - 1
+
+
+def is_job_id(value: object) -> bool:
+    """Whether a wake-up may name this job; another process may have sent anything."""
+    return type(value) is int and ANY_JOB <= value <= LARGEST_ID
+
+
 class Engine(Protocol):
     """Works through the outbox; one per process or thread, used on one event loop."""
 

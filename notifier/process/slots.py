@@ -14,7 +14,7 @@ from pathlib import Path
 
 from config import Settings, SettingsError
 from datastore.file_lock import LockFile
-from notifier.engine import ANY_JOB
+from notifier.engine import ANY_JOB, is_job_id
 
 # sockaddr_un has room for 107 bytes and a zero.
 LONGEST_SOCKET_PATH = 107
@@ -194,7 +194,8 @@ def _wake_up(job_id: int) -> bytes:
 def job_of(wake_up: bytes) -> int:
     """The job that a wake-up names; those of older web workers name none."""
     digits = wake_up.removeprefix(WAKE_UP)
-    return int(digits) if digits.isdigit() else ANY_JOB
+    job_id = int(digits) if digits.isdigit() else ANY_JOB
+    return job_id if is_job_id(job_id) else ANY_JOB
 
 
 def worker_slots(settings: Settings, count: int = MAX_WORKERS) -> Slots:
