@@ -23,12 +23,12 @@ def query(context: RequestContext, body: JobQuery) -> Result[Job]:
 
 
 def find_visible(context: RequestContext, job_id: int) -> JobStatus:
-    """The job; raises NotFound unless it exists and the caller may see it."""
+    """The job as the caller may see it; raises NotFound if there is none."""
     with context.store.read() as session:
         job = job_status.find(session, job_id)
         if job is None or not (context.is_service or _may_see(context, session, job)):
             raise NotFound
-    return job
+    return job if context.is_service else job.for_members()
 
 
 def _may_see(context: RequestContext, session: Session, job: JobStatus) -> bool:

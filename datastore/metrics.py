@@ -1,12 +1,13 @@
 """Queries of the metrics: the queue, and the jobs and pushes of the last hour."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from datastore import statistics
+from datastore import reasons, statistics
 from models.accounts import Device
 from models.pushes import AT_ONCE, COMPLETED, FAILED, MESSAGE, PushFailure, PushJob
 
@@ -140,7 +141,10 @@ def ended(session: Session, first_job: int) -> list[EndedJobs]:
 
 
 def refused(session: Session, first_job: int) -> list[RefusedPushes]:
-    """By number, highest first; the platform is empty for devices removed since."""
+    """By number, highest first; the platform is empty for devices removed since.
+
+    Reasons are labels, without the providers' own words.
+    """
     platform = func.coalesce(Device.platform, "")
     count = func.count()
     rows = session.execute(
@@ -151,4 +155,7 @@ def refused(session: Session, first_job: int) -> list[RefusedPushes]:
         .order_by(count.desc(), PushFailure.reason)
         .limit(MOST_REASONS)
     )
-    return [RefusedPushes(*row) for row in rows]
+    numbers: Counter[tuple[str, str, str]] = Counter()
+    for name, outcome, reason, number in rows:
+        numbers[name, outcome, reasons.label(name, reason)] += number
+    return [RefusedPushes(*key, number) for key, number in numbers.most_common()]

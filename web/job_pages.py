@@ -25,6 +25,17 @@ from web.session import USER_COOKIE, set_cookie
 RESULT, ERROR = "result", "error"
 # The page of each final state.
 OUTCOME_OF_STATE = {COMPLETED: RESULT, FAILED: ERROR}
+# The columns of problems, for operators and for members.
+REASONS = ("Not accepted", "Reason", "Devices")
+OUTCOMES = ("Not accepted", "Platform", "Devices")
+# What members read in place of a provider's reason.
+WORDS = {
+    "gone": "no longer registered",
+    "suspect": "not known to the provider",
+    "refused": "refused",
+    "credentials": "will be tried again",
+    "later": "will be tried again",
+}
 HEADINGS = {"": "In progress", RESULT: "Done", ERROR: "Failed"}
 REFRESH_S = 1
 # A job that has taken a minute will hardly end within a second.
@@ -90,10 +101,18 @@ def query(request: PageRequest) -> HTTPResponse:
 
 def push(request: PageRequest, job_id: int, outcome: str = "") -> HTTPResponse:
     """Show the progress or the outcome of a push."""
-    status = jobs.find_visible(request.context(), job_id)
+    context = request.context()
+    status = jobs.find_visible(context, job_id)
     with request.app.store.read() as session:
-        reasons = stored.reasons(session, job_id)
-    return _show(_push_view(status, reasons), outcome)
+        if context.is_service:
+            columns, problems = REASONS, stored.reasons(session, job_id)
+        else:
+            columns = OUTCOMES
+            problems = [
+                (WORDS.get(outcome, outcome), platform, number)
+                for platform, outcome, number in stored.outcomes(session, job_id)
+            ]
+    return _show(_push_view(status, columns, problems), outcome)
 
 
 def upload(request: PageRequest, import_id: int, outcome: str = "") -> HTTPResponse:
@@ -121,7 +140,11 @@ def _show(view: JobView, outcome: str) -> HTTPResponse:
     )
 
 
-def _push_view(status: JobStatus, reasons: Sequence[tuple[str, str, int]]) -> JobView:
+def _push_view(
+    status: JobStatus,
+    columns: tuple[str, str, str],
+    problems: Sequence[tuple[str, str, int]],
+) -> JobView:
     facts = [("Accepted", f"{status.accepted:,}"), ("Failed", f"{status.failed:,}")]
     if status.total is not None:
         facts.insert(0, ("Devices", f"{status.total:,}"))
@@ -135,8 +158,8 @@ def _push_view(status: JobStatus, reasons: Sequence[tuple[str, str, int]]) -> Jo
         created_at=status.created_at,
         error=status.error,
         facts=[*facts, *_duration(status.created_at, status.finished_at)],
-        columns=("Not accepted", "Reason", "Devices"),
-        problems=[(kind, reason, f"{n:,}") for kind, reason, n in reasons],
+        columns=columns,
+        problems=[(subject, detail, f"{n:,}") for subject, detail, n in problems],
     )
 
 

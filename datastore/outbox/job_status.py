@@ -1,14 +1,17 @@
 """The status of a job, for its sender and for dispatchers that wait for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from models.accounts import Device
 from models.base import utc_now
 from models.pushes import COMPLETED, FAILED, PROCESSING, PushFailure, PushJob
+
+NOT_ACCEPTED = "the pushes were not accepted"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,16 @@ class JobStatus:
     started_at: datetime | None
     finished_at: datetime | None
     error: str | None
+
+    def for_members(self) -> "JobStatus":
+        """Without a provider's words, which may be about another member.
+
+        A mail server, for example, tells the address that it refuses.
+        """
+        platform, colon, _ = (self.error or "").partition(": ")
+        if not colon or not platform.isalpha():
+            return self
+        return replace(self, error=f"{platform}: {NOT_ACCEPTED}")
 
     @property
     def pending(self) -> int | None:
@@ -67,7 +80,10 @@ def find(session: Session, job_id: int) -> JobStatus | None:
 def reasons(
     session: Session, job_id: int, limit: int = 50
 ) -> list[tuple[str, str, int]]:
-    """Why devices have not accepted: outcome, provider's reason, number of devices."""
+    """Why devices have not accepted: outcome, provider's reason, number of devices.
+
+    For operators only: a reason may hold a member's address.
+    """
     count = func.count()
     rows = session.execute(
         select(PushFailure.outcome, PushFailure.reason, count)
@@ -78,6 +94,24 @@ def reasons(
         .limit(limit)
     )
     return [(outcome, reason, number) for outcome, reason, number in rows]
+
+
+def outcomes(session: Session, job_id: int) -> list[tuple[str, str, int]]:
+    """Devices that have not accepted: platform, outcome and number.
+
+    The platform is empty for devices that have been removed since.
+    """
+    count = func.count()
+    platform = func.coalesce(Device.platform, "")
+    rows = session.execute(
+        select(platform, PushFailure.outcome, count)
+        .join(PushJob, PushJob.id == PushFailure.job_id)
+        .outerjoin(Device, Device.id == PushFailure.device_id)
+        .where(or_(PushJob.id == job_id, PushJob.parent_id == job_id))
+        .group_by(platform, PushFailure.outcome)
+        .order_by(count.desc(), platform, PushFailure.outcome)
+    )
+    return [(name, outcome, number) for name, outcome, number in rows]
 
 
 def is_idle(session: Session, job_id: int) -> bool:

@@ -158,7 +158,9 @@ def test_a_refused_payload_is_the_jobs_error(host: DispatcherHost) -> None:
 
     job = host.wait_until_ended(conversation, posted)
     assert (job["accepted"], job["failed"]) == (0, 1)
-    assert "PayloadTooLarge" in job["error"]
+    assert job["error"] == "apns: the pushes were not accepted"
+    status = host.last_job(conversation)
+    assert "PayloadTooLarge" in ((status and status.error) or "")
 
 
 @under(["uwsgi_spooler"])

@@ -1,6 +1,7 @@
 """The pages of a job in a browser without scripts."""
 
 import io
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -69,20 +70,55 @@ def test_an_ended_job_leads_to_its_result(chat_api, visitor, job):
     assert "http-equiv" not in page.body.decode()
 
 
-def test_a_failed_job_leads_to_the_providers_reason(chat_api, visitor, job):
-    change(
-        chat_api, job, state="failed", total=1, failed=1, error="apns: TopicDisallowed"
-    )
+REFUSAL = "550 5.1.1 <bob@example.org> is unknown"
+
+
+@pytest.fixture
+def failed_job(chat_api, bob, job):
+    """A job whose push to Bob's mailbox failed, in the words of his mail server."""
+    change(chat_api, job, state="failed", total=1, failed=1, error=f"email: {REFUSAL}")
+    address = {"platform": "email", "token": "bob@example.org"}
+    device = chat_api.service.post(f"/users/{bob.id}/devices", address).json["id"]
     with chat_api.store.write() as session:
-        failure = {"outcome": "refused", "reason": "<TopicDisallowed>", "attempts": 1}
-        session.add(PushFailure(job_id=1, device_id=7, **failure))
+        failure = {"outcome": "gone", "reason": REFUSAL, "attempts": 1}
+        session.add(PushFailure(job_id=1, device_id=device, **failure))
+    return job
 
-    led = visitor.get(job)
+
+def test_a_failed_job_leads_its_members_to_our_own_words(
+    chat_api, visitor, ann, failed_job
+):
+    led = visitor.get(failed_job)
     html = visitor.get(led.headers["location"]).body.decode()
+    told = ann.client.get(failed_job).json
 
-    assert led.headers["location"] == f"{job}/error"
-    assert "apns: TopicDisallowed" in html
-    assert "&lt;TopicDisallowed&gt;" in html
+    assert led.headers["location"] == f"{failed_job}/error"
+    assert "no longer registered" in html
+    assert told["error"] == "email: the pushes were not accepted"
+    for answer in (html, json.dumps(told)):
+        assert "bob@" not in answer
+        assert "550" not in answer
+
+
+def test_operators_read_the_providers_reason(chat_api, failed_job):
+    operator = BrowserClient(chat_api.app)
+    operator.post("/dashboard/login", service_key=SERVICE_KEY)
+
+    html = operator.get(f"{failed_job}/error").body.decode()
+
+    assert "550 5.1.1 &lt;bob@example.org&gt; is unknown" in html
+    assert "<bob@" not in html
+    told = chat_api.service.get(failed_job).json
+    assert told["error"] == f"email: {REFUSAL}"
+
+
+def test_our_own_errors_are_for_everybody(chat_api, ann, job):
+    for words in (
+        "expired before it could be pushed",
+        "internal error; see the log of the notifier",
+    ):
+        change(chat_api, job, error=words)
+        assert ann.client.get(job).json["error"] == words
 
 
 @pytest.mark.parametrize("end", ["result", "error"])
