@@ -12,6 +12,7 @@ from notifier.http2.batch import Batch, Queue
 from notifier.http2.frames import DATA, HEADERS, Code, PeerError
 from notifier.http2.messages import PLAIN_OK
 from notifier.http2.responses import PartialResponse, connection_preface
+from notifier.http2.share import Share
 from notifier.http2.streams import Streams
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 QUANTUM = 32
 # How long the peer may take to close its side.
 CLOSE_TIMEOUT_S = 1.0
+# A peer that ends a connection that has served its share does so within this.
+_SHARE_GRACE_S = 0.1
 _HIGH_WATER = 2**20
 
 _unpack = frames.HEADER.unpack_from
@@ -40,10 +43,12 @@ class Connection(asyncio.Protocol):
         queue: Queue,
         on_end: Callable[["Connection"], None],
         *,
+        share: Share,
         one_stream_until_answer: bool = False,
     ) -> None:
         self.authority = authority
-        self.streams = Streams(authority, queue)
+        self.share = share
+        self.streams = Streams(authority, queue, share)
         self.sender = self.streams.sender
         self.ready = self.streams.ready
         self.ready.add_done_callback(
@@ -52,9 +57,12 @@ class Connection(asyncio.Protocol):
         # Done when the transport is closed.
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended = False
-        # Ended after a shutdown that failed no request, and with no error in GOAWAY.
+        # Ended without a failed request and without an error in GOAWAY: after a
+        # shutdown, or by a peer that closed its side after an answer.
         self.graceful = False
         self.one_stream = one_stream_until_answer
+        # The peer has closed its side, without GOAWAY but after an answer.
+        self._shut_by_peer = False
         # When the last request was sent before there was any answer.
         self.unanswered_since = math.inf
         # The write buffer is below its limit.
@@ -64,6 +72,10 @@ class Connection(asyncio.Protocol):
         self._queue = queue
         self._on_end = on_end
         self._transport: asyncio.Transport | None = None
+        # The pool has been told that the connection has soon served its share.
+        self._announced = False
+        # Runs when it has served its share and the peer has not ended it.
+        self._grace: asyncio.TimerHandle | None = None
         # The bytes of an incomplete frame.
         self._buffer = b""
 
@@ -76,6 +88,17 @@ class Connection(asyncio.Protocol):
     def draining(self) -> bool:
         """No new streams are opened."""
         return self.streams.draining
+
+    @property
+    def served(self) -> bool:
+        """It has ended in good order, and at least half of its answers were proper."""
+        answers = self.streams.answers
+        return self.graceful and 0 < answers >= 2 * self.streams.rebuffs
+
+    @property
+    def left(self) -> int:
+        """How many more requests the peer is expected to serve on it."""
+        return self.share.left(self.sender.next_id // 2, self.streams.answers)
 
     @property
     def reason(self) -> str:
@@ -105,23 +128,48 @@ class Connection(asyncio.Protocol):
             return 0
         if self.one_stream and not streams.answers:
             return min(sender.max_streams, 1) - len(streams.open)
-        return sender.max_streams - len(streams.open)
+        return min(sender.max_streams - len(streams.open), self.left)
 
     def fill(self) -> None:
         """Open streams while there is room and work, and write all frames."""
         while (room := self.room) > 0 and (batch := self._queue.first()):
             if not self.sender.open(batch, min(room, QUANTUM)):
                 break
+            self.streams.opened_at = time.monotonic()
             if not self.streams.answers:
-                self.unanswered_since = time.monotonic()
+                self.unanswered_since = self.streams.opened_at
             self._queue.rotate()
         if self.sender.ids_exhausted:
             self.drain("")
+        if self.share.requests is not None:
+            self._mind_share()
         self.flush()
         if self.streams.draining and not self.streams.open and not self.ended:
             # Not earlier: some servers end all streams when they receive a GOAWAY.
             self.sender.out.append(frames.goaway(Code.NO_ERROR))
             self.close(self.reason)
+
+    def _mind_share(self) -> None:
+        """Ask for a successor in time; find out whether the peer ends this one."""
+        left = self.left
+        is_near = left <= self.share.early
+        if is_near and not self._announced:
+            self._queue.wake()
+        self._announced = is_near
+        if self._is_served and self._grace is None:
+            loop = asyncio.get_running_loop()
+            self._grace = loop.call_later(_SHARE_GRACE_S, self._outlive_share)
+
+    @property
+    def _is_served(self) -> bool:
+        streams = self.streams
+        return not (self.left or streams.open or streams.draining)
+
+    def _outlive_share(self) -> None:
+        self._grace = None
+        if self._is_served:
+            self.share.forget()
+            self._queue.wake()
 
     def flush(self) -> None:
         transport, out = self._transport, self.sender.out
@@ -215,6 +263,11 @@ class Connection(asyncio.Protocol):
         self._end()
 
     def connection_lost(self, error: Exception | None) -> None:
+        streams = self.streams
+        if not streams.draining and streams.answers:
+            if streams.in_use:
+                self.share.learn(streams.answers)
+            self._shut_by_peer = error is None
         self._set_reason(f"connection lost: {error}" if error else "closed by the peer")
         if not self.closed.done():
             self.closed.set_result(None)
@@ -227,9 +280,8 @@ class Connection(asyncio.Protocol):
         if self.ended:
             return
         streams = self.streams
-        self.graceful = (
-            streams.draining and not streams.open and not streams.goaway_error
-        )
+        in_order = streams.draining or self._shut_by_peer
+        self.graceful = in_order and not streams.open and not streams.goaway_error
         self.ended = streams.draining = True
         if not self.ready.done():
             self.ready.set_exception(ConnectionError(self.reason))

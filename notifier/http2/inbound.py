@@ -140,6 +140,10 @@ def _goaway(streams: Streams, flags: int, stream_id: int, payload: bytes) -> Non
     log.info("%s is going away: %s", streams.authority, reason)
     reason = f"the peer is going away: {reason}"
     streams.goaway_error = code != Code.NO_ERROR
+    if not streams.goaway_error and streams.in_use:
+        # The first of two GOAWAYs often includes streams that do not exist yet.
+        served = min(last + 1, streams.sender.next_id) // 2
+        streams.share.learn(served, again=streams.draining)
     streams.drain(reason)
     for open_id in [i for i in streams.open if i > last]:
         streams.requeue(open_id, reason)

@@ -9,6 +9,7 @@ from notifier.http2.backoff import Backoff, DialRate
 from notifier.http2.batch import Queue
 from notifier.http2.connection import CLOSE_TIMEOUT_S, Connection
 from notifier.http2.dial import Peer, dial
+from notifier.http2.share import Share
 from notifier.http2.timeouts import Timeouts
 from notifier.outcome import ChannelDown
 
@@ -46,6 +47,9 @@ class Pool:
         self._first_answer_s = request_timeout_s / 20
         self._backoff = Backoff()
         self._dial_rate = DialRate(2 * max_connections)
+        self._share = Share()
+        # The last connection that ended had served its share.
+        self._has_served = False
         self._answers = 0
         self._timeouts: dict[Connection, Timeouts] = {}
         self._dials: set[asyncio.Task[None]] = set()
@@ -87,6 +91,7 @@ class Pool:
         self._schedule_tick()
         for connection in self.connections:
             connection.fill()
+        self._dial_ahead()
         if self.queue.first() is None:
             return
         if self.connections:
@@ -94,11 +99,31 @@ class Pool:
         elif not self._dials:
             self._dial_or_fail()
 
+    def _dial_ahead(self) -> None:
+        """Replace connections that have soon served their share."""
+        share, connections = self._share.requests, self.connections
+        if share is None or not self._has_served or self._closed:
+            return
+        waiting = self.queue.waiting
+        in_use = waiting or any(c.streams.open for c in connections)
+        if not in_use or self._backoff.down(time.monotonic()):
+            return
+        left = sum(c.left for c in connections) + share * len(self._dials)
+        places = self._max_connections - len(connections) - len(self._dials)
+        while left < waiting + self._share.early and places > 0:
+            self._start_dial()
+            left += share
+            places -= 1
+
     def _dial_or_fail(self) -> None:
+        now = time.monotonic()
         unanswered = [c for c in self._timeouts if not c.answers]
-        if len(unanswered) > 1:
+        if len(unanswered) > 1 and not self._has_served:
             # They are draining and have answered nothing: no third connection for now.
-            self._backoff.failed(unanswered[-1].reason, time.monotonic())
+            if now - unanswered[-1].unanswered_since < self._first_answer_s:
+                # The end of one of them, or the next tick, brings us back here.
+                return
+            self._backoff.failed(unanswered[-1].reason, now)
         fault = self.down()
         if fault is None:
             self._start_dial()
@@ -111,8 +136,7 @@ class Pool:
         task.add_done_callback(self._dials.discard)
 
     async def _dial(self) -> None:
-        if pause_s := self._dial_rate.take(time.monotonic()):
-            await asyncio.sleep(pause_s)
+        await self._dial_rate.turn()
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 connection = await dial(self._peer, self._new_connection)
@@ -129,6 +153,7 @@ class Pool:
             self._peer.authority,
             self.queue,
             self._connection_ended,
+            share=self._share,
             one_stream_until_answer=self._one_stream,
         )
 
@@ -175,6 +200,9 @@ class Pool:
         self._answers += connection.answers
         now = time.monotonic()
         self._backoff.connection_ended(connection, now - timeouts.opened_at, now)
+        self._has_served = connection.served
+        if connection.served:
+            self._dial_rate.give_back()
         known = (connection, *self.connections)
         if self._one_stream and not any(c.answers for c in known):
             # No connection has answered anything, so waiting requests fail now.
@@ -246,6 +274,8 @@ class Pool:
             round(self._request_timeout_s / self._tick_s),
             ChannelDown(f"nothing could be sent for {self._request_timeout_s:g} s"),
         )
+        if self.queue.first() is not None:
+            self._wake()
         if self._timeouts or self._dials or self.queue.first() is not None:
             self._schedule_tick()
 

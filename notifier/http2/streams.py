@@ -1,6 +1,8 @@
 """The streams of one connection: open requests, partial responses, receive window."""
 
 import asyncio
+import math
+import time
 from collections.abc import Mapping
 
 from notifier.http2 import frames
@@ -16,10 +18,15 @@ from notifier.http2.responses import (
     PartialResponse,
 )
 from notifier.http2.sending import Sender
+from notifier.http2.share import Share
 from notifier.outcome import ChannelDown
 
 # Between two ticks no peer has a reason to send more of them.
 _MAX_OVERHEAD_FRAMES = 1000
+# A connection that ends later after its last request was closed because it was idle.
+_IN_USE_S = 1.0
+# The peer answers, but wants to be left alone, as with any 5xx.
+_REBUFFS = {401, 403, 429}
 
 
 class Streams:
@@ -28,8 +35,9 @@ class Streams:
     Every open request ends once: answered, failed, or back in the queue.
     """
 
-    def __init__(self, authority: str, queue: Queue) -> None:
+    def __init__(self, authority: str, queue: Queue, share: Share) -> None:
         self.authority = authority
+        self.share = share
         self.sender = Sender(authority)
         # Open requests, oldest first.
         self.open = self.sender.streams
@@ -39,6 +47,10 @@ class Streams:
         self.decoder = FieldDecoder(MAX_HEADER_LIST)
         # How many requests have been answered.
         self.answers = 0
+        # How many of the answers turn the caller away, whatever it asks for.
+        self.rebuffs = 0
+        # When a request was last sent.
+        self.opened_at = -math.inf
         # Done with the peer's first SETTINGS, or with the reason there were none.
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # The peer has acknowledged our settings, so it keeps no header table.
@@ -53,6 +65,11 @@ class Streams:
         self.overhead_frames = 0
         self._receive_window = RECEIVE_WINDOW
         self._queue = queue
+
+    @property
+    def in_use(self) -> bool:
+        """Requests are open, or the last one was sent a moment ago."""
+        return bool(self.open) or time.monotonic() - self.opened_at < _IN_USE_S
 
     def drain(self, reason: str) -> None:
         """Open no more streams; the connection closes after the last open request."""
@@ -87,6 +104,8 @@ class Streams:
 
     def answer(self, stream_id: int, response: Response) -> None:
         self.answers += 1
+        if response.status >= 500 or response.status in _REBUFFS:
+            self.rebuffs += 1
         batch, index = self.sender.close(stream_id)
         batch.answer(index, response)
 

@@ -15,6 +15,7 @@ from notifier.http2 import Head, Request, Response
 from notifier.http2.batch import Batch, Queue
 from notifier.http2.connection import Connection
 from notifier.http2.messages import PLAIN_OK
+from notifier.http2.share import Share
 from notifier.http2.streams import Streams
 from notifier.outcome import ChannelDown
 from tests.fuzz import rounds
@@ -82,7 +83,7 @@ async def play(
 
     requests = [Request(b"body", b"/")] * h2_bytes.STREAMS
     batch = Batch(_HEAD, requests, take, queue, take_accepted)
-    connection = Connection("push.test", queue, lambda _: None)
+    connection = Connection("push.test", queue, lambda _: None, share=Share())
     answered = _record_answers(connection.streams)
     connection.connection_made(Wire())
     connection.data_received(greeting)

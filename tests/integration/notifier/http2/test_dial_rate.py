@@ -1,9 +1,11 @@
-"""Peers that shut down every connection gracefully are not dialled at full speed."""
+"""Peers that end connections early or in anger are not dialled at full speed."""
 
 import asyncio
 import time
 
-from jh2.hyperframe.frame import GoAwayFrame
+import pytest
+from jh2.errors import ErrorCodes
+from jh2.hyperframe.frame import GoAwayFrame, SettingsFrame
 from jh2.settings import SettingCodes
 
 from tests.support import h2_client
@@ -26,12 +28,27 @@ async def test_a_peer_that_always_sends_goaway_instead_of_answers_is_not_rediall
     assert len(peer.connections) <= 3
 
 
-async def test_a_peer_that_serves_one_request_per_connection_is_dialled_slowly():
-    def answer_and_go_away(request: PeerRequest) -> None:
-        request.answer(200)
-        request.connection.raw(GoAwayFrame(0, request.stream_id).serialize())
+@pytest.mark.parametrize("code", [ErrorCodes.NO_ERROR, ErrorCodes.ENHANCE_YOUR_CALM])
+@pytest.mark.parametrize("one_stream", [False, True])
+async def test_a_peer_that_sends_goaway_at_once_causes_a_pause(one_stream, code):
+    greeting = SettingsFrame(0).serialize() + GoAwayFrame(0, 0, code).serialize()
+    peer = Peer(greeting=greeting, deaf=True)
 
-    peer = Peer(on_request=answer_and_go_away, settings=ONE)
+    async with talking_to(peer, one_stream_until_answer=one_stream) as client:
+        sent = await h2_client.send(client, 50)
+
+    assert sent.answers == {}
+    assert sent.fault.retry_after_s > 0
+    assert len(peer.connections) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+async def test_a_peer_that_refuses_and_goes_away_is_dialled_slowly(status):
+    def refuse_and_go_away(request: PeerRequest) -> None:
+        request.connection.raw(GoAwayFrame(0, request.stream_id).serialize())
+        request.answer(status)
+
+    peer = Peer(on_request=refuse_and_go_away, settings=ONE)
     async with talking_to(peer, max_connections=2) as client:
         began = time.monotonic()
         sending = asyncio.create_task(h2_client.send(client, 200))
@@ -39,6 +56,24 @@ async def test_a_peer_that_serves_one_request_per_connection_is_dialled_slowly()
 
         # After the burst there is one connection a second.
         assert len(peer.requests) <= 5 + (time.monotonic() - began)
-    sent = await sending
+        sending.cancel()
+        await asyncio.wait([sending])
 
-    assert 4 <= len(sent.answers) <= 6 + (time.monotonic() - began)
+
+@pytest.mark.parametrize("code", [None, ErrorCodes.INTERNAL_ERROR])
+async def test_a_peer_that_answers_once_and_breaks_off_causes_a_pause(code):
+    def answer_and_break(request: PeerRequest) -> None:
+        request.answer(200)
+        if code is not None:
+            request.connection.raw(GoAwayFrame(0, 1, code).serialize())
+        request.connection.cut()
+
+    peer = Peer(on_request=answer_and_break)
+    async with talking_to(peer) as client:
+        began = time.monotonic()
+        sent = await h2_client.send(client, 200)
+        while sent.fault.retry_after_s is None and time.monotonic() < began + 30:
+            sent = await h2_client.send(client, 200)
+
+    assert sent.fault.retry_after_s > 0
+    assert len(peer.connections) <= 3
