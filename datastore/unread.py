@@ -69,19 +69,22 @@ def count(chat: Any = Chat, member: Any = Member) -> ColumnElement[int]:
     return unread
 
 
-def badge() -> Any:
-    """The user's unread messages in all conversations, for a query of members."""
+def badge(owner: Any = Member) -> Any:
+    """The user's unread messages in all conversations, for a query of members.
+
+    Or of devices, if these are the `owner`.
+    """
     membership, chat = aliased(Member), aliased(Chat)
     return (
         select(func.coalesce(func.sum(count(chat, membership)), 0))
         .select_from(membership)
         .join(chat, chat.id == membership.chat_id)
         .where(
-            membership.user_id == Member.user_id,
+            membership.user_id == owner.user_id,
             membership.caught_up.is_(None),
             chat.deleted_at.is_(None),
         )
-        .correlate(Member)
+        .correlate(owner)
         .scalar_subquery()
     )
 

@@ -1,5 +1,8 @@
 """The devices a job is for, as parts of SQL statements.
 
+`members` says it for first tries and for retries alike, at the moment of the try. Only
+a withdrawal is tried again wherever it has been tried once (`retries.py`).
+
 Building a statement costs ten times what running it does. So each is built once for
 all claims of the same shape, with parameters for the values that differ.
 """
@@ -12,6 +15,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Select,
+    and_,
     bindparam,
     or_,
     select,
@@ -24,7 +28,7 @@ from datastore.prepared import link_of
 from datastore.prepared_lists import PreparedForIds
 from models.accounts import Device
 from models.chats import Chat, Member, Message
-from models.pushes import MESSAGE
+from models.pushes import MESSAGE, WITHDRAW
 
 # Makes a parameter of a name. A statement for several claims gives each of them
 # parameters with names of their own.
@@ -37,6 +41,8 @@ class Shape(NamedTuple):
     # A message is not for members who have muted the chat, unless they are mentioned,
     # and it changes what is unread.
     is_message: bool
+    # A withdrawal is for all devices that may show the message.
+    is_withdrawal: bool
     has_mentions: bool
     for_one_user: bool
     is_bounded: bool
@@ -46,6 +52,7 @@ def shape_of(claim: Claim) -> Shape:
     is_message = claim.kind == MESSAGE
     return Shape(
         is_message=is_message,
+        is_withdrawal=claim.kind == WITHDRAW,
         has_mentions=is_message and bool(claim.mentions),
         for_one_user=claim.only_user is not None,
         is_bounded=claim.until_user is not None,
@@ -61,6 +68,7 @@ def values_of(claim: Claim, after: tuple[int, int], now: datetime) -> dict[str, 
         "only_user": claim.only_user,
         "until_user": claim.until_user,
         "mentions": claim.mentions,
+        "sent_at": claim.notification.created_at,
         "user": after[0],
         "device": after[1],
         "now": now,
@@ -68,31 +76,44 @@ def values_of(claim: Claim, after: tuple[int, int], now: datetime) -> dict[str, 
 
 
 def devices(shape: Shape, parameter: Parameter = bindparam) -> Select[Any]:
-    """Devices of users who were members when the message was written, and still are."""
+    """The devices that a job is for, after a key and up to the end of its range."""
     user = parameter("user")
     query = (
         select(Member)
         .join(Device, Device.user_id == Member.user_id)
         .where(
-            Member.chat_id == parameter("chat"),
-            Member.joined_seq < parameter("seq"),
-            not_muted(shape, parameter),
+            members(shape, parameter),
             Device.disabled_at.is_(None),
             # The first line bounds the index range; the second compares devices, too.
             Member.user_id >= user,
             or_(Member.user_id > user, Device.id > parameter("device")),
         )
     )
-    if shape.for_one_user:
-        return query.where(Member.user_id == parameter("only_user"))
-    query = query.where(Member.user_id != parameter("sender"))
-    if shape.is_bounded:
+    if shape.is_bounded and not shape.for_one_user:
         query = query.where(Member.user_id <= parameter("until_user"))
     return query
 
 
+def members(shape: Shape, parameter: Parameter = bindparam) -> ColumnElement[bool]:
+    """Members with a device for which the job is at this moment.
+
+    They were members when the message was written and still are. A read mark is for the
+    reader, and all others are not for the sender.
+    """
+    chat = Member.chat_id == parameter("chat")
+    then = Member.joined_seq < parameter("seq")
+    if shape.for_one_user:
+        return and_(chat, then, Member.user_id == parameter("only_user"))
+    others = Member.user_id != parameter("sender")
+    if shape.is_withdrawal:
+        # A phone that was registered since may have shown it to another user.
+        since = Device.registered_at > parameter("sent_at")
+        return and_(chat, or_(and_(then, others), since))
+    return and_(chat, then, others, not_muted(shape, parameter))
+
+
 def not_muted(shape: Shape, parameter: Parameter = bindparam) -> ColumnElement[bool]:
-    """Members who have not muted the chat or are mentioned; a withdrawal is for all."""
+    """Members who have not muted the chat or are mentioned; only messages are muted."""
     if not shape.is_message:
         return true()
     unmuted = or_(Member.muted_until.is_(None), Member.muted_until <= parameter("now"))

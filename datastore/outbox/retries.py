@@ -11,7 +11,7 @@ from datastore import unread
 from datastore.outbox import Claim, audience
 from models.accounts import Device
 from models.chats import Member
-from models.pushes import PushFailure, Target
+from models.pushes import WITHDRAW, PushFailure, Target
 
 
 def find_due(
@@ -19,8 +19,9 @@ def find_due(
 ) -> tuple[list[Target], list[int]] | None:
     """Devices whose retry is due, and those (ids) whose retry has become pointless.
 
-    A retry is pointless if the device was removed or disabled meanwhile, or if its user
-    has left or muted the conversation. None if the message has been deleted.
+    A retry is pointless if the device was removed or disabled meanwhile, or if the job
+    is not for the user who has it now. A withdrawal is for any user, because the phone
+    still shows the message. None if the message has been deleted.
     """
     if audience.is_deleted(session, claim):
         return None
@@ -32,7 +33,8 @@ def find_due(
     rows = session.execute(_retries(audience.shape_of(claim)), values).all()
     targets, pointless = [], []
     for device_id, attempts, device, member_id, badge in rows:
-        if device is None or device.disabled_at or member_id is None:
+        is_for_user = member_id is not None or claim.kind == WITHDRAW
+        if device is None or device.disabled_at or not is_for_user:
             pointless.append(device_id)
             continue
         targets.append(
@@ -59,16 +61,12 @@ def _retries(shape: audience.Shape) -> Select[Any]:
             PushFailure.attempts,
             Device,
             Member.user_id,
-            unread.badge(),
+            unread.badge(Device),
         )
         .join(Device, Device.id == PushFailure.device_id, isouter=True)
         .join(
             Member,
-            and_(
-                Member.chat_id == bindparam("chat"),
-                Member.user_id == Device.user_id,
-                audience.not_muted(shape),
-            ),
+            and_(Member.user_id == Device.user_id, audience.members(shape)),
             isouter=True,
         )
         .where(
