@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qs, urlsplit
 
 from jwt import PyJWK
 
-from config import environment, public_keys, smtp
+from config import database_url, environment, public_keys, smtp
+from config.database_url import DatabaseUrl
 from config.environment import SettingsError
 from config.setting_types import (
     Contact,
@@ -53,7 +53,7 @@ class Settings:
     """
 
     # May contain a password.
-    database_url: str = field(repr=False)
+    database_url: DatabaseUrl = field(repr=False)
     dispatcher: str = "process"
     host: str = "127.0.0.1"
     port: Annotated[int, whole(1, 65535)] = 8080
@@ -155,14 +155,14 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
     )
     # Defaults that depend on the machine or on another setting.
     run_dir = Path(texts.setdefault("run_dir", "var")).resolve()
-    texts.setdefault("database_url", f"sqlite:///{run_dir}/bottlepost.db")
+    texts.setdefault("database_url", database_url.of_file(run_dir / "bottlepost.db"))
     texts.setdefault("push_slots", str(os.cpu_count() or 1))
     try:
         settings = TypeAdapter(Settings).validate_python(texts)
     except ValidationError as refused:
         # Not chained: pydantic's message would show the value, which may be secret.
         raise _first_problem(refused.errors()[0]) from None
-    for check in (_check_pooler, _check_jwt, _check_apns, _check_smtp):
+    for check in (_check_jwt, _check_apns, _check_smtp):
         check(settings)
     return settings
 
@@ -218,18 +218,6 @@ def _check_apns(settings: Settings) -> None:
         )
     if (has_key or has_certificate) and settings.apns_topic is None:
         raise SettingsError("BOTTLEPOST_APNS_TOPIC", "is missing: APNs needs a topic")
-
-
-def _check_pooler(settings: Settings) -> None:
-    """`?pooler=transaction` is for PostgreSQL, and its only value."""
-    address = urlsplit(settings.database_url)
-    pooler = parse_qs(address.query).get("pooler", ["transaction"])
-    if pooler != ["transaction"]:
-        raise SettingsError("BOTTLEPOST_DATABASE_URL", "knows only pooler=transaction")
-    if "pooler=" in address.query and not address.scheme.startswith("postgresql"):
-        raise SettingsError(
-            "BOTTLEPOST_DATABASE_URL", "may name a pooler only for PostgreSQL"
-        )
 
 
 def _check_smtp(settings: Settings) -> None:

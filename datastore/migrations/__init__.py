@@ -19,7 +19,9 @@ def upgrade(store: Datastore) -> None:
     """Run the missing migrations in one transaction, in one process at a time."""
     with store.write() as session, _locked(store, session):
         config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent))
+        # It replaces what is between percent signs.
+        here = str(Path(__file__).parent).replace("%", "%%")
+        config.set_main_option("script_location", here)
         config.attributes["connection"] = session.connection()
         command.upgrade(config, "head")
 

@@ -45,8 +45,18 @@ def test_every_variable_is_a_setting_with_a_valid_value(
     settings = config.from_env({**values, "BOTTLEPOST_RUN_DIR": str(tmp_path)})
 
     assert settings.dispatcher in DISPATCHERS
-    assert settings.database_url.startswith("postgresql+psycopg://bottlepost:a secret")
+    assert (
+        settings.database_url == "postgresql+psycopg://bottlepost@postgresql/bottlepost"
+    )
     assert settings.apns_key_file == tmp_path / "apns-key.p8"
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_no_secret_is_pasted_into_an_address(service: str) -> None:
+    """One with an @ or a % would be read as something else."""
+    values = SERVICES[service]["environment"].values()
+
+    assert not [value for value in values if "://" in value and "$" in value]
 
 
 def test_misspelt_variable_would_be_noticed(tmp_path: Path) -> None:
