@@ -5,6 +5,7 @@
 
 import errno
 import gc
+import logging
 import multiprocessing
 import resource
 import socket
@@ -17,7 +18,6 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import configure_mappers
 
 import api
@@ -27,7 +27,9 @@ from api.context import AppContext
 from api.long_poll import LongPoll
 from api.rate_limits import per_minute
 from config import Settings, SettingsError, vapid
-from datastore import OUTAGES, Datastore
+from datastore import Datastore, database_check
+from datastore.database_check import DatabaseProblem, Unfit, Unreachable
+from datastore.schema_check import NotMigrated
 from host.body import Timeouts
 from host.rsgi import RsgiApp
 from notifier import dispatchers
@@ -35,6 +37,12 @@ from notifier.process import fork_server
 from notifier.process.slots import Slots
 from web import pages
 
+log = logging.getLogger(__name__)
+
+DATABASE_URL = "BOTTLEPOST_DATABASE_URL"
+# Host → the status of a worker that it does not replace: gunicorn's WORKER_BOOT_ERROR,
+# uWSGI's UWSGI_FAILED_APP_CODE.
+GIVE_UP = {"gunicorn.arbiter": 3, "uwsgi": 22}
 # Most threads only wait in long polls; the API limits how many work at once.
 THREADS = 64
 BACKLOG = 2048
@@ -55,10 +63,18 @@ def create_app(
 
     Up to `max_waiting` threads of the host may wait in long polls at a time.
     """
-    settings = settings or config.from_env()
+    try:
+        settings = settings or config.from_env()
+        _check_database(settings)
+        return _build(settings, max_waiting)
+    except SettingsError as problem:
+        _exit(_status_for_host(), str(problem))
+
+
+def _build(settings: Settings, max_waiting: int) -> bottle.Bottle:
     dispatcher = dispatchers.create(settings)
     app = AppContext(
-        store=_open_store(settings),
+        store=Datastore(settings.database_url),
         dispatcher=dispatcher,
         service_key=settings.service_key,
         limits=per_minute(
@@ -111,22 +127,37 @@ def _webpush_key(settings: Settings) -> str | None:
 
 def create_own_app(timeouts: Timeouts | None = None) -> RsgiApp:
     """The application for our own host, which has threads for long polls."""
-    app = create_app(max_waiting=THREADS - THREADS // 4)
+    # The server has checked settings and database.
+    app = _build(config.from_env(), max_waiting=THREADS - THREADS // 4)
     return RsgiApp(app, threads=THREADS, timeouts=timeouts)
 
 
-def _open_store(settings: Settings) -> Datastore:
+def _check_database(settings: Settings) -> None:
+    """All checks of the database at the start of a host that does not migrate.
+
+    Raises SettingsError for a database that will never do. One that does not answer,
+    or has no tables yet, is told to the log, and /readyz says 503 until it is there.
+    """
+    # A connection of its own, because the host may fork the application afterwards.
+    store = Datastore(settings.database_url)
     try:
-        store = Datastore(settings.database_url)
-    except (ArgumentError, ModuleNotFoundError) as problem:
-        raise SettingsError(
-            "BOTTLEPOST_DATABASE_URL", f"cannot be used: {problem}"
-        ) from problem
-    if store.is_sqlite and store.url.database in (None, "", ":memory:"):
-        raise SettingsError(
-            "BOTTLEPOST_DATABASE_URL", "must name a file: other processes read it too"
-        )
-    return store
+        told = database_check.warning(database_check.require(store))
+    except Unfit as problem:
+        raise SettingsError(DATABASE_URL, str(problem)) from None
+    except Unreachable as problem:
+        told = f"{DATABASE_URL}: {problem}"
+    except NotMigrated as problem:
+        told = str(problem)
+    finally:
+        store.close()
+    if told:
+        log.warning("bottlepost: %s", told)
+
+
+def _status_for_host() -> int:
+    """The exit status with which our host gives up, and starts no other worker."""
+    fitting = [status for host, status in GIVE_UP.items() if host in sys.modules]
+    return fitting[0] if fitting else 2
 
 
 def main(app: str = "server:create_own_app") -> None:
@@ -136,7 +167,6 @@ def main(app: str = "server:create_own_app") -> None:
         # Report a wrong setting once, and not in each worker.
         dispatchers.create(settings).close()
         _webpush_key(settings)
-        _open_store(settings).close()
     except SettingsError as problem:
         _exit(2, str(problem))
     _check_port(settings)
@@ -171,25 +201,31 @@ def main(app: str = "server:create_own_app") -> None:
 
 
 def _upgrade(settings: Settings) -> None:
-    """Upgrade the database in a child, so that Alembic takes no memory for ever."""
+    """Check and upgrade the database, or exit.
+
+    In a child, so that Alembic takes no memory for ever.
+    """
     child = multiprocessing.get_context("fork").Process(
-        target=_upgrade_here, args=(settings,)
+        target=_upgrade_here, args=(settings.database_url,)
     )
     child.start()
     child.join()
     if child.exitcode:
-        raise SystemExit(1)
+        raise SystemExit(max(child.exitcode, 1))
 
 
-def _upgrade_here(settings: Settings) -> None:
+def _upgrade_here(database_url: str) -> None:
     # Imported here, because only this process needs it.
     from datastore import migrations  # noqa: PLC0415
 
     try:
-        migrations.upgrade(_open_store(settings))
-    except OUTAGES as problem:
-        reason = str(problem).strip().partition("\n")[0]
-        _exit(1, f"the database cannot be brought up to date: {reason}")
+        done = migrations.bring_up_to_date(Datastore(database_url))
+    except Unfit as problem:
+        _exit(2, f"{DATABASE_URL} {problem}")
+    except DatabaseProblem as problem:
+        _exit(1, f"{DATABASE_URL}: {problem}")
+    if told := database_check.warning(done.after):
+        log.warning("bottlepost: %s", told)
 
 
 def _prepare_memory() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from bottle import HTTPError, HTTPResponse, response
 
-from datastore import OUTAGES
+from datastore import OUTAGES, schema_check
+from datastore.schema_check import NotMigrated
 from models.errors import (
     CallerError,
     ClientIdUsed,
@@ -80,6 +81,11 @@ def from_exception(problem: Exception) -> ErrorResponse:
     """The error for a handler's exception; logs it unless the caller caused it."""
     if isinstance(problem, CallerError):
         return _caller_error(problem)
+    if isinstance(problem, NotMigrated):
+        return unavailable(str(problem))
+    if schema_check.is_missing(problem):
+        log.error("the database is not migrated: %s", getattr(problem, "orig", problem))
+        return unavailable("The database has to be migrated first; try again later.")
     if isinstance(problem, OUTAGES):
         log.error("the database does not answer: %s", problem)
         return unavailable("The service is not available now; try again.")

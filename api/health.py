@@ -2,7 +2,7 @@
 
 from api.context import RequestContext, Result
 from api.schemas.health import Health, Readiness, RouteTrouble
-from datastore import provider_troubles
+from datastore import provider_troubles, schema_check
 from datastore.outbox import claims
 
 
@@ -12,13 +12,14 @@ def alive(context: RequestContext) -> Result[Health]:
 
 
 def ready(context: RequestContext) -> Result[Readiness]:
-    """Check that the database answers and has its tables.
+    """Check that the database answers and has been migrated.
 
     `troubles` names the providers that refuse our credentials. The status stays 200,
     because another server would be refused as well, and messages are kept until the
     credentials are repaired.
     """
     with context.store.read() as session:
+        schema_check.require(session.connection())
         claims.next_due_at(session)
         # This route is public, so the reasons are only in the log.
         found = [

@@ -33,6 +33,10 @@ FORMS = (
 )
 
 
+# Of SQLite's driver; SQLAlchemy ignores all others.
+SQLITE_OPTIONS = {"timeout", "cached_statements", "check_same_thread"}
+
+
 def of_file(path: Path) -> str:
     """The address of an SQLite database, whatever characters its path has."""
     return URL.create("sqlite", database=str(path)).render_as_string()
@@ -71,6 +75,8 @@ def _check_name(url: URL) -> None:
                 "must name a file by its path, because other processes read it, too:"
                 " sqlite:////path/to/file.db"
             )
+        if unknown := url.query.keys() - SQLITE_OPTIONS:
+            raise ValueError(f"has an unknown option {min(unknown)!r}")
     # PostgreSQL's library has defaults, and variables of its own.
     elif not name and url.get_backend_name() != "postgresql":
         raise ValueError("names no database: add /name")

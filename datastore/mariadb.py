@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.engine import URL
+from sqlalchemy import event, inspect, text
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import Session
 
 # Its default, REPEATABLE READ, locks gaps between rows: claims of several hosts would
@@ -12,6 +13,11 @@ from sqlalchemy.orm import Session
 ISOLATION = "READ COMMITTED"
 MIGRATION_LOCK = "bottlepost_migrations"
 LOCK_WAIT_S = 600
+# A table that exists while a migration runs, or after it was killed.
+UNFINISHED = "unfinished_migration"
+# Errors of a step that has been done: what it makes is there (a table, a column, a key
+# or index, a row, a foreign key), or what it removes or reads is gone.
+DONE_BEFORE = {1050, 1060, 1061, 1062, 1068, 1826, 1005, 1051, 1091, 1054}
 
 
 def is_meant(url: URL) -> bool:
@@ -22,15 +28,59 @@ def is_meant(url: URL) -> bool:
 def migrating(session: Session) -> Iterator[None]:
     """Holds the lock of migrations; MariaDB commits each change of the schema at once.
 
-    Tables that are created here store every character and compare `a` and `A` as
-    different, which the server's defaults may not do.
+    So a migration that was killed is half done, and this block repeats it: it passes
+    over the steps that had been done. Tables that are created here store every
+    character and compare `a` and `A` as different, which the server's defaults may not
+    do.
     """
     name = {"name": MIGRATION_LOCK, "wait_s": LOCK_WAIT_S}
-    session.execute(text("SELECT GET_LOCK(:name, :wait_s)"), name)
+    if not session.scalar(text("SELECT GET_LOCK(:name, :wait_s)"), name):
+        raise TimeoutError(f"another process migrates since {LOCK_WAIT_S} s")
     try:
-        session.execute(
-            text("ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin")
-        )
-        yield
+        connection = session.connection()
+        with _passing_over(
+            connection.engine, inspect(connection).has_table(UNFINISHED)
+        ):
+            session.execute(
+                text(f"CREATE TABLE IF NOT EXISTS {UNFINISHED} (id INTEGER)")
+            )
+            session.execute(
+                text("ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin")
+            )
+            yield
+        session.execute(text(f"DROP TABLE {UNFINISHED}"))
     finally:
         session.execute(text("SELECT RELEASE_LOCK(:name)"), name)
+
+
+@contextmanager
+def _passing_over(engine: Engine, is_repeated: bool) -> Iterator[None]:
+    """Nothing is passed over in a first run, so that it never takes foreign tables."""
+    if not is_repeated:
+        yield
+        return
+    event.listen(engine, "do_execute", _execute)
+    event.listen(engine, "do_executemany", _executemany)
+    try:
+        yield
+    finally:
+        event.remove(engine, "do_execute", _execute)
+        event.remove(engine, "do_executemany", _executemany)
+
+
+def _execute(cursor: Any, statement: str, parameters: Any, _context: Any) -> bool:
+    try:
+        cursor.execute(statement, parameters)
+    except Exception as problem:
+        if problem.args[:1] and problem.args[0] in DONE_BEFORE:
+            # An empty result, for a step that reads.
+            cursor.execute("SELECT 1 FROM DUAL WHERE FALSE")
+            return True
+        raise
+    return True
+
+
+def _executemany(cursor: Any, statement: str, parameters: Any, _context: Any) -> bool:
+    for each in parameters:
+        _execute(cursor, statement, each, _context)
+    return True

@@ -4,18 +4,23 @@ import logging
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 import config
 from config import Settings, SettingsError
-from datastore import OUTAGES
+from datastore import OUTAGES, Datastore, database_check
+from datastore.database_check import DatabaseProblem, Unfit
+from datastore.schema_check import NotMigrated
 from notifier import partition, prune
 
+log = logging.getLogger(__name__)
+
+DATABASE_URL = "BOTTLEPOST_DATABASE_URL"
 MAX_DAYS = 36_500
 FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 
@@ -31,9 +36,30 @@ def commands() -> None:
 
 
 @commands.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    settings = config.from_env()
+    # Imported here, because Alembic would take memory in every worker.
+    migrations = import_module("datastore.migrations")
+    # One line says what was done.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with _problems_reported(), closing(Datastore(settings.database_url)) as store:
+        done = migrations.bring_up_to_date(store)
+        if told := database_check.warning(done.after):
+            log.warning("%s", told)
+    if done.before == done.after:
+        print(f"the database is up to date: {done.after}")
+    else:
+        print(
+            f"the database was migrated from {done.before or 'empty'} to {done.after}"
+        )
+
+
+@commands.command()
 def polling() -> None:
     """Watch the outbox, always on."""
     settings = config.from_env()
+    _wait_for_database(settings)
     _import("polling_worker").run(settings)
 
 
@@ -56,6 +82,7 @@ def manager(*, action: str, pidfile: Path | None) -> None:
 def script(*, job_id: int) -> None:
     """Work through the outbox once."""
     settings = config.from_env()
+    _require_database(settings)
     _import("script_run").run(settings, job_id)
 
 
@@ -63,6 +90,7 @@ def script(*, job_id: int) -> None:
 def rq() -> None:
     """An RQ worker with a warm engine."""
     settings = config.from_env()
+    _wait_for_database(settings)
     _import("rq_worker").run(settings)
 
 
@@ -77,6 +105,8 @@ def rq() -> None:
 def celery(*, arguments: tuple[str, ...]) -> None:
     """Celery's command line, for example: worker -c 4."""
     settings = config.from_env()
+    if not arguments or arguments[0] == "worker":
+        _wait_for_database(settings)
     sys.exit(_import("celery_worker").run(settings, arguments))
 
 
@@ -96,7 +126,8 @@ def celery(*, arguments: tuple[str, ...]) -> None:
 def delete_old_rows(*, days: int, minutes: int | None) -> None:
     """Delete jobs that ended long ago, and old messages."""
     settings = config.from_env()
-    with _outages_reported():
+    _require_database(settings)
+    with _problems_reported():
         pruned = prune.run(settings, days=days, minutes=minutes)
     if pruned.partitions:
         print(f"partitions of push jobs that are gone: {pruned.partitions}")
@@ -110,24 +141,48 @@ def delete_old_rows(*, days: int, minutes: int | None) -> None:
 def make_partitions() -> None:
     """Keep jobs in partitions by month (PostgreSQL)."""
     settings = config.from_env()
-    with _outages_reported():
+    _require_database(settings)
+    with _problems_reported():
         try:
             is_new = partition.run(settings)
         except partition.Unsupported:
-            print("bottlepost: only PostgreSQL has partitions", file=sys.stderr)
-            sys.exit(1)
+            _exit("only PostgreSQL has partitions")
     print(f"push jobs are {'now' if is_new else 'already'} partitioned by month")
 
 
+def _wait_for_database(settings: Settings) -> None:
+    """For a worker: it may be started before the database, and before its tables."""
+    with _problems_reported(), closing(Datastore(settings.database_url)) as store:
+        revision = database_check.wait_for(
+            store, lambda why: log.warning("waiting for the database: %s", why)
+        )
+        if told := database_check.warning(revision):
+            log.warning("%s", told)
+
+
+def _require_database(settings: Settings) -> None:
+    """For a command that ends: it says in one line what is missing, with status 1."""
+    with _problems_reported(), closing(Datastore(settings.database_url)) as store:
+        database_check.require(store)
+
+
 @contextmanager
-def _outages_reported() -> Iterator[None]:
+def _problems_reported() -> Iterator[None]:
     """A database that cannot be used ends the command with one line."""
     try:
         yield
+    except Unfit as problem:
+        raise SettingsError(DATABASE_URL, str(problem)) from None
+    except (DatabaseProblem, NotMigrated) as problem:
+        _exit(f"{DATABASE_URL}: {problem}")
     except OUTAGES as problem:
-        reason = str(problem).strip().partition("\n")[0]
-        print(f"bottlepost: the database cannot be used: {reason}", file=sys.stderr)
-        sys.exit(1)
+        why = str(problem).strip().partition("\n")[0]
+        _exit(f"the database cannot be used: {why}")
+
+
+def _exit(message: str) -> NoReturn:
+    print(f"bottlepost: {message}", file=sys.stderr)
+    sys.exit(1)
 
 
 def main() -> None:
@@ -156,6 +211,7 @@ def _manage(settings: Settings, action: str, pidfile: Path) -> int:
     wire = _import("manager_wire")
     wire.authkey(settings)
     if action == "run":
+        _wait_for_database(settings)
         try:
             with daemon.holding(pidfile):
                 _import("manager_server").run(settings)
@@ -166,6 +222,9 @@ def _manage(settings: Settings, action: str, pidfile: Path) -> int:
     if action == "status":
         return int(daemon.status(pidfile))
     status = 0
+    if action in ("start", "restart"):
+        # Here, because the daemon can only write into its log.
+        _require_database(settings)
     if action in ("stop", "restart"):
         status = daemon.stop(pidfile)
     if action in ("start", "restart") and status == 0:

@@ -3,27 +3,62 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from datastore import Datastore, mariadb
+from datastore import OUTAGES, Datastore, database_check, mariadb, schema_check
 
 # Any fixed number: PostgreSQL's advisory lock of the process that migrates.
 MIGRATION_LOCK = 6_071_403
 
 
-def upgrade(store: Datastore) -> None:
-    """Run the missing migrations in one transaction, in one process at a time."""
+class Upgrade(NamedTuple):
+    """The revisions before and after; None is an empty database."""
+
+    before: str | None
+    after: str
+
+
+class MigrationFailed(database_check.DatabaseProblem):
+    """The message says why, in one line; no transaction was left half done."""
+
+
+def bring_up_to_date(store: Datastore) -> Upgrade:
+    """Check the database, and upgrade it; raises DatabaseProblem."""
+    database_check.require_fit(store, migrates=True)
+    try:
+        return upgrade(store)
+    except (SQLAlchemyError, CommandError, *OUTAGES) as problem:
+        why = database_check.reason(store.url, problem)
+        raise MigrationFailed(
+            f"the database cannot be brought up to date: {why}"
+        ) from None
+
+
+def upgrade(store: Datastore) -> Upgrade:
+    """Run the missing migrations in one transaction, in one process at a time.
+
+    A schema that is newer than this version stays as it is.
+    """
     with store.write() as session, _locked(store, session):
+        connection = session.connection()
+        before = schema_check.revision(connection)
+        newest = schema_check.newest()
+        if before is not None and before >= newest:
+            return Upgrade(before, before)
         config = Config()
         # It replaces what is between percent signs.
         here = str(Path(__file__).parent).replace("%", "%%")
         config.set_main_option("script_location", here)
-        config.attributes["connection"] = session.connection()
+        config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        return Upgrade(before, newest)
 
 
 @contextmanager

@@ -48,11 +48,22 @@ def fresh_url(kind: str, directory: Path) -> str:
         shutil.copyfile(_files() / "migrated.db", directory / "test.db")
         return f"sqlite:///{directory}/test.db"
     if kind == "mariadb":
-        return _migrated(mariadb.fresh_url(f"test_{next(_numbers)}"))
+        return _migrated(empty_url(kind, directory))
     if kind == PARTITIONED:
         return _partitioned(fresh_url("postgresql", directory))
     name = f"test_{next(_numbers)}"
     _run(f'CREATE DATABASE "{name}" TEMPLATE "{_template()}"')
+    return _as_text(_postgresql().set(database=name))
+
+
+def empty_url(kind: str, directory: Path, options: str = "") -> str:
+    """The address of a new database without tables; `options` are for CREATE."""
+    if kind == "sqlite":
+        return f"sqlite:///{directory}/empty.db"
+    name = f"test_{next(_numbers)}"
+    if kind == "mariadb":
+        return mariadb.fresh_url(name, options)
+    _run(f'CREATE DATABASE "{name}" {options}')
     return _as_text(_postgresql().set(database=name))
 
 

@@ -28,9 +28,9 @@ def is_wanted() -> bool:
     return bool(os.environ.get(VARIABLE))
 
 
-def fresh_url(name: str) -> str:
+def fresh_url(name: str, options: str = "") -> str:
     """The address of a new, empty database."""
-    _run(f"CREATE OR REPLACE DATABASE `{name}`")
+    _run(f"CREATE OR REPLACE DATABASE `{name}` {options}")
     return _server().set(database=name).render_as_string(hide_password=False)
 
 

@@ -70,6 +70,7 @@ def test_the_driver_is_ours(read: Read, written: str, read_as: str) -> None:
         ("sqlite:///:memory:", "must name a file"),
         ("sqlite:///file:x.db?uri=true", "must name a file"),
         ("sqlite://x.db", "must name a file"),
+        ("sqlite:////x.db?colour=ReT", "has an unknown option 'colour'"),
     ],
 )
 def test_a_refusal_says_what_is_wrong_and_shows_no_password(

@@ -1,5 +1,6 @@
 """`python -m notifier`: its commands and their mistakes."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -27,8 +28,13 @@ def test_wrong_use_exits_with_2(arguments: list[str]) -> None:
     assert "Usage: " in done.output
 
 
-def test_celery_gets_all_further_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_celery_gets_all_further_arguments(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("BOTTLEPOST_SERVICE_KEY", "a key nobody needs here")
+    monkeypatch.setenv("BOTTLEPOST_RUN_DIR", str(tmp_path))
+    # A worker waits for a database that is migrated.
+    assert CliRunner().invoke(command_line.commands, ["migrate"]).exit_code == 0
     seen = []
 
     def run(_settings: object, arguments: tuple[str, ...]) -> int:
