@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from config import database_url
 from datastore import Datastore
 from tests.support import chats, push_processes
 from tests.support.client import Client, Reply
@@ -41,7 +42,7 @@ class RunningSystem:
         self.server = server
         self.sandbox = sandbox
         url = server.environment.get(
-            "BOTTLEPOST_DATABASE_URL", f"sqlite:///{run_dir}/bottlepost.db"
+            "BOTTLEPOST_DATABASE_URL", database_url.of_file(run_dir / "bottlepost.db")
         )
         self.store = Datastore(url)
 
