@@ -107,6 +107,8 @@ def test_taken_port_is_one_clear_line(server, tmp_path):
         ("DATABASE_URL", "nonsense", 2),
         ("DATABASE_URL", "pigeon://x/y", 2),
         ("DATABASE_URL", "sqlite://", 2),
+        ("DATABASE_URL", "postgresql://me:pass@word@db/x", 2),
+        ("DATABASE_URL", f"sqlite:///{__file__}", 2),
         ("DATABASE_URL", "sqlite:////nowhere/at/all/x.db", 1),
         ("DATABASE_URL", "postgresql+psycopg://127.0.0.1:1/x?connect_timeout=2", 1),
         ("HOST", "192.0.2.1", 1),
