@@ -74,7 +74,7 @@ def create_app(
 def _build(settings: Settings, max_waiting: int) -> bottle.Bottle:
     dispatcher = dispatchers.create(settings)
     app = AppContext(
-        store=Datastore(settings.database_url),
+        store=Datastore.of_web_worker(settings),
         dispatcher=dispatcher,
         service_key=settings.service_key,
         limits=per_minute(

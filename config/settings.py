@@ -54,6 +54,10 @@ class Settings:
 
     # May contain a password.
     database_url: DatabaseUrl = field(repr=False)
+    # How long a statement may take on a database server, and an answer a bit longer.
+    database_timeout_s: Annotated[float, seconds(1)] = 10.0
+    # The most connections of a web worker to a database server.
+    database_connections: Annotated[int, whole(4, 1000)] = 9
     dispatcher: str = "process"
     host: str = "127.0.0.1"
     port: Annotated[int, whole(1, 65535)] = 8080

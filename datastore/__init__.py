@@ -3,35 +3,40 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from datastore import mariadb, postgresql, sqlite
+from datastore import mariadb, outages, postgresql, sqlite
+from datastore.budget import AMPLE, SMALL, Shares, share
 from datastore.group_commit import GroupCommit
-from datastore.lookups import (
-    WAITING_CONNECTIONS,
-    AutocommitLookups,
-    OwnLookups,
-    PooledLookups,
-)
+from datastore.lookups import AutocommitLookups, OwnLookups, PooledLookups
+from datastore.outages import OUTAGES as OUTAGES
 from datastore.pings import ping_idle
 from datastore.prepared import Link, Prepared, Row, Run, first_of_each, link_to
+from datastore.timeouts import PATIENT, USUAL, Timeouts
 
 T = TypeVar("T")
 
 # Says in the URL of PostgreSQL that there is a pooler: `?pooler=transaction`.
 POOLER = "pooler"
 
-# Raised when the database does not answer. OperationalError also means a full disk, a
-# lost lock or a missing table: in every case the request may succeed later, unchanged.
-# OSError comes from the lock file of SQLite's writers.
-OUTAGES = (OperationalError, InterfaceError, PoolTimeout, OSError)
+
+class DatabaseSettings(Protocol):
+    """The settings of the database."""
+
+    @property
+    def database_url(self) -> str: ...
+
+    @property
+    def database_timeout_s(self) -> float: ...
+
+    @property
+    def database_connections(self) -> int: ...
 
 
 class Datastore:
@@ -42,32 +47,78 @@ class Datastore:
     this process nor the senders wait while it writes to the disk.
     """
 
-    def __init__(self, url: str, *, durable: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        durable: bool = True,
+        limits: Timeouts = USUAL,
+        shares: Shares = AMPLE,
+    ) -> None:
         self.url = make_url(url)
+        self._limits = limits
+        self._shares = shares
+        self._is_durable = durable
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.is_postgresql = self.url.get_backend_name() == "postgresql"
-        self._has_pooler = POOLER in self.url.query
+        self.has_pooler = POOLER in self.url.query
         self._server_url = self.url.difference_update_query([POOLER])
         self._options = self._engine_options()
-        self.engine = create_engine(self._server_url, **self._options)
-        if not self.is_sqlite:
-            ping_idle(self.engine)
+        self.engine = self._create_engine()
         self._write_lock = (
             sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
         )
-        if self.is_postgresql:
-            is_hot = not durable and not self._has_pooler
-            postgresql.prepare(self.engine, is_hot=is_hot)
-        self._is_hasty = self.is_postgresql and not durable
+        # With a pooler, BEGIN says so.
+        self._is_hasty = self.is_postgresql and not durable and not self.has_pooler
         self._keep_connections()
         _open_stores.add(self)
 
+    @classmethod
+    def of(
+        cls, settings: DatabaseSettings, *, durable: bool = True, patient: bool = False
+    ) -> "Datastore":
+        """For a few threads beside the requests.
+
+        `patient` means that a statement may take long.
+        """
+        limits = PATIENT if patient else Timeouts(settings.database_timeout_s)
+        return cls(settings.database_url, durable=durable, limits=limits, shares=SMALL)
+
+    @classmethod
+    def of_web_worker(cls, settings: DatabaseSettings) -> "Datastore":
+        """For the requests of a web worker."""
+        limits = Timeouts(settings.database_timeout_s)
+        shares = share(settings.database_connections)
+        return cls(settings.database_url, limits=limits, shares=shares)
+
     def _engine_options(self) -> dict[str, Any]:
         if mariadb.is_meant(self.url):
-            return {"isolation_level": mariadb.ISOLATION}
+            return mariadb.options(self.url, self._limits)
         if self.is_postgresql:
-            return postgresql.options(self.url.query.get(POOLER))
+            return postgresql.options(
+                self.url, self.url.query.get(POOLER), self._limits
+            )
         return {}
+
+    def _create_engine(self) -> Engine:
+        if self.is_sqlite:
+            return create_engine(self._server_url)
+        engine = create_engine(
+            self._server_url,
+            pool_size=self._shares.pooled,
+            max_overflow=0,
+            **self._options,
+        )
+        ping_idle(engine)
+        outages.watch(engine)
+        if self.is_postgresql and self.has_pooler:
+            is_hasty = not self._is_durable
+            postgresql.prepare_pooled(engine, self._limits, is_hasty=is_hasty)
+        elif self.is_postgresql:
+            postgresql.prepare(engine, self._limits, is_hot=not self._is_durable)
+        else:
+            mariadb.prepare(engine, self._limits)
+        return engine
 
     def _keep_connections(self) -> None:
         """Connections for the hot paths are kept beside the pool."""
@@ -79,9 +130,11 @@ class Datastore:
             self._kept_writer = sqlite.KeptWriter(self.engine, self._write_lock)
             self._group_commit = GroupCommit(self._kept_writer.write)
         if self.is_postgresql:
-            where = self._server_url, self._options
-            self._lookups = AutocommitLookups(*where)
-            self._waiting = AutocommitLookups(*where, WAITING_CONNECTIONS)
+            bare = postgresql.prepare_bare if self.has_pooler else postgresql.prepare
+            prepare = partial(bare, limits=self._limits)
+            where = self._server_url, self._options, prepare
+            self._lookups = AutocommitLookups(*where, self._shares.lookups)
+            self._waiting = AutocommitLookups(*where, self._shares.waiting)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -121,21 +174,48 @@ class Datastore:
         """
         if self._kept_writer is not None:
             return self._group_commit.run(work)
-        with self.write() as session:
-            return work(session)
+
+        def run() -> T:
+            with self.write() as session:
+                return work(session)
+
+        return outages.retrying(run)
 
     def run_at_once(self, prepared: Prepared, values: Mapping[str, Any]) -> Row | None:
         """Run and commit one statement of PostgreSQL; returns its first row."""
-        with self.lookup() as link:
-            return prepared.first(link, values)
+
+        def run() -> Row | None:
+            with self.lookup() as link:
+                return prepared.first(link, values)
+
+        return outages.retrying(run)
 
     def run_in_turn(self, runs: Sequence[Run]) -> list[Row | None]:
         """Run statements of PostgreSQL in a transaction, in one round trip if possible.
 
         They may wait for a lock. Returns the first row of each.
         """
-        with self._waiting.link() as link:
-            return first_of_each(link, runs, pipelined=not self._has_pooler)
+
+        def run() -> list[Row | None]:
+            with self._waiting.link() as link:
+                return first_of_each(link, runs, pipelined=not self.has_pooler)
+
+        return outages.retrying(run)
+
+    @contextmanager
+    def patient(self) -> "Iterator[Datastore]":
+        """The same database, for statements that may take long."""
+        if self.is_sqlite:
+            yield self
+            return
+        url = self.url.render_as_string(hide_password=False)
+        own = Datastore(
+            url, durable=self._is_durable, limits=PATIENT, shares=self._shares
+        )
+        try:
+            yield own
+        finally:
+            own.close()
 
     def close(self) -> None:
         self._lookups.close()

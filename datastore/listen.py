@@ -13,7 +13,13 @@ CHANNEL = "bottlepost_jobs"
 
 
 def is_possible(store: Datastore) -> bool:
-    return store.engine.dialect.name == "postgresql"
+    """Whether `ring` is heard."""
+    return store.is_postgresql
+
+
+def can_listen(store: Datastore) -> bool:
+    """A pooler takes its connection back after each statement, so nobody listens."""
+    return store.is_postgresql and not store.has_pooler
 
 
 def ring(session: Session) -> None:
@@ -32,8 +38,14 @@ def listen(store: Datastore, *, look_s: float) -> Iterator[None]:
     with closing(pooled):
         connection.autocommit = True
         connection.execute(f"LISTEN {CHANNEL}")
+        limit_s = connection.limit_s
         yield
         while True:
+            # It says itself how long it waits.
+            connection.limit_s = None
             for _ in connection.notifies(timeout=look_s, stop_after=1):
                 pass
+            connection.limit_s = limit_s
+            # A dead server is noticed only by who asks it something.
+            connection.execute("SELECT 1")
             yield

@@ -1,24 +1,15 @@
 """Connections for single statements, without a transaction."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine
 
-from datastore import postgresql
+from datastore import outages
 from datastore.pings import ping_idle
 from datastore.prepared import Link, link_to
-
-# Connections for lookups and sends of a process. More of them do not answer more: they
-# take the database's CPU from the engine, and one above the pool's size is opened and
-# closed for each request. A send is two round trips, so four can send 2,000 times a
-# second to a database that is a millisecond away.
-CONNECTIONS = 4
-# Connections for sends that wait until another transaction has unlocked their chat.
-# They are apart, so that however long they wait, no other request waits for them.
-WAITING_CONNECTIONS = 10
 
 
 class PooledLookups:
@@ -47,7 +38,11 @@ class AutocommitLookups(PooledLookups):
     """
 
     def __init__(
-        self, url: URL, options: Mapping[str, Any], size: int = CONNECTIONS
+        self,
+        url: URL,
+        options: Mapping[str, Any],
+        prepare: Callable[[Engine], None],
+        size: int,
     ) -> None:
         engine = create_engine(
             url,
@@ -56,12 +51,14 @@ class AutocommitLookups(PooledLookups):
             pool_reset_on_return=None,
             # Few connections serve most requests, and have their statements prepared.
             pool_use_lifo=True,
+            # One above the pool's size would be opened and closed for each request.
             pool_size=size,
             max_overflow=0,
             **options,
         )
         ping_idle(engine)
-        postgresql.prepare(engine)
+        outages.watch(engine)
+        prepare(engine)
         super().__init__(engine)
 
     def close(self) -> None:

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from typing import Any
 
 from sqlalchemy import event, inspect, text
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import Session
+
+from datastore import timeouts
+from datastore.timeouts import Timeouts
 
 # Its default, REPEATABLE READ, locks gaps between rows: claims of several hosts would
 # deadlock with sends.
@@ -18,10 +22,44 @@ UNFINISHED = "unfinished_migration"
 # Errors of a step that has been done: what it makes is there (a table, a column, a key
 # or index, a row, a foreign key), or what it removes or reads is gone.
 DONE_BEFORE = {1050, 1060, 1061, 1062, 1068, 1826, 1005, 1051, 1091, 1054}
+# A transaction that waits for a lock is tried again, so this is a part of the limit.
+LOCK_WAITS = 3
 
 
 def is_meant(url: URL) -> bool:
     return url.get_backend_name() in ("mysql", "mariadb")
+
+
+def options(url: URL, limits: Timeouts) -> dict[str, Any]:
+    """The options of an engine."""
+    arguments: dict[str, Any] = {"connect_timeout": timeouts.CONNECT_S}
+    if limits.answer_s is not None:
+        # The driver knows only whole seconds.
+        arguments["read_timeout"] = arguments["write_timeout"] = ceil(limits.answer_s)
+    return {
+        "isolation_level": ISOLATION,
+        "connect_args": timeouts.unless_given(arguments, url.query),
+        "pool_timeout": limits.pool_s,
+    }
+
+
+def prepare(engine: Engine, limits: Timeouts) -> None:
+    """Limit the statements of every connection on the server, too."""
+    lock_s = max(1, int(limits.pool_s / LOCK_WAITS))
+    statement_s = limits.statement_s or 0
+    # MySQL skips what is in such a comment.
+    command = (
+        f"SET SESSION innodb_lock_wait_timeout = {lock_s}"
+        f" /*M!100101 , max_statement_time = {statement_s} */"
+        f" /*M!100300 , idle_transaction_timeout = {ceil(limits.idle_s)} */"
+    )
+
+    def on_connect(driver: Any, _record: Any) -> None:
+        cursor = driver.cursor()
+        cursor.execute(command)
+        cursor.close()
+
+    event.listen(engine, "connect", on_connect)
 
 
 @contextmanager

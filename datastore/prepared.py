@@ -12,6 +12,8 @@ from sqlalchemy import Connection, Dialect, Insert, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from datastore import outages
+
 Convert = Callable[[Any], Any]
 Row = tuple[Any, ...]
 
@@ -119,6 +121,14 @@ class Prepared:
             cursor.close()
             raise _wrapped(link, problem, compiled.sql) from problem
         return compiled, cursor
+
+
+def run_plain(link: Link, sql: str) -> None:
+    """Run SQL without parameters and results, which may be several statements."""
+    try:
+        link.driver.execute(sql)
+    except link.dialect.loaded_dbapi.Error as problem:
+        raise _wrapped(link, problem, sql) from problem
 
 
 Run = tuple[Prepared, Mapping[str, Any]]
@@ -246,9 +256,12 @@ def _from_driver(column: Any, dialect: Dialect) -> Convert | None:
 def _wrapped(link: Link, problem: Exception, sql: str) -> DBAPIError:
     """The exception as SQLAlchemy raises it, without the values."""
     dialect = link.dialect
-    has_ended = dialect.is_disconnect(problem, link.driver, None)  # type: ignore[arg-type]
+    is_lost = outages.is_lost(problem)
+    has_ended = is_lost or dialect.is_disconnect(problem, link.driver, None)  # type: ignore[arg-type]
     if has_ended:
         link.invalidate(problem)
+    if is_lost:
+        return outages.as_outage(problem, sql)
     found = DBAPIError.instance(
         sql,
         None,

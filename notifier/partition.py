@@ -30,7 +30,7 @@ def run(settings: Settings) -> bool:
 
     Raises Unsupported, or the database's errors.
     """
-    store = Datastore(settings.database_url)
+    store = Datastore.of(settings, patient=True)
     try:
         now = utc_now()
         with store.read() as session:

@@ -44,7 +44,7 @@ def run(settings: Settings, *, days: int, minutes: int | None = None) -> Pruned:
     leaves the rest to the next run. Raises the database's errors.
     """
     # What a power cut undoes, the next run does again.
-    store = Datastore(settings.database_url, durable=False)
+    store = Datastore.of(settings, durable=False, patient=True)
     try:
         return _Round(store, minutes).run(days, settings)
     finally:

@@ -46,7 +46,11 @@ def upgrade(store: Datastore) -> Upgrade:
 
     A schema that is newer than this version stays as it is.
     """
-    with store.write() as session, _locked(store, session):
+    with (
+        store.patient() as own,
+        own.write() as session,
+        _locked(store, session),
+    ):
         connection = session.connection()
         before = schema_check.revision(connection)
         newest = schema_check.newest()

@@ -21,7 +21,7 @@ class PollingLink:
 
     def __init__(self, settings: Settings) -> None:
         self._slots = worker_slots(settings)
-        self._store = Datastore(settings.database_url)
+        self._store = Datastore.of(settings)
 
     def send(self, job_ids: Sequence[int]) -> None:
         self._slots.wake(job_ids[0] if len(job_ids) == 1 else ANY_JOB)

@@ -31,8 +31,8 @@ def run(settings: Settings) -> None:
     # The engine's watchdog does the polling.
     engine = EngineThread(replace(settings, watchdog_s=settings.poll_s))
     engine.wake()
-    store = Datastore(settings.database_url)
-    if listen.is_possible(store):
+    store = Datastore.of(settings)
+    if listen.can_listen(store):
         threading.Thread(target=_listen, args=(store, engine), daemon=True).start()
     log.info("watching the outbox")
     stopping.wait()

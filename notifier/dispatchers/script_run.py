@@ -22,7 +22,7 @@ REPORT_S = 0.25
 def run(settings: Settings, job_id: int) -> None:
     """Work through the outbox, unless `script_limit` scripts do so already."""
     slots = worker_slots(settings, settings.script_limit)
-    store = Datastore(settings.database_url)
+    store = Datastore.of(settings)
     while slot := slots.take():
         log.info("started for job %d", job_id)
         try:

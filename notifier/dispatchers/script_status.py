@@ -35,7 +35,7 @@ class StatusPublisher:
             socket_connect_timeout=TIMEOUT_S,
             socket_timeout=TIMEOUT_S,
         )
-        self._store = Datastore(settings.database_url)
+        self._store = Datastore.of(settings)
         self._expiry_s = int(settings.script_expiry_s)
 
     def publish(self, job_ids: Sequence[int]) -> None:

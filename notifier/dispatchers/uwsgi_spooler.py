@@ -110,7 +110,7 @@ def _settings() -> Settings:
 
 @cache
 def _store() -> Datastore:
-    return Datastore(_settings().database_url)
+    return Datastore.of(_settings())
 
 
 create = UwsgiSpoolerDispatcher

@@ -63,7 +63,7 @@ def build(settings: Settings, *, owner: str) -> "Engine":
     """An engine on the database and with the channels of the settings."""
     return Engine(
         # A record lost in a power cut only causes a repeated push, which is harmless.
-        Datastore(settings.database_url, durable=False),
+        Datastore.of(settings, durable=False),
         partial(registry.create, settings),
         owner=owner,
         lease_s=settings.lease_s,

@@ -63,7 +63,7 @@ class EngineThread:
         self._build = build
         self._start_thread = start_thread
         self._slots = worker_slots(settings)
-        self._store = Datastore(settings.database_url)
+        self._store = Datastore.of(settings)
         self._engine: Engine | None = None
         self._watchdog: Watchdog | None = None
         self._starting = threading.Lock()

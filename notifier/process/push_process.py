@@ -75,7 +75,7 @@ class PushProcess(ForkServerProcess):
 
     def _work_in_slots(self) -> None:
         slots = Slots(self._settings.run_dir, self._settings.push_slots)
-        store = Datastore(self._settings.database_url)
+        store = Datastore.of(self._settings)
         while slot := slots.take():
             self._work_in(slot, store)
             if self._stopping or not self._is_work_due(store):

@@ -43,7 +43,7 @@ class Watchdog:
         on_overdue: Callable[[], object] | None = None,
         slots: Slots | None = None,
     ) -> None:
-        self._database_url = settings.database_url
+        self._settings = settings
         self._every_s = settings.watchdog_s
         self._longest_lease = timedelta(seconds=settings.lease_s * LONGEST_LEASE)
         self._on_due = on_due
@@ -65,7 +65,7 @@ class Watchdog:
         self._thread.join(CLOSE_S)
 
     def _run(self) -> None:
-        store = Datastore(self._database_url)
+        store = Datastore.of(self._settings)
         while not self._closing:
             self._check_requested.clear()
             self._check_requested.wait(self._round(store))

@@ -7,6 +7,8 @@ import socket
 import threading
 from collections.abc import Iterator
 
+from sqlalchemy.engine import make_url
+
 CHUNK = 64 * 1024
 
 
@@ -128,6 +130,25 @@ class FrozenProxy:
             with contextlib.suppress(KeyError):
                 self._selector.unregister(side)
             side.close()
+
+
+def target_of(url: str) -> tuple[str, int] | str:
+    """Where a database listens; PostgreSQL's and MariaDB's may have Unix sockets."""
+    parsed = make_url(url)
+    if directory := parsed.query.get("host"):
+        return f"{directory}/.s.PGSQL.{parsed.port or 5432}"
+    if path := parsed.query.get("unix_socket"):
+        return str(path)
+    assert parsed.host is not None
+    assert parsed.port is not None
+    return parsed.host, parsed.port
+
+
+def through(url: str, proxy: FrozenProxy) -> str:
+    """The address of the same database behind the proxy."""
+    direct = make_url(url).difference_update_query(["host", "unix_socket"])
+    behind = direct.set(host="127.0.0.1", port=proxy.port)
+    return behind.render_as_string(hide_password=False)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,105 @@
+"""Errors of a database server: which end a connection, and which may be retried."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+T = TypeVar("T")
+
+
+class ReadOnly(OSError):
+    """The database takes no writes: it is a standby, or set to read only."""
+
+
+# Raised when the database does not answer. OperationalError also means a full disk, a
+# lost lock or a missing table: in every case the request may succeed later, unchanged.
+# OSError comes from the lock file of SQLite's writers.
+OUTAGES = (OperationalError, InterfaceError, PoolTimeout, OSError)
+
+# PostgreSQL's SQLSTATEs after which a connection is of no use, though it may be open:
+# it leads to a standby since a failover (25006), an administrator or a crash ends it
+# (57P01 to 57P05), or its transaction was idle for too long (25P03, 25P04).
+_LOST_STATES = frozenset(
+    {"25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P04", "57P05"}
+)
+# The class of connection errors.
+_LOST_CLASS = "08"
+# MariaDB's: read-only in three ways, a shutdown, a killed connection.
+_LOST_NUMBERS = frozenset({1290, 1792, 1836, 1053, 1927})
+# The transaction was undone for the sake of another one: serialization, deadlock.
+_UNDONE_STATES = frozenset({"40001", "40P01"})
+# MariaDB's: deadlock, and a lock that was waited for too long.
+_UNDONE_NUMBERS = frozenset({1213, 1205})
+
+# The longest pauses before a transaction that was undone is tried again.
+PAUSES_S = (0.01, 0.05, 0.2)
+
+
+def is_lost(problem: BaseException | None) -> bool:
+    """Whether the driver's error means that another connection is needed."""
+    state, number = _codes(problem)
+    return (
+        state in _LOST_STATES
+        or state.startswith(_LOST_CLASS)
+        or number in _LOST_NUMBERS
+    )
+
+
+def was_undone(problem: DBAPIError) -> bool:
+    """Whether the same transaction, run again, is likely to succeed."""
+    state, number = _codes(problem.orig)
+    return state in _UNDONE_STATES or number in _UNDONE_NUMBERS
+
+
+def retrying(work: Callable[[], T]) -> T:
+    """Run `work`, which is a whole transaction, again if it was undone."""
+    for pause_s in PAUSES_S:
+        try:
+            return work()
+        except DBAPIError as problem:
+            if not was_undone(problem):
+                raise
+        # Random, so that two transactions do not meet again.
+        time.sleep(random.uniform(0, pause_s))
+    return work()
+
+
+def watch(engine: Engine) -> None:
+    """Have an error that means a lost connection drop it, and count as an outage.
+
+    The other connections of the pool are replaced as well: they lead to the same
+    server.
+    """
+
+    def on_error(context: Any) -> DBAPIError | None:
+        problem = context.original_exception
+        if not is_lost(problem):
+            return None
+        context.is_disconnect = True
+        if isinstance(context.sqlalchemy_exception, OUTAGES):
+            return None
+        # 25006 is an InternalError for the driver.
+        return as_outage(problem, context.statement)
+
+    event.listen(engine, "handle_error", on_error, retval=True)
+
+
+def as_outage(problem: BaseException, sql: str | None) -> OperationalError:
+    """The driver's error as SQLAlchemy's OperationalError, without the values."""
+    return OperationalError(sql, None, problem, connection_invalidated=True)
+
+
+def _codes(problem: BaseException | None) -> tuple[str, int]:
+    """The SQLSTATE of psycopg's error, the number of PyMySQL's; or "" and 0."""
+    state = getattr(problem, "sqlstate", None)
+    if state is not None:
+        return str(state), 0
+    arguments = getattr(problem, "args", ())
+    # SQLite's errors have only a text.
+    first = arguments[0] if arguments else 0
+    return "", first if isinstance(first, int) else 0
