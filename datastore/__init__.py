@@ -18,7 +18,7 @@ from datastore.lookups import AutocommitLookups, OwnLookups, PooledLookups
 from datastore.outages import OUTAGES as OUTAGES
 from datastore.pings import ping_idle
 from datastore.prepared import Link, Prepared, Row, Run, first_of_each, link_to
-from datastore.timeouts import PATIENT, USUAL, Timeouts
+from datastore.timeouts import USUAL, Timeouts
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class Datastore:
 
         `patient` means that a statement may take long.
         """
-        limits = PATIENT if patient else Timeouts(settings.database_timeout_s)
+        limits = Timeouts(settings.database_timeout_s, is_patient=patient)
         return cls(settings.database_url, durable=durable, limits=limits, shares=SMALL)
 
     @classmethod
@@ -209,8 +209,9 @@ class Datastore:
             yield self
             return
         url = self.url.render_as_string(hide_password=False)
+        limits = self._limits.patient()
         own = Datastore(
-            url, durable=self._is_durable, limits=PATIENT, shares=self._shares
+            url, durable=self._is_durable, limits=limits, shares=self._shares
         )
         try:
             yield own

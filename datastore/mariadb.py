@@ -24,6 +24,9 @@ UNFINISHED = "unfinished_migration"
 DONE_BEFORE = {1050, 1060, 1061, 1062, 1068, 1826, 1005, 1051, 1091, 1054}
 # A transaction that waits for a lock is tried again, so this is a part of the limit.
 LOCK_WAITS = 3
+# The longest statement of a migration or an import. The driver cannot check meanwhile
+# that the server still answers.
+PATIENT_S = 3600
 
 
 def is_meant(url: URL) -> bool:
@@ -33,20 +36,20 @@ def is_meant(url: URL) -> bool:
 def options(url: URL, limits: Timeouts) -> dict[str, Any]:
     """The options of an engine."""
     arguments: dict[str, Any] = {"connect_timeout": timeouts.CONNECT_S}
-    if limits.answer_s is not None:
-        # The driver knows only whole seconds.
-        arguments["read_timeout"] = arguments["write_timeout"] = ceil(limits.answer_s)
+    # The driver knows only whole seconds.
+    answer_s = PATIENT_S if limits.is_patient else ceil(limits.answer_s)
+    arguments["read_timeout"] = arguments["write_timeout"] = answer_s
     return {
         "isolation_level": ISOLATION,
         "connect_args": timeouts.unless_given(arguments, url.query),
-        "pool_timeout": limits.pool_s,
+        "pool_timeout": limits.statement_s,
     }
 
 
 def prepare(engine: Engine, limits: Timeouts) -> None:
     """Limit the statements of every connection on the server, too."""
-    lock_s = max(1, int(limits.pool_s / LOCK_WAITS))
-    statement_s = limits.statement_s or 0
+    lock_s = max(1, int(limits.statement_s / LOCK_WAITS))
+    statement_s = limits.server_s or 0
     # MySQL skips what is in such a comment.
     command = (
         f"SET SESSION innodb_lock_wait_timeout = {lock_s}"

@@ -41,13 +41,13 @@ def options(url: URL, pooler: Any, limits: Timeouts) -> dict[str, Any]:
         raise ValueError(f"pooler={pooler} in the database URL is unknown")
     arguments: dict[str, Any] = {
         "connect_timeout": timeouts.CONNECT_S,
-        "tcp_user_timeout": milliseconds(limits.answer_s or limits.idle_s),
+        "tcp_user_timeout": milliseconds(limits.answer_s),
         **_KEEPALIVES,
     }
     arguments = timeouts.unless_given(arguments, url.query)
     if pooler:
         arguments["prepare_threshold"] = None
-    return {"connect_args": arguments, "pool_timeout": limits.pool_s}
+    return {"connect_args": arguments, "pool_timeout": limits.statement_s}
 
 
 def prepare(engine: Engine, limits: Timeouts, *, is_hot: bool = False) -> None:
@@ -98,7 +98,7 @@ def _bound(engine: Engine, limits: Timeouts) -> None:
     # Imported here, because the driver is an extra.
     from datastore import psycopg_connection  # noqa: PLC0415
 
-    connect = partial(psycopg_connection.connect, limits.answer_s)
+    connect = partial(psycopg_connection.connect, limits)
 
     def on_do_connect(_dialect: Any, _record: Any, args: Any, options: Any) -> Any:
         return connect(*args, **options)
@@ -108,7 +108,7 @@ def _bound(engine: Engine, limits: Timeouts) -> None:
 
 def _limits(limits: Timeouts) -> dict[str, str]:
     return {
-        "statement_timeout": str(milliseconds(limits.statement_s)),
+        "statement_timeout": str(milliseconds(limits.server_s)),
         "idle_in_transaction_session_timeout": str(milliseconds(limits.idle_s)),
     }
 

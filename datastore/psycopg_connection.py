@@ -4,10 +4,18 @@ Imported only with a database of PostgreSQL, because the driver is an extra.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
-from psycopg import Connection, OperationalError
+from psycopg import Connection, Error, OperationalError
+from psycopg.errors import ConnectionTimeout
+
+from datastore.timeouts import Timeouts
+
+
+class SilentServer(OperationalError):
+    """The server has not answered in time."""
 
 
 class BoundedConnection(Connection[Any]):
@@ -18,6 +26,8 @@ class BoundedConnection(Connection[Any]):
     """
 
     limit_s: float | None = None
+    # Tells whether the server is there; a connection that has it goes on waiting then.
+    is_alive: Callable[[], bool] | None = None
 
     def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
         limit_s = self.limit_s
@@ -35,8 +45,11 @@ class BoundedConnection(Connection[Any]):
             while True:
                 ready = yield wanted
                 if not ready and time.monotonic() > ends_at:
+                    if self.is_alive is not None and self.is_alive():
+                        ends_at = time.monotonic() + limit_s
+                        continue
                     self.pgconn.finish()
-                    raise OperationalError(
+                    raise SilentServer(
                         f"the server has not answered for {limit_s:g} seconds"
                     )
                 wanted = gen.send(ready)
@@ -44,7 +57,23 @@ class BoundedConnection(Connection[Any]):
             return end.value
 
 
-def connect(limit_s: float | None, *args: Any, **kwargs: Any) -> BoundedConnection:
+def connect(limits: Timeouts, *args: Any, **kwargs: Any) -> BoundedConnection:
     connection = BoundedConnection.connect(*args, **kwargs)
-    connection.limit_s = limit_s
+    connection.limit_s = limits.answer_s
+    if limits.is_patient:
+        again = partial(connect, limits._replace(is_patient=False), *args, **kwargs)
+        connection.is_alive = partial(_answers, again)
     return connection
+
+
+def _answers(again: Callable[[], BoundedConnection]) -> bool:
+    """Whether the server, also one behind a pooler, answers a new connection.
+
+    One that refuses is alive: what has happened to ours, the kernel will say.
+    """
+    try:
+        with again() as connection:
+            connection.execute("SELECT 1")
+    except Error as problem:
+        return not isinstance(problem, ConnectionTimeout | SilentServer)
+    return True

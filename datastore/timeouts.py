@@ -16,28 +16,34 @@ PATIENT_IDLE_S = 60.0
 
 
 class Timeouts(NamedTuple):
-    """The limits of one Datastore; `statement_s` is None where work may take long."""
+    """The limits of one Datastore; with `is_patient` a statement may take long.
 
-    statement_s: float | None = DEFAULT_S
+    Then our side only checks, by another connection, that the server still answers.
+    """
+
+    statement_s: float = DEFAULT_S
+    is_patient: bool = False
 
     @property
-    def answer_s(self) -> float | None:
-        """How long our side waits for the answer to a statement."""
-        return None if self.statement_s is None else self.statement_s * (1 + GRACE)
+    def server_s(self) -> float | None:
+        """When the server ends a statement."""
+        return None if self.is_patient else self.statement_s
+
+    @property
+    def answer_s(self) -> float:
+        """How long our side waits for an answer, or a patient one until it checks."""
+        return self.statement_s * (1 + GRACE)
 
     @property
     def idle_s(self) -> float:
         """How long a transaction may be open between two statements."""
-        return PATIENT_IDLE_S if self.statement_s is None else self.statement_s
+        return PATIENT_IDLE_S if self.is_patient else self.statement_s
 
-    @property
-    def pool_s(self) -> float:
-        """How long to wait for a free connection."""
-        return self.statement_s or PATIENT_IDLE_S
+    def patient(self) -> "Timeouts":
+        return self._replace(is_patient=True)
 
 
 USUAL = Timeouts()
-PATIENT = Timeouts(None)
 
 
 def milliseconds(seconds: float | None) -> int:

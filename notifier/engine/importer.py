@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 
 from datastore import Datastore, imports
@@ -29,13 +30,27 @@ class Importer:
         lease: timedelta,
         on_idle: Callable[[], None],
     ) -> None:
-        # A thread of its own, because claims and records must not wait for a chunk.
-        self._store = AsyncStore(store)
+        self._datastore = store
+        self._opened = ExitStack()
+        self._async_store: AsyncStore | None = None
         self._owner = owner
         self._lease = lease
         self._on_idle = on_idle
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+
+    @property
+    def _store(self) -> AsyncStore:
+        """Opened with the first import, because few engines have one.
+
+        It has threads of its own, because claims and records must not wait for a
+        chunk, and is patient, because a chunk may take long.
+        """
+        if self._async_store is None:
+            patient = self._opened.enter_context(self._datastore.patient())
+            self._async_store = AsyncStore(patient)
+            self._opened.callback(self._async_store.stop_threads)
+        return self._async_store
 
     @property
     def is_busy(self) -> bool:
@@ -55,7 +70,7 @@ class Importer:
     def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        self._store.stop_threads()
+        self._opened.close()
 
     async def _guard(self) -> None:
         """Work on one import; its failure must not affect the pushes."""

@@ -196,3 +196,21 @@ def test_a_listener_notices_a_silent_server(tmp_path: Path) -> None:
 
         assert heard.wait(30)
         thread.join(30)
+
+
+@pytest.mark.parametrize("kind", ["postgresql", POOLED])
+def test_a_patient_statement_ends_when_the_server_is_gone(
+    kind: str, tmp_path: Path
+) -> None:
+    with proxied(kind, tmp_path) as (store, proxy), store.patient() as patient:
+
+        def freeze_and_ask(session: Session) -> None:
+            select_one(session)
+            proxy.freeze()
+            select_one(session)
+
+        with pytest.raises(OUTAGES):
+            patient.write_grouped(freeze_and_ask)
+        proxy.thaw(cut=True)
+
+        write(patient)
