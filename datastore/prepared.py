@@ -152,9 +152,27 @@ def first_of_each(
                 cursor.execute(compiled.sql, compiled.parameters(values))
                 found.append((compiled, cursor))
     except link.dialect.loaded_dbapi.Error as problem:
-        raise _wrapped(link, problem, f"{len(runs)} statements") from problem
+        if not driver.closed and driver.info.transaction_status:
+            # The commit at the end of a pipeline has failed, and the driver has lost
+            # count of the answers.
+            link.invalidate(problem)
+        reason = _first_of(problem)
+        raise _wrapped(link, reason, f"{len(runs)} statements") from problem
+    except IndexError as problem:
+        # The same, and by now it has lost the server's error.
+        link.invalidate(problem)
+        raise outages.as_outage(problem, f"{len(runs)} statements") from problem
     rows = [(compiled, cursor.fetchone()) for compiled, cursor in found]
     return [None if row is None else compiled.row(row) for compiled, row in rows]
+
+
+def _first_of(problem: Exception) -> Exception:
+    """The server's error, where the driver could not end its pipeline after it."""
+    before = problem.__context__
+    is_later = getattr(problem, "sqlstate", None) is None
+    if is_later and isinstance(before, Exception) and hasattr(before, "sqlstate"):
+        return _first_of(before)
+    return problem
 
 
 class PreparedInsert(Prepared):
