@@ -18,13 +18,13 @@ DEPS := setup.cfg pyproject.toml .ci/venv
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-mariadb test-rabbitmq check bench clean
+.PHONY: help run test test-mariadb test-pgbouncer test-rabbitmq check bench clean
 
 help:  ## Show this
 	@echo "Bottlepost: group chat that answers at once and pushes behind the answer"
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' Makefile \
-	  | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
+	  | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo "  Ports and paths of make run: BOTTLEPOST_PORT, BOTTLEPOST_SANDBOX_PORT,"
 	@echo "  BOTTLEPOST_RUN_DIR. Options for pytest or a benchmark: ARGS=\"...\"."
@@ -40,6 +40,10 @@ test: $(VENV)/.installed-dev  ## Run every test (minutes)
 test-mariadb: $(VENV)/.installed-dev  ## Run the tests of the database on MariaDB too
 	@TEST_MARIADB="$${TEST_MARIADB:-start}" \
 	  $(BIN)/python -m pytest tests/integration -m mariadb $(ARGS)
+
+# Needs PgBouncer of the system (Debian: pgbouncer).
+test-pgbouncer: $(VENV)/.installed-dev  ## Run the tests of the database behind PgBouncer too
+	@TEST_PGBOUNCER=start $(BIN)/python -m pytest tests/integration -m pgbouncer $(ARGS)
 
 # Needs RabbitMQ of the system (Debian: rabbitmq-server), or the URL of another server:
 # make test-rabbitmq TEST_RABBITMQ=amqp://guest:guest@127.0.0.1:5672//

@@ -2,7 +2,7 @@
 
 from api.context import RequestContext, Result
 from api.schemas.health import Health, Readiness, RouteTrouble
-from datastore import provider_troubles, schema_check
+from datastore import provider_troubles, schema_check, writable
 from datastore.outbox import claims
 
 
@@ -12,7 +12,7 @@ def alive(context: RequestContext) -> Result[Health]:
 
 
 def ready(context: RequestContext) -> Result[Readiness]:
-    """Check that the database answers and has been migrated.
+    """Check that the database answers, has been migrated, and takes writes.
 
     `troubles` names the providers that refuse our credentials. The status stays 200,
     because another server would be refused as well, and messages are kept until the
@@ -20,6 +20,7 @@ def ready(context: RequestContext) -> Result[Readiness]:
     """
     with context.store.read() as session:
         schema_check.require(session.connection())
+        writable.check(session)
         claims.next_due_at(session)
         # This route is public, so the reasons are only in the log.
         found = [

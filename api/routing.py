@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any, get_type_hints
 
@@ -12,6 +13,7 @@ from api import bodies, errors
 from api.auth import Access, authenticate
 from api.context import AppContext, RawBody, RequestContext, Result
 from api.uploads import Upload
+from datastore import outages
 
 # Enough for every id, and below the largest integer of the databases.
 ID_DIGITS = 18
@@ -67,7 +69,7 @@ class Endpoint:
                 if query is not None:
                     parts["query"] = bodies.read_query(environ, query)
                 with self.app.concurrency:
-                    return _response(self.route.handler(context, **parts))
+                    return _response(self._result(context, parts, takes_upload))
             except Exception as problem:
                 return errors.as_json(errors.from_exception(problem))
 
@@ -79,6 +81,17 @@ class Endpoint:
             return response
 
         return respond
+
+    def _result(
+        self, context: RequestContext, parts: dict[str, Any], takes_upload: bool
+    ) -> Result[Any]:
+        """The handler's result.
+
+        The handler is called again if the database has undone its transaction, so it
+        writes in one only. An upload can be read only once.
+        """
+        handler = partial(self.route.handler, context, **parts)
+        return handler() if takes_upload else outages.retrying(handler)
 
     def _context(self, environ: dict[str, Any]) -> RequestContext:
         app = self.app

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
@@ -16,7 +15,7 @@ from datastore.budget import AMPLE, SMALL, Shares, share
 from datastore.group_commit import GroupCommit
 from datastore.lookups import AutocommitLookups, OwnLookups, PooledLookups
 from datastore.outages import OUTAGES as OUTAGES
-from datastore.pings import ping_idle
+from datastore.pings import Freshness, ping_idle
 from datastore.prepared import Link, Prepared, Row, Run, first_of_each, link_to
 from datastore.timeouts import USUAL, Timeouts
 
@@ -59,6 +58,7 @@ class Datastore:
         self._limits = limits
         self._shares = shares
         self._is_durable = durable
+        self._freshness = Freshness()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.is_postgresql = self.url.get_backend_name() == "postgresql"
         self.has_pooler = POOLER in self.url.query
@@ -109,8 +109,7 @@ class Datastore:
             max_overflow=0,
             **self._options,
         )
-        ping_idle(engine)
-        outages.watch(engine)
+        self._watch(engine)
         if self.is_postgresql and self.has_pooler:
             is_hasty = not self._is_durable
             postgresql.prepare_pooled(engine, self._limits, is_hasty=is_hasty)
@@ -119,6 +118,12 @@ class Datastore:
         else:
             mariadb.prepare(engine, self._limits)
         return engine
+
+    def _watch(self, engine: Engine) -> None:
+        """Connections that are of no use are replaced."""
+        self._freshness.watch(engine)
+        ping_idle(engine)
+        outages.watch(engine)
 
     def _keep_connections(self) -> None:
         """Connections for the hot paths are kept beside the pool."""
@@ -131,7 +136,11 @@ class Datastore:
             self._group_commit = GroupCommit(self._kept_writer.write)
         if self.is_postgresql:
             bare = postgresql.prepare_bare if self.has_pooler else postgresql.prepare
-            prepare = partial(bare, limits=self._limits)
+
+            def prepare(engine: Engine) -> None:
+                self._watch(engine)
+                bare(engine, self._limits)
+
             where = self._server_url, self._options, prepare
             self._lookups = AutocommitLookups(*where, self._shares.lookups)
             self._waiting = AutocommitLookups(*where, self._shares.waiting)

@@ -7,8 +7,6 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine
 
-from datastore import outages
-from datastore.pings import ping_idle
 from datastore.prepared import Link, link_to
 
 
@@ -56,8 +54,6 @@ class AutocommitLookups(PooledLookups):
             max_overflow=0,
             **options,
         )
-        ping_idle(engine)
-        outages.watch(engine)
         prepare(engine)
         super().__init__(engine)
 

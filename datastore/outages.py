@@ -21,16 +21,19 @@ class ReadOnly(OSError):
 # OSError comes from the lock file of SQLite's writers.
 OUTAGES = (OperationalError, InterfaceError, PoolTimeout, OSError)
 
+# Of PostgreSQL's standby, and of MariaDB's in three ways.
+_READ_ONLY_STATE = "25006"
+_READ_ONLY_NUMBERS = frozenset({1290, 1792, 1836})
 # PostgreSQL's SQLSTATEs after which a connection is of no use, though it may be open:
-# it leads to a standby since a failover (25006), an administrator or a crash ends it
-# (57P01 to 57P05), or its transaction was idle for too long (25P03, 25P04).
+# it leads to a standby since a failover, an administrator or a crash ends it (57P01 to
+# 57P05), or its transaction was idle for too long (25P03, 25P04).
 _LOST_STATES = frozenset(
-    {"25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P04", "57P05"}
+    {_READ_ONLY_STATE, "25P03", "25P04", "57P01", "57P02", "57P03", "57P04", "57P05"}
 )
 # The class of connection errors.
 _LOST_CLASS = "08"
-# MariaDB's: read-only in three ways, a shutdown, a killed connection.
-_LOST_NUMBERS = frozenset({1290, 1792, 1836, 1053, 1927})
+# MariaDB's: read-only, a shutdown, a killed connection.
+_LOST_NUMBERS = _READ_ONLY_NUMBERS | {1053, 1927}
 # The transaction was undone for the sake of another one: serialization, deadlock.
 _UNDONE_STATES = frozenset({"40001", "40P01"})
 # MariaDB's: deadlock, and a lock that was waited for too long.
@@ -48,6 +51,13 @@ def is_lost(problem: BaseException | None) -> bool:
         or state.startswith(_LOST_CLASS)
         or number in _LOST_NUMBERS
     )
+
+
+def is_read_only(problem: BaseException | None) -> bool:
+    """Whether the database takes no writes."""
+    state, number = _codes(problem)
+    is_named = state == _READ_ONLY_STATE or number in _READ_ONLY_NUMBERS
+    return is_named or isinstance(problem, ReadOnly)
 
 
 def was_undone(problem: DBAPIError) -> bool:

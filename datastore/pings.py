@@ -1,4 +1,7 @@
-"""Pings of pooled connections: only those that were idle, as a ping is a round trip."""
+"""Replaces pooled connections that are of no use any more, before they are used.
+
+Only those that were idle are pinged, because a ping is a round trip.
+"""
 
 import time
 from typing import Any
@@ -6,9 +9,39 @@ from typing import Any
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import InvalidatePoolError
 
+from datastore import outages
+
 # A connection that the server closes within this time costs one request a 503.
 PING_AFTER_S = 1.0
 _IDLE_SINCE = "idle_since"
+_OPENED = "opened"
+
+
+class Freshness:
+    """When the database was last seen to be a standby; shared by a store's pools.
+
+    After a failover, connections that were opened before lead to a server that takes no
+    writes, and reads do not notice it.
+    """
+
+    def __init__(self) -> None:
+        self._standby_seen = 0.0
+
+    def watch(self, engine: Engine) -> None:
+        def on_connect(_driver: Any, record: Any) -> None:
+            record.info[_OPENED] = time.monotonic()
+
+        def on_invalidate(_driver: Any, _record: Any, problem: Any) -> None:
+            if outages.is_read_only(problem):
+                self._standby_seen = time.monotonic()
+
+        def on_checkout(_driver: Any, record: Any, _fairy: Any) -> None:
+            if record.info[_OPENED] <= self._standby_seen:
+                raise InvalidatePoolError
+
+        event.listen(engine, "connect", on_connect)
+        event.listen(engine, "invalidate", on_invalidate)
+        event.listen(engine, "checkout", on_checkout)
 
 
 def ping_idle(engine: Engine) -> None:

@@ -17,6 +17,9 @@ TRIES = 100
 PAUSE_S = 0.2
 LOCK_NOT_AVAILABLE = "55P03"
 CHECK_VIOLATION = "23514"
+SERIALIZATION_FAILURE = "40001"
+DEADLOCK = "40P01"
+AGAIN = (LOCK_NOT_AVAILABLE, CHECK_VIOLATION, SERIALIZATION_FAILURE, DEADLOCK)
 
 T = TypeVar("T")
 
@@ -56,7 +59,7 @@ def patiently(store: Datastore, work: Callable[[Session], T]) -> T:
                 return work(session)
         except (OperationalError, IntegrityError) as problem:
             state = getattr(problem.orig, "sqlstate", None)
-            if state not in (LOCK_NOT_AVAILABLE, CHECK_VIOLATION):
+            if state not in AGAIN:
                 raise
         time.sleep(PAUSE_S)
     with store.write() as session:

@@ -151,8 +151,7 @@ class _Round:
     def _step(self, work: Callable[[Session], T]) -> T:
         """Do some work in a transaction of its own, and then let others write."""
         started_at = time.monotonic()
-        with self._store.write() as session:
-            done = work(session)
+        done = self._store.write_grouped(work)
         took_s = time.monotonic() - started_at
         time.sleep(PAUSES * took_s)
         return done

@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from datastore import Datastore
+from datastore import Datastore, outages
 from models.base import utc_now
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,11 @@ class AsyncStore:
         pause_s = FIRST_PAUSE_S
         while True:
             try:
-                return await loop.run_in_executor(thread or self._writes, work)
+                return await loop.run_in_executor(
+                    thread or self._writes, outages.retrying, work
+                )
+            except PoolTimeout as problem:
+                log.warning("no connection is free, waiting: %s", problem)
             except DBAPIError as problem:
                 if not _is_outage(problem):
                     raise

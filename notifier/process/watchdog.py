@@ -5,12 +5,13 @@ import random
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from math import inf
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
-from datastore import Datastore
+from datastore import Datastore, outages
 from datastore.outbox import due_work
 from models.base import utc_now
 from notifier.process import fork_safety
@@ -76,7 +77,7 @@ class Watchdog:
         pause_s = self._every_s * random.uniform(1 - JITTER, 1 + JITTER)
         try:
             with fork_safety.no_fork():
-                left_s = self._check(store)
+                left_s = outages.retrying(partial(self._check, store))
         except Exception as problem:
             # Whatever failed, there has to be a next round.
             if not self._is_failing:

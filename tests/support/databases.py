@@ -17,12 +17,20 @@ from sqlalchemy.engine import URL, make_url
 from datastore import Datastore, partitions
 from datastore.migrations import upgrade
 from models.base import utc_now
-from tests.support import mariadb, pgserver
+from tests.support import mariadb, pgbouncer, pgserver
 
 # MariaDB needs a server of the system (Debian: mariadb-server), so its tests run only
 # with `make test-mariadb`.
 MARIADB = [pytest.param("mariadb", marks=pytest.mark.mariadb)]
-KINDS = ("sqlite", "postgresql", *(MARIADB if mariadb.is_wanted() else []))
+# PostgreSQL behind a pooler, only with `make test-pgbouncer`.
+POOLED = "pgbouncer"
+PGBOUNCER = [pytest.param(POOLED, marks=pytest.mark.pgbouncer)]
+KINDS = (
+    "sqlite",
+    "postgresql",
+    *(MARIADB if mariadb.is_wanted() else []),
+    *(PGBOUNCER if pgbouncer.is_wanted() else []),
+)
 
 # PostgreSQL with a partition for every 20 jobs, until there are 40.
 PARTITIONED = "partitioned"
@@ -49,6 +57,8 @@ def fresh_url(kind: str, directory: Path) -> str:
         return f"sqlite:///{directory}/test.db"
     if kind == "mariadb":
         return _migrated(empty_url(kind, directory))
+    if kind == POOLED:
+        return pgbouncer.behind(fresh_url("postgresql", directory))
     if kind == PARTITIONED:
         return _partitioned(fresh_url("postgresql", directory))
     name = f"test_{next(_numbers)}"
