@@ -27,7 +27,7 @@ from api.context import AppContext
 from api.long_poll import LongPoll
 from api.rate_limits import per_minute
 from config import Settings, SettingsError, vapid
-from datastore import Datastore, database_check
+from datastore import Datastore, budget, database_check
 from datastore.database_check import DatabaseProblem, Unfit, Unreachable
 from datastore.schema_check import NotMigrated
 from host.body import Timeouts
@@ -206,7 +206,7 @@ def _upgrade(settings: Settings) -> None:
     In a child, so that Alembic takes no memory for ever.
     """
     child = multiprocessing.get_context("fork").Process(
-        target=_upgrade_here, args=(settings.database_url,)
+        target=_upgrade_here, args=(settings,)
     )
     child.start()
     child.join()
@@ -214,18 +214,34 @@ def _upgrade(settings: Settings) -> None:
         raise SystemExit(max(child.exitcode, 1))
 
 
-def _upgrade_here(database_url: str) -> None:
+def _upgrade_here(settings: Settings) -> None:
     # Imported here, because only this process needs it.
     from datastore import migrations  # noqa: PLC0415
 
     try:
-        done = migrations.bring_up_to_date(Datastore(database_url))
+        store = Datastore(settings.database_url)
+        done = migrations.bring_up_to_date(store)
+        _print_budget(store, settings)
     except Unfit as problem:
         _exit(2, f"{DATABASE_URL} {problem}")
     except DatabaseProblem as problem:
         _exit(1, f"{DATABASE_URL}: {problem}")
     if told := database_check.warning(done.after):
         log.warning("bottlepost: %s", told)
+
+
+def _print_budget(store: Datastore, settings: Settings) -> None:
+    """Compare the connections of this host with the limit of a database server."""
+    engines = {"process": settings.push_slots, "pool": settings.pool_size}
+    with store.read() as session:
+        line = budget.describe(
+            session,
+            web_workers=settings.workers,
+            connections=settings.database_connections,
+            engines=engines.get(settings.dispatcher, settings.workers),
+        )
+    if line is not None and not store.has_pooler:
+        print(line, flush=True)
 
 
 def _prepare_memory() -> None:

@@ -6,13 +6,15 @@ from typing import Any
 from celery import Celery
 
 from config import Settings
-from notifier.process import engine_thread
+from notifier.process import engine_thread, redis_options
 from notifier.process.wake_sender import WakeSender
 
 TASK = "bottlepost.push"
 QUEUE = "bottlepost"
 # For one exchange with the broker, on the wake sender's thread; no request waits.
 TIMEOUT_S = 2.0
+# For an answer of Redis, which a worker waits for a second at a time.
+ANSWER_S = 5.0
 
 
 def create(settings: Settings) -> WakeSender:
@@ -29,6 +31,8 @@ def application(settings: Settings) -> Celery:
         options = {
             "visibility_timeout": 2 * engine_thread.LONGEST_WORK_S,
             "socket_connect_timeout": TIMEOUT_S,
+            # A worker asks for a task every second, so it may wait no shorter.
+            **redis_options.options(settings.broker_url, ANSWER_S),
         }
     celery.conf.update(
         task_default_queue=QUEUE,

@@ -10,7 +10,7 @@ from rq.serializers import JSONSerializer
 
 from config import Settings
 from notifier.engine import is_job_id
-from notifier.process import engine_thread
+from notifier.process import engine_thread, redis_options
 from notifier.process.wake_sender import WakeSender
 
 QUEUE = "bottlepost"
@@ -61,7 +61,7 @@ class RedisLink:
         self._redis = Redis.from_url(
             settings.redis_url,
             socket_connect_timeout=TIMEOUT_S,
-            socket_timeout=TIMEOUT_S,
+            **redis_options.options(settings.redis_url, TIMEOUT_S),
         )
         self._queue = queue(self._redis)
         self._expiry_s = max(int(settings.watchdog_s * 10), 60)

@@ -14,7 +14,7 @@ import config
 from config import Settings
 from notifier.dispatchers.rq_queue import PushTask, queue
 from notifier.engine import build_engine, new_owner
-from notifier.process import engine_thread
+from notifier.process import engine_thread, redis_options
 from notifier.process.engine_thread import EngineThread
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 STOP_S = 8.0
 RECONNECT_S = 2.0
 CONNECT_S = 5.0
+# RQ waits for tasks 15 seconds less at a time, and for Redis's answer 5 seconds less.
+# Its default of 7 minutes would be spent on a Redis that hangs.
+WORKER_TTL_S = 30
 _is_warm = False
 
 
@@ -35,7 +38,12 @@ def run(settings: Settings) -> None:
     _is_warm = True
     engine = engine_thread.shared(settings)
     engine.wake()
-    redis = Redis.from_url(settings.redis_url, socket_connect_timeout=CONNECT_S)
+    redis = Redis.from_url(
+        settings.redis_url,
+        socket_connect_timeout=CONNECT_S,
+        # RQ sets the timeout of an answer itself; see WORKER_TTL_S.
+        **redis_options.options(settings.redis_url, None),
+    )
     try:
         while problem := _work(redis, engine):
             log.info("Redis is down, working without it: %s", problem)
@@ -54,6 +62,7 @@ def _work(redis: Redis, engine: EngineThread) -> RedisError | None:
         worker = RqWorker(
             [queue(redis)],
             connection=redis,
+            worker_ttl=WORKER_TTL_S,
             job_class=PushTask,
             serializer=JSONSerializer,
         )

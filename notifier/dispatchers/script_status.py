@@ -14,6 +14,7 @@ from config import Settings
 from datastore import Datastore
 from datastore.outbox import job_status
 from datastore.outbox.job_status import JobStatus
+from notifier.process import redis_options
 
 OPEN_JOBS = "bottlepost:jobs"
 ENDED = ("completed", "failed")
@@ -33,7 +34,7 @@ class StatusPublisher:
         self._redis = Redis.from_url(
             settings.redis_url,
             socket_connect_timeout=TIMEOUT_S,
-            socket_timeout=TIMEOUT_S,
+            **redis_options.options(settings.redis_url, TIMEOUT_S),
         )
         self._store = Datastore.of(settings)
         self._expiry_s = int(settings.script_expiry_s)
