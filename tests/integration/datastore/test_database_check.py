@@ -214,7 +214,7 @@ def test_a_schema_that_is_not_there_or_too_old(tmp_path: Path, kind: str) -> Non
 def test_missing_tables_and_columns_are_recognized(tmp_path: Path, kind: str) -> None:
     store = Datastore(databases.fresh_url(kind, tmp_path))
 
-    for sql in ("SELECT 1 FROM nothing", "SELECT nothing FROM chat"):
+    for sql in ("SELECT 1 FROM no_table", "SELECT no_column FROM chat"):
         with pytest.raises(DBAPIError) as caught, store.read() as session:
             session.execute(text(sql))
         assert schema_check.is_missing(caught.value)
