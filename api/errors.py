@@ -9,6 +9,7 @@ from typing import Any
 from bottle import HTTPError, HTTPResponse, response
 
 from datastore import OUTAGES, schema_check
+from datastore.outages import NotWritable
 from datastore.schema_check import NotMigrated
 from models.errors import (
     CallerError,
@@ -81,7 +82,7 @@ def from_exception(problem: Exception) -> ErrorResponse:
     """The error for a handler's exception; logs it unless the caller caused it."""
     if isinstance(problem, CallerError):
         return _caller_error(problem)
-    if isinstance(problem, NotMigrated):
+    if isinstance(problem, NotMigrated | NotWritable):
         return unavailable(str(problem))
     if schema_check.is_missing(problem):
         log.error("the database is not migrated: %s", getattr(problem, "orig", problem))

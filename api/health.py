@@ -2,7 +2,7 @@
 
 from api.context import RequestContext, Result
 from api.schemas.health import Health, Readiness, RouteTrouble
-from datastore import provider_troubles, schema_check, writable
+from datastore import provider_troubles, schema_check
 from datastore.outbox import claims
 
 
@@ -20,8 +20,8 @@ def ready(context: RequestContext) -> Result[Readiness]:
     """
     with context.store.read() as session:
         schema_check.require(session.connection())
-        writable.check(session)
         claims.next_due_at(session)
+        context.store.check_writable(session)
         # This route is public, so the reasons are only in the log.
         found = [
             RouteTrouble(route=trouble.route, since=trouble.since)

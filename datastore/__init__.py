@@ -10,7 +10,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from datastore import mariadb, outages, postgresql, sqlite
+from datastore import mariadb, outages, postgresql, sqlite, writable
 from datastore.budget import AMPLE, SMALL, Shares, share
 from datastore.group_commit import GroupCommit
 from datastore.lookups import AutocommitLookups, OwnLookups, PooledLookups
@@ -175,6 +175,14 @@ class Datastore:
                 yield session
                 if session.in_transaction():
                     session.commit()
+
+    def check_writable(self, session: Session) -> None:
+        """Raise NotWritable if writes fail at present; waits for no other writer.
+
+        `session` is one of `read`.
+        """
+        if not self.is_sqlite:
+            writable.check(session)
 
     def write_grouped(self, work: Callable[[Session], T]) -> T:
         """Run `work` in a transaction, on SQLite together with those of other threads.

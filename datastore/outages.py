@@ -12,7 +12,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 T = TypeVar("T")
 
 
-class ReadOnly(OSError):
+class NotWritable(OSError):
+    """Writes fail at present; the message is for everyone, so it names no address."""
+
+
+class ReadOnly(NotWritable):
     """The database takes no writes: it is a standby, or set to read only."""
 
 

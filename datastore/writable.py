@@ -21,7 +21,7 @@ def check(session: Session) -> None:
     question = _QUESTIONS.get(connection.dialect.name)
     if question is None or not connection.scalar(text(question)):
         return
-    problem = ReadOnly("the database takes no writes")
+    problem = ReadOnly("The database is read-only.")
     # The next connection may lead to the new primary.
     connection.invalidate(problem)
     raise problem
