@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
@@ -18,6 +18,7 @@ from datastore.outages import OUTAGES as OUTAGES
 from datastore.pings import Freshness, ping_idle
 from datastore.prepared import Link, Prepared, Row, Run, first_of_each, link_to
 from datastore.timeouts import USUAL, Timeouts
+from datastore.write_probe import WriteProbe
 
 T = TypeVar("T")
 
@@ -44,6 +45,9 @@ class Datastore:
     A commit survives a crash of the process. With `durable` it also survives a power
     cut. Without it, SQLite and PostgreSQL may lose the last commits then, but neither
     this process nor the senders wait while it writes to the disk.
+
+    On SQLite, a writer that has to wait for longer than `write_turn.WAIT_S` gets an
+    OperationalError. Without `durable`, which is for engines, it waits on.
     """
 
     def __init__(
@@ -65,7 +69,7 @@ class Datastore:
         self._server_url = self.url.difference_update_query([POOLER])
         self._options = self._engine_options()
         self.engine = self._create_engine()
-        self._write_lock = (
+        self._writers = (
             sqlite.prepare(self.engine, durable=durable) if self.is_sqlite else None
         )
         # With a pooler, BEGIN says so.
@@ -130,10 +134,13 @@ class Datastore:
         self._lookups: OwnLookups | PooledLookups = PooledLookups(self.engine)
         self._waiting = PooledLookups(self.engine)
         self._kept_writer = None
-        if self._write_lock is not None:
+        if self._writers is not None:
             self._lookups = OwnLookups(self.engine)
-            self._kept_writer = sqlite.KeptWriter(self.engine, self._write_lock)
-            self._group_commit = GroupCommit(self._kept_writer.write)
+            self._kept_writer = sqlite.KeptWriter(self.engine, self._writers)
+            self._group_commit = GroupCommit(
+                self._kept_writer.write, self._writers.lock.deadline
+            )
+            self._write_probe = WriteProbe(self.engine, self._writers)
         if self.is_postgresql:
             bare = postgresql.prepare_bare if self.has_pooler else postgresql.prepare
 
@@ -158,17 +165,19 @@ class Datastore:
         return self._lookups.link()
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """A transaction: committed at the end of the block, undone by an exception."""
+    def write(self, *, patient: bool = False) -> Iterator[Session]:
+        """A transaction: committed at the end of the block, undone by an exception.
+
+        `patient` waits for SQLite's other writers as long as it takes.
+        """
         with (
             self.engine.connect() as connection,
             # It joins the connection's transaction, and costs little if it is not used.
             Session(connection, expire_on_commit=False) as session,
         ):
             connection.execution_options(sqlite_begin="IMMEDIATE")
-            # Held as briefly as possible, because other writers wait for it.
-            lock = self._write_lock.held() if self._write_lock else nullcontext()
-            with lock, connection.begin():
+            # As short as possible, because other writers wait for its end.
+            with self._begin(connection, patient=patient):
                 session.info[Link] = link_to(connection)
                 if self._is_hasty:
                     connection.exec_driver_sql(postgresql.HASTY)
@@ -176,12 +185,27 @@ class Datastore:
                 if session.in_transaction():
                     session.commit()
 
+    def _begin(
+        self, connection: Connection, *, patient: bool
+    ) -> AbstractContextManager[Any]:
+        if self._writers is None:
+            return connection.begin()
+        deadline = None if patient else self._writers.lock.deadline()
+        return self._writers.turn(connection, deadline)
+
+    def check_file(self) -> None:
+        """Raise DatabaseReplaced if SQLite's file has been deleted or replaced."""
+        if self._writers is not None:
+            self._writers.file.check()
+
     def check_writable(self, session: Session) -> None:
         """Raise NotWritable if writes fail at present; waits for no other writer.
 
         `session` is one of `read`.
         """
-        if not self.is_sqlite:
+        if self._writers is not None:
+            self._write_probe.check()
+        else:
             writable.check(session)
 
     def write_grouped(self, work: Callable[[Session], T]) -> T:
@@ -241,8 +265,8 @@ class Datastore:
         if self._kept_writer is not None:
             self._kept_writer.close()
         self.engine.dispose()
-        if self._write_lock is not None:
-            self._write_lock.close()
+        if self._writers is not None:
+            self._writers.lock.close()
 
     def forget_connections(self) -> None:
         """In a forked child: leave them open, because the parent goes on using them."""
@@ -250,8 +274,8 @@ class Datastore:
         self._waiting.forget()
         self.engine.dispose(close=False)
         self._keep_connections()
-        if self._write_lock is not None:
-            self._write_lock.reset()
+        if self._writers is not None:
+            self._writers.lock.reset()
 
 
 # Weak, because a hook cannot be unregistered from `os` and would keep each store alive.

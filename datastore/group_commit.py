@@ -1,6 +1,7 @@
 """Group commit: writes of several threads share one transaction and one fsync."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy.orm import Session
 
 from datastore.prepared import link_of
+from datastore.write_turn import timed_out
 
 T = TypeVar("T")
 
@@ -21,11 +23,18 @@ class GroupCommit:
     changed something, or if the commit fails, the transaction is rolled back, and
     each of several writes then runs in a transaction of its own.
 
-    `write` opens a transaction of SQLite.
+    `write` opens a transaction of SQLite, and raises after the deadline that it is
+    given. `deadline` tells when a write that comes now gives up; None is never. A write
+    that gives up is not in any transaction then, and comes into none.
     """
 
-    def __init__(self, write: Callable[[], AbstractContextManager[Session]]) -> None:
+    def __init__(
+        self,
+        write: Callable[[float | None], AbstractContextManager[Session]],
+        deadline: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._write = write
+        self._deadline = deadline
         self._lock = threading.Lock()
         self._waiting: deque[PendingWrite[Any]] = deque()
         self._has_leader = False
@@ -36,26 +45,40 @@ class GroupCommit:
         return len(self._waiting)
 
     def run(self, work: Callable[[Session], T]) -> T:
-        """Return or raise what `work` does, once it is committed."""
-        pending = PendingWrite(work)
+        """Return or raise what `work` does, once it is committed.
+
+        Raises OperationalError if its transaction has not begun at its deadline.
+        """
+        pending = PendingWrite(work, self._deadline())
         with self._lock:
             self._waiting.append(pending)
-            is_leader, self._has_leader = not self._has_leader, True
-        if not is_leader:
-            pending.wait()
-        # It has been woken to lead if another leader has not run its write.
-        if not pending.is_done:
+            pending.leads = not self._has_leader
+            self._has_leader = True
+        if not pending.leads and not pending.wait(pending.deadline):
+            self._give_up(pending)
+        if pending.leads:
             self._lead(pending)
         return pending.outcome()
+
+    def _give_up(self, pending: "PendingWrite[Any]") -> None:
+        """Leave the queue; if the write is in a transaction already, wait for its end.
+
+        If it leads, it has one last try.
+        """
+        with self._lock:
+            if pending in self._waiting and not pending.leads:
+                self._waiting.remove(pending)
+                raise timed_out()
+        pending.wait(None)
 
     def _lead(self, own: "PendingWrite[Any]") -> None:
         """Run the group of waiting writes, of which `own` is the first."""
         group: list[PendingWrite[Any]] = []
         try:
-            self._run_together(group)
+            self._run_together(own, group)
         except Exception as problem:
             # No transaction was opened: only our write fails, the next leader tries.
-            group = group or [self._waiting.popleft()]
+            group = group or self._take_first()
             if group == [own]:
                 own.problem = problem
             else:
@@ -63,15 +86,17 @@ class GroupCommit:
                     self._run_alone(pending)
         except BaseException:
             # Our thread is being ended; the writes of the others were rolled back.
-            group = group or [self._waiting.popleft()]
+            group = group or self._take_first()
             for pending in group:
                 pending.problem = RuntimeError("the transaction was interrupted")
             raise
         finally:
             self._hand_over(own, group)
 
-    def _run_together(self, group: "list[PendingWrite[Any]]") -> None:
-        with self._write() as session:
+    def _run_together(
+        self, own: "PendingWrite[Any]", group: "list[PendingWrite[Any]]"
+    ) -> None:
+        with self._write(own.deadline) as session:
             # Only now, because more writes arrived while we waited for the lock.
             group += self._take_waiting()
             for pending in group:
@@ -83,10 +108,14 @@ class GroupCommit:
             self._waiting.clear()
         return group
 
+    def _take_first(self) -> "list[PendingWrite[Any]]":
+        with self._lock:
+            return [self._waiting.popleft()]
+
     def _run_alone(self, pending: "PendingWrite[Any]") -> None:
         pending.problem = None
         try:
-            with self._write() as session:
+            with self._write(pending.deadline) as session:
                 pending.result = pending.work(session)
         except Exception as problem:
             pending.problem = problem
@@ -98,8 +127,9 @@ class GroupCommit:
         with self._lock:
             leader = self._waiting[0] if self._waiting else None
             self._has_leader = leader is not None
+            if leader is not None:
+                leader.leads = True
         for pending in group:
-            pending.is_done = True
             if pending is not own:
                 pending.wake()
         if leader is not None:
@@ -109,17 +139,22 @@ class GroupCommit:
 class PendingWrite(Generic[T]):
     """The write of one thread, and its result."""
 
-    def __init__(self, work: Callable[[Session], T]) -> None:
+    def __init__(
+        self, work: Callable[[Session], T], deadline: float | None = None
+    ) -> None:
         self.work = work
-        self.is_done = False
+        self.deadline = deadline
+        # It is the first of those that wait, and its thread runs the next transaction.
+        self.leads = False
         self.result: Any = None
         self.problem: Exception | None = None
         self._wake_up = threading.Lock()
         self._wake_up.acquire()
 
-    def wait(self) -> None:
-        """Return when the write is done, or when its thread has to lead."""
-        self._wake_up.acquire()
+    def wait(self, deadline: float | None) -> bool:
+        """Whether, before the deadline, it was done or its thread has to lead."""
+        left_s = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+        return self._wake_up.acquire(timeout=left_s)
 
     def wake(self) -> None:
         self._wake_up.release()

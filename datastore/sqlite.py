@@ -1,62 +1,90 @@
 """SQLite as an embedded server: WAL, full sync, and a lock between its writers."""
 
 import sqlite3
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
-from datastore.file_lock import LockFile
+from datastore.database_file import DatabaseFile
 from datastore.prepared import Link, link_to
+from datastore.write_turn import WAIT_S, BoundedLock, PatientLock, WriteLock
+
+# If more of a writer's time has passed, SQLite waits only for the rest of it.
+SLACK_S = 0.1
 
 
-class WriteLock:
-    """Lets one transaction write at a time, over threads and processes.
+class Writers:
+    """Lets one transaction write at a time, and only to the file at the path."""
 
-    SQLite's own busy handler polls, so under load some writers starve (p99 of 55 ms
-    and a maximum of 430 ms with 8 writers). A file lock wakes the next writer at once
-    and in order (12 ms and 21 ms).
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self.reset()
-
-    def reset(self) -> None:
-        """After a fork: open the file again, because our copy of it has been closed."""
-        self._mutex = threading.Lock()
-        self._file: LockFile | None = None
-
-    def close(self) -> None:
-        with self._mutex:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
+    def __init__(self, lock: WriteLock, file: DatabaseFile) -> None:
+        self.lock = lock
+        self.file = file
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        with self._mutex:
-            if self._file is None:
-                self._file = LockFile(self._path)
-            self._file.lock()
-            try:
+    def turn(self, connection: Connection, deadline: float | None) -> Iterator[None]:
+        """A transaction of the connection; raises OperationalError after the deadline.
+
+        The deadline is for its beginning.
+        """
+        self.lock.acquire(deadline)
+        try:
+            self.file.check()
+            with self._begin(connection, deadline):
                 yield
-            finally:
-                self._file.unlock()
+        finally:
+            self.lock.release()
+
+    def _begin(self, connection: Connection, deadline: float | None) -> Any:
+        left_s = WAIT_S if deadline is None else deadline - time.monotonic()
+        try:
+            if left_s > WAIT_S - SLACK_S:
+                transaction = connection.begin()
+            else:
+                with _shorter_wait(connection, left_s):
+                    transaction = connection.begin()
+        except OperationalError as problem:
+            if is_busy(problem):
+                # A program without our lock writes, and has done so all the time.
+                self.lock.note(works=False)
+            raise
+        self.lock.note(works=True)
+        return transaction
 
 
-def prepare(engine: Engine, *, durable: bool) -> WriteLock:
-    """Configure every connection of the engine; returns the lock of its writers."""
+def is_busy(problem: DBAPIError) -> bool:
+    """Whether another writer was the reason."""
+    code = getattr(problem.orig, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
+
+
+@contextmanager
+def _shorter_wait(connection: Connection, left_s: float) -> Iterator[None]:
+    """SQLite waits no longer than that for another program."""
+    driver: Any = connection.connection.dbapi_connection
+    (usual_ms,) = driver.execute("PRAGMA busy_timeout").fetchone()
+    driver.execute(f"PRAGMA busy_timeout={max(0, round(left_s * 1000))}").close()
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={usual_ms}").close()
+
+
+def prepare(engine: Engine, *, durable: bool) -> Writers:
+    """Configure every connection of the engine; returns its writers."""
+    file = DatabaseFile(engine.url.database)
+    file.watch(engine)
     # FULL waits for the disk at every commit: an answered message survives a power cut.
     synchronous = "FULL" if durable else "NORMAL"
     event.listen(engine, "connect", partial(_on_connect, synchronous))
     event.listen(engine, "begin", _on_begin)
-    return WriteLock(f"{engine.url.database}.lock")
+    kind = BoundedLock if durable else PatientLock
+    return Writers(kind(f"{engine.url.database}.lock"), file)
 
 
 def _on_connect(synchronous: str, dbapi_connection: Any, _record: Any) -> None:
@@ -67,7 +95,7 @@ def _on_connect(synchronous: str, dbapi_connection: Any, _record: Any) -> None:
         f"synchronous={synchronous}",
         "foreign_keys=ON",
         # Only for writers without our lock, such as the sqlite3 shell.
-        "busy_timeout=10000",
+        f"busy_timeout={round(WAIT_S * 1000)}",
         "cache_size=-4000",
         # 16 MB, so a quarter of the checkpoints, which senders wait for. A page that
         # has changed many times is written once.
@@ -93,18 +121,18 @@ class KeptWriter:
     Opening a connection and a session, and closing them, takes longer than a send.
     """
 
-    def __init__(self, engine: Engine, lock: WriteLock) -> None:
+    def __init__(self, engine: Engine, writers: Writers) -> None:
         self._engine = engine
-        self._lock = lock
+        self._writers = writers
         self._kept: tuple[Connection, Session] | None = None
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, deadline: float | None) -> Iterator[Session]:
         """As `Datastore.write`; after an exception the next one gets a new session."""
         kept, self._kept = self._kept or self._open(), None
         connection, session = kept
         try:
-            with self._lock.held(), connection.begin():
+            with self._writers.turn(connection, deadline):
                 yield session
                 was_used = session.in_transaction()
                 if was_used:

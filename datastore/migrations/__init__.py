@@ -48,7 +48,7 @@ def upgrade(store: Datastore) -> Upgrade:
     """
     with (
         store.patient() as own,
-        own.write() as session,
+        own.write(patient=True) as session,
         _locked(store, session),
     ):
         connection = session.connection()

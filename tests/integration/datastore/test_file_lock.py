@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from datastore.file_lock import LockFile
-from datastore.sqlite import WriteLock
+from datastore.write_turn import BoundedLock, held
 from notifier.process.slots import Slots
 from tests.support.wait import until
 
@@ -107,20 +107,20 @@ def test_forks_while_threads_open_locks_keep_none(tmp_path: Path) -> None:
 
 
 def test_a_child_uses_the_lock_of_sqlites_writers_for_itself(tmp_path: Path) -> None:
-    writers = WriteLock(str(tmp_path / "lock"))
-    with writers.held():
+    writers = BoundedLock(str(tmp_path / "lock"))
+    with held(writers, None):
         pass
     child = os.fork()
     if child == 0:
         writers.reset()
-        with writers.held():
+        with held(writers, None):
             while True:
                 signal.pause()
     try:
         until(lambda: not _is_free(tmp_path / "lock"))
     finally:
         _end(child)
-    with writers.held():
+    with held(writers, None):
         assert not _is_free(tmp_path / "lock")
     writers.close()
 

@@ -31,7 +31,7 @@ class CountingStore:
         chats.make_chat(store, 1)
 
     @contextmanager
-    def _write(self) -> Iterator[Session]:
+    def _write(self, _deadline: float | None) -> Iterator[Session]:
         self.begun += 1
         if self.begin_error is not None:
             raise self.begin_error

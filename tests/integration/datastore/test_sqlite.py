@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, text
 
 from datastore import Datastore
-from datastore.sqlite import WriteLock
+from datastore.write_turn import BoundedLock, held
 from models.chats import Chat
 from tests.support import chats, databases, wait
 
@@ -82,15 +82,15 @@ def test_store_opened_before_a_fork_works_on_both_sides(store: Datastore) -> Non
     assert counter(store) == 61
 
 
-def acquire(lock: WriteLock) -> None:
-    with lock.held():
+def acquire(lock: BoundedLock) -> None:
+    with held(lock, None):
         pass
 
 
-def acquire_after_waiting(ours: WriteLock, others: WriteLock, path: Path) -> None:
+def acquire_after_waiting(ours: BoundedLock, others: BoundedLock, path: Path) -> None:
     """The others release the lock only once we wait for it."""
     waiting = threading.Thread(target=acquire, args=(ours,))
-    with others.held():
+    with held(others, None):
         waiting.start()
         wait.until(lambda: is_waited_for(path), what="for a waiting thread")
     waiting.join(120)
