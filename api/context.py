@@ -31,6 +31,9 @@ Body_co = TypeVar("Body_co", bound=Out | RawBody | None, covariant=True)
 
 # The size of the database's connection pool.
 CONCURRENT_REQUESTS = 15
+# Of these, the requests that may write; so reads go on while no write can.
+CONCURRENT_WRITES = 12
+READING = ("GET", "HEAD")
 
 
 class ConcurrencyLimit:
@@ -54,6 +57,31 @@ class ConcurrencyLimit:
         self._free.put(None)
 
 
+class BothLimits:
+    """Two limits, which are always taken in this order."""
+
+    def __init__(self, first: ConcurrencyLimit, second: ConcurrencyLimit) -> None:
+        self._first = first
+        self._second = second
+
+    def acquire(self) -> None:
+        self._first.acquire()
+        self._second.acquire()
+
+    def release(self) -> None:
+        self._second.release()
+        self._first.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+Limit = ConcurrencyLimit | BothLimits
+
+
 @dataclass(frozen=True, kw_only=True)
 class AppContext:
     """Everything that all requests of one process share."""
@@ -68,6 +96,10 @@ class AppContext:
     concurrency: ConcurrencyLimit = field(
         default_factory=lambda: ConcurrencyLimit(CONCURRENT_REQUESTS)
     )
+    # Limits requests that may write; taken before `concurrency`.
+    writes: ConcurrencyLimit = field(
+        default_factory=lambda: ConcurrencyLimit(CONCURRENT_WRITES)
+    )
     traffic: Traffic = field(default_factory=Traffic)
     # The running and the allowed number of PushProcesses; None without any.
     slots: Callable[[], tuple[int, int]] | None = None
@@ -77,6 +109,12 @@ class AppContext:
     app_tokens: AppTokens | None = None
     # The key that browsers subscribe with; None without web push.
     webpush_key: str | None = None
+
+    def limit(self, method: str) -> Limit:
+        """The limit of the requests with this method."""
+        if method in READING:
+            return self.concurrency
+        return BothLimits(self.writes, self.concurrency)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +136,14 @@ class RequestContext:
         return self.app.dispatcher
 
     @contextmanager
-    def released(self) -> Iterator[None]:
-        """Leave the concurrency limit while the handler only waits."""
-        self.app.concurrency.release()
+    def released(self, method: str = "GET") -> Iterator[None]:
+        """Leave the limit of the request's method while the handler only waits."""
+        limit = self.app.limit(method)
+        limit.release()
         try:
             yield
         finally:
-            self.app.concurrency.acquire()
+            limit.acquire()
 
     @property
     def user(self) -> Identity:

@@ -35,7 +35,7 @@ def start(context: RequestContext, upload: Upload) -> Result[Started]:
         import_id = imports.begin(session, utc_now())
     try:
         # Outside the limit: a client that sends slowly blocks no others.
-        with context.released():
+        with context.released("POST"):
             _receive(context, import_id, rows)
         with context.store.write() as session:
             imports.close(session, import_id, utc_now())
@@ -89,7 +89,7 @@ def _receive(
             raise TooLarge(f"A file may have up to {MAX_ROWS:,} rows.", rows=MAX_ROWS)
         good = [row for row in chunk if isinstance(row, Row)]
         bad = [row for row in chunk if isinstance(row, Problem)]
-        with context.app.concurrency, context.store.write() as session:
+        with context.app.limit("POST"), context.store.write() as session:
             imports.add(session, import_id, good, bad)
     if not count:
         raise Invalid("The file has no rows.")

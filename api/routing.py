@@ -68,7 +68,7 @@ class Endpoint:
                     parts["upload"] = Upload(environ, self.route.body_limit)
                 if query is not None:
                     parts["query"] = bodies.read_query(environ, query)
-                with self.app.concurrency:
+                with self.app.limit(self.route.method):
                     return _response(self._result(context, parts, takes_upload))
             except Exception as problem:
                 return errors.as_json(errors.from_exception(problem))

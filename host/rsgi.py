@@ -10,12 +10,17 @@ from typing import IO, Any
 
 from host import environ
 from host.body import BlockingBody, BodyReader, BodyTruncated, Timeouts
+from host.lane import Lane
 from host.thread_pool import ThreadPool
 
 # Long bodies that are read at once, each by an additional thread.
 MAX_STREAMS = 16
 # Long bodies that wait for such a thread, each with READ_AHEAD bytes in memory.
 MAX_QUEUED = 64
+# Requests with short bodies that may write, and run at once. If nothing can be written,
+# they wait in these threads, and the others answer those that read.
+MAX_WRITES = 16
+READING = ("GET", "HEAD", "OPTIONS")
 # The tasks of answered requests end at this interval at the latest.
 SETTLE_S = 0.25
 RETRY_AFTER_S = 2
@@ -31,7 +36,8 @@ class RsgiApp:
     ) -> None:
         self._app = app
         self._timeouts = timeouts or Timeouts()
-        self._threads = ThreadPool(threads + MAX_STREAMS)
+        self._threads = ThreadPool(threads + MAX_STREAMS + MAX_WRITES)
+        self._writes = Lane(self._threads, MAX_WRITES)
         self._streams = asyncio.Semaphore(MAX_STREAMS)
         self._queued = 0
         # The futures of answered requests; see `_run`.
@@ -114,7 +120,9 @@ class RsgiApp:
                 if wake_loop:
                     self._loop.call_soon_threadsafe(self._settle)
 
-        self._threads.run(answer)
+        # A long body has a thread of its own.
+        is_free = scope.method in READING or wake_loop
+        (self._threads if is_free else self._writes).run(answer)
         self._running += 1
         if not self._is_settling:
             self._is_settling = True

@@ -74,8 +74,9 @@ class PageRequest:
         return RequestContext(app=self.app, caller=caller, is_service=is_service)
 
     def released(self) -> AbstractContextManager[None]:
-        """Leave the concurrency limit while the handler only waits."""
-        return RequestContext(app=self.app, caller=None).released()
+        """Leave the request's limit while the handler only waits."""
+        method = self.environ["REQUEST_METHOD"]
+        return RequestContext(app=self.app, caller=None).released(method)
 
     @property
     def is_from_our_site(self) -> bool:

@@ -103,7 +103,7 @@ class PageEndpoint:
     def __call__(self, **parts: Any) -> HTTPResponse:
         try:
             request = self._read(bottle.request.environ)
-            with self.app.concurrency:
+            with self.app.limit(self.route.method):
                 return self.route.handler(request, **parts)
         except Exception as problem:
             return _error_page(errors.from_exception(problem))
