@@ -9,6 +9,7 @@ from typing import Any
 from bottle import HTTPError, HTTPResponse, response
 
 from datastore import OUTAGES, schema_check
+from datastore.database_file import DatabaseReplaced
 from datastore.outages import NotWritable
 from datastore.schema_check import NotMigrated
 from models.errors import (
@@ -82,6 +83,8 @@ def from_exception(problem: Exception) -> ErrorResponse:
     """The error for a handler's exception; logs it unless the caller caused it."""
     if isinstance(problem, CallerError):
         return _caller_error(problem)
+    if isinstance(problem, DatabaseReplaced):
+        return unavailable("The database file has been replaced; restart the server.")
     if isinstance(problem, NotMigrated | NotWritable):
         return unavailable(str(problem))
     if schema_check.is_missing(problem):

@@ -155,6 +155,7 @@ class Datastore:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that sees one state of the data and writes nothing."""
+        self.check_file()
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
             # After a rollback, PostgreSQL's driver would prepare its statements anew.
@@ -194,7 +195,10 @@ class Datastore:
         return self._writers.turn(connection, deadline)
 
     def check_file(self) -> None:
-        """Raise DatabaseReplaced if SQLite's file has been deleted or replaced."""
+        """Raise DatabaseReplaced if SQLite's file has been deleted or replaced.
+
+        For old connections, which still read the old file.
+        """
         if self._writers is not None:
             self._writers.file.check()
 

@@ -6,7 +6,6 @@ import time
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from datastore.database_file import DatabaseReplaced
 from datastore.outages import NotWritable
 from datastore.sqlite import Writers
 
@@ -27,12 +26,6 @@ class WriteProbe:
 
     def check(self) -> None:
         """Raise NotWritable if writes fail at present; never waits."""
-        try:
-            self._writers.file.check()
-        except DatabaseReplaced as problem:
-            raise NotWritable(
-                "The database file has been replaced; restart the server."
-            ) from problem
         self._try_again()
         if self._writers.lock.is_stuck:
             raise NotWritable("The database is locked by another process.")

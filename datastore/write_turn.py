@@ -22,7 +22,7 @@ from datastore.file_lock import LockFile
 WAIT_S = 5.0
 # The same once a writer has waited in vain, until one gets its turn: more waiting
 # writers would only take the threads that could answer reads.
-WAIT_WHILE_STUCK_S = 0.25
+WAIT_WHILE_STUCK_S = 0.1
 
 
 class WriteLock(Protocol):

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from datastore import Datastore, outages
+from datastore.database_file import DatabaseReplaced
 from models.base import utc_now
 
 log = logging.getLogger(__name__)
@@ -119,6 +120,12 @@ class AsyncStore:
 
 
 def _is_outage(problem: DBAPIError) -> bool:
-    """Whether the state of the database is at fault, and not our statement."""
+    """Whether the state of the database is at fault, and not our statement.
+
+    A replaced file does not come back: this engine ends, and the next one opens the new
+    file.
+    """
+    if isinstance(problem, DatabaseReplaced):
+        return False
     outages = OperationalError, InterfaceError, InternalError
     return problem.connection_invalidated or isinstance(problem, outages)

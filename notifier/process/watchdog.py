@@ -105,6 +105,7 @@ class Watchdog:
 
     def _check(self, store: Datastore) -> float:
         """Seconds until something is due, which stale leases are at once."""
+        # On SQLite it also notices, and logs, that the file has been replaced.
         due_at = _next_due_at(store)
         if self._slots is not None and _release_stale_leases(store, self._slots):
             return 0.0
