@@ -9,8 +9,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy.exc import OperationalError
@@ -51,15 +50,6 @@ class WriteLock(Protocol):
         """After a fork: open the file again, because our copy of it has been closed."""
 
     def close(self) -> None: ...
-
-
-@contextmanager
-def held(lock: WriteLock, deadline: float | None) -> Iterator[None]:
-    lock.acquire(deadline)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class PatientLock:
@@ -166,7 +156,7 @@ class BoundedLock:
             self._queue.append(place)
             if not self._is_taken:
                 self._is_taken = True
-                self._wait_for_file()
+                place.let_try()
         try:
             while not self._has_turn(place, is_over=not place.wait(deadline)):
                 pass
@@ -188,26 +178,28 @@ class BoundedLock:
                 self._is_stuck = True
                 raise timed_out()
             if place.may_try:
-                place.may_try = False
                 self._wait_for_file()
+                place.may_try = False
             return False
 
     def _leave(self, place: "_Place") -> None:
-        """Go without the turn, or give it back."""
-        if place.has_turn:
-            self.release()
-            return
+        """Go without the turn, or give it back if it has come just now."""
         with self._changing:
-            if place in self._queue:
+            if place.has_turn:
+                self._end_turn()
+            elif place in self._queue:
                 self._queue.remove(place)
                 if place.may_try:
                     self._pass_on()
 
     def release(self) -> None:
         with self._changing:
-            if self._file is not None:
-                self._file.unlock()
-            self._pass_on()
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        if self._file is not None:
+            self._file.unlock()
+        self._pass_on()
 
     def _pass_on(self) -> None:
         """Let the head of the queue try to lock the file, which we have not locked.
@@ -220,22 +212,21 @@ class BoundedLock:
             self._is_taken = False
 
     def _try_file(self) -> bool:
+        return self._open().try_lock()
+
+    def _open(self) -> LockFile:
         if self._file is None:
             self._file = LockFile(self._path)
-        return self._file.try_lock()
+        return self._file
 
     def _wait_for_file(self) -> None:
         """Have the thread wait for the lock."""
         if self._wanted is None:
-            self._wanted = threading.Lock()
-            self._wanted.acquire()
-            thread = threading.Thread(
-                target=self._wait,
-                args=(self._wanted, self._file),
-                name="write-turn",
-                daemon=True,
-            )
-            thread.start()
+            wanted = threading.Lock()
+            wanted.acquire()
+            work = partial(self._wait, wanted, self._open())
+            threading.Thread(target=work, name="write-turn", daemon=True).start()
+            self._wanted = wanted
         self._wanted.release()
 
     def _wait(self, wanted: threading.Lock, file: LockFile) -> None:

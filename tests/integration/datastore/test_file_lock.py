@@ -6,9 +6,10 @@ import threading
 from pathlib import Path
 
 from datastore.file_lock import LockFile
-from datastore.write_turn import BoundedLock, held
+from datastore.write_turn import BoundedLock
 from notifier.process.slots import Slots
 from tests.support.wait import until
+from tests.support.write_turns import held
 
 
 def _fork_waiting() -> int:
@@ -108,19 +109,19 @@ def test_forks_while_threads_open_locks_keep_none(tmp_path: Path) -> None:
 
 def test_a_child_uses_the_lock_of_sqlites_writers_for_itself(tmp_path: Path) -> None:
     writers = BoundedLock(str(tmp_path / "lock"))
-    with held(writers, None):
+    with held(writers):
         pass
     child = os.fork()
     if child == 0:
         writers.reset()
-        with held(writers, None):
+        with held(writers):
             while True:
                 signal.pause()
     try:
         until(lambda: not _is_free(tmp_path / "lock"))
     finally:
         _end(child)
-    with held(writers, None):
+    with held(writers):
         assert not _is_free(tmp_path / "lock")
     writers.close()
 

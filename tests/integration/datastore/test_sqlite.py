@@ -9,9 +9,8 @@ import pytest
 from sqlalchemy import select, text
 
 from datastore import Datastore
-from datastore.write_turn import BoundedLock, held
 from models.chats import Chat
-from tests.support import chats, databases, wait
+from tests.support import chats, databases
 
 
 @pytest.fixture
@@ -80,26 +79,6 @@ def test_store_opened_before_a_fork_works_on_both_sides(store: Datastore) -> Non
 
     assert child.exitcode == 0
     assert counter(store) == 61
-
-
-def acquire(lock: BoundedLock) -> None:
-    with held(lock, None):
-        pass
-
-
-def acquire_after_waiting(ours: BoundedLock, others: BoundedLock, path: Path) -> None:
-    """The others release the lock only once we wait for it."""
-    waiting = threading.Thread(target=acquire, args=(ours,))
-    with held(others, None):
-        waiting.start()
-        wait.until(lambda: is_waited_for(path), what="for a waiting thread")
-    waiting.join(120)
-
-
-def is_waited_for(path: Path) -> bool:
-    inode = f":{path.stat().st_ino} "
-    locks = Path("/proc/locks").read_text().splitlines()
-    return any("->" in line and inode in line for line in locks)
 
 
 def test_exception_rolls_the_transaction_back(store: Datastore) -> None:

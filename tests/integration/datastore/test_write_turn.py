@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,10 +17,11 @@ from sqlalchemy.orm import Session
 
 from datastore import Datastore, write_turn
 from datastore.file_lock import LockFile
-from datastore.write_turn import BoundedLock, PatientLock, held
+from datastore.write_turn import BoundedLock, PatientLock
 from models.chats import Chat
 from tests.support import chats, databases, stuck_writers
 from tests.support.wait import until
+from tests.support.write_turns import held, is_waited_for
 
 WAIT_S = 0.5
 Write = Callable[[Datastore], None]
@@ -189,16 +191,10 @@ def write_when_free(store: Datastore) -> None:
         add_one(session)
 
 
-def is_waited_for(path: Path) -> bool:
-    inode = f":{path.stat().st_ino} "
-    locks = Path("/proc/locks").read_text().splitlines()
-    return any("->" in line and inode in line for line in locks)
-
-
 def test_a_closed_lock_lets_its_writers_and_its_thread_go(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     ours, others = BoundedLock(str(path)), PatientLock(str(path))
-    with ThreadPoolExecutor(1) as threads, held(others, None):
+    with ThreadPoolExecutor(1) as threads, held(others):
         waiting = threads.submit(ours.acquire, None)
         until(lambda: is_waited_for(path))
         ours.close()
@@ -247,6 +243,36 @@ def test_every_writer_is_told_whether_it_has_written(
         child.join(60)
 
     assert counter(store) == written
+
+
+def test_a_turn_that_comes_just_when_its_writer_gives_up_goes_on(
+    tmp_path: Path,
+) -> None:
+    path = str(tmp_path / "lock")
+    locks = [BoundedLock(path), BoundedLock(path)]
+    busy: list[int] = []
+    given_up: list[int] = []
+
+    def work(number: int) -> None:
+        chance = random.Random(number)
+        for _ in range(400):
+            try:
+                with held(locks[number % 2], time.monotonic() + chance.random() / 2000):
+                    busy.append(number)
+                    assert busy == [number]
+                    time.sleep(chance.random() / 5000)
+                    busy.clear()
+            except OperationalError:
+                given_up.append(number)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(8)))
+
+    assert 0 < len(given_up) < 8 * 400
+    for lock in locks:
+        with held(lock, time.monotonic() + 60):
+            pass
+        lock.close()
 
 
 def take_turns(path: str, threads: int, start: Any, done: Any) -> None:
