@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, insert, select, update
+from sqlalchemy import ColumnElement, Select, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from datastore import import_rows
@@ -99,20 +99,29 @@ def due() -> Select[Any]:
 def claim(
     session: Session, owner: str, *, now: datetime, lease_until: datetime
 ) -> ImportJob | None:
-    """Claim the import that has been due the longest."""
-    job = session.scalar(
-        select(ImportJob)
-        .where(ImportJob.due_at <= now)
-        .order_by(ImportJob.due_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+    """Claim the import that has been due the longest.
+
+    An owner has one import at a time. If it has one already, because the answer to an
+    earlier claim was lost, that is the one.
+    """
+    job = _first(session, ImportJob.lease_owner == owner)
+    job = job or _first(session, ImportJob.due_at <= now)
     if job is None:
         return None
     job.state, job.lease_owner, job.due_at = PROCESSING, owner, lease_until
     job.attempts += 1
     job.started_at = job.started_at or now
     return job
+
+
+def _first(session: Session, which: ColumnElement[bool]) -> ImportJob | None:
+    return session.scalar(
+        select(ImportJob)
+        .where(which)
+        .order_by(ImportJob.due_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
 
 
 def put_next(

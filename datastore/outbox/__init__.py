@@ -56,6 +56,11 @@ class Claim:
     # The message or its chat has been deleted, so no further device is notified.
     is_deleted: bool = False
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing is recorded of it."""
+        return self.attempts == 1 and self.cursor == (0, 0)
+
 
 _ENQUEUE = PreparedInsert(PushJob)
 _ENQUEUE_BEHIND = PreparedInsert(PushJob, **order.behind())

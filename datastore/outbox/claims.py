@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     Select,
     bindparam,
+    case,
     func,
     literal,
     select,
@@ -167,10 +168,14 @@ def has_followers(session: Session, job_ids: Sequence[int]) -> bool:
     return bool(_HAS_FOLLOWER.all(link_of(session), job_ids))
 
 
+_OWNER = bindparam("owner", type_=PushJob.lease_owner.type)
 _LEASE_VALUES: dict[Any, Any] = {
     "state": PROCESSING,
-    "lease_owner": bindparam("owner"),
-    "attempts": PushJob.attempts + 1,
+    "lease_owner": _OWNER,
+    # An engine that claims its own job again goes on with the claim that it has.
+    "attempts": case(
+        (PushJob.lease_owner == _OWNER, PushJob.attempts), else_=PushJob.attempts + 1
+    ),
     "started_at": func.coalesce(
         PushJob.started_at, bindparam("now", type_=PushJob.started_at.type)
     ),

@@ -51,6 +51,7 @@ def postpone(
     owner: str,
     job_id: int,
     *,
+    attempts: int | None = None,
     error: str,
     until: datetime | None,
     now: datetime,
@@ -58,12 +59,13 @@ def postpone(
 ) -> None:
     """Give back a job that fails by itself; without `until` it ends as failed.
 
-    Its chat does not wait for it any more.
+    Its chat does not wait for it any more. `attempts` says which claim of the job is
+    given back; None means any.
     """
     values: dict[str, Any] = {"lease_owner": None, "due_at": until, "error": error}
     if until is None:
         values |= {"state": FAILED, "finished_at": now}
-    if order.give_way(session, owner, job_id, lease_until):
+    if order.give_way(session, owner, job_id, attempts, lease_until):
         session.execute(
             update(PushJob)
             .where(PushJob.id == job_id)

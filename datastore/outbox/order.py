@@ -21,9 +21,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Select,
     bindparam,
     case,
+    func,
     literal,
     not_,
     null,
@@ -210,13 +212,20 @@ _LET_PASS = Prepared(
 )
 
 
-def give_way(session: Session, owner: str, job_id: int, lease_until: datetime) -> bool:
+def give_way(
+    session: Session,
+    owner: str,
+    job_id: int,
+    attempts: int | None,
+    lease_until: datetime,
+) -> bool:
     """Let the jobs behind this one pass although it is not done.
 
-    Those that wait for a job in front of it wait on. False if the job is not ours.
+    Those that wait for a job in front of it wait on. False if the job is not ours, or
+    not by this claim.
     """
     connection = session.connection()
-    mine = {"job": job_id, "owner": owner}
+    mine = {"job": job_id, "owner": owner, "attempts": attempts}
     after = connection.execute(_PLACE, mine).scalar()
     # The job in front first, like an engine that lets that one pass.
     is_held = after is not None and bool(
@@ -234,7 +243,12 @@ def give_way(session: Session, owner: str, job_id: int, lease_until: datetime) -
     return True
 
 
-_MINE = PushJob.id == bindparam("job"), PushJob.lease_owner == bindparam("owner")
+_ATTEMPTS = bindparam("attempts", type_=Integer)
+_MINE = (
+    PushJob.id == bindparam("job"),
+    PushJob.lease_owner == bindparam("owner"),
+    PushJob.attempts == func.coalesce(_ATTEMPTS, PushJob.attempts),
+)
 FRONT_COLUMNS = (
     PushJob.id,
     PushJob.parent_id,

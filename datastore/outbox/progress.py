@@ -42,6 +42,8 @@ class Step:
     """One job's progress since its last step; counters are totals, not differences."""
 
     job_id: int
+    # Which claim of the job this is a step of; None means any.
+    attempts: int | None = None
     cursor: tuple[int, int]
     fanned_out: bool
     # The jobs behind it may start although some devices have not answered.
@@ -111,11 +113,19 @@ def record(
     now: datetime,
     lease_until: datetime,
 ) -> Recorded:
-    """Write the steps of jobs that are still ours; let the jobs behind them pass."""
+    """Write the steps of jobs that are still ours; let the jobs behind them pass.
+
+    A step is refused, too, if the job was given back and claimed again since: this is
+    the second try of a step that gave it back, whose first answer was lost.
+    """
     link = link_of(session)
-    jobs = {step.job_id for step in steps}
+    jobs = {step.job_id: step.attempts for step in steps}
     rows = _OURS.all(link, list(jobs), {"owner": owner})
-    ours = {row[0]: order.Front(*row) for row in rows}
+    ours = {
+        row[0]: order.Front(*row)
+        for *row, attempts in rows
+        if jobs[row[0]] in (None, attempts)
+    }
     done = [ours[step.job_id] for step in steps if step.is_done and step.job_id in ours]
     fronts = [front for front in done if front.holds_chat]
     passing = order.lock(session, fronts) if fronts else []
@@ -138,12 +148,12 @@ def record(
     # A job is behind one with a lower id.
     given_back = [step.job_id for step in kept if step.release_until is not None]
     due_from = min([*passed, *given_back], default=None)
-    return Recorded(jobs - ours.keys(), deferred, due_from)
+    return Recorded(jobs.keys() - ours.keys(), deferred, due_from)
 
 
 _OURS = PreparedForIds(
     lambda ids: (
-        select(*order.FRONT_COLUMNS)
+        select(*order.FRONT_COLUMNS, PushJob.attempts)
         .where(PushJob.id.in_(ids), PushJob.lease_owner == bindparam("owner"))
         .order_by(PushJob.id)
         .with_for_update(key_share=True)

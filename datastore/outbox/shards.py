@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from datastore.outbox import Claim, fanout
@@ -52,12 +52,27 @@ def split(
 ) -> Claim | None:
     """Keep the first part in our job and make shards of the others.
 
-    Returns our claim, shortened; None if the job is no longer ours.
+    Returns our claim, shortened; None if the job is no longer ours. If it is split
+    already, because the answer to our first try was lost, nothing is added.
     """
-    job = session.get_one(PushJob, claim.job_id)
-    if job.lease_owner != owner:
-        return None
     own, *others = parts
+    ours = (
+        PushJob.id == claim.job_id,
+        PushJob.lease_owner == owner,
+        PushJob.attempts == claim.attempts,
+    )
+    # It locks the row, so no other engine takes the job before we have committed.
+    shortened = session.execute(
+        update(PushJob)
+        .where(*ours, PushJob.until_user.is_(None))
+        .values(until_user=own.until_user)
+        .execution_options(synchronize_session=False)
+    )
+    job = session.scalar(select(PushJob).where(*ours))
+    if job is None:
+        return None
+    if not shortened.rowcount:  # type: ignore[attr-defined]
+        return replace(claim, until_user=job.until_user)
     for part in others:
         session.execute(
             insert(PushJob).values(
@@ -77,7 +92,6 @@ def split(
                 expires_at=job.expires_at,
             )
         )
-    job.until_user = own.until_user
     if job.holds_chat:
         job.holding_shards += len(others)
     return replace(claim, until_user=own.until_user)

@@ -118,8 +118,18 @@ class Claimer:
         return jobs
 
     def _take_new(self, store: Datastore, *, job_id: int) -> list[Job]:
-        self._may_have_lost = True
+        # It is the second try if the first one's answer was lost.
+        if lost := self._take_lost(store):
+            return lost
         return due_work.take_new(store, self._owner, job_id, lease=self._lease)
+
+    def _take_lost(self, store: Datastore) -> list[Job]:
+        """Own jobs that are not under way, if there may be any."""
+        # All looks run on one thread, so a look that was cut short has ended by now.
+        may_have_lost, self._may_have_lost = self._may_have_lost, True
+        if not may_have_lost:
+            return []
+        return due_work.take_lost(store, self._owner, is_running=self._is_running)
 
     async def take(
         self,
@@ -160,12 +170,8 @@ class Claimer:
         shards: int,
         with_imports: bool,
     ) -> Taken:
-        # All looks run on one thread, so a look that was cut short has ended by now.
-        may_have_lost, self._may_have_lost = self._may_have_lost, True
-        if may_have_lost:
-            lost = due_work.take_lost(store, self._owner, is_running=self._is_running)
-            if lost:
-                return Taken(Due(), lost)
+        if lost := self._take_lost(store):
+            return Taken(Due(), lost)
         return due_work.take(
             store,
             self._owner,

@@ -81,6 +81,8 @@ class JobRun:
     _held_back: set[asyncio.Task[None]] = field(default_factory=set)
     # Our pushes, by device, that later messages wait for.
     _awaited: dict[int, UnansweredPush] = field(default_factory=dict)
+    # What a push has raised.
+    _failure: BaseException | None = None
     # Set when another batch may have room.
     _room: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -126,7 +128,7 @@ class JobRun:
             self.first_targets = None
 
     async def _count_waiting(self) -> int:
-        if self.claim.attempts == 1:
+        if self.claim.is_new:
             return 0
         count, _ = await self.store.read(retries.count_waiting, self.claim.job_id)
         return count
@@ -188,7 +190,7 @@ class JobRun:
         work = self._push_behind(before, push, batch, target)
         task = asyncio.create_task(work)
         self._held_back.add(task)
-        task.add_done_callback(self._held_back.discard)
+        task.add_done_callback(self._end_push)
         return True
 
     async def _push_behind(
@@ -204,13 +206,25 @@ class JobRun:
 
     def _end_batch(self, task: asyncio.Task[None]) -> None:
         del self._open_batches[task]
+        self._end_push(task)
         self._room.set()
+
+    def _end_push(self, task: asyncio.Task[None]) -> None:
+        self._held_back.discard(task)
+        if not task.cancelled():
+            self._failure = self._failure or task.exception()
 
     async def _wait_for_room(self) -> None:
         """Wait until another batch may begin."""
         while not self._has_room():
             self._room.clear()
             await self._room.wait()
+        self._check_pushes()
+
+    def _check_pushes(self) -> None:
+        """Raise what a push raised, so that the job is postponed."""
+        if self._failure is not None:
+            raise self._failure
 
     def _has_room(self) -> bool:
         batches = self._open_batches.values()
@@ -235,6 +249,7 @@ class JobRun:
             self._start_next_early()
         if rest := {*self._open_batches, *self._held_back}:
             await asyncio.wait(rest)
+        self._check_pushes()
 
     async def _let_pass(self) -> None:
         """From now on the outbox lets the next message pass, if it may pass itself."""
@@ -313,8 +328,11 @@ class JobRun:
             shortened = await self.store.write(
                 shards.split, self.owner, self.claim, parts, now=now
             )
-            if shortened is not None:
-                self.claim, remaining = shortened, parts[0].devices
+            if shortened is None:
+                # Whoever has it now goes on; nothing of ours would be recorded.
+                self.cancel()
+                return
+            self.claim, remaining = shortened, parts[0].devices
             self.is_shard = True
             self.on_split(self)
         self.tally.set_remaining(remaining)

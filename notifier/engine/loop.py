@@ -232,11 +232,18 @@ class Engine:
         self._last_bite = len(jobs)
         for job in jobs:
             # After an outage our own lease of a running job may have expired.
-            if not self._running.is_held(job.claim.job_id):
+            if not self._running.is_held(job.claim):
+                self._drop_earlier(job.claim.job_id)
                 self._begin(job)
         if jobs:
             # Jobs that were left may be claimable, too.
             self._wake.set()
+
+    def _drop_earlier(self, job_id: int) -> None:
+        """Another engine has had the job since this one began it."""
+        for run in self._running.find([job_id]):
+            if not run.is_released:
+                run.cancel()
 
     def _begin(self, job: due_work.Job) -> None:
         claim = job.claim
@@ -316,17 +323,22 @@ class Engine:
         pause = timedelta(seconds=retry_delay_s(claim.attempts))
         postpone = partial(
             leases.postpone,
+            attempts=claim.attempts,
             error="internal error; see the log of the notifier",
             until=None if expired else now + pause,
         )
         await self._store.write_leased(self._lease, postpone, self._owner, claim.job_id)
         self._claimer.lower(claim.parent_id or claim.job_id)
 
-    def _cancel_lost(self, job_ids: set[int]) -> None:
+    def _cancel_lost(self, lost: Mapping[int, int | None]) -> None:
         """Another engine has these jobs now, so every write of ours is refused."""
-        for run in self._running.find(job_ids):
-            log.warning("job %d: lease lost, dropped", run.claim.job_id)
-            run.cancel()
+        for run in self._running.find(lost):
+            # It may have been given back in order, although the answer was lost; then
+            # it may even run here again.
+            if run.claim.attempts == lost[run.claim.job_id]:
+                if not run.is_released:
+                    log.warning("job %d: lease lost, dropped", run.claim.job_id)
+                run.cancel()
 
     async def _cancel_refused(self, job_id: int) -> None:
         """The database refuses the job's progress; another try may succeed."""

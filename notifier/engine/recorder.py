@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Protocol
 
@@ -38,6 +38,10 @@ class Leased(Protocol):
     def job_id(self) -> int: ...
 
     @property
+    def attempts(self) -> int:
+        """Which claim of the job it works on."""
+
+    @property
     def is_released(self) -> bool:
         """Whether the job has ended or is given back."""
 
@@ -51,14 +55,15 @@ class Recorder:
         *,
         owner: str,
         lease: timedelta,
-        on_lost: Callable[[set[int]], None],
+        on_lost: Callable[[Mapping[int, int | None]], None],
         on_refused: Callable[[int], Awaitable[None]],
         on_due: Callable[[int], None],
     ) -> None:
         self._store = store
         self._owner = owner
         self._lease = lease
-        # Called with jobs that run here although another engine has their lease now.
+        # Called with jobs that run here although another engine has their lease now,
+        # and with the claim (attempts) on which each run is based.
         self._on_lost = on_lost
         # Called with a job whose step the database refuses.
         self._on_refused = on_refused
@@ -174,7 +179,9 @@ class Recorder:
             self._arm(DEFERRED_DELAY_S)
         if due_from is not None:
             self._on_due(due_from)
-        self._on_lost(lost)
+        self._on_lost(
+            {each.job_id: each.attempts for each in steps if each.job_id in lost}
+        )
         for step in steps:
             if step.job_id not in deferred:
                 self._end(step.job_id)
@@ -204,7 +211,7 @@ class Recorder:
             # A job that was given back meanwhile is not lost, even if it is here again.
             self._on_lost(
                 {
-                    job_id
+                    job_id: job.attempts
                     for job_id, job in held.items()
                     if job_id not in kept
                     and not job.is_released

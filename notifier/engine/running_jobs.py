@@ -116,10 +116,10 @@ class RunningJobs:
         """The runs of these jobs, as far as there are any."""
         return [self._by_job[job] for job in job_ids if job in self._by_job]
 
-    def is_held(self, job_id: int) -> bool:
-        """Whether a run works on the job and has not released it."""
-        run = self._by_job.get(job_id)
-        return run is not None and not run.is_released
+    def is_held(self, claim: Claim) -> bool:
+        """Whether a run is based on this very claim, and has not released the job."""
+        run = self._by_job.get(claim.job_id)
+        return run is not None and self.has(claim) and not run.is_released
 
     def has(self, claim: Claim) -> bool:
         """Whether a run is based on this very claim. Any thread may ask."""

@@ -29,7 +29,7 @@ from notifier.outcome import Outcome
 def may_be_small(claim: Claim) -> bool:
     """Whether the job is new, whole and not deleted. Its devices are yet to be seen."""
     is_whole = claim.parent_id is None and claim.until_user is None
-    return claim.attempts == 1 and is_whole and not claim.is_deleted
+    return claim.is_new and is_whole and not claim.is_deleted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,7 @@ class SmallJob:
         "_heir",
         "_is_cancelled",
         "_loaded_at",
+        "attempts",
         "claim",
         "is_released",
         "job_id",
@@ -77,6 +78,7 @@ class SmallJob:
     ) -> None:
         self.claim = claim
         self.job_id = claim.job_id
+        self.attempts = claim.attempts
         self.turn = turn
         self.pushes = pushes
         # Read together with the claim, or when the turn had come.
@@ -180,6 +182,7 @@ class SmallJob:
         cursor = targets[-1][:2] if targets else self.claim.cursor
         step = Step(
             job_id=self.job_id,
+            attempts=self.attempts,
             cursor=cursor,
             fanned_out=True,
             total=len(targets),

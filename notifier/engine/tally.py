@@ -61,6 +61,7 @@ class Tally:
 
     def __init__(self, claim: Claim, *, waiting: int = 0) -> None:
         self.job_id = claim.job_id
+        self.attempts = claim.attempts
         self.cursor = claim.cursor
         self.accepted = claim.accepted
         self.failed = claim.failed
@@ -260,6 +261,7 @@ class Tally:
                 self.end = self._final_state()
         step = Step(
             job_id=self.job_id,
+            attempts=self.attempts,
             cursor=self.cursor,
             fanned_out=is_done,
             lets_pass=self._unblocks_chat,

@@ -107,11 +107,21 @@ def test_a_released_job_is_not_held() -> None:
     jobs = RunningJobs()
     run = FakeRun(1)
     jobs.add(run)
-    held = jobs.is_held(1)
+    held = jobs.is_held(run.claim)
 
     run.is_released = True
 
-    assert (held, jobs.is_held(1), jobs.is_held(2)) == (True, False, False)
+    assert (held, jobs.is_held(run.claim)) == (True, False)
+
+
+def test_a_job_is_held_by_the_run_of_this_very_claim() -> None:
+    jobs = RunningJobs()
+    jobs.add(FakeRun(1, attempts=2))
+
+    assert jobs.is_held(FakeRun(1, attempts=2).claim)
+    # Another engine has had the job since that run began.
+    assert not jobs.is_held(FakeRun(1, attempts=4).claim)
+    assert not jobs.is_held(FakeRun(2, attempts=2).claim)
 
 
 def test_another_claim_of_the_same_job_is_not_the_running_one() -> None:
