@@ -22,6 +22,11 @@ from datastore.write_probe import WriteProbe
 
 T = TypeVar("T")
 
+
+class Abandoned(Exception):
+    """The store was abandoned: a thread of an engine that has been left wakes up."""
+
+
 # Says in the URL of PostgreSQL that there is a pooler: `?pooler=transaction`.
 POOLER = "pooler"
 
@@ -75,6 +80,8 @@ class Datastore:
         # With a pooler, BEGIN says so.
         self._is_hasty = self.is_postgresql and not durable and not self.has_pooler
         self._keep_connections()
+        self.is_abandoned = False
+        self._at_begin: list[Callable[[], None]] = []
         _open_stores.add(self)
 
     @classmethod
@@ -155,6 +162,7 @@ class Datastore:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that sees one state of the data and writes nothing."""
+        self._before_transaction()
         self.check_file()
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
@@ -171,6 +179,7 @@ class Datastore:
 
         `patient` waits for SQLite's other writers as long as it takes.
         """
+        self._before_transaction()
         with (
             self.engine.connect() as connection,
             # It joins the connection's transaction, and costs little if it is not used.
@@ -183,6 +192,7 @@ class Datastore:
                 if self._is_hasty:
                     connection.exec_driver_sql(postgresql.HASTY)
                 yield session
+                self._refuse_if_abandoned()
                 if session.in_transaction():
                     session.commit()
 
@@ -218,13 +228,43 @@ class Datastore:
         `work` may be called twice; its first call is then rolled back.
         """
         if self._kept_writer is not None:
-            return self._group_commit.run(work)
+            self._before_transaction()
+            return self._group_commit.run(self._unless_abandoned(work))
 
         def run() -> T:
             with self.write() as session:
                 return work(session)
 
         return outages.retrying(run)
+
+    def _unless_abandoned(self, work: Callable[[Session], T]) -> Callable[[Session], T]:
+        def checked(session: Session) -> T:
+            result = work(session)
+            self._refuse_if_abandoned()
+            return result
+
+        return checked
+
+    def call_at_begin(self, call: Callable[[], None]) -> None:
+        """Make this call at the beginning of each transaction, on its thread."""
+        self._at_begin.append(call)
+
+    def abandon(self) -> None:
+        """Refuse all transactions from now on, and the commits of those that run.
+
+        For a store in which a thread hangs: nothing can wake that thread, and what it
+        would write when it wakes up is too late.
+        """
+        self.is_abandoned = True
+
+    def _before_transaction(self) -> None:
+        self._refuse_if_abandoned()
+        for call in self._at_begin:
+            call()
+
+    def _refuse_if_abandoned(self) -> None:
+        if self.is_abandoned:
+            raise Abandoned("this engine has been left because a query hung")
 
     def run_at_once(self, prepared: Prepared, values: Mapping[str, Any]) -> Row | None:
         """Run and commit one statement of PostgreSQL; returns its first row."""

@@ -13,6 +13,7 @@ from sqlalchemy import (
     literal,
     null,
     select,
+    text,
     update,
 )
 from sqlalchemy.orm import Session
@@ -34,6 +35,9 @@ LISTENERS = 500
 # Jobs whose devices are read with their claim. With more of them, a slow database might
 # never come to the end of a look before it is cut short.
 JOBS_WITH_TARGETS = 64
+# A transaction of an engine takes milliseconds, so one that holds a lock for longer
+# than this hangs.
+LONGEST_LOCK_WAIT_MS = 2000
 # The clocks of the hosts that share a database differ by no more than this.
 CLOCK_SKEW = timedelta(seconds=0.25)
 
@@ -256,8 +260,11 @@ def _next_due(with_shards: bool, with_imports: bool, with_last: bool) -> Prepare
 def release_owner(session: Session, owner: str) -> int:
     """Make jobs and imports of an ended engine due at once; returns their number.
 
-    Jobs that it had claimed behind others wait on.
+    Jobs that it had claimed behind others wait on. On PostgreSQL, a transaction that
+    hangs may hold some of them: then this fails after a moment.
     """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text(f"SET LOCAL lock_timeout = {LONGEST_LOCK_WAIT_MS}"))
     return _release(session, lambda table: table.lease_owner == owner)
 
 

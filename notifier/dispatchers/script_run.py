@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 
 from redis import RedisError
@@ -10,13 +11,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from config import Settings
 from datastore import Datastore
 from notifier.dispatchers.script_status import StatusPublisher
-from notifier.engine import build_engine, new_event_loop, new_owner
+from notifier.engine import StuckDatabase, build_engine, new_event_loop, new_owner
 from notifier.process import watchdog
 from notifier.process.slots import Slot, worker_slots
 
 log = logging.getLogger(__name__)
 
 REPORT_S = 0.25
+# The exit status of a script that leaves a thread behind in a query that hangs.
+EXIT_STUCK = 70
 
 
 def run(settings: Settings, job_id: int) -> None:
@@ -46,6 +49,11 @@ async def _work(settings: Settings, slot: Slot, store: Datastore, job_id: int) -
     reports = asyncio.create_task(_report(publisher))
     try:
         await engine.run(linger_s=0.0, wake=asyncio.Event())
+    except* StuckDatabase as problem:
+        # Another script is started; the name in the slot says that this one died.
+        log.error("a query hangs; leaving", exc_info=problem)
+        logging.shutdown()
+        os._exit(EXIT_STUCK)
     finally:
         reports.cancel()
         await asyncio.to_thread(_publish, publisher)

@@ -23,6 +23,21 @@ def is_job_id(value: object) -> bool:
     return type(value) is int and ANY_JOB <= value <= LARGEST_ID
 
 
+class StuckDatabase(Exception):
+    """A query of the engine has hung for longer than a lease.
+
+    The engine has ended all the same, and writes nothing when the query returns.
+    `Engine.run` raises it in an ExceptionGroup.
+    """
+
+
+def is_stuck(problem: BaseException) -> bool:
+    """Whether this, raised by `Engine.run`, is a StuckDatabase."""
+    if isinstance(problem, BaseExceptionGroup):
+        return any(map(is_stuck, problem.exceptions))
+    return isinstance(problem, StuckDatabase)
+
+
 class Engine(Protocol):
     """Works through the outbox; one per process or thread, used on one event loop."""
 

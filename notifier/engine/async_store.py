@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
+from math import inf
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 from datastore import Datastore, outages
 from datastore.database_file import DatabaseReplaced
 from models.base import utc_now
+from notifier.engine import StuckDatabase
+from notifier.engine.database_thread import DatabaseThread
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,8 @@ T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
+# A thread is looked at this many times before it counts as stuck.
+LOOKS_UNTIL_STUCK = 8
 
 
 class AsyncStore:
@@ -35,12 +39,20 @@ class AsyncStore:
     outcomes of pushes already made must not be dropped when a disk is full or a server
     restarts. A late write does no harm: the lease fences it. A caller that must not
     wait that long sets a timeout; a query that runs then still ends on the thread.
+
+    A thread is stuck when a transaction on it takes longer than `stuck_after_s`, for
+    example because the server hangs. Nothing can wake it, so it is left behind, and
+    the datastore refuses what it would write if it woke up.
     """
 
-    def __init__(self, datastore: Datastore) -> None:
+    def __init__(self, datastore: Datastore, *, stuck_after_s: float = inf) -> None:
         self.datastore = datastore
-        self._reads = ThreadPoolExecutor(1, thread_name_prefix="reads")
-        self._writes = ThreadPoolExecutor(1, thread_name_prefix="writes")
+        self._stuck_after_s = stuck_after_s
+        self._reads = DatabaseThread("reads")
+        self._writes = DatabaseThread("writes")
+        self._threads = self._reads, self._writes
+        for thread in self._threads:
+            datastore.call_at_begin(thread.gives_sign)
 
     async def read(
         self,
@@ -91,7 +103,7 @@ class AsyncStore:
         return await self._run(partial(work, self.datastore, *args, **kwargs))
 
     async def _run(
-        self, work: Callable[[], T], thread: ThreadPoolExecutor | None = None
+        self, work: Callable[[], T], thread: DatabaseThread | None = None
     ) -> T:
         loop = asyncio.get_running_loop()
         pause_s = FIRST_PAUSE_S
@@ -109,13 +121,30 @@ class AsyncStore:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
+    async def watch(self) -> None:
+        """Raise StuckDatabase when a thread is stuck; else run forever."""
+        while True:
+            await asyncio.sleep(self._stuck_after_s / LOOKS_UNTIL_STUCK)
+            if any(each.busy_s > self._stuck_after_s for each in self._threads):
+                raise StuckDatabase(
+                    f"the database has not answered for {self._stuck_after_s:g} s"
+                )
+
     def stop_threads(self) -> None:
-        """Wait for the running queries; the datastore stays open."""
-        self._reads.shutdown(wait=True)
-        self._writes.shutdown(wait=True)
+        """Wait for the running queries, unless one is stuck; the datastore stays open.
+
+        If a thread is left behind, the datastore is abandoned.
+        """
+        # Each of them is told to end, whatever the other one does.
+        are_over = [thread.end(self._stuck_after_s) for thread in self._threads]
+        if not all(are_over):
+            self.datastore.abandon()
 
     def close(self) -> None:
+        """Close the datastore, too. Raises StuckDatabase if a thread is left behind."""
         self.stop_threads()
+        if self.datastore.is_abandoned:
+            raise StuckDatabase("the database does not answer")
         self.datastore.close()
 
 

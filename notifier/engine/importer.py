@@ -48,7 +48,10 @@ class Importer:
         """
         if self._async_store is None:
             patient = self._opened.enter_context(self._datastore.patient())
-            self._async_store = AsyncStore(patient)
+            # A chunk may take longer, but then its lease is lost, and the end of the
+            # engine need not wait for it.
+            stuck_after_s = self._lease.total_seconds()
+            self._async_store = AsyncStore(patient, stuck_after_s=stuck_after_s)
             self._opened.callback(self._async_store.stop_threads)
         return self._async_store
 

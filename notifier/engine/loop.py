@@ -86,7 +86,7 @@ class Engine:
         lease_s: float,
         push_preview: str = PREVIEW_FULL,
     ) -> None:
-        self._store = AsyncStore(store)
+        self._store = AsyncStore(store, stuck_after_s=lease_s)
         self._open_channels = open_channels
         self._owner = owner
         self._lease = timedelta(seconds=lease_s)
@@ -153,6 +153,7 @@ class Engine:
                 services = [
                     group.create_task(self._recorder.run()),
                     group.create_task(self._recorder.keep_leases()),
+                    group.create_task(self._store.watch()),
                 ]
                 await self._work(linger_s)
                 for service in services:

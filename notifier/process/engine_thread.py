@@ -18,6 +18,7 @@ from notifier.engine import (
     BuildEngine,
     Engine,
     build_engine,
+    is_stuck,
     new_event_loop,
     new_owner,
 )
@@ -149,16 +150,28 @@ class EngineThread:
     def _run_engine(self) -> None:
         slot = self._slots.take()
         owner = new_owner()
+        was_stuck = False
         try:
             if slot is not None:
                 watchdog.take_over(self._store, slot, owner)
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._work(owner, slot))
-        except (Exception, asyncio.CancelledError):
-            log.exception("the engine crashed; the next wake-up starts another")
+        except (Exception, asyncio.CancelledError) as problem:
+            was_stuck = is_stuck(problem)
+            if was_stuck:
+                self._leave_stuck()
+            else:
+                log.exception("the engine crashed; the next wake-up starts another")
         finally:
             if slot is not None:
-                slot.release()
+                _give_back(slot, was_stuck=was_stuck)
+
+    def _leave_stuck(self) -> None:
+        """Go on with another engine, on new connections; its owner has a new name."""
+        log.exception("a query hangs; another engine goes on")
+        self._store = Datastore(self._settings.database_url)
+        with self._starting:
+            self._restart_wanted = True
 
     async def _work(self, owner: str, slot: Slot | None) -> None:
         engine = self._build(self._settings, owner=owner)
@@ -191,6 +204,16 @@ class EngineThread:
         except SQLAlchemyError as problem:
             log.warning("cannot look at job %d: %s", job_id, problem)
             return False
+
+
+def _give_back(slot: Slot, *, was_stuck: bool) -> None:
+    if was_stuck:
+        # The name that stays says that its owner died: the next engine, or a watchdog,
+        # releases the leases.
+        slot.close_socket()
+        slot.unlock()
+    else:
+        slot.release()
 
 
 class EngineThreadDispatcher(PerProcess):

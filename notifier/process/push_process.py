@@ -10,7 +10,7 @@ from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,6 +19,7 @@ from datastore import Datastore
 from notifier.engine import (
     BuildEngine,
     Engine,
+    StuckDatabase,
     build_engine,
     collect_rarely,
     new_event_loop,
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # With answers first, we are this much nicer than the web worker.
 NICE = 5
+# The exit status of a process that leaves a thread behind in a query that hangs.
+EXIT_STUCK = 70
 
 
 class PushProcess(ForkServerProcess):
@@ -93,6 +96,8 @@ class PushProcess(ForkServerProcess):
             listener = self._open_socket(slot)
             linger_s = self._settings.push_linger_s
             _run(self._work(owner, linger_s=linger_s, listener=listener))
+        except* StuckDatabase as problem:
+            _leave_stuck(slot, problem)
         finally:
             self._close_socket(slot)
             self._release(slot)
@@ -131,6 +136,17 @@ class PushProcess(ForkServerProcess):
         except (SQLAlchemyError, OSError) as problem:
             log.warning("cannot look at the outbox before the exit: %s", problem)
             return False
+
+
+def _leave_stuck(slot: Slot, problem: BaseException) -> NoReturn:
+    """Exit although a thread hangs; the owner's name in the slot says that it died.
+
+    So the next owner of the slot, or a watchdog, releases the leases.
+    """
+    log.error("leaving the slot to another process", exc_info=problem)
+    slot.close_socket()
+    logging.shutdown()
+    os._exit(EXIT_STUCK)
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
