@@ -147,6 +147,7 @@ class JobRun:
                     self.tally.expire(await self._count_remaining(after))
                     break
                 targets = await self._next_targets(after)
+                await self.recorder.wait_for_lease()
                 if targets:
                     after = targets[-1][:2]
                     self._begin_batch(targets)
@@ -169,7 +170,7 @@ class JobRun:
         self.recorder.count_outcomes(self.tally, len(batch.outcomes))
         if batch.unanswered(batch.targets):
             self._open_batches[push] = batch
-            push.add_done_callback(self._end_batch)
+            push.add_done_callback(self._end_push)
 
     def _begin_batch(self, targets: Sequence[Target]) -> None:
         batch = self.tally.open_batch(targets)
@@ -178,7 +179,7 @@ class JobRun:
             ready = [each for each in targets if not self._hold_back(batch, each)]
         task = asyncio.create_task(self.pushes.push(batch, ready, self.report))
         self._open_batches[task] = batch
-        task.add_done_callback(self._end_batch)
+        task.add_done_callback(self._end_push)
 
     def _hold_back(self, batch: TargetBatch, target: Target) -> bool:
         """Push later to a device that has not answered an earlier message."""
@@ -201,16 +202,14 @@ class JobRun:
         target: Target,
     ) -> None:
         await before.wait()
+        await self.recorder.wait_for_lease()
         push.sent_behind(before)
         await self.pushes.send(target.platform, [target], batch, self.report)
 
-    def _end_batch(self, task: asyncio.Task[None]) -> None:
-        del self._open_batches[task]
-        self._end_push(task)
-        self._room.set()
-
     def _end_push(self, task: asyncio.Task[None]) -> None:
+        self._open_batches.pop(task, None)
         self._held_back.discard(task)
+        self._room.set()
         if not task.cancelled():
             self._failure = self._failure or task.exception()
 
@@ -362,6 +361,7 @@ class JobRun:
             if not targets and not pointless:
                 break
             self.tally.drop(pointless)
+            await self.recorder.wait_for_lease()
             batch = self.tally.open_batch(targets, is_retry=True)
             await self.pushes.push(batch, targets, self.report)
             await self.recorder.recorded(self.tally)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Protocol
@@ -70,6 +71,9 @@ class Recorder:
         # Called with an id when jobs with this or higher ids may have become due.
         self._on_due = on_due
         self._leased: dict[int, Leased] = {}
+        # When the leases were renewed the last time, and set at each time.
+        self._renewed_at = time.monotonic()
+        self._renewed = asyncio.Event()
         # Tallies with something new; in order, so that records are made in order.
         self._changed: dict[Tally, None] = {}
         # Last steps of jobs without a tally, and what is called when one is recorded.
@@ -200,13 +204,32 @@ class Recorder:
         if on_recorded is not None:
             on_recorded()
 
+    @property
+    def has_leases(self) -> bool:
+        """Whether the leases are certainly ours, unless their end was recorded.
+
+        They may not be when this process was stopped, or the database was away.
+        Another engine may have gone on then, and a push of ours would overtake its.
+        """
+        return time.monotonic() < self._renewed_at + self._lease.total_seconds()
+
+    async def wait_for_lease(self) -> None:
+        """Return when the leases are ours; lost jobs are cancelled meanwhile."""
+        while not self.has_leases:
+            self._renewed.clear()
+            await self._renewed.wait()
+
     async def keep_leases(self) -> None:
         """Renew the leases of jobs with slow devices, forever."""
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 3)
-            held = dict(self._leased)
-            if not held:
-                continue
+            began_at = time.monotonic()
+            await self._renew_all()
+            self._renewed_at = began_at
+            self._renewed.set()
+
+    async def _renew_all(self) -> None:
+        if held := dict(self._leased):
             kept = await self._store.write(_renew, self._owner, list(held), self._lease)
             # A job that was given back meanwhile is not lost, even if it is here again.
             self._on_lost(

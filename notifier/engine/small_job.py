@@ -113,6 +113,7 @@ class SmallJob:
             # Members and messages may have changed while the job waited.
             self.targets = None
         is_expired = utc_now() >= self.claim.notification.expires_at
+        may_start &= self._around.recorder.has_leases
         if may_start and not is_expired and not self._around.stopping.is_set():
             self._around.start(self)
         else:
@@ -122,7 +123,7 @@ class SmallJob:
         """Push; False if the job ends later: when it is recorded, or by its heir."""
         try:
             targets = await self._small_audience()
-            if targets is None:
+            if targets is None or not self._around.recorder.has_leases:
                 self._hand_over()
                 return False
             batch = TargetBatch(targets, is_retry=False)
