@@ -169,7 +169,7 @@ class EngineThread:
     def _leave_stuck(self) -> None:
         """Go on with another engine, on new connections; its owner has a new name."""
         log.exception("a query hangs; another engine goes on")
-        self._store = Datastore(self._settings.database_url)
+        self._store = Datastore.of(self._settings)
         with self._starting:
             self._restart_wanted = True
 
