@@ -81,16 +81,15 @@ def test_no_conversation_is_turned_round(
             for chat in busy:
                 chats.post(store, chat, text=f"{chat}:{number}")
 
-    with (
-        engine_child.running(store, "a", lease_s=LEASE_S, path=path) as first,
-        engine_child.running(store, "b", lease_s=LEASE_S, path=path),
-    ):
+    with engine_child.running(store, "a", lease_s=LEASE_S, path=path) as first:
         posting = threading.Thread(target=post_all)
         posting.start()
-        until(lambda: sum(line[2] == "a" for line in arrivals()) > 3 * DEVICES * CHATS)
-        strike(store, first, arrivals)
-        posting.join()
-        until(lambda: chats.open_jobs(store) == 0)
+        # Alone until then: on SQLite, one of two engines may get nearly everything.
+        until(lambda: len(arrivals()) > 2 * DEVICES * CHATS)
+        with engine_child.running(store, "b", lease_s=LEASE_S, path=path):
+            strike(store, first, arrivals)
+            posting.join()
+            until(lambda: chats.open_jobs(store) == 0)
 
     first_arrivals = {(text, device): None for text, device, _ in arrivals()}
     assert len(first_arrivals) == CHATS * DEVICES * MESSAGES
