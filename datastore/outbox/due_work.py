@@ -40,6 +40,11 @@ JOBS_WITH_TARGETS = 64
 LONGEST_LOCK_WAIT_MS = 2000
 # The clocks of the hosts that share a database differ by no more than this.
 CLOCK_SKEW = timedelta(seconds=0.25)
+_AT_ONCE = literal(AT_ONCE, PushJob.due_at.type)
+# Of a job that is given back; one that waits for another is due when that one ends.
+_DUE_AGAIN: ColumnElement[Any] = case(
+    (PushJob.waits_for.is_not(None), null()), else_=_AT_ONCE
+)
 
 
 class Due(NamedTuple):
@@ -268,6 +273,16 @@ def release_owner(session: Session, owner: str) -> int:
     return _release(session, lambda table: table.lease_owner == owner)
 
 
+def give_back(session: Session, owner: str, job_ids: Sequence[int]) -> None:
+    """Make claimed jobs due at once that were not begun."""
+    session.execute(
+        update(PushJob)
+        .where(PushJob.id.in_(job_ids), PushJob.lease_owner == owner)
+        .values(lease_owner=None, due_at=_DUE_AGAIN)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def has_leases_beyond(session: Session, latest: datetime) -> bool:
     """Whether a lease ends later than that."""
     return any(
@@ -288,12 +303,7 @@ def _ends_beyond(table: Any, latest: datetime) -> ColumnElement[bool]:
 
 def _release(session: Session, which: Callable[[Any], ColumnElement[bool]]) -> int:
     released = 0
-    is_waiting = PushJob.waits_for.is_not(None)
-    at_once = literal(AT_ONCE, PushJob.due_at.type)
-    for table, due_at in (
-        (PushJob, case((is_waiting, null()), else_=at_once)),
-        (ImportJob, at_once),
-    ):
+    for table, due_at in ((PushJob, _DUE_AGAIN), (ImportJob, _AT_ONCE)):
         result = session.execute(
             update(table)
             .where(which(table))

@@ -16,8 +16,7 @@ class InlineDispatcher(PerProcess):
     """
 
     def __init__(self, settings: Settings, build: BuildEngine = build_engine) -> None:
-        super().__init__()
-        self._settings = settings
+        super().__init__(settings)
         self._build = build
 
     def _on_start(self) -> None:

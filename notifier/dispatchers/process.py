@@ -1,12 +1,10 @@
 """Dispatcher `process`: a datagram wakes a warm PushProcess, or starts one."""
 
-from functools import partial
-
 from config import Settings
 from notifier.engine import BuildEngine, build_engine
 from notifier.process.per_process import PerProcess
 from notifier.process.push_process import PushProcess
-from notifier.process.slots import Slots, WakeResult
+from notifier.process.slots import WakeResult
 from notifier.process.starter import Starter
 from notifier.process.watchdog import Watchdog
 
@@ -21,17 +19,19 @@ class ProcessDispatcher(PerProcess):
     _starter: Starter | None = None
 
     def __init__(self, settings: Settings, build: BuildEngine = build_engine) -> None:
-        super().__init__()
-        self._settings = settings
-        self._slots = Slots(settings.run_dir, settings.push_slots)
-        self._make_process = partial(PushProcess, settings, build)
+        super().__init__(settings)
+        self._slots = self._succession.slots
+        self._build = build
 
     def _on_start(self) -> None:
         if self._starter is not None:
             # The parent's, from before a fork.
             self._starter.close_fds()
         self._starter = Starter(
-            self._slots, self._make_process, on_exit=self._check_outbox
+            self._slots,
+            self._make_process,
+            on_exit=self._check_outbox,
+            leave_to_newer=self._succession.leave_to_newer,
         )
         self._watchdog = Watchdog(
             self._settings,
@@ -50,6 +50,13 @@ class ProcessDispatcher(PerProcess):
             self._make_process().start()
         elif self._slots.wake(job_id) is WakeResult.NO_LISTENER and self._starter:
             self._starter.request_start()
+
+    def _make_process(self) -> PushProcess:
+        number = self._succession.number
+        return PushProcess(self._settings, self._build, number=number)
+
+    def _on_left(self) -> None:
+        self._check_outbox()
 
     def _wake_another(self) -> None:
         self._on_due()

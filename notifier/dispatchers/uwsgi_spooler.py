@@ -40,8 +40,7 @@ class UwsgiSpoolerDispatcher(PerProcess):
     """Writes a file into the spool; it survives a restart of uWSGI, as the job does."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__()
-        self._settings = settings
+        super().__init__(settings)
 
     def _on_start(self) -> None:
         slots = worker_slots(self._settings)

@@ -55,16 +55,24 @@ class Engine(Protocol):
         """Begin nothing new, finish what is in flight, give the leases back."""
 
 
-# Called with the settings and `owner`, the engine's name in its leases.
+# Called with the settings, `owner`, the engine's name in its leases, and `is_retired`.
 BuildEngine = Callable[..., Engine]
+# Whether an engine with newer settings is in charge: this one begins nothing any more.
+IsRetired = Callable[[], bool]
 
 
-def build_engine(settings: Settings, *, owner: str) -> Engine:
+def never_retired() -> bool:
+    return False
+
+
+def build_engine(
+    settings: Settings, *, owner: str, is_retired: IsRetired = never_retired
+) -> Engine:
     """The engine that really pushes."""
     # Imported here, because a web worker under `process` never needs it.
     from notifier.engine import loop  # noqa: PLC0415
 
-    return loop.build(settings, owner=owner)
+    return loop.build(settings, owner=owner, is_retired=is_retired)
 
 
 def preload() -> None:
@@ -93,6 +101,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def new_owner() -> str:
+def new_owner(generation: int | None = None) -> str:
     """A name for leases that no engine has ever had."""
-    return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(6)}"
+    name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(6)}"
+    return f"{name}-{generation:x}" if generation else name

@@ -9,7 +9,7 @@ from datastore.outbox import Claim, due_work
 from datastore.outbox.claims import EVERYTHING, Floor
 from datastore.outbox.due_work import Due, Job, Taken
 from models.base import utc_now
-from notifier.engine import ANY_JOB
+from notifier.engine import ANY_JOB, IsRetired, never_retired
 from notifier.engine.async_store import AsyncStore
 
 # Every look begins where the last one found something, but one look in this time asks
@@ -77,10 +77,12 @@ class Claimer:
         owner: str,
         lease: timedelta,
         is_running: Callable[[Claim], bool],
+        is_retired: IsRetired = never_retired,
     ) -> None:
         self._store = store
         self._owner = owner
         self._lease = lease
+        self._is_retired = is_retired
         # Asked from that thread.
         self._is_running = is_running
         # Set by each look on that thread, cleared when its result is here.
@@ -92,8 +94,8 @@ class Claimer:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the last look asked for everything."""
-        return self._floor.was_full
+        """Whether the last look asked for everything, or no look will find anything."""
+        return self._floor.was_full or self._is_retired()
 
     def lower(self, job_id: int) -> None:
         """This job and later ones may be due now; ANY_JOB means any job."""
@@ -108,14 +110,14 @@ class Claimer:
 
     async def take_new(self) -> list[Job]:
         """The job that a wake-up has named, without a look, if it is the only one."""
-        if len(self._named) != 1 or self._may_have_lost:
+        if len(self._named) != 1 or self._may_have_lost or self._is_retired():
             return []
         job_id = self._named.pop()
         if job_id == ANY_JOB:
             return []
         jobs = await self._store.call(self._take_new, job_id=job_id)
         self._may_have_lost = False
-        return jobs
+        return await self._admit(jobs)
 
     def _take_new(self, store: Datastore, *, job_id: int) -> list[Job]:
         # It is the second try if the first one's answer was lost.
@@ -141,6 +143,8 @@ class Claimer:
         with_imports: bool,
     ) -> Taken:
         """The next due times, and the jobs that were claimed; see `due_work.take`."""
+        if self._is_retired():
+            return Taken(Due(), [])
         if shards and not self._had_shards:
             # The looks until now have passed over shards.
             self.lower(ANY_JOB)
@@ -157,7 +161,19 @@ class Claimer:
         )
         self._may_have_lost = False
         self._floor.raise_to(taken.floor)
-        return taken
+        return taken._replace(jobs=await self._admit(taken.jobs))
+
+    async def _admit(self, jobs: list[Job]) -> list[Job]:
+        """The jobs that may begin: none, once the engine has been retired.
+
+        The look at the retirement comes after the claim. So jobs that are begun were
+        posted before it, however long the claim took or the process was stopped.
+        """
+        if not jobs or not self._is_retired():
+            return jobs
+        ids = [job.claim.job_id for job in jobs]
+        await self._store.write(due_work.give_back, self._owner, ids)
+        return []
 
     def _take(
         self,

@@ -15,7 +15,7 @@ from datastore.outbox import Claim, due_work, leases
 from models.base import utc_now
 from models.pushes import Target
 from notifier.channels import Channel, ProviderTokens, Troubles, registry
-from notifier.engine import ANY_JOB, redact, small_job
+from notifier.engine import ANY_JOB, IsRetired, never_retired, redact, small_job
 from notifier.engine.async_store import AsyncStore
 from notifier.engine.chat_order import Turn
 from notifier.engine.claimer import Claimer
@@ -59,7 +59,9 @@ CANCEL_TIMEOUT_S = 1.0
 OpenChannels = Callable[[ProviderTokens, Troubles], Mapping[str, Channel]]
 
 
-def build(settings: Settings, *, owner: str) -> "Engine":
+def build(
+    settings: Settings, *, owner: str, is_retired: IsRetired = never_retired
+) -> "Engine":
     """An engine on the database and with the channels of the settings."""
     return Engine(
         # A record lost in a power cut only causes a repeated push, which is harmless.
@@ -68,6 +70,7 @@ def build(settings: Settings, *, owner: str) -> "Engine":
         owner=owner,
         lease_s=settings.lease_s,
         push_preview=settings.push_preview,
+        is_retired=is_retired,
     )
 
 
@@ -85,6 +88,7 @@ class Engine:
         owner: str,
         lease_s: float,
         push_preview: str = PREVIEW_FULL,
+        is_retired: IsRetired = never_retired,
     ) -> None:
         self._store = AsyncStore(store, stuck_after_s=lease_s)
         self._open_channels = open_channels
@@ -93,7 +97,11 @@ class Engine:
         self._preview = push_preview
         self._running = RunningJobs()
         self._claimer = Claimer(
-            self._store, owner=owner, lease=self._lease, is_running=self._running.has
+            self._store,
+            owner=owner,
+            lease=self._lease,
+            is_running=self._running.has,
+            is_retired=is_retired,
         )
         self._reader = FirstTargets(self._store)
         self._stragglers = Stragglers()

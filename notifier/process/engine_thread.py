@@ -229,8 +229,7 @@ class EngineThreadDispatcher(PerProcess):
         build: BuildEngine = build_engine,
         start_thread: StartThread = _start_thread,
     ) -> None:
-        super().__init__()
-        self._settings = settings
+        super().__init__(settings)
         self._build = build
         self._start_thread = start_thread
 

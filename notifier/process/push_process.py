@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from multiprocessing import resource_tracker
@@ -22,16 +23,23 @@ from notifier.engine import (
     StuckDatabase,
     build_engine,
     collect_rarely,
+    never_retired,
     new_event_loop,
     new_owner,
 )
 from notifier.process import fork_server, watchdog
+from notifier.process.generation import Retirement
 from notifier.process.logfile import LogFile
 from notifier.process.slots import Slot, Slots
 from notifier.process.wake_socket import WakeSocket
 
 log = logging.getLogger(__name__)
 
+# How often an idle process looks whether newer settings have retired it.
+RETIRED_S = 1.0
+# A process with older settings has left its slot by then, see succession.py.
+TAKE_S = 20.0
+CHECK_S = 0.01
 # With answers first, we are this much nicer than the web worker.
 NICE = 5
 # The exit status of a process that leaves a thread behind in a query that hangs.
@@ -42,15 +50,24 @@ class PushProcess(ForkServerProcess):
     """Works through the outbox, lingers with warm connections, and exits.
 
     It outlives the web worker that started it, and that worker ends without waiting for
-    it. `build` creates its engine.
+    it. `build` creates its engine. `number` is the generation of its settings: it
+    leaves its slot when there is a newer one.
     """
 
     _Popen = staticmethod(fork_server.Popen)
 
-    def __init__(self, settings: Settings, build: BuildEngine = build_engine) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        build: BuildEngine = build_engine,
+        *,
+        number: int | None = None,
+    ) -> None:
         super().__init__(name="PushProcess", daemon=False)
         self._settings = settings
         self._build = build
+        self._number = number
+        self._is_retired = never_retired
         self._stopping = False
 
     def start(self) -> None:
@@ -77,12 +94,30 @@ class PushProcess(ForkServerProcess):
             _run(self._work(new_owner(), linger_s=0.0, listener=None))
 
     def _work_in_slots(self) -> None:
-        slots = Slots(self._settings.run_dir, self._settings.push_slots)
+        run_dir, number = self._settings.run_dir, self._number
+        slots = Slots(run_dir, self._settings.push_slots, number=lambda: number or 0)
+        if number is not None:
+            self._is_retired = Retirement(run_dir, number).has_begun
         store = Datastore.of(self._settings)
-        while slot := slots.take():
+        while slot := self._take(slots):
             self._work_in(slot, store)
-            if self._stopping or not self._is_work_due(store):
+            if self._stopping or self._is_retired() or not self._is_work_due(store):
                 return
+
+    def _take(self, slots: Slots) -> Slot | None:
+        """Lock a free slot; None if all belong to processes that look after us.
+
+        One with older settings does not, so we wait until it has left.
+        """
+        deadline = time.monotonic() + TAKE_S
+        while True:
+            # Before the lock: a process that leaves meanwhile has left a slot for us.
+            older = [h for h in slots.holders() if h.number < (self._number or 0)]
+            if slot := slots.take():
+                return slot
+            if not older or self._is_retired() or time.monotonic() > deadline:
+                return None
+            time.sleep(CHECK_S)
 
     def _work_in(self, slot: Slot, store: Datastore) -> None:
         """Own the slot while there is work, and for the linger time after it.
@@ -90,7 +125,7 @@ class PushProcess(ForkServerProcess):
         The order of these steps makes sure that no wake-up is lost; see
         docs/processes.md.
         """
-        owner = new_owner()
+        owner = new_owner(self._number)
         watchdog.take_over(store, slot, owner)
         try:
             listener = self._open_socket(slot)
@@ -106,15 +141,23 @@ class PushProcess(ForkServerProcess):
         self, owner: str, *, linger_s: float, listener: socket.socket | None
     ) -> None:
         wake = asyncio.Event()
-        engine = self._build(self._settings, owner=owner)
+        engine = self._build(self._settings, owner=owner, is_retired=self._is_retired)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop, engine)
         wake_socket = None if listener is None else WakeSocket(listener, engine, wake)
+        watch = asyncio.create_task(self._leave_when_retired(engine))
         try:
             await engine.run(linger_s=linger_s, wake=wake)
         finally:
+            watch.cancel()
             if wake_socket is not None:
                 wake_socket.close()
+
+    async def _leave_when_retired(self, engine: Engine) -> None:
+        """Those that have retired us send SIGTERM, too, if they may."""
+        while not self._is_retired():  # noqa: ASYNC110 - a file has no event
+            await asyncio.sleep(RETIRED_S)
+        self._stop(engine)
 
     def _stop(self, engine: Engine) -> None:
         self._stopping = True

@@ -1,13 +1,14 @@
 """Slots for engine processes on a host: a lock file names the owner, a socket wakes it.
 
 Slot k is `slot-k.lock`, held (flock) by the engine's process, which writes its name
-into it, and `slot-k.sock`, on which that process receives wake-ups.
+into it, and `slot-k.sock`, on which that process receives wake-ups. Where generations
+of settings matter, the socket's name has the number of the process's generation, so
+that no process with older settings takes a wake-up that is meant for newer ones.
 """
 
 import os
-import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
@@ -15,17 +16,18 @@ from pathlib import Path
 from config import Settings, SettingsError
 from datastore.file_lock import LockFile
 from notifier.engine import ANY_JOB, is_job_id
+from notifier.process.holders import OWNER, Holder, read_holder
 
 # sockaddr_un has room for 107 bytes and a zero.
 LONGEST_SOCKET_PATH = 107
 # Worker slots of a host. An engine beyond them has no slot; if it is killed, its
 # leases have to expire.
 MAX_WORKERS = 64
+# The highest generation for whose sockets there has to be room: a time in seconds.
+LONGEST_NUMBER = 0xFFFFFFFF
 WAKE_UP = b"!"
 # The mark and an id.
 LONGEST_WAKE_UP = 1 + 19
-# The names that `engine.new_owner` makes: host, pid and a random part.
-_OWNER = re.compile(rb"[!-~]{1,200}:[0-9]+:[!-~]{1,40}")
 
 
 class WakeResult(Enum):
@@ -42,9 +44,12 @@ class WakeResult(Enum):
 class Slot:
     """A slot whose lock we hold; no other process touches its socket meanwhile."""
 
-    def __init__(self, lock: LockFile, socket_path: Path) -> None:
+    def __init__(self, lock: LockFile, name: Path, socket_path: Path) -> None:
         self._lock = lock
+        self._name = name
         self._socket_path = socket_path
+        # The name that a worker uses which does not know of generations.
+        self._alias = name.with_suffix(".sock")
         self._socket: socket.socket | None = None
 
     @property
@@ -54,7 +59,7 @@ class Slot:
         None if the file does not hold a name, as after a power cut.
         """
         recorded = os.pread(self._lock.fd, 300, 0)
-        return recorded.decode() if _OWNER.fullmatch(recorded) else None
+        return recorded.decode() if OWNER.fullmatch(recorded) else None
 
     def set_owner(self, owner: str) -> None:
         os.ftruncate(self._lock.fd, 0)
@@ -65,14 +70,22 @@ class Slot:
 
     def open_socket(self) -> socket.socket:
         """Receive wake-ups from now on; call it before the first look at the outbox."""
-        self._socket_path.unlink(missing_ok=True)
+        for left in (self._alias, *self._name.parent.glob(f"{self._name.name}-*.sock")):
+            left.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.bind(str(self._socket_path))
+        if self._alias != self._socket_path:
+            with suppress(OSError):
+                self._alias.hardlink_to(self._socket_path)
         return self._socket
 
     def close_socket(self) -> None:
         if self._socket is not None:
+            with suppress(FileNotFoundError):
+                # Unless the slot was taken away from us, and has another owner.
+                if self._alias.samefile(self._socket_path):
+                    self._alias.unlink()
             self._socket_path.unlink(missing_ok=True)
             self._socket.close()
             self._socket = None
@@ -89,19 +102,27 @@ class Slot:
 
 
 class Slots:
-    """All slots of a host. Safe to share between threads, and across a fork."""
+    """All slots of a host. Safe to share between threads, and across a fork.
 
-    def __init__(self, run_dir: Path, count: int) -> None:
+    `number` tells the generation whose processes are woken, which may change; for a
+    process that takes a slot it is its own. None: there are no generations.
+    """
+
+    def __init__(
+        self, run_dir: Path, count: int, *, number: Callable[[], int] | None = None
+    ) -> None:
         self._directory = run_dir / "push"
         self.count = count
-        longest = os.fsencode(self._socket_path(count))
+        self._number = number
+        longest = os.fsencode(self._directory / f"slot-{count}-{LONGEST_NUMBER:x}.sock")
         if len(longest) > LONGEST_SOCKET_PATH:
             excess = len(longest) - LONGEST_SOCKET_PATH
             raise SettingsError(
                 "BOTTLEPOST_RUN_DIR",
                 f"is {excess} bytes too long for the Unix sockets in it: {run_dir}",
             )
-        self._addresses = [str(self._socket_path(k)) for k in range(count)]
+        # A generation, and the addresses of its processes.
+        self._addressed: tuple[int | None, list[str]] = None, self._addresses(None)
         self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sender.setblocking(False)
 
@@ -112,7 +133,7 @@ class Slots:
         """
         result = WakeResult.BUSY
         wake_up = _wake_up(job_id)
-        for address in self._addresses:
+        for address in self._current_addresses():
             try:
                 self._sender.sendto(wake_up, address)
             except BlockingIOError:
@@ -126,7 +147,7 @@ class Slots:
 
     def wake_all(self) -> None:
         """Wake every process, because the first one with room may hang."""
-        for address in self._addresses:
+        for address in self._current_addresses():
             with suppress(OSError):
                 self._sender.sendto(WAKE_UP, address)
 
@@ -134,7 +155,7 @@ class Slots:
         """The number of processes that receive wake-ups; wakes none of them."""
         count = 0
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
-            for address in self._addresses:
+            for address in self._current_addresses():
                 with suppress(OSError):
                     probe.connect(address)
                     count += 1
@@ -163,6 +184,19 @@ class Slots:
                     finally:
                         slot.unlock()
 
+    def holders(self) -> list[Holder]:
+        """The processes that hold a slot and have written their names into it.
+
+        There may be more of them than our slots: those with other settings.
+        """
+        found = map(self._holder, sorted(self._directory.glob("slot-*.lock")))
+        return [holder for holder in found if holder is not None]
+
+    def take_away(self, holder: Holder) -> None:
+        """Give a new lock file to a slot whose holder cannot be ended."""
+        if self._holder(holder.lock_path) == holder:
+            holder.lock_path.unlink(missing_ok=True)
+
     @contextmanager
     def try_start_lock(self) -> Iterator[bool]:
         """Whether this process may start another one: one at a time on a host."""
@@ -177,14 +211,49 @@ class Slots:
         self._sender.close()
 
     def _lock(self, number: int) -> Slot | None:
-        lock = _try_lock(self._lock_path(number))
-        return None if lock is None else Slot(lock, self._socket_path(number))
+        path = self._lock_path(number)
+        lock = _try_lock(path)
+        if lock is None:
+            return None
+        try:
+            if os.path.samestat(os.fstat(lock.fd), path.stat()):
+                generation = self._number() if self._number else None
+                socket_path = self._socket_path(number, generation)
+                return Slot(lock, path.with_suffix(""), socket_path)
+        except FileNotFoundError:
+            pass
+        # The slot was just taken away from its holder, whose file this was.
+        lock.close()
+        return None
+
+    def _holder(self, path: Path) -> Holder | None:
+        holder = read_holder(path)
+        if holder is None or holder.has_file_open():
+            return holder
+        if lock := _try_lock(path):
+            # It was killed, and left its name.
+            lock.close()
+            return None
+        return holder
 
     def _lock_path(self, number: int) -> Path:
         return self._directory / f"slot-{number}.lock"
 
-    def _socket_path(self, number: int) -> Path:
-        return self._directory / f"slot-{number}.sock"
+    def _socket_path(self, number: int, generation: int | None) -> Path:
+        suffix = f"-{generation:x}" if generation else ""
+        return self._directory / f"slot-{number}{suffix}.sock"
+
+    def _addresses(self, generation: int | None) -> list[str]:
+        return [str(self._socket_path(k, generation)) for k in range(self.count)]
+
+    def _current_addresses(self) -> list[str]:
+        """The addresses of the processes that we wake."""
+        addressed, addresses = self._addressed
+        generation = self._number() if self._number else None
+        if generation != addressed:
+            addresses = self._addresses(generation)
+            self._addressed = generation, addresses
+        return addresses
 
 
 def _wake_up(job_id: int) -> bytes:

@@ -32,7 +32,8 @@ class Starter:
     """A daemon thread that starts a PushProcess when none took a wake-up.
 
     `request_start` may be called from any thread and costs a write to a pipe. `on_exit`
-    is called on the starter's thread when a process that it started has ended.
+    is called on the starter's thread when a process that it started has ended. While
+    `leave_to_newer` returns true, web workers with newer settings start the processes.
     """
 
     def __init__(
@@ -41,10 +42,12 @@ class Starter:
         make_process: Callable[[], PushProcess],
         *,
         on_exit: Callable[[], None],
+        leave_to_newer: Callable[[], bool] = lambda: False,
     ) -> None:
         self._slots = slots
         self._make_process = make_process
         self._on_exit = on_exit
+        self._leave_to_newer = leave_to_newer
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -127,6 +130,8 @@ class Starter:
         start, self._start_requested = self._start_requested, False
         another, self._another_requested = self._another_requested, False
         try:
+            if (another or start) and self._leave_to_newer():
+                return
             if another:
                 self._start_another()
             elif start:

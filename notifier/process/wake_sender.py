@@ -40,8 +40,7 @@ class WakeSender(PerProcess):
     def __init__(
         self, settings: Settings, open_link: Callable[[Settings], Link]
     ) -> None:
-        super().__init__()
-        self._settings = settings
+        super().__init__(settings)
         self._open_link = open_link
 
     def _on_start(self) -> None:

@@ -12,15 +12,18 @@ from config import Settings
 from datastore import Datastore
 from datastore.outbox import claims, due_work, progress
 from models.base import utc_now
+from notifier.engine import IsRetired, never_retired
 from tests.support.outbox import ended
 
 
 class CrashingEngines:
     """Ends its process and records the time, until the file `healed` exists."""
 
-    def __call__(self, settings: Settings, *, owner: str) -> "FakeEngine":
+    def __call__(
+        self, settings: Settings, *, owner: str, is_retired: IsRetired = never_retired
+    ) -> "FakeEngine":
         if (settings.run_dir / "healed").exists():
-            return FakeEngine(settings, owner, room=64)
+            return FakeEngine(settings, owner, room=64, is_retired=is_retired)
         with (settings.run_dir / "crashes").open("a") as crashes:
             crashes.write(f"{time.monotonic()}\n")
         os._exit(3)
@@ -32,11 +35,13 @@ class FailingFirst:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, settings: Settings, *, owner: str) -> "FakeEngine":
+    def __call__(
+        self, settings: Settings, *, owner: str, is_retired: IsRetired = never_retired
+    ) -> "FakeEngine":
         self.calls += 1
         if self.calls == 1:
             raise RuntimeError("the first engine fails")
-        return FakeEngines()(settings, owner=owner)
+        return FakeEngines()(settings, owner=owner, is_retired=is_retired)
 
 
 @dataclass(frozen=True)
@@ -45,19 +50,28 @@ class FakeEngines:
 
     room: int = 64
 
-    def __call__(self, settings: Settings, *, owner: str) -> "FakeEngine":
-        return FakeEngine(settings, owner, self.room)
+    def __call__(
+        self, settings: Settings, *, owner: str, is_retired: IsRetired = never_retired
+    ) -> "FakeEngine":
+        return FakeEngine(settings, owner, self.room, is_retired)
 
 
 class FakeEngine:
     """Writes "job pid" to `pushed` for each job; holds jobs while `hold` exists."""
 
-    def __init__(self, settings: Settings, owner: str, room: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        owner: str,
+        room: int,
+        is_retired: IsRetired = never_retired,
+    ) -> None:
         self._store = Datastore(settings.database_url)
         self._lease = timedelta(seconds=settings.lease_s)
         self._directory = settings.run_dir
         self._owner = owner
         self._room = room
+        self._is_retired = is_retired
         self._held: list[int] = []
         self._stopping = False
 
@@ -98,6 +112,9 @@ class FakeEngine:
                 now=now,
                 lease_until=now + self._lease,
             )
+            if ids and self._is_retired():
+                due_work.give_back(session, self._owner, ids)
+                return False
         self._held += ids
         return bool(ids)
 

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from config import Settings
 from notifier.process import fork_safety
 from notifier.process.per_process import PerProcess
 
@@ -12,8 +13,8 @@ from notifier.process.per_process import PerProcess
 class CountingPerProcess(PerProcess):
     """Records the processes in which it started and closed."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
         self.started: list[int] = []
         self.closed: list[int] = []
 
@@ -89,8 +90,8 @@ def test_critical_sections_may_nest() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_started_dispatcher_starts_again_in_a_forked_child() -> None:
-    per_process = CountingPerProcess()
+def test_a_started_dispatcher_starts_again_in_a_forked_child(make_settings) -> None:
+    per_process = CountingPerProcess(make_settings())
     per_process.start()
     per_process.start()
     ours = os.getpid()
@@ -102,15 +103,17 @@ def test_a_started_dispatcher_starts_again_in_a_forked_child() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_an_unstarted_dispatcher_does_not_start_in_a_forked_child() -> None:
-    per_process = CountingPerProcess()
+def test_an_unstarted_dispatcher_does_not_start_in_a_forked_child(
+    make_settings,
+) -> None:
+    per_process = CountingPerProcess(make_settings())
 
     assert _in_a_fork(lambda _: per_process.started == [])
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_child_closes_only_what_it_started() -> None:
-    per_process = CountingPerProcess()
+def test_a_child_closes_only_what_it_started(make_settings) -> None:
+    per_process = CountingPerProcess(make_settings())
     per_process.start()
 
     def closes_its_own(pid: int) -> bool:

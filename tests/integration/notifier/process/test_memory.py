@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,9 +51,9 @@ ONE = {**FAST, "BOTTLEPOST_PUSH_SLOTS": "1"}
 class ImportsRecorder(FakeEngines):
     """Writes down which modules its process has imported."""
 
-    def __call__(self, settings: Settings, *, owner: str) -> FakeEngine:
+    def __call__(self, settings: Settings, **more: Any) -> FakeEngine:
         (settings.run_dir / "imports").write_text("\n".join(sys.modules))
-        return super().__call__(settings, owner=owner)
+        return super().__call__(settings, **more)
 
 
 @pytest.fixture(scope="module")
