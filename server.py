@@ -33,7 +33,7 @@ from datastore.schema_check import NotMigrated
 from host.body import Timeouts
 from host.rsgi import RsgiApp
 from notifier import dispatchers
-from notifier.process import fork_server
+from notifier.process import fork_server, generation
 from notifier.process.slots import Slots
 from web import pages
 
@@ -176,6 +176,7 @@ def main(app: str = "server:create_own_app") -> None:
     _prepare_memory()
     if settings.dispatcher in FORKING:
         fork_server.share()
+    print(generation.describe(settings))
     print(f"Bottlepost listens on http://{settings.host}:{settings.port}", flush=True)
     Granian(
         app,

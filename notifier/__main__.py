@@ -17,6 +17,7 @@ from datastore import OUTAGES, Datastore, database_check
 from datastore.database_check import DatabaseProblem, Unfit
 from datastore.schema_check import NotMigrated
 from notifier import partition, prune
+from notifier.process import generation
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def migrate() -> None:
 @commands.command()
 def polling() -> None:
     """Watch the outbox, always on."""
-    settings = config.from_env()
+    settings = _worker_settings()
     _wait_for_database(settings)
     _import("polling_worker").run(settings)
 
@@ -81,7 +82,7 @@ def manager(*, action: str, pidfile: Path | None) -> None:
 @click.argument("job_id", metavar="JOB", type=int)
 def script(*, job_id: int) -> None:
     """Work through the outbox once."""
-    settings = config.from_env()
+    settings = _worker_settings()
     _require_database(settings)
     _import("script_run").run(settings, job_id)
 
@@ -89,7 +90,7 @@ def script(*, job_id: int) -> None:
 @commands.command()
 def rq() -> None:
     """An RQ worker with a warm engine."""
-    settings = config.from_env()
+    settings = _worker_settings()
     _wait_for_database(settings)
     _import("rq_worker").run(settings)
 
@@ -104,7 +105,7 @@ def rq() -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def celery(*, arguments: tuple[str, ...]) -> None:
     """Celery's command line, for example: worker -c 4."""
-    settings = config.from_env()
+    settings = _worker_settings()
     if not arguments or arguments[0] == "worker":
         _wait_for_database(settings)
     sys.exit(_import("celery_worker").run(settings, arguments))
@@ -193,6 +194,13 @@ def main() -> None:
         sys.exit(2)
 
 
+def _worker_settings() -> Settings:
+    """The settings, also logged: a worker keeps them until it is started again."""
+    settings = config.from_env()
+    log.info(generation.describe(settings))
+    return settings
+
+
 def _import(module: str) -> Any:
     """Import a worker, which may need libraries that the other workers do not."""
     try:
@@ -211,6 +219,7 @@ def _manage(settings: Settings, action: str, pidfile: Path) -> int:
     wire = _import("manager_wire")
     wire.authkey(settings)
     if action == "run":
+        log.info(generation.describe(settings))
         _wait_for_database(settings)
         try:
             with daemon.holding(pidfile):

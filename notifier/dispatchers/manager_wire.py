@@ -13,7 +13,7 @@ from multiprocessing import connection, managers
 from multiprocessing.managers import BaseManager, BaseProxy, Server
 from typing import Any
 
-from config import Settings, SettingsError
+from config import Settings, SettingsError, fingerprint
 from notifier.engine import is_job_id
 
 # On the wake sender's thread; no request waits for it.
@@ -34,13 +34,31 @@ def authkey(settings: Settings) -> bytes:
     return settings.manager_authkey.encode()
 
 
-class WakeProxy(BaseProxy):
-    """The web worker's end; `ring` is the only method that the manager offers."""
+def fingerprints(settings: Settings) -> dict[str, str]:
+    """Fingerprints of what has to be the same in the web workers and the manager.
 
-    _exposed_ = ("ring",)
+    Their key is made from the authkey, so they tell others nothing. On one host, both
+    also have to name the same database.
+    """
+    names = list(fingerprint.OF_PUSHES)
+    if address(settings)[0] in ("127.0.0.1", "localhost", "::1"):
+        names.append("database_url")
+    each = fingerprint.of_each(settings, b"settings" + authkey(settings), names)
+    return {**each, "code": fingerprint.code()}
+
+
+class WakeProxy(BaseProxy):
+    """The web worker's end of the methods that the manager offers."""
+
+    _exposed_ = ("ring", "fingerprints")
 
     def ring(self, job_id: int) -> None:
         self._callmethod("ring", (job_id,))
+
+    def fingerprints(self) -> dict[str, str]:
+        """The fingerprints of the manager's settings; see `fingerprints` below."""
+        proxy: Any = super()
+        return dict(proxy._callmethod("fingerprints"))
 
 
 class PushManager(BaseManager):
@@ -51,22 +69,29 @@ PushManager.register("bell", proxytype=WakeProxy)
 
 
 class PushServer(Server):
-    """Serves one object and its `ring`, which runs on one thread per client."""
+    """Serves one object and its methods, which run on one thread per client."""
 
     # Without the methods that would stop the server or inspect it.
     public = ["create", "accept_connection", "dummy", "incref", "decref"]  # noqa: RUF012
 
     def __init__(self, settings: Settings, ring: Callable[[int], None]) -> None:
         # The names "bell" and "ring" are part of the protocol.
+        handler = _WakeHandler(ring, fingerprints(settings))
         registry: dict[str, Any] = {
-            "bell": (lambda: _WakeHandler(ring), WakeProxy._exposed_, None, WakeProxy)
+            "bell": (lambda: handler, WakeProxy._exposed_, None, WakeProxy)
         }
         super().__init__(registry, address(settings), authkey(settings), "json")
 
 
 class _WakeHandler:
-    def __init__(self, ring: Callable[[int], None]) -> None:
+    def __init__(
+        self, ring: Callable[[int], None], fingerprints: dict[str, str]
+    ) -> None:
         self._ring = ring
+        self._fingerprints = fingerprints
+
+    def fingerprints(self) -> dict[str, str]:
+        return self._fingerprints
 
     def ring(self, job_id: int) -> None:
         if not is_job_id(job_id):

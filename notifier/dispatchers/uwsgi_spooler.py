@@ -18,6 +18,7 @@ from notifier.dispatchers import uwsgi_host
 from notifier.engine import ANY_JOB, is_job_id
 from notifier.process import (
     engine_thread,
+    generation,
     preload,  # noqa: F401 - once, before uWSGI forks its spoolers
 )
 from notifier.process.per_process import PerProcess
@@ -104,7 +105,9 @@ def _raise_priority() -> None:
 @cache
 def _settings() -> Settings:
     # A spooler under --lazy-apps has no application to get them from.
-    return config.from_env()
+    settings = config.from_env()
+    print(f"bottlepost spooler: {generation.describe(settings)}", flush=True)
+    return settings
 
 
 @cache

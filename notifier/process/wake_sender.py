@@ -34,14 +34,20 @@ class WakeSender(PerProcess):
     """A dispatcher that queues job ids, which its thread sends over a link.
 
     After an error it opens a new link and sends the rest again. Its watchdog also looks
-    for killed workers on this host.
+    for killed workers on this host. The link is opened for the first message, or
+    already at the start.
     """
 
     def __init__(
-        self, settings: Settings, open_link: Callable[[Settings], Link]
+        self,
+        settings: Settings,
+        open_link: Callable[[Settings], Link],
+        *,
+        opens_at_start: bool = False,
     ) -> None:
         super().__init__(settings)
         self._open_link = open_link
+        self._opens_at_start = opens_at_start
 
     def _on_start(self) -> None:
         self._queue: queue.SimpleQueue[int | None] = queue.SimpleQueue()
@@ -67,6 +73,8 @@ class WakeSender(PerProcess):
             self._queue.put(job_id)
 
     def _run(self) -> None:
+        if self._opens_at_start:
+            self._try_to_send([])
         while job_ids := self._take_all():
             pause_s = FIRST_PAUSE_S
             while not self._try_to_send(job_ids):

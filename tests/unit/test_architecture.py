@@ -53,8 +53,10 @@ ARROWS: dict[str, set[str]] = {
     },
     "notifier.partition": {"datastore", "models", "config"},
     "notifier.prune": {"notifier.partition", "datastore", "models", "config"},
-    # It imports the workers of the dispatchers by name, when they are asked for.
+    # It imports the workers of the dispatchers by name, when they are asked for. The
+    # process part tells which settings they have.
     "notifier.__main__": {
+        "notifier.process",
         "notifier.partition",
         "notifier.prune",
         "datastore",
