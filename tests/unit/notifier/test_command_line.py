@@ -1,5 +1,7 @@
 """`python -m notifier`: its commands and their mistakes."""
 
+import logging
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,13 +30,33 @@ def test_wrong_use_exits_with_2(arguments: list[str]) -> None:
     assert "Usage: " in done.output
 
 
-def test_celery_gets_all_further_arguments(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("BOTTLEPOST_SERVICE_KEY", "a key nobody needs here")
     monkeypatch.setenv("BOTTLEPOST_RUN_DIR", str(tmp_path))
     # A worker waits for a database that is migrated.
     assert CliRunner().invoke(command_line.commands, ["migrate"]).exit_code == 0
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("command", ["polling", "rq", "celery", "script 1"])
+def test_a_worker_says_at_its_start_which_settings_it_has(
+    command: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("BOTTLEPOST_PUSH_PREVIEW", "sender")
+    worker = SimpleNamespace(run=lambda *_: 0)
+    monkeypatch.setattr(command_line, "_import", lambda _: worker)
+
+    done = CliRunner().invoke(command_line.commands, command.split())
+
+    assert done.exit_code == 0
+    assert re.search(r"settings [0-9a-f]{12}: preview sender, ", caplog.text)
+    assert "a key nobody needs" not in caplog.text
+
+
+@pytest.mark.usefixtures("environment")
+def test_celery_gets_all_further_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
     def run(_settings: object, arguments: tuple[str, ...]) -> int:

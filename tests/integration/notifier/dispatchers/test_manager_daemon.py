@@ -1,10 +1,12 @@
 """The manager's daemon: it runs once, and only it is signalled by its pidfile."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing import AuthenticationError
 from multiprocessing.managers import BaseManager, RemoteError
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 
 import config
 from datastore import Datastore, migrations
+from notifier.dispatchers import manager, manager_wire
 from notifier.dispatchers.manager import ManagerLink
 from notifier.dispatchers.manager_wire import PushManager, address
 from tests.support.push_processes import is_alive
@@ -116,13 +119,60 @@ def test_a_new_link_works_after_a_restart(daemon: ManagerDaemon) -> None:
     ManagerLink(daemon.settings).send([3])
 
 
+def test_a_web_worker_is_told_which_settings_the_manager_has_not(
+    daemon: ManagerDaemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    daemon.call("start")
+    same, changes = daemon.settings, {"push_preview": "none", "apns_topic": "org.other"}
+
+    ManagerLink(same)
+    said_of_same = caplog.text
+    ManagerLink(replace(same, **changes))
+
+    assert said_of_same == ""
+    assert "BOTTLEPOST_PUSH_PREVIEW, BOTTLEPOST_APNS_TOPIC; restart it" in caplog.text
+    assert "settings" in (daemon.settings.run_dir / "manager.log").read_text()
+
+
+def test_a_new_web_worker_says_so_at_its_start(
+    daemon: ManagerDaemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    daemon.call("start")
+    dispatcher = manager.create(replace(daemon.settings, push_preview="none"))
+
+    dispatcher.start()
+
+    until(lambda: "BOTTLEPOST_PUSH_PREVIEW; restart it" in caplog.text)
+    dispatcher.close()
+
+
+def test_a_manager_of_an_older_version_is_named_as_one(
+    daemon: ManagerDaemon,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(manager_wire.WakeProxy, "_exposed_", ("ring",))
+    monkeypatch.delattr(manager_wire._WakeHandler, "fingerprints")
+    server = manager_wire.PushServer(daemon.settings, lambda _: None)
+    older = multiprocessing.get_context("fork").Process(target=server.serve_forever)
+    older.start()
+
+    link = ManagerLink(daemon.settings)
+    link.send([7])
+    link.close()
+    older.kill()
+    older.join(60)
+
+    assert "differ from ours: its version is older" in caplog.text
+
+
 def test_a_wrong_authkey_is_refused(daemon: ManagerDaemon) -> None:
     daemon.call("start")
 
-    manager = PushManager(address(daemon.settings), b"w" * 16, serializer="json")
+    client = PushManager(address(daemon.settings), b"w" * 16, serializer="json")
 
     with pytest.raises(AuthenticationError):
-        manager.connect()
+        client.connect()
 
 
 def test_pickle_is_refused_and_only_numbers_are_taken(daemon: ManagerDaemon) -> None:
@@ -131,9 +181,9 @@ def test_pickle_is_refused_and_only_numbers_are_taken(daemon: ManagerDaemon) -> 
 
     with pytest.raises(UnpicklingError):
         BaseManager(where, KEY.encode()).connect()
-    manager: Any = PushManager(where, KEY.encode(), serializer="json")
-    manager.connect()
-    proxy = manager.bell()
+    client: Any = PushManager(where, KEY.encode(), serializer="json")
+    client.connect()
+    proxy = client.bell()
 
     with pytest.raises(RemoteError):
         proxy._callmethod("ring", ("os.system",))
