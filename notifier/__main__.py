@@ -80,11 +80,12 @@ def manager(*, action: str, pidfile: Path | None) -> None:
 
 @commands.command()
 @click.argument("job_id", metavar="JOB", type=int)
-def script(*, job_id: int) -> None:
+@click.option("--generation", "number", type=int, hidden=True)
+def script(*, job_id: int, number: int | None) -> None:
     """Work through the outbox once."""
     settings = _worker_settings()
     _require_database(settings)
-    _import("script_run").run(settings, job_id)
+    _import("script_run").run(settings, job_id, number)
 
 
 @commands.command()

@@ -59,7 +59,7 @@ def application(settings: Settings) -> Celery:
 class BrokerLink:
     """Publishes job ids; they expire, because the watchdog repeats the wake-up."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, _number: int = 0) -> None:
         self._celery = application(settings)
         self._connection = self._celery.connection_for_write()
         self._connection.ensure_connection(max_retries=1, timeout=TIMEOUT_S)

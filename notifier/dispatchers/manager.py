@@ -29,7 +29,7 @@ def create(settings: Settings) -> WakeSender:
 class ManagerLink:
     """A connection to the manager, kept until an error."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, _number: int = 0) -> None:
         manager: Any = PushManager(
             address(settings), authkey(settings), serializer="json"
         )

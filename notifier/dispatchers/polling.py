@@ -19,7 +19,7 @@ def create(settings: Settings) -> WakeSender:
 class PollingLink:
     """Wakes a worker on this host by datagram, all others by PostgreSQL's NOTIFY."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, _number: int = 0) -> None:
         self._slots = worker_slots(settings)
         self._store = Datastore.of(settings)
 

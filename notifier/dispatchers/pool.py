@@ -7,4 +7,4 @@ from notifier.process.wake_sender import WakeSender
 
 def create(settings: Settings) -> WakeSender:
     """Each web worker has its own pool, which starts with its first message."""
-    return WakeSender(settings, EnginePool)
+    return WakeSender(settings, EnginePool, shares_settings=True)

@@ -57,7 +57,7 @@ def queue(redis: Redis) -> Queue:
 class RedisLink:
     """Enqueues job ids; they expire, because the watchdog repeats the wake-up."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, _number: int = 0) -> None:
         self._redis = Redis.from_url(
             settings.redis_url,
             socket_connect_timeout=TIMEOUT_S,

@@ -20,7 +20,7 @@ MAX_UNPUBLISHED = 1000
 
 
 def create(settings: Settings) -> WakeSender:
-    return WakeSender(settings, ScriptLink)
+    return WakeSender(settings, ScriptLink, shares_settings=True)
 
 
 class ScriptLink:
@@ -30,7 +30,8 @@ class ScriptLink:
     it ends. Without Redis, pushes are still sent; only their status is not published.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, number: int) -> None:
+        self._number = number
         self._publisher = StatusPublisher(settings)
         self._free = threading.BoundedSemaphore(settings.script_limit)
         self._unpublished: list[int] = []
@@ -47,10 +48,12 @@ class ScriptLink:
         self._publisher.close()
 
     def _start(self, job_id: int) -> None:
+        command = [interpreter.path(), "-m", "notifier", "script", str(job_id)]
+        command += ["--generation", str(self._number)]
         try:
             with self._log.open("ab") as output:
                 script = subprocess.Popen(  # noqa: S603 - no argument comes from outside
-                    [interpreter.path(), "-m", "notifier", "script", str(job_id)],
+                    command,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,

@@ -13,20 +13,25 @@ from typing import Any
 
 from config import Settings
 from datastore.file_lock import LockFile
+from notifier.engine import IsRetired, never_retired
 from notifier.process import engine_thread, fork_server
+from notifier.process.generation import Retirement
 
 # A pool that is closed, for example with its web worker, waits no longer than this.
 STOP_S = 2.0
 
 
 class EnginePool:
-    """A pool of `pool_size` processes; each creates its engine at its first wake-up."""
+    """A pool of `pool_size` processes; each creates its engine at its first wake-up.
 
-    def __init__(self, settings: Settings) -> None:
+    With the number of a generation, they begin nothing when there is a newer one.
+    """
+
+    def __init__(self, settings: Settings, number: int | None = None) -> None:
         self._pool = Pool(
             settings.pool_size,
             _initialize,
-            (settings,),
+            (settings, number),
             context=_PoolContext(settings.run_dir),
         )
 
@@ -41,12 +46,15 @@ class EnginePool:
 
 
 _settings: Settings
+_is_retired: IsRetired = never_retired
 
 
-def _initialize(settings: Settings) -> None:
+def _initialize(settings: Settings, number: int | None) -> None:
     """Runs first in each process of the pool."""
-    global _settings  # noqa: PLW0603 - a pool's initializer has no other place
+    global _settings, _is_retired  # noqa: PLW0603 - an initializer has no other place
     _settings = settings
+    if number is not None:
+        _is_retired = Retirement(settings.run_dir, number).has_begun
     signal.signal(signal.SIGTERM, _exit)
     # The terminal's Ctrl-C is for the host, which then ends us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -54,7 +62,7 @@ def _initialize(settings: Settings) -> None:
 
 
 def _wake(job_id: int) -> None:
-    engine_thread.shared(_settings).wake(job_id)
+    engine_thread.shared(_settings, _is_retired).wake(job_id)
 
 
 def _stop() -> None:

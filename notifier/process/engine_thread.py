@@ -17,8 +17,10 @@ from notifier.engine import (
     ANY_JOB,
     BuildEngine,
     Engine,
+    IsRetired,
     build_engine,
     is_stuck,
+    never_retired,
     new_event_loop,
     new_owner,
 )
@@ -59,9 +61,11 @@ class EngineThread:
         settings: Settings,
         build: BuildEngine = build_engine,
         start_thread: StartThread = _start_thread,
+        is_retired: IsRetired = never_retired,
     ) -> None:
         self._settings = settings
         self._build = build
+        self._is_retired = is_retired
         self._start_thread = start_thread
         self._slots = worker_slots(settings)
         self._store = Datastore.of(settings)
@@ -74,11 +78,13 @@ class EngineThread:
         self._ended.set()
         self._restart_wanted = False
 
-    def watch(self) -> None:
+    def watch(self, on_due: Callable[[], None] | None = None) -> None:
         """Have the watchdog look at the outbox, and wake the engine if work is due."""
         with self._starting:
             if self._watchdog is None and not self._closing.is_set():
-                self._watchdog = Watchdog(self._settings, self.wake, slots=self._slots)
+                self._watchdog = Watchdog(
+                    self._settings, on_due or self.wake, slots=self._slots
+                )
 
     def wake(self, job_id: int = ANY_JOB) -> None:
         """Have the engine look at the outbox; start one if none is running."""
@@ -174,7 +180,7 @@ class EngineThread:
             self._restart_wanted = True
 
     async def _work(self, owner: str, slot: Slot | None) -> None:
-        engine = self._build(self._settings, owner=owner)
+        engine = self._build(self._settings, owner=owner, is_retired=self._is_retired)
         self._engine = engine
         wake_socket = (
             None
@@ -234,14 +240,20 @@ class EngineThreadDispatcher(PerProcess):
         self._start_thread = start_thread
 
     def _on_start(self) -> None:
-        self._engine = EngineThread(self._settings, self._build, self._start_thread)
-        self._engine.watch()
+        self._engine = EngineThread(
+            self._settings,
+            self._build,
+            self._start_thread,
+            is_retired=self._succession.is_outdated,
+        )
+        self._engine.watch(self._on_due)
 
     def _on_close(self) -> None:
         self._engine.stop(DISPATCHER_STOP_S)
 
     def _wake(self, job_id: int) -> None:
-        self._engine.wake(job_id)
+        if not self._succession.leave_to_newer(wait=False):
+            self._engine.wake(job_id)
 
 
 _shared: EngineThread | None = None
@@ -249,11 +261,11 @@ _pid = 0
 _making = threading.Lock()
 
 
-def shared(settings: Settings) -> EngineThread:
+def shared(settings: Settings, is_retired: IsRetired = never_retired) -> EngineThread:
     """The engine of this process, made at the first call; never that of a parent."""
     global _shared, _pid  # noqa: PLW0603 - one per process is its purpose
     with _making:
         if _shared is None or _pid != os.getpid():
-            _shared = EngineThread(settings)
+            _shared = EngineThread(settings, is_retired=is_retired)
             _pid = os.getpid()
     return _shared

@@ -48,6 +48,8 @@ class Succession:
         self._on_left: Callable[[], None] = _ignore
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        # When the last worker with newer settings was missed first.
+        self._alone_since: float | None = None
 
     @property
     def number(self) -> int:
@@ -88,20 +90,28 @@ class Succession:
         if self._thread is not None:
             self._thread.join(CLOSE_S)
 
-    def leave_to_newer(self) -> bool:
-        """Whether workers with newer settings have to start the process; rings at them.
+    def is_outdated(self) -> bool:
+        """Whether newer settings are in force, and our engines begin nothing."""
+        return self._member.is_outdated
 
-        If there is none for some time, our settings are in force again.
+    def leave_to_newer(self, *, wait: bool = True) -> bool:
+        """Whether workers with newer settings have to see to the work; rings at them.
+
+        If there is none for some time, our settings are in force again. Without `wait`
+        the time passes between the calls.
         """
-        deadline = time.monotonic() + GONE_S
         while self._member.is_outdated:
             if bell.ring(self._member.file.directory, above=self.number):
+                self._alone_since = None
                 return True
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            self._alone_since = self._alone_since or now
+            if now - self._alone_since > GONE_S:
+                self._alone_since = None
                 self._member.take_back()
                 self._bell.open(self.number)
                 self._retire()
-            elif self._closing.wait(CHECK_S):
+            elif not wait or self._closing.wait(CHECK_S):
                 return True
         return False
 

@@ -21,7 +21,10 @@ CLOSE_S = 1.0
 
 
 class Link(Protocol):
-    """A connection to the workers; made, used and closed on the sender's thread."""
+    """A connection to the workers; made, used and closed on the sender's thread.
+
+    It is made with the settings, and with the number of their generation.
+    """
 
     def send(self, job_ids: Sequence[int]) -> None:
         """Send the wake-ups, or raise; has to return within seconds."""
@@ -35,19 +38,23 @@ class WakeSender(PerProcess):
 
     After an error it opens a new link and sends the rest again. Its watchdog also looks
     for killed workers on this host. The link is opened for the first message, or
-    already at the start.
+    already at the start. If the workers share our settings, because the link starts
+    them, web workers with newer settings see to the work.
     """
 
     def __init__(
         self,
         settings: Settings,
-        open_link: Callable[[Settings], Link],
+        open_link: Callable[[Settings, int], Link],
         *,
         opens_at_start: bool = False,
+        shares_settings: bool = False,
     ) -> None:
         super().__init__(settings)
         self._open_link = open_link
         self._opens_at_start = opens_at_start
+        self._shares_settings = shares_settings
+        self._link_number = 0
 
     def _on_start(self) -> None:
         self._queue: queue.SimpleQueue[int | None] = queue.SimpleQueue()
@@ -76,6 +83,8 @@ class WakeSender(PerProcess):
         if self._opens_at_start:
             self._try_to_send([])
         while job_ids := self._take_all():
+            if self._shares_settings and self._succession.leave_to_newer():
+                continue
             pause_s = FIRST_PAUSE_S
             while not self._try_to_send(job_ids):
                 if self._closing.wait(pause_s):
@@ -96,8 +105,13 @@ class WakeSender(PerProcess):
 
     def _try_to_send(self, job_ids: Sequence[int]) -> bool:
         try:
+            number = self._succession.number
+            if self._shares_settings and self._link_number != number:
+                # Its workers have been retired, and our settings are in force again.
+                self._close_link()
             if self._link is None:
-                self._link = self._open_link(self._settings)
+                self._link = self._open_link(self._settings, number)
+                self._link_number = number
             self._link.send(job_ids)
         except Exception as problem:
             # A client library may raise anything, and the thread has to live on.

@@ -191,6 +191,23 @@ def test_in_a_rolling_restart_both_servers_have_the_newer_settings(
     assert "a web server with other settings has started" in old.log()
 
 
+@pytest.mark.parametrize("dispatcher", ["thread", "pool", "script"])
+def test_engines_of_an_older_server_leave_the_work_to_the_newer_one(
+    dispatcher: str, start: Start, shared_sandbox: Sandbox
+) -> None:
+    old = start(BOTTLEPOST_DISPATCHER=dispatcher)
+    conversation = _conversation(old, shared_sandbox)
+    first = _post(old, conversation)
+    _wait_for_any(shared_sandbox, conversation, lambda: {first})
+    new = start(BOTTLEPOST_DISPATCHER=dispatcher, **NO_TEXT)
+
+    messages = {_post(server, conversation) for server in (new, old, new, old)}
+
+    _wait_for_any(shared_sandbox, conversation, lambda: messages)
+    shown = _check_pushes(shared_sandbox, conversation, messages)
+    assert not any(shown.values())
+
+
 def test_old_workers_reach_the_newer_process_when_there_is_none_yet(
     start: Start, shared_sandbox: Sandbox
 ) -> None:
