@@ -15,7 +15,14 @@ from datastore.outbox import Claim, due_work, leases
 from models.base import utc_now
 from models.pushes import Target
 from notifier.channels import Channel, ProviderTokens, Troubles, registry
-from notifier.engine import ANY_JOB, IsRetired, never_retired, redact, small_job
+from notifier.engine import (
+    ANY_JOB,
+    IsRetired,
+    never_retired,
+    redact,
+    rhythm,
+    small_job,
+)
 from notifier.engine.async_store import AsyncStore
 from notifier.engine.chat_order import Turn
 from notifier.engine.claimer import Claimer
@@ -35,13 +42,6 @@ log = logging.getLogger(__name__)
 
 # Jobs worked on at once: about 2,000 small chats a second at a round trip of 80 ms.
 MAX_JOBS = 256
-# While jobs run, the next claim is this long after the last one …
-CLAIM_INTERVAL_S = 0.005
-# … and longer for each job that the last one took, so that a claim takes all jobs that
-# arrived in between …
-CLAIM_INTERVAL_OF_JOB_S = 0.0025
-# … but not longer than this.
-LONGEST_CLAIM_INTERVAL_S = 0.02
 # Jobs that wait in this engine for their turn in their chat, because starting them
 # here is faster than a claim for each.
 MAX_WAITING = 512
@@ -199,7 +199,7 @@ class Engine:
                     self._claimer.lower(ANY_JOB)
                     continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(_wait_s(left_s, due_at)):
+                async with asyncio.timeout(rhythm.wait_s(left_s, due_at)):
                     await self._wake.wait()
             await asyncio.sleep(claimed_at + self._claim_interval_s() - loop.time())
         await self._finish()
@@ -207,8 +207,7 @@ class Engine:
     def _claim_interval_s(self) -> float:
         if not self._running:
             return 0.0
-        interval_s = CLAIM_INTERVAL_S + self._last_bite * CLAIM_INTERVAL_OF_JOB_S
-        return min(interval_s, LONGEST_CLAIM_INTERVAL_S)
+        return rhythm.claim_interval_s(self._last_bite)
 
     async def _look(self) -> datetime | None:
         """Begin what is due; returns when to look again, if that is known."""
@@ -394,12 +393,3 @@ class Engine:
 
 def _is_past(moment: datetime | None) -> bool:
     return moment is not None and moment <= utc_now()
-
-
-def _wait_s(left_s: float | None, due_at: datetime | None) -> float | None:
-    """Seconds until the engine would exit or something is due, whichever is first."""
-    waits = [] if left_s is None else [left_s]
-    if due_at is not None:
-        waits.append((due_at - utc_now()).total_seconds())
-    # The minimum prevents a busy loop over a due job that cannot be claimed yet.
-    return max(min(waits), 0.01) if waits else None

@@ -11,7 +11,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 import notifier.engine.first_targets
-import notifier.engine.loop
 from datastore import Datastore
 from datastore.outbox import job_status, progress
 from datastore.outbox.progress import Recorded, Step
@@ -19,6 +18,7 @@ from models.base import utc_now
 from models.chats import Message
 from models.pushes import Notification, PushJob, Target
 from notifier.channels import Report
+from notifier.engine import rhythm
 from notifier.engine.loop import Engine
 from tests.support import chats
 from tests.support.fake_channel import FakeChannel
@@ -62,7 +62,8 @@ def have_ended(store: Datastore) -> bool:
 async def test_a_busy_chat_needs_no_claim_for_each_message(
     store: Datastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier.engine.loop, "CLAIM_INTERVAL_S", 2.0)
+    monkeypatch.setattr(rhythm, "CLAIM_INTERVAL_S", 2.0)
+    monkeypatch.setattr(rhythm, "LONGEST_CLAIM_INTERVAL_S", 2.0)
     chat = chats.make_chat(store, 2)
     texts = [str(number) for number in range(20)]
     for text in texts:
