@@ -27,7 +27,10 @@ def options(
     )
     for name, default in extra.items():
         flag = "--" + name.replace("_", "-")
-        parser.add_argument(flag, type=type(default), default=default)
+        if default is False:
+            parser.add_argument(flag, action="store_true")
+        else:
+            parser.add_argument(flag, type=type(default), default=default)
     return parser.parse_args(argv)
 
 

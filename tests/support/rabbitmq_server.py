@@ -29,6 +29,10 @@ log.console.level = warning
 """
 
 
+def is_installed() -> bool:
+    return shutil.which("rabbitmq-server", path=PATHS) is not None
+
+
 def is_wanted() -> bool:
     return bool(os.environ.get(VARIABLE))
 
@@ -58,6 +62,11 @@ class RabbitServer:
         for process in self._processes:
             process.wait(20)
         self._processes.clear()
+
+    def is_running(self) -> bool:
+        return bool(self._processes) and all(
+            process.poll() is None for process in self._processes
+        )
 
     def hang(self) -> None:
         """Suspend it: the kernel still accepts connections, and no response comes."""

@@ -1,6 +1,7 @@
 """A real Redis server that a test may stop and start again."""
 
 import contextlib
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -35,6 +36,16 @@ class RedisServer:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def hang(self) -> None:
+        """Suspend it: the kernel still accepts connections, and no response comes."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
 
     def stop(self) -> None:
         self._process.kill()

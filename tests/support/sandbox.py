@@ -118,6 +118,9 @@ class Sandbox:
         self.stop()
         return self.start()
 
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     @property
     def pid(self) -> int:
         assert self._process is not None

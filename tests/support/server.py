@@ -54,7 +54,7 @@ class Server:
     """`python server.py`, or another host's command, and a client for it.
 
     "{port}" in the command is replaced by the port. Another host needs a database that
-    is already upgraded.
+    is already upgraded. `root` is the checkout whose code runs.
     """
 
     def __init__(
@@ -64,14 +64,16 @@ class Server:
         command: Sequence[str] = (sys.executable, "server.py"),
         *,
         wait: bool = True,
+        root: Path = ROOT,
     ) -> None:
+        self._root = root
         self.port = free_port()
         self.service_key = secrets.token_hex(16)
         self.run_dir = run_dir
         self.output = run_dir / f"server-{self.port}.log"
         self.environment = {
             **{name: os.environ[name] for name in INHERITED if name in os.environ},
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(root),
             "BOTTLEPOST_RUN_DIR": str(run_dir),
             "BOTTLEPOST_PORT": str(self.port),
             "BOTTLEPOST_SERVICE_KEY": self.service_key,
@@ -88,7 +90,7 @@ class Server:
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 self._command,
-                cwd=ROOT,
+                cwd=self._root,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
