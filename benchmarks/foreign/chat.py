@@ -34,16 +34,19 @@ RECIPIENTS = """
     JOIN device ON device.account_id = member.account_id
     WHERE message.id = %s AND member.account_id <> message.sender_id
 """
-# As long as a provider token signed with ES256, which a server signs once in an hour.
+# As long as a provider token signed with ES256, which a server signs once in an hour;
+# the sandbox wants a real one.
 HEADERS = [
     (":method", "POST"),
     (":scheme", "https"),
     (":authority", "api.push.apple.com"),
-    ("authorization", "bearer " + "t" * 190),
-    ("apns-topic", "com.example.chat"),
+    ("authorization", "bearer " + os.environ.get("RIVAL_APNS_TOKEN", "t" * 190)),
+    ("apns-topic", os.environ.get("RIVAL_APNS_TOPIC", "com.example.chat")),
     ("apns-push-type", "alert"),
     ("apns-priority", "10"),
 ]
+# Whether the provider wants one push on a new connection first, as Apple does.
+ONE_FIRST = "RIVAL_ONE_FIRST" in os.environ
 # Each thread has its own connections.
 _local = threading.local()
 
@@ -76,9 +79,14 @@ class Provider:
             )
         )
         self._http.initiate_connection()
+        self._is_new = ONE_FIRST
 
     def send(self, pushes: list[Push]) -> None:
         """Returns when all of them are answered; raises if any is refused."""
+        if self._is_new:
+            self._is_new = False
+            self.send(pushes[:1])
+            pushes = pushes[1:]
         http = self._http
         for push in pushes:
             stream = http.get_next_available_stream_id()
@@ -102,7 +110,7 @@ class Provider:
 
 def connection() -> psycopg.Connection:
     """This thread's connection to the database that libpq's variables name."""
-    if not hasattr(_local, "database"):
+    if not hasattr(_local, "database") or _local.database.closed:
         _local.database = psycopg.connect(autocommit=True)
     found: psycopg.Connection = _local.database
     return found
@@ -134,7 +142,13 @@ def pushes_of(message_id: int) -> list[Push]:
 
 def push(message_id: int) -> None:
     """The work behind a message: read the devices, push to all of them."""
-    provider().send(pushes_of(message_id))
+    pushes = pushes_of(message_id)
+    try:
+        provider().send(pushes)
+    except (OSError, AssertionError):
+        # The next message gets a new connection.
+        vars(_local).pop("provider", None)
+        raise
 
 
 def save(database: psycopg.Connection) -> int:
