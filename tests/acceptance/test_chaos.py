@@ -1,21 +1,32 @@
-"""A dozen kills at random moments; `python -m benchmarks.chaos` does hundreds."""
+"""A few strikes at two parts; `python -m benchmarks.chaos` makes two thousand."""
 
-from benchmarks import chaos
-from benchmarks.report import Report
+import pytest
 
-KILLS = 12
+from benchmarks.chaos import run
+from benchmarks.chaos.history import GUARANTEES
+from benchmarks.chaos.parts import POSTGRESQL, SQLITE, Part
+
 SEED = 7
+# Faults that are over at once.
+SHORT = ("kill engine", "kill web worker", "kill host", "end backends", "inject 40001")
 
 
-def test_a_dozen_kills_lose_nothing() -> None:
-    report = Report("chaos")
+@pytest.mark.parametrize(
+    ("part", "faults"),
+    [
+        (Part("process", SQLITE), (*SHORT, "stop engine")),
+        (Part("process", POSTGRESQL, 2), SHORT),
+    ],
+    ids=lambda value: value.name if isinstance(value, Part) else "",
+)
+def test_strikes_break_no_guarantee(part: Part, faults: tuple[str, ...]) -> None:
+    strikes = 5
 
-    chaos.run(KILLS, SEED, report)
+    result = run.run(part, strikes, SEED, only=faults, warm=True)
 
-    # One row for each kind of victim, then what was found.
-    *struck, found = report.rows
-    assert sum(row["times"] for row in struck) == KILLS
-    assert found["messages"] > KILLS
-    assert found["pushes"] > found["messages"]
-    assert (found["lost"], found["jobs_left"]) == (0, 0)
-    assert all(goal["met"] for goal in report.goals)
+    assert sum(result.faults.values()) == strikes
+    assert result.row["messages"] > 10
+    assert result.row["pushes"] > result.row["messages"]
+    zeros = (*GUARANTEES, "wrong_answers", "unanswered")
+    broken = {name: result.row[name] for name in zeros if result.row[name]}
+    assert broken == {}, "\n".join(result.details)
