@@ -35,6 +35,8 @@ class Found(NamedTuple):
     token: Token | None
     # When the process that refreshes it has to be done; None if no process does.
     refresh_until: datetime | None
+    # The name of that process.
+    refresher: str | None = None
 
     def is_refreshed(self, now: datetime, longest: timedelta) -> bool:
         """Whether a process refreshes the token now, which takes `longest` at most."""
@@ -47,9 +49,9 @@ def find(session: Session, name: str) -> Found:
     if row is None:
         return Found(None, None)
     if row.token is None or row.issued_at is None or row.expires_at is None:
-        return Found(None, row.refresh_until)
+        return Found(None, row.refresh_until, row.refresher)
     token = Token(row.token, row.issued_at, row.expires_at)
-    return Found(token, row.refresh_until)
+    return Found(token, row.refresh_until, row.refresher)
 
 
 def take_turn(

@@ -7,6 +7,8 @@ RETRY_LADDER_S = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)
 # A provider's Retry-After is clamped to these bounds.
 RETRY_AFTER_MIN_S = 1.0
 RETRY_AFTER_MAX_S = 3600.0
+# The longest delay: the longest pause that a provider may ask for, and the jitter.
+LONGEST_DELAY_S = RETRY_AFTER_MAX_S + RETRY_LADDER_S[-1]
 # An outage, or a misconfiguration, is checked again after a tenth of the time that it
 # has lasted: after a long one there is no request every minute.
 OUTAGE_SHARE = 0.1

@@ -25,7 +25,7 @@ from datastore.outbox.fanout import Listener
 from datastore.prepared import Prepared, link_of
 from models.base import utc_now
 from models.imports import ImportJob
-from models.pushes import AT_ONCE, PushJob, Target
+from models.pushes import AT_ONCE, PushFailure, PushJob, Target
 
 # Devices that are read together with their job: all devices of a small conversation,
 # and few enough of a large one that many jobs fit into memory.
@@ -38,6 +38,8 @@ JOBS_WITH_TARGETS = 64
 # A transaction of an engine takes milliseconds, so one that holds a lock for longer
 # than this hangs.
 LONGEST_LOCK_WAIT_MS = 2000
+# Jobs whose retries are brought forward in one transaction.
+RETRIES_AT_ONCE = 200
 # The clocks of the hosts that share a database differ by no more than this.
 CLOCK_SKEW = timedelta(seconds=0.25)
 _AT_ONCE = literal(AT_ONCE, PushJob.due_at.type)
@@ -294,6 +296,38 @@ def has_leases_beyond(session: Session, latest: datetime) -> bool:
 def release_leases_beyond(session: Session, latest: datetime) -> int:
     """As `release_owner`, for leases that end later than that; returns their number."""
     return _release(session, lambda table: _ends_beyond(table, latest))
+
+
+def has_retries_beyond(session: Session, latest: datetime) -> bool:
+    """Whether a retry is due later than that."""
+    found = session.scalar(select(PushJob.id).where(_waits_beyond(latest)).limit(1))
+    return found is not None
+
+
+def bring_retries_forward(session: Session, latest: datetime, now: datetime) -> int:
+    """Make retries due now that are due later than `latest`; returns their jobs."""
+    some = select(PushJob.id).where(_waits_beyond(latest)).limit(RETRIES_AT_ONCE)
+    jobs = session.scalars(some).all()
+    unsynchronized = {"synchronize_session": False}
+    session.execute(
+        update(PushFailure)
+        .where(PushFailure.job_id.in_(jobs), PushFailure.next_attempt_at > latest)
+        .values(next_attempt_at=now),
+        execution_options=unsynchronized,
+    )
+    session.execute(
+        update(PushJob)
+        .where(PushJob.id.in_(jobs), _waits_beyond(latest))
+        .values(due_at=now),
+        execution_options=unsynchronized,
+    )
+    return len(jobs)
+
+
+def _waits_beyond(latest: datetime) -> ColumnElement[bool]:
+    # A message that waits for its delivery time has not been claimed yet.
+    is_retry = PushJob.attempts > 0
+    return and_(PushJob.due_at > latest, is_retry, PushJob.lease_owner.is_(None))
 
 
 def _ends_beyond(table: Any, latest: datetime) -> ColumnElement[bool]:

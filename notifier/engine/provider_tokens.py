@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import secrets
 import socket
 import time
@@ -40,6 +41,9 @@ RENEWAL_RETRY_S = 15.0
 REFUSAL_INTERVAL = timedelta(minutes=20)
 
 
+_is_name = re.compile(r"(?P<host>.+)-(?P<pid>[1-9][0-9]*)-[0-9a-f]{8}").fullmatch
+
+
 class Failure(NamedTuple):
     """Why a token could not be obtained, and when that was known."""
 
@@ -61,7 +65,7 @@ class SharedTokens:
     def __init__(self, store: AsyncStore) -> None:
         self._store = store
         # Our name in the table, which no other process ever has.
-        self._name = f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._name = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._known: dict[str, Token] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         # The last failure for each token name.
@@ -160,6 +164,10 @@ class SharedTokens:
                 if _is_fresh(token, now):
                     return token.token
             is_free = not found.is_refreshed(now, timedelta(seconds=MINT_TIMEOUT_S))
+            if not is_free and found.refresher and _was_killed(found.refresher):
+                # All pushes of the provider would wait for its time to run out.
+                await self._give_up_renewal(name, found.refresher)
+                continue
             if is_free and await self._claim_renewal(name, token, now, deadline):
                 return await self._renew(name, mint)
             if token is not None and token.is_valid(now):
@@ -196,7 +204,7 @@ class SharedTokens:
             async with asyncio.timeout(MINT_TIMEOUT_S):
                 minted = await mint()
         except BaseException as problem:
-            await self._give_up_renewal(name)
+            await self._give_up_renewal(name, self._name)
             if isinstance(problem, TimeoutError):
                 raise ChannelDown(f"{name}: making a provider token hangs") from problem
             raise
@@ -208,13 +216,13 @@ class SharedTokens:
         self._known[name] = token
         return token.token
 
-    async def _give_up_renewal(self, name: str) -> None:
-        """Let another process try at once; without a database our claim runs out."""
-        give_up = self._store.write(provider_tokens.give_up_turn, name, self._name)
+    async def _give_up_renewal(self, name: str, refresher: str) -> None:
+        """Let another process try at once; without a database the claim runs out."""
+        give_up = self._store.write(provider_tokens.give_up_turn, name, refresher)
         try:
             await _answer(give_up, RENEWAL_QUERY_TIMEOUT_S)
         except ChannelDown:
-            log.warning("%s: others wait until our claim runs out", name)
+            log.warning("%s: others wait until the claim runs out", name)
 
 
 async def _answer(query: Awaitable[T], timeout_s: float) -> T:
@@ -224,6 +232,24 @@ async def _answer(query: Awaitable[T], timeout_s: float) -> T:
             return await query
     except (TimeoutError, SQLAlchemyError) as problem:
         raise ChannelDown("the database of provider tokens is away") from problem
+
+
+def _host() -> str:
+    return socket.gethostname()[:60]
+
+
+def _was_killed(refresher: str) -> bool:
+    """Whether it is a process of this host that is no more."""
+    found = _is_name(refresher)
+    if found is None or found["host"] != _host():
+        return False
+    try:
+        os.kill(int(found["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
 
 
 def _is_fresh(token: Token, now: datetime) -> bool:

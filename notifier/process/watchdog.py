@@ -3,6 +3,7 @@
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,6 +17,7 @@ from datastore.outbox import due_work
 from models.base import utc_now
 from notifier.process import fork_safety
 from notifier.process.slots import Slot, Slots
+from notifier.retry_delays import LONGEST_DELAY_S
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,9 @@ JITTER = 0.2
 # A lease that ends more than ten leases from now was given while a clock was ahead.
 # Not fewer, because another host may have a longer `BOTTLEPOST_LEASE_S`.
 LONGEST_LEASE = 10
+# How often it looks for retries that were planned while a clock was ahead.
+RETRIES_EVERY_S = 600.0
+CLOCK_SKEW = timedelta(minutes=1)
 SHORTEST_PAUSE_S = 0.05
 CLOSE_S = 1.0
 
@@ -52,6 +57,7 @@ class Watchdog:
         self._slots = slots
         self._is_failing = False
         self._was_due = False
+        self._look_at_retries_at = 0.0
         self._closing = False
         self._check_requested = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
@@ -111,7 +117,18 @@ class Watchdog:
             return 0.0
         if _release_leases_beyond(store, utc_now() + self._longest_lease):
             return 0.0
+        if self._is_time_for_retries() and _bring_retries_forward(store):
+            self._look_at_retries_at = 0.0
+            return 0.0
         return inf if due_at is None else (due_at - utc_now()).total_seconds()
+
+    def _is_time_for_retries(self) -> bool:
+        """Rarely, because the look passes all messages with a later delivery time."""
+        now = time.monotonic()
+        if now < self._look_at_retries_at:
+            return False
+        self._look_at_retries_at = now + RETRIES_EVERY_S
+        return True
 
 
 def is_work_due(store: Datastore) -> bool:
@@ -156,6 +173,19 @@ def _release_leases_beyond(store: Datastore, latest: datetime) -> int:
     with store.write() as session:
         jobs = due_work.release_leases_beyond(session, latest)
     log.warning("a clock was ahead: the leases of %d jobs have been released", jobs)
+    return jobs
+
+
+def _bring_retries_forward(store: Datastore) -> int:
+    """Bring retries forward that no clock that is right has planned."""
+    now = utc_now()
+    latest = now + timedelta(seconds=LONGEST_DELAY_S) + CLOCK_SKEW
+    with store.read() as session:
+        if not due_work.has_retries_beyond(session, latest):
+            return 0
+    with store.write() as session:
+        jobs = due_work.bring_retries_forward(session, latest, now)
+    log.warning("a clock was ahead: retries of %d jobs are due now", jobs)
     return jobs
 
 

@@ -44,7 +44,13 @@ ARROWS: dict[str, set[str]] = {
         "config",
     },
     # The watchdog asks the outbox itself.
-    "notifier.process": {"notifier.engine", "datastore", "models", "config"},
+    "notifier.process": {
+        "notifier.engine",
+        "notifier.retry_delays",
+        "datastore",
+        "models",
+        "config",
+    },
     "notifier.dispatchers": {
         "notifier.process",
         "notifier.engine",

@@ -1,6 +1,10 @@
 """All processes share one provider token."""
 
 import asyncio
+import os
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
@@ -127,6 +131,35 @@ def test_the_old_token_is_used_while_another_process_renews_it(
     save(store, minutes_left=4, turn_of="another", turn_s=60)
 
     assert get(store, mint_nothing) == "old"
+
+
+def test_a_killed_process_of_this_host_is_not_waited_for(store: Datastore) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait(60)
+    refresher = f"{socket.gethostname()[:60]}-{ended.pid}-0123abcd"
+    save(store, minutes_left=-1, turn_of=refresher, turn_s=60)
+
+    assert get(store, mint_new) == "new"
+
+
+@pytest.mark.parametrize(
+    "refresher",
+    [
+        # This process, and one of another host.
+        f"{socket.gethostname()[:60]}-{os.getpid()}-0123abcd",
+        f"another-host-{2**22}-0123abcd",
+        "no name of ours",
+    ],
+    ids=["alive", "another host", "odd name"],
+)
+def test_others_that_refresh_a_token_are_waited_for(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch, refresher: str
+) -> None:
+    monkeypatch.setattr(tokens_module, "WAIT_TIMEOUT_S", 0.3)
+    save(store, minutes_left=-1, turn_of=refresher, turn_s=14)
+
+    with pytest.raises(ChannelDown):
+        get(store, mint_nothing)
 
 
 def test_a_process_that_dies_while_minting_is_not_waited_for_long(

@@ -5,16 +5,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from config import Settings
 from datastore import Datastore
 from datastore.migrations import upgrade
 from datastore.outbox import claims, due_work
 from models.base import utc_now
+from models.pushes import PushFailure, PushJob
 from notifier.process.slots import Slots
 from notifier.process.watchdog import Watchdog
 from tests.support.chats import make_chat, post
@@ -218,6 +221,67 @@ def test_a_lease_given_while_a_clock_was_ahead_does_not_last(
 
     with store.read() as session:
         assert due_work.next_due(session).at_once is not None
+
+
+def _put_off(store: Datastore, until: datetime, **values: Any) -> int:
+    """A job whose push waits for another try until then."""
+    job_id = post(store, make_chat(store, 1))
+    with store.write() as session:
+        of_job = update(PushJob).where(PushJob.id == job_id)
+        session.execute(of_job.values({"due_at": until, "attempts": 1} | values))
+        session.add(
+            PushFailure(
+                job_id=job_id,
+                device_id=1,
+                outcome="later",
+                reason="503",
+                attempts=1,
+                next_attempt_at=until,
+            )
+        )
+    return job_id
+
+
+def test_a_retry_planned_while_a_clock_was_ahead_comes_now(
+    store: Datastore, make_settings
+) -> None:
+    job_id = _put_off(store, utc_now() + timedelta(days=1))
+    woken = WakeCounter()
+
+    with _watching(make_settings(), woken):
+        assert woken.event.wait(60)
+
+    with store.read() as session:
+        job = session.get_one(PushJob, job_id)
+        retry = session.get_one(PushFailure, (job_id, 1))
+    assert job.due_at is not None
+    assert retry.next_attempt_at is not None
+    assert max(job.due_at, retry.next_attempt_at) <= utc_now()
+
+
+@pytest.mark.parametrize(
+    ("hours", "values"),
+    [
+        # A provider may ask for an hour, and the jitter is another one.
+        (1.95, {}),
+        # It has a delivery time, and was never claimed.
+        (48, {"attempts": 0}),
+        # An engine has it.
+        (3, {"lease_owner": "host:0:alive"}),
+    ],
+)
+def test_what_is_planned_for_later_stays_there(
+    store: Datastore, make_settings, hours: float, values: dict[str, Any]
+) -> None:
+    until = utc_now() + timedelta(hours=hours)
+    job_id = _put_off(store, until, **values)
+    woken = WakeCounter()
+
+    with _watching(make_settings(watchdog_s=0.02, lease_s=1800.0), woken):
+        assert not woken.event.wait(0.3)
+
+    with store.read() as session:
+        assert session.get_one(PushJob, job_id).due_at == until
 
 
 def test_a_lease_of_ordinary_length_is_left_alone(
