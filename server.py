@@ -34,7 +34,7 @@ from host.body import Timeouts
 from host.rsgi import RsgiApp
 from notifier import dispatchers
 from notifier.process import fork_server, generation
-from notifier.process.slots import Slots
+from notifier.process.slots import Slots, worker_slots
 from web import pages
 
 log = logging.getLogger(__name__)
@@ -166,6 +166,7 @@ def main(app: str = "server:create_own_app") -> None:
         settings = config.from_env()
         # Report a wrong setting once, and not in each worker.
         dispatchers.create(settings).close()
+        worker_slots(settings).close()
         _webpush_key(settings)
     except SettingsError as problem:
         _exit(2, str(problem))

@@ -66,12 +66,12 @@ def send_to_celery(server: RedisServer) -> None:
 @pytest.mark.parametrize(
     ("name", "send"), [("rq", send_to_rq), ("celery", send_to_celery)]
 )
-def test_nothing_but_our_task_is_run(
+def test_they_are_not_run(
     tmp_path: Path, shared_sandbox: Sandbox, redis: RedisServer, name: str, send: Any
 ) -> None:
     marker = tmp_path / "marker"
     shared_sandbox.reset()
-    run_dir = tmp_path / "run"
+    run_dir = tmp_path / "r"
     run_dir.mkdir()
     settings = {"BOTTLEPOST_WATCHDOG_S": "300", foreign_task.MARKER: str(marker)}
     with dispatcher_host.running(

@@ -8,7 +8,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-PLAIN_HOST = "plain.example"
+PLAIN_HOST = "192.0.2.1"
 # As root Chromium has no sandbox; its background requests are disabled.
 ARGUMENTS = (
     "--no-sandbox",

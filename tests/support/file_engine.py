@@ -11,6 +11,7 @@ from config import Settings
 from datastore import Datastore
 from models.pushes import Notification, Target
 from notifier.channels import Report
+from notifier.engine import IsRetired, never_retired
 from notifier.engine.loop import Engine
 from notifier.outcome import ACCEPTED
 
@@ -22,7 +23,9 @@ CONNECTION = "engine"
 class FileEngines:
     """Builds engines that append "text device pid" to the file `pushes`."""
 
-    def __call__(self, settings: Settings, *, owner: str) -> Engine:
+    def __call__(
+        self, settings: Settings, *, owner: str, is_retired: IsRetired = never_retired
+    ) -> Engine:
         url = make_url(settings.database_url)
         if url.get_backend_name() == "postgresql":
             url = url.update_query_dict({"application_name": CONNECTION})
@@ -31,6 +34,7 @@ class FileEngines:
             lambda *_: {"apns": FileChannel(settings.run_dir / "pushes")},
             owner=owner,
             lease_s=settings.lease_s,
+            is_retired=is_retired,
         )
 
 

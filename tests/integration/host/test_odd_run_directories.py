@@ -19,7 +19,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "dispatcher"), CASES)
-def test_a_message_is_pushed(tmp_path: Path, name: str, dispatcher: str) -> None:
+def test_it_pushes(tmp_path: Path, name: str, dispatcher: str) -> None:
     run_dir = tmp_path / name
     run_dir.mkdir()
     with sandbox.running(run_dir / "sandbox") as provider:
