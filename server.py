@@ -52,6 +52,8 @@ CONNECTIONS = 4096
 OTHER_FILES = 128
 # The dispatchers that have their processes forked.
 FORKING = ("process", "pool")
+# All others have sockets of their workers in the run directory.
+WITHOUT_WORKER_SLOTS = ("process", "inline")
 # The size of granian's reads; a body in memory may be longer by this much.
 READ_SIZE = 64 * 1024
 
@@ -166,7 +168,8 @@ def main(app: str = "server:create_own_app") -> None:
         settings = config.from_env()
         # Report a wrong setting once, and not in each worker.
         dispatchers.create(settings).close()
-        worker_slots(settings).close()
+        if settings.dispatcher not in WITHOUT_WORKER_SLOTS:
+            worker_slots(settings).close()
         _webpush_key(settings)
     except SettingsError as problem:
         _exit(2, str(problem))

@@ -67,12 +67,17 @@ def send_to_celery(server: RedisServer) -> None:
     ("name", "send"), [("rq", send_to_rq), ("celery", send_to_celery)]
 )
 def test_they_are_not_run(
-    tmp_path: Path, shared_sandbox: Sandbox, redis: RedisServer, name: str, send: Any
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    shared_sandbox: Sandbox,
+    redis: RedisServer,
+    name: str,
+    send: Any,
 ) -> None:
     marker = tmp_path / "marker"
     shared_sandbox.reset()
-    run_dir = tmp_path / "r"
-    run_dir.mkdir()
+    # A short path, because there are sockets in it.
+    run_dir = tmp_path_factory.mktemp(name)
     settings = {"BOTTLEPOST_WATCHDOG_S": "300", foreign_task.MARKER: str(marker)}
     with dispatcher_host.running(
         name, run_dir, shared_sandbox, redis, settings
