@@ -46,6 +46,14 @@ def upgrade(store: Datastore) -> Upgrade:
 
     A schema that is newer than this version stays as it is.
     """
+    newest = schema_check.newest()
+    if not mariadb.is_meant(store.url):
+        # Without the lock of writers, which a process may hold that hangs, and that
+        # ends only when the server has started. MariaDB may have something to tidy up.
+        with store.read() as session:
+            before = schema_check.revision(session.connection())
+        if before is not None and before >= newest:
+            return Upgrade(before, before)
     with (
         store.patient() as own,
         own.write(patient=True) as session,
@@ -53,7 +61,6 @@ def upgrade(store: Datastore) -> Upgrade:
     ):
         connection = session.connection()
         before = schema_check.revision(connection)
-        newest = schema_check.newest()
         if before is not None and before >= newest:
             return Upgrade(before, before)
         config = Config()

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 
 from datastore import Datastore, migrations, schema_check
 from models.base import Base
-from tests.support import databases, mariadb
+from tests.support import databases, lock_holder, mariadb
 from tests.support.server import ROOT
 
 NEWEST = schema_check.newest()
@@ -207,3 +207,13 @@ def test_a_killed_migration_of_mariadb_is_taken_up(
         store.close()
         assert differences(url) == [], statements
     assert statements > 4 * STEP
+
+
+def test_what_is_up_to_date_waits_for_no_writer(tmp_path: Path) -> None:
+    url = databases.fresh_url("sqlite", tmp_path)
+
+    with lock_holder.stopped(url):
+        found = ended(start(url, tmp_path))
+
+    assert found[0] == 0
+    assert "up to date" in found[1]

@@ -194,14 +194,17 @@ def write_when_free(store: Datastore) -> None:
 def test_a_closed_lock_lets_its_writers_and_its_thread_go(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     ours, others = BoundedLock(str(path)), PatientLock(str(path))
+    # Stores of other tests may have a thread, too.
+    before = set(threading.enumerate())
     with ThreadPoolExecutor(1) as threads, held(others):
         waiting = threads.submit(ours.acquire, None)
         until(lambda: is_waited_for(path))
+        own = set(threading.enumerate()) - before
         ours.close()
         assert isinstance(waiting.exception(60), OperationalError)
     others.close()
 
-    until(lambda: not [t for t in threading.enumerate() if t.name == "write-turn"])
+    until(lambda: not any(t.is_alive() for t in own if t.name == "write-turn"))
     assert is_free(path)
 
 
