@@ -18,7 +18,7 @@ def is_possible(store: Datastore) -> bool:
 
 
 def can_listen(store: Datastore) -> bool:
-    """A pooler takes its connection back after each statement, so nobody listens."""
+    """Whether notifications arrive; behind a pooler they do not."""
     return store.is_postgresql and not store.has_pooler
 
 

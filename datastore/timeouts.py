@@ -11,7 +11,7 @@ DEFAULT_S = 10.0
 # Our side waits longer than the server's limit by this part, for the server's message.
 GRACE = 0.3
 CONNECT_S = 5
-# A patient transaction that says nothing for so long belongs to a stopped process.
+# If a patient transaction is idle for this time, its process has been stopped.
 PATIENT_IDLE_S = 60.0
 
 

@@ -26,7 +26,7 @@ from benchmarks.chaos.history import Strike
 from benchmarks.chaos.machine import Machine, Programs
 from benchmarks.chaos.parts import Part
 from benchmarks.chaos.posters import Posters
-from benchmarks.chaos.stage import CHATS, attempt
+from benchmarks.chaos.stage import CHATS, Struck
 from benchmarks.chaos.strikes import make_strikes
 from benchmarks.libraries import FOREIGN
 from tests.support.redis_server import RedisServer
@@ -47,7 +47,7 @@ STRUCK = (
     "kill broker",
     "stop broker",
 )
-# Nothing has arrived for so long: nothing will.
+# If nothing arrives for this time, nothing more will.
 QUIET_S = 30.0
 SETTLE_S = 120.0
 GRANIAN = ["-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"]
@@ -93,7 +93,7 @@ class _NoWatcher:
     lease_owners: set[int] = set()  # noqa: RUF012 - never filled
 
 
-class PlainStage:
+class PlainStage(Struck):
     """A plain way that can be struck as a Stage can."""
 
     def __init__(self, name: str, directory: Path, rng: random.Random) -> None:
@@ -186,24 +186,6 @@ class PlainStage:
 
     def any_machine(self) -> Machine:
         return self.machines[0]
-
-    def supervise(self) -> None:
-        for each in self.machines:
-            each.supervise()
-
-    def start_provider(self) -> None:
-        self.sandbox.restart()
-
-    def revive(self) -> None:
-        attempt(self.database.recover)
-        if self.broker is not None and not self.broker.is_running():
-            attempt(self.broker.start)
-        if not self.sandbox.is_running():
-            attempt(self.start_provider)
-        self.supervise()
-
-    def close(self) -> None:
-        self._stack.close()
 
 
 def run(name: str, strikes: int, seed: int) -> dict[str, Any]:

@@ -37,8 +37,37 @@ SETTINGS = {
 }
 
 
-class Stage:
-    """A running system that may be struck anywhere; `close` leaves nothing behind."""
+class Struck:
+    """What can be struck and started again; `close` leaves nothing behind."""
+
+    machines: list[Machine]
+    database: Database
+    sandbox: Sandbox
+    broker: RedisServer | RabbitServer | None
+    _stack: ExitStack
+
+    def start_provider(self) -> None:
+        self.sandbox.restart()
+
+    def supervise(self) -> None:
+        for each in self.machines:
+            each.supervise()
+
+    def revive(self) -> None:
+        """Start everything that has ended, and wait until every host answers."""
+        attempt(self.database.recover)
+        if self.broker is not None and not self.broker.is_running():
+            attempt(self.broker.start)
+        if not self.sandbox.is_running():
+            attempt(self.start_provider)
+        self.supervise()
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+class Stage(Struck):
+    """A running system that may be struck anywhere."""
 
     def __init__(
         self,
@@ -134,30 +163,14 @@ class Stage:
     def any_machine(self) -> Machine:
         return self.rng.choice(self.machines)
 
-    def supervise(self) -> None:
-        for each in self.machines:
-            each.supervise()
-
     def start_provider(self) -> None:
-        self.sandbox.restart()
+        super().start_provider()
         self.sandbox.control(latency_ms=self._latency_ms)
-
-    def revive(self) -> None:
-        """Start everything that has ended, and wait until every host answers."""
-        attempt(self.database.recover)
-        if self.broker is not None and not self.broker.is_running():
-            attempt(self.broker.start)
-        if not self.sandbox.is_running():
-            attempt(self.start_provider)
-        self.supervise()
 
     def _kill_machines(self) -> None:
         for each in self.machines:
             each.kill()
             each.server.client.close()
-
-    def close(self) -> None:
-        self._stack.close()
 
 
 def attempt(begin: Callable[[], object]) -> None:

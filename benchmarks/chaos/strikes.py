@@ -14,7 +14,7 @@ TRIES = 8
 
 
 def make_strikes(stage: Any, planned: Iterable[str], strikes: int) -> list[Strike]:
-    """Strike a stage, of ours or of a plain way, so many times, in the planned order.
+    """Strike the stage that many times, in the planned order.
 
     A fault that meets nothing is left out, and the next one takes its place.
     """

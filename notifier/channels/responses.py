@@ -14,7 +14,8 @@ from notifier.retry_delays import RETRY_AFTER_MAX_S, RETRY_AFTER_MIN_S
 # older throttle of Microsoft's), timeout, conflict, misdirected, locked, too early, too
 # many, and nginx' "client closed request".
 PASSING = frozenset({406, 408, 409, 421, 423, 425, 429, 499})
-# Of a body, an address or headers: final, whoever says so.
+# The body, the address or the headers are too large. This is final, even if a proxy
+# says it.
 TOO_LARGE = frozenset({413, 414, 431})
 
 Headers = tuple[tuple[str, str], ...]

@@ -30,7 +30,7 @@ class ForeignTask(Exception):
 
 
 class PushTask(Job):
-    """A task that can only be ours, whatever somebody has written to Redis.
+    """A task of RQ that runs our function with one number, and nothing else.
 
     RQ would run any function that a task or one of its callbacks names.
     """

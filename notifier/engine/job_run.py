@@ -328,7 +328,7 @@ class JobRun:
                 shards.split, self.owner, self.claim, parts, now=now
             )
             if shortened is None:
-                # Whoever has it now goes on; nothing of ours would be recorded.
+                # Another engine has it now; what we record would be refused.
                 self.cancel()
                 return
             self.claim, remaining = shortened, parts[0].devices

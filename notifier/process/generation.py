@@ -21,8 +21,8 @@ from datastore.file_lock import LockFile
 
 log = logging.getLogger(__name__)
 
-# Whoever holds the lock only writes a small file. After this time it hangs, and the
-# others go on without the lock.
+# The lock is held while a small file is written. A process that holds it for longer
+# hangs, and the others go on without the lock.
 LOCK_S = 3.0
 CHECK_S = 0.01
 KEY_BYTES = 32

@@ -11,15 +11,14 @@ from notifier.outcome import Kind, Outcome
 SmtpPhase = Literal["connect", "login", "sender", "recipient", "data"]
 
 CLOSING = 421
-# The name in our EHLO, or in an address, has no domain.
-NO_FULL_NAME = 504
 
 LONGEST_REASON = 150
 # No such mailbox, moved without a new address, or a domain that accepts no mail.
 _DEAD = frozenset({"5.1.1", "5.1.6", "5.1.10"})
 # Replies about the mailbox, unless an enhanced code says otherwise.
 _MAILBOX_REPLIES = frozenset({550, 551, 553})
-_LOGIN_REPLIES = frozenset({530, 534, 535, 538})
+# About our login, and 504: the name in our EHLO, or in an address, has no domain.
+_REPLIES_ABOUT_US = frozenset({504, 530, 534, 535, 538})
 
 # Replies about us, whatever recipient was named: our EHLO name, our sender, our login,
 # our domain's records, or that we may not send through this server. The codes are
@@ -52,7 +51,7 @@ def read(phase: SmtpPhase, code: int, text: str) -> Outcome:
     if _is_throttle(text):
         return Outcome(Kind.LATER, reason)
     # Before RCPT the server has not seen the recipient, so that is about us, too.
-    is_ours = code in (*_LOGIN_REPLIES, NO_FULL_NAME) or phase in ("login", "sender")
+    is_ours = code in _REPLIES_ABOUT_US or phase in ("login", "sender")
     if is_ours or _is_about_us(text):
         return Outcome(Kind.CREDENTIALS, reason)
     if phase == "recipient":

@@ -5,7 +5,7 @@ from collections import defaultdict
 
 from notifier.outcome import Kind, Outcome
 
-# So many recipients in a row cannot all be wrong in the same way.
+# It is unlikely that this many recipients in a row are wrong in the same way.
 ENOUGH = 10
 # Texts that are remembered; a server with more of them does not say the same.
 MOST_TEXTS = 100
