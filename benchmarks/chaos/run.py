@@ -20,7 +20,6 @@ from benchmarks.chaos.stage import Stage
 from benchmarks.chaos.strikes import make_strikes
 from models.base import utc_now
 from models.pushes import PushFailure, PushJob
-from tests.support.wait import until
 
 SETTLE_S = 90.0
 # The provider takes as long as a real one, so that messages queue up in their chats.
@@ -29,8 +28,6 @@ CHECK_S = 0.2
 # How often waiting retries are made due at the end, because their delay grows up to an
 # hour with the number of failures.
 RETRY_EVERY_S = 3.0
-TOKENS = "SELECT name FROM provider_token WHERE token IS NOT NULL"
-PROVIDERS = 2
 OPEN_JOBS = "SELECT id FROM push_job WHERE finished_at IS NULL LIMIT 1"
 
 
@@ -49,13 +46,8 @@ def run(
     *,
     only: Sequence[str] = (),
     latency_ms: int = LATENCY_MS,
-    warm: bool = False,
 ) -> PartResult:
-    """Strike a part, by these faults alone if there are any; judge what is left.
-
-    `warm`: not before the provider tokens are there, for which a killed engine's
-    successor may have to wait.
-    """
+    """Strike a part, by these faults alone if there are any; judge what is left."""
     rng = parts.randoms(seed, part)
     with_clock = clock.compiler() is not None and (not only or faults.CLOCK in only)
     directory = tempfile.mkdtemp(prefix="bottlepost-chaos-")
@@ -65,8 +57,6 @@ def run(
     ) as stage:
         posters = Posters(stage.urls, stage.senders, rng, stage.supervise)
         with posters:
-            if warm:
-                until(lambda: len(stage.database.rows(TOKENS)) == PROVIDERS)
             made = make_strikes(stage, faults.plan(stage, strikes, only), strikes)
         settled_s = _settle(stage)
         # The watcher looks once more.

@@ -68,5 +68,9 @@ class Channel(Protocol):
         Calls run concurrently and share the connections.
         """
 
+    @property
+    def awaits_token(self) -> bool:
+        """Whether pushes were handed over that wait for a provider token, not sent."""
+
     async def close(self) -> None:
         """Close the connections and abandon pushes under way. May be called twice."""

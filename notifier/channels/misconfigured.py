@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 class Misconfigured:
     """Sends nothing and keeps the devices, so that the other providers go on."""
 
+    awaits_token = False
+
     def __init__(self, platform: str, reason: str, troubles: Troubles) -> None:
         self._platform = platform
         self._reason = reason

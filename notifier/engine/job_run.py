@@ -16,7 +16,7 @@ from notifier.engine.chat_order import Turn
 from notifier.engine.first_targets import FirstTargets
 from notifier.engine.pushes import Pushes
 from notifier.engine.recorder import Recorder
-from notifier.engine.stragglers import Stragglers, UnansweredPush
+from notifier.engine.stragglers import AwaitedPushes, Stragglers, UnansweredPush
 from notifier.engine.tally import Tally, TargetBatch
 from notifier.outcome import Outcome
 
@@ -78,9 +78,7 @@ class JobRun:
     # Each open batch with the task that pushes it.
     _open_batches: dict[asyncio.Task[None], TargetBatch] = field(default_factory=dict)
     # Tasks of pushes that wait for the device's answer to an earlier message.
-    _held_back: set[asyncio.Task[None]] = field(default_factory=set)
-    # Our pushes, by device, that later messages wait for.
-    _awaited: dict[int, UnansweredPush] = field(default_factory=dict)
+    _held_back: dict[asyncio.Task[None], Target] = field(default_factory=dict)
     # What a push has raised.
     _failure: BaseException | None = None
     # Set when another batch may have room.
@@ -88,6 +86,9 @@ class JobRun:
 
     def __post_init__(self) -> None:
         self.tally = Tally(self.claim)
+        self._awaited = AwaitedPushes(
+            self.stragglers, self.claim.chat_id, self.pushes.await_token
+        )
         self._loaded_at = time.monotonic()
 
     @property
@@ -117,8 +118,7 @@ class JobRun:
                 await self.recorder.recorded(self.tally)
         finally:
             self.turn.leave()
-            for device_id, push in self._awaited.items():
-                self.stragglers.end(self.claim.chat_id, device_id, push)
+            self._awaited.end_all()
             self.recorder.remove(self.tally)
         return True
 
@@ -183,14 +183,11 @@ class JobRun:
 
     def _hold_back(self, batch: TargetBatch, target: Target) -> bool:
         """Push later to a device that has not answered an earlier message."""
-        before = self.stragglers.of(self.claim.chat_id, target.device_id)
-        if before is None:
+        held_back = self._awaited.hold_back(target)
+        if held_back is None:
             return False
-        push = self.stragglers.add(self.claim.chat_id, target.device_id, is_sent=False)
-        self._awaited[target.device_id] = push
-        work = self._push_behind(before, push, batch, target)
-        task = asyncio.create_task(work)
-        self._held_back.add(task)
+        task = asyncio.create_task(self._push_behind(*held_back, batch, target))
+        self._held_back[task] = target
         task.add_done_callback(self._end_push)
         return True
 
@@ -208,7 +205,7 @@ class JobRun:
 
     def _end_push(self, task: asyncio.Task[None]) -> None:
         self._open_batches.pop(task, None)
-        self._held_back.discard(task)
+        self._held_back.pop(task, None)
         self._room.set()
         if not task.cancelled():
             self._failure = self._failure or task.exception()
@@ -237,8 +234,10 @@ class JobRun:
         self._start_next_early()
         while rest := {*self._open_batches, *self._held_back}:
             answered = self.tally.answered
+            had_token = self._have_token
             await asyncio.wait(rest, timeout=stragglers.SILENCE_S)
-            if self._has_open_pushes and self.tally.answered == answered:
+            is_silent = had_token and self._have_token
+            if self._has_open_pushes and self.tally.answered == answered and is_silent:
                 await self._let_pass()
                 self.tally.unblock_chat()
                 self.turn.let_next_start()
@@ -260,6 +259,16 @@ class JobRun:
     def _has_open_pushes(self) -> bool:
         return bool(self._open_batches or self._held_back)
 
+    @property
+    def _have_token(self) -> bool:
+        """Whether the unanswered pushes are with the devices' providers."""
+        unanswered = *self._unanswered(), *self._held_back.values()
+        return not self.pushes.await_token(unanswered)
+
+    def _unanswered(self) -> list[Target]:
+        open_ones = self._open_batches.values()
+        return [each for batch in open_ones for each in batch.unanswered(batch.targets)]
+
     def _start_next_early(self) -> None:
         """Let the next message start when only stragglers have not answered.
 
@@ -268,19 +277,10 @@ class JobRun:
         """
         if self.is_shard or not self.tally.fanned_out or not self._has_open_pushes:
             return
-        missing = [
-            target
-            for batch in self._open_batches.values()
-            for target in batch.unanswered(batch.targets)
-            if target.device_id not in self._awaited
-        ]
+        missing = [each for each in self._unanswered() if each not in self._awaited]
         if len(missing) > self.tally.answered:
             return
-        for target in missing:
-            push = self.stragglers.add(
-                self.claim.chat_id, target.device_id, is_sent=True
-            )
-            self._awaited[target.device_id] = push
+        self._awaited.add_sent(missing)
         self.turn.let_next_start()
         self.on_early_start(self)
 
@@ -392,7 +392,5 @@ class JobRun:
         batch.add(device_ids, outcome)
         if batch.is_mostly_answered:
             self._room.set()
-        for device_id in device_ids if self._awaited else ():
-            if push := self._awaited.pop(device_id, None):
-                self.stragglers.end(self.claim.chat_id, device_id, push)
+        self._awaited.end(device_ids)
         self.recorder.count_outcomes(self.tally, len(device_ids))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -42,6 +42,11 @@ class Pushes:
         sends = [self.send(*those, batch, report) for those in by_platform.items()]
         # One platform, the usual case, needs no task of its own.
         await (sends[0] if len(sends) == 1 else asyncio.gather(*sends))
+
+    def await_token(self, targets: Iterable[Target]) -> bool:
+        """Whether a push to one of these may wait for a provider token, not sent."""
+        channels = {self._channels.get(target.platform) for target in targets}
+        return any(channel is not None and channel.awaits_token for channel in channels)
 
     async def send(
         self,

@@ -26,6 +26,8 @@ ANSWER_S = 0.02
 
 
 class ArrivalChannel:
+    awaits_token = False
+
     def __init__(self, path: str, owner: str) -> None:
         self._arrivals = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._owner = owner

@@ -13,6 +13,8 @@ Answer = Callable[[Target], Outcome]
 class FakeChannel:
     """Records every push; `answer` gives its outcome, a cleared `gate` delays all."""
 
+    awaits_token = False
+
     def __init__(self, answer: Answer = lambda target: ACCEPTED) -> None:
         self.answer = answer
         self.pushed: list[tuple[str, Target]] = []

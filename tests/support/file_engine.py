@@ -39,6 +39,8 @@ class FileEngines:
 
 
 class FileChannel:
+    awaits_token = False
+
     def __init__(self, path: Path) -> None:
         self._path = path
 

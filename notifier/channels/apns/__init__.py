@@ -150,6 +150,10 @@ class Apns:
         own_app = target.app is not None and target.app != self._topic
         return outcomes.read(response, own_app=own_app)
 
+    @property
+    def awaits_token(self) -> bool:
+        return self._authorization.is_awaited
+
     async def close(self) -> None:
         clients, self._clients = self._clients, {}
         for client in clients.values():

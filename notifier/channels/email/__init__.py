@@ -20,6 +20,8 @@ from notifier.outcome import ACCEPTED, Kind, Outcome
 class Email:
     """Sends mails over one connection; one mail may hold messages of many jobs."""
 
+    awaits_token = False
+
     def __init__(
         self,
         relay: Relay,

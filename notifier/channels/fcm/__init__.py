@@ -43,6 +43,7 @@ class Fcm:
         token_endpoint: TokenEndpoint | None = None,
     ) -> None:
         self._client = client
+        self._authorization = authorization
         self._quota = quota
         self._token_endpoint = token_endpoint
         self._renderer = renderer
@@ -82,6 +83,10 @@ class Fcm:
     ) -> None:
         requests = [rendered.request(target) for target in targets]
         await self._route.push(PushBatch(self._head, requests, targets, report))
+
+    @property
+    def awaits_token(self) -> bool:
+        return self._authorization.is_awaited
 
     async def close(self) -> None:
         await self._client.close()

@@ -30,6 +30,8 @@ Addressee = tuple[Target, Subscription]
 class Webpush:
     """The web push channel; the failure of one push service does not affect others."""
 
+    awaits_token = False
+
     def __init__(self, services: PushServices) -> None:
         self._services = services
 

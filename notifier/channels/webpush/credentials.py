@@ -31,6 +31,8 @@ class Signer:
 class VapidAuthorization:
     """The authorization of one origin's route, signed twice in its lifetime."""
 
+    is_awaited = False
+
     def __init__(
         self, signer: Signer, origin: str, *, clock: Callable[[], float] = time.time
     ) -> None:

@@ -103,6 +103,8 @@ async def test_a_message_that_waits_for_its_turn_may_still_be_deleted(
 class BrokenOnce(FakeChannel):
     """Fails to render the first message, with an error that is not the message's."""
 
+    awaits_token = False
+
     def render(self, notification: Notification) -> Notification:
         if notification.text == "first":
             raise RuntimeError("broken")

@@ -131,6 +131,8 @@ async def test_a_split_makes_each_range_once(
 class BreaksOnce(FakeChannel):
     """Cannot render the first payloads."""
 
+    awaits_token = False
+
     def __init__(self) -> None:
         super().__init__()
         self.broken = 3

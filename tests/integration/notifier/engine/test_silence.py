@@ -24,6 +24,8 @@ SILENT = "silent"
 class HalfDeafChannel:
     """Answers for all devices; the answers of silent ones wait for `speak`."""
 
+    awaits_token = False
+
     def __init__(self) -> None:
         self.heard: list[tuple[str, str]] = []
         # The late answers of the silent ones.
@@ -179,3 +181,49 @@ def test_silent_devices_do_not_delay_the_rest_of_a_large_job(
         job = job_status.find(session, job_id)
     assert job is not None
     assert (job.state, job.total, job.accepted) == ("completed", 100, 100)
+
+
+class TokenlessChannel(HalfDeafChannel):
+    """The silent ones' pushes wait for a provider token instead, and are not sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = 0
+        self.second_begun = asyncio.Event()
+
+    async def send(
+        self, rendered: Notification, targets: Sequence[Target], report: Report
+    ) -> None:
+        if any(target.token.startswith(SILENT) for target in targets):
+            self.begun += 1
+            if self.begun == 2:
+                self.second_begun.set()
+            # `speak` brings the token.
+            self.awaits_token = not self.speak.is_set()
+            await self.speak.wait()
+            self.awaits_token = False
+        await super().send(rendered, targets, report)
+
+
+@pytest.mark.parametrize("others", [0, 2])
+async def test_messages_keep_their_order_while_a_provider_token_is_awaited(
+    store: Datastore, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    """It may take longer than the silence of a device."""
+    monkeypatch.setattr(notifier.engine.stragglers, "SILENCE_S", 0.05)
+    tokens = [SILENT, *(f"lively {number}" for number in range(others))]
+    chat = chats.make_chat(store, len(tokens), tokens=tokens)
+    texts = [str(number) for number in range(5)]
+    for text in texts:
+        chats.post(store, chat, text=text)
+    channel = TokenlessChannel()
+
+    async with running(store, channel):
+        await eventually(lambda: channel.awaits_token)
+        # Many silences long, the second message waits.
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await channel.second_begun.wait()
+        channel.speak.set()
+        await eventually(lambda: channel.told(SILENT) == texts)
+        await eventually(lambda: not chats.open_jobs(store))

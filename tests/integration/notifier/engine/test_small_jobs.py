@@ -92,6 +92,8 @@ def token(chat: int, place: int) -> str:
 class Moody:
     """A provider that follows a plan."""
 
+    awaits_token = False
+
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._down = set(plan.is_down)

@@ -20,8 +20,8 @@ async def _send_behind(before, push, number: int, sent: list[int]) -> None:
 
 
 async def test_a_push_that_is_not_sent_yet_is_waited_for_beyond_the_silence() -> None:
-    first = UnansweredPush(is_sent=True)
-    second = UnansweredPush(is_sent=False)
+    first = UnansweredPush(bool, is_sent=True)
+    second = UnansweredPush(bool, is_sent=False)
 
     waiting = asyncio.create_task(second.wait())
     done, _ = await asyncio.wait([waiting], timeout=0.1)
@@ -33,7 +33,7 @@ async def test_a_push_that_is_not_sent_yet_is_waited_for_beyond_the_silence() ->
 
 
 async def test_pushes_that_wait_for_one_silence_are_sent_in_order() -> None:
-    pushes = [UnansweredPush(is_sent=not number) for number in range(50)]
+    pushes = [UnansweredPush(bool, is_sent=not number) for number in range(50)]
     sent: list[int] = []
 
     # The last ones begin to wait first.
@@ -46,9 +46,38 @@ async def test_pushes_that_wait_for_one_silence_are_sent_in_order() -> None:
 
 
 async def test_a_push_that_was_given_up_holds_up_nothing() -> None:
-    never_sent = UnansweredPush(is_sent=False)
+    never_sent = UnansweredPush(bool, is_sent=False)
 
     never_sent.end()
 
     async with asyncio.timeout(30):
         await never_sent.wait()
+
+
+class Channel:
+    """Waits for a provider token until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.awaits_token = True
+
+
+@pytest.mark.parametrize("is_held_back", [False, True])
+async def test_the_silence_begins_when_the_provider_token_is_there(
+    is_held_back: bool,
+) -> None:
+    channel = Channel()
+    before = UnansweredPush(bool, is_sent=True)
+    push = UnansweredPush(lambda: channel.awaits_token, is_sent=not is_held_back)
+    if is_held_back:
+        push.sent_behind(before)
+
+    waiting = asyncio.create_task(push.wait())
+    done, _ = await asyncio.wait([waiting], timeout=10 * stragglers.SILENCE_S)
+    assert not done
+    channel.awaits_token = False
+    has_token_at = asyncio.get_running_loop().time()
+
+    async with asyncio.timeout(30):
+        await waiting
+    silence_s = asyncio.get_running_loop().time() - has_token_at
+    assert silence_s >= stragglers.SILENCE_S
