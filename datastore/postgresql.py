@@ -83,7 +83,8 @@ def prepare_pooled(engine: Engine, limits: Timeouts, *, is_hasty: bool) -> None:
         driver.autocommit = True
 
     def on_begin(connection: Connection) -> None:
-        run_plain(link_to(connection), command)
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            run_plain(link_to(connection), command)
 
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
