@@ -5,6 +5,7 @@ Members may read; `_require_owner` guards what only owners and the service may d
 
 from sqlalchemy.orm import Session
 
+from api import page_size
 from api.context import RequestContext, Result
 from api.schemas import chats as schemas
 from datastore import accounts, chats
@@ -59,13 +60,12 @@ def list_chats(
         found = chats.list_for(
             session, context.user.id, before=before, limit=query.limit + 1
         )
-    page = found[: query.limit]
-    has_more = len(found) > query.limit
-    listed = schemas.Chats(
-        conversations=[schemas.listed_chat_out(each) for each in page],
-        next=schemas.cursor_after(page[-1]) if has_more else None,
+    page = page_size.first(
+        [schemas.listed_chat_out(each) for each in found[: query.limit]]
     )
-    return Result(200, listed)
+    count = len(page)
+    cursor = schemas.cursor_after(found[count - 1]) if count < len(found) else None
+    return Result(200, schemas.Chats(conversations=list(page), next=cursor))
 
 
 def show(context: RequestContext, chat_id: int) -> Result[schemas.ChatOut]:
@@ -120,9 +120,11 @@ def members(
         found = chats.members(
             session, chat_id, after=query.after, limit=query.limit + 1
         )
-    page = [schemas.MemberOut(**member._asdict()) for member in found[: query.limit]]
-    has_more = len(found) > query.limit
-    return Result(200, schemas.Members(members=page, has_more=has_more))
+    page = page_size.first(
+        [schemas.MemberOut(**member._asdict()) for member in found[: query.limit]]
+    )
+    has_more = len(page) < len(found)
+    return Result(200, schemas.Members(members=list(page), has_more=has_more))
 
 
 def add_members(

@@ -126,6 +126,8 @@ class RequestContext:
     is_service: bool = False
     # False on a host with one thread per process: it has no thread for a long poll.
     may_wait: bool = False
+    # Raises Unauthorized when the caller's token is not valid any more.
+    check_caller: Callable[[], object] = field(default=lambda: None)
 
     @property
     def store(self) -> Datastore:

@@ -2,6 +2,7 @@
 
 from sqlalchemy.orm import Session
 
+from api import page_size
 from api.context import RequestContext, Result
 from api.schemas import messages as schemas
 from api.schemas.messages import message_out
@@ -45,19 +46,23 @@ def history(
 
     With `after` and `wait` this is a long poll: an empty page is delayed until a
     message arrives, for up to `wait` seconds. It comes at once if too many requests of
-    the caller, or of all users, are waiting already.
+    the caller, of the caller's address, or of all users, are waiting already. A page
+    may have fewer messages than `limit` if they are long; `has_more` tells.
     """
     wait_s = query.wait if query.after is not None and context.may_wait else 0
     with context.app.long_poll.listen(chat_id, context.user.id, wait_s) as listener:
         found = _read_page(context, chat_id, query)
         while not found and listener.wait(context.released):
+            # The token may have been revoked, or have expired, meanwhile.
+            context.check_caller()
             found = _read_page(context, chat_id, query)
-    has_more = len(found) > query.limit
-    if has_more:
-        # The extra message is the newest if we read forward, else the oldest.
-        found = found[:-1] if query.after is not None else found[1:]
+    # The extra message is the newest if we read forward, else the oldest.
+    is_forward = query.after is not None
     page = [message_out(message) for message in found]
-    return Result(200, schemas.Messages(messages=page, has_more=has_more))
+    page = page[: query.limit] if is_forward else page[-query.limit :]
+    fitting = page_size.first(page) if is_forward else page_size.last(page)
+    has_more = len(fitting) < len(found)
+    return Result(200, schemas.Messages(messages=list(fitting), has_more=has_more))
 
 
 def _read_page(

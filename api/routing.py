@@ -95,12 +95,14 @@ class Endpoint:
 
     def _context(self, environ: dict[str, Any]) -> RequestContext:
         app = self.app
-        user, is_service = authenticate(environ, self.route.access, app)
+        identify = partial(authenticate, environ, self.route.access, app)
+        user, is_service = identify()
         return RequestContext(
             app=app,
             caller=user,
             is_service=is_service,
             may_wait=bool(environ.get("wsgi.multithread")),
+            check_caller=identify,
         )
 
 

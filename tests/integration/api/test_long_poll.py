@@ -2,11 +2,17 @@
 
 import threading
 import time
+from datetime import timedelta
 
 import pytest
+from jwt import PyJWK
 
+from api.app_tokens import LEEWAY_S, AppTokens
 from api.long_poll import MAX_PER_USER
-from tests.support.chat_api import ChatApi, build_app
+from models.accounts import ApiToken
+from models.base import utc_now
+from tests.support.app_tokens import AUDIENCE, ISSUER, Signer
+from tests.support.chat_api import ChatApi, User, build_app
 from tests.support.wait import until
 from tests.support.wsgi_client import WsgiClient
 
@@ -143,3 +149,36 @@ def test_host_with_a_single_thread_is_not_kept_waiting(bob, chat, query):
 
     assert answer.json["messages"] == []
     assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("end", ["revoke", "expire", "log out"])
+def test_a_token_that_ends_ends_its_long_poll(chat_api, bob, chat, end):
+    made = chat_api.service.post(f"/users/{bob.id}/tokens", {}).json
+    user = User(bob.id, bob.client.as_user(made["token"]))
+    poll = Poll(user, chat, wait_s=60)
+    until(lambda: is_waiting(chat_api, chat))
+
+    if end == "revoke":
+        chat_api.service.delete(f"/users/{bob.id}/tokens/{made['id']}")
+    elif end == "log out":
+        assert user.client.post("/logout").status == 204
+    else:
+        past = utc_now() - timedelta(seconds=1)
+        with chat_api.store.write() as session:
+            session.get_one(ApiToken, made["id"]).expires_at = past
+
+    assert poll.result().code == "unauthorized"
+    assert poll.took_s < 30
+
+
+def test_an_app_token_that_expires_ends_its_long_poll(chat_api, bob, chat):
+    signer = Signer()
+    tokens = AppTokens(
+        [PyJWK(signer.jwk)], audience=AUDIENCE, issuer=ISSUER, subject="id"
+    )
+    trusting = ChatApi(chat_api.store, app_tokens=tokens)
+    token = signer.token(str(bob.id), exp=time.time() - LEEWAY_S + 2)
+    poll = Poll(User(bob.id, trusting.anonymous.as_user(token)), chat, wait_s=60)
+
+    assert poll.result().code == "token_expired"
+    assert poll.took_s < 30
