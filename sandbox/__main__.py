@@ -1,4 +1,4 @@
-"""`python -m sandbox`: Apple's and Google's push services on this computer."""
+"""`python -m sandbox`: the push services of phones and browsers on this computer."""
 
 import asyncio
 import json
@@ -73,7 +73,7 @@ def main(
     journal: Path | None,
     token_update_s: float,
 ) -> None:
-    """Run Apple's and Google's push services on this computer, for tests and demos."""
+    """Run the push services of phones and browsers here, for tests and demos."""
     if development_port is None:
         development_port = port + 1 if 0 < port < 65535 else 0
     try:
@@ -131,6 +131,8 @@ def _announce(sandbox: Sandbox, provided: Keys, host: str, ports: list[int]) -> 
         "BOTTLEPOST_APNS_TOPIC": keys.TOPIC,
         "BOTTLEPOST_FCM_URL": url,
         "BOTTLEPOST_FCM_CREDENTIALS_FILE": str(provided.account_file),
+        "BOTTLEPOST_VAPID_SUBJECT": keys.CONTACT,
+        "BOTTLEPOST_WEBPUSH_ALLOW": f"{name}:{ports[0]},localhost:{ports[0]}",
         "BOTTLEPOST_CA_FILE": str(provided.ca_file),
     }
     description = {

@@ -13,7 +13,7 @@ from sandbox.wire.exchange import Headers, Response, WireFault
 
 
 class Fault(NamedTuple):
-    """A failure that a name asks for; most names work with both providers."""
+    """A failure that a name asks for; most names work with all providers."""
 
     name: str
     # The number in `flaky-3`, and the parts of `answer-400-BadTopic`.
@@ -24,7 +24,8 @@ class Fault(NamedTuple):
     once: bool = False
 
 
-# A new name needs errors in apns_errors.py and fcm_errors.py, or a line below.
+# A new name needs errors in apns_errors.py, fcm_errors.py and manners.py, or a line
+# below.
 NAMES = (
     "429",
     "500",
@@ -43,6 +44,7 @@ NAMES = (
     "hang",
     "invalid-payload",
     "lost-answer",
+    "no-subscriber",
     "not-for-topic",
     "payload-too-large",
     "quota",
@@ -54,6 +56,7 @@ NAMES = (
     "slow",
     "slow-body",
     "third-party-auth",
+    "throttled",
     "too-many",
     "too-many-updates",
     "topic-disallowed",
@@ -159,7 +162,7 @@ def inject(fault: Fault, delivery: Delivery, slow_s: float) -> Response:
 
 def retry_after(fault: Fault, seconds: int) -> tuple[tuple[str, str], ...]:
     """The Retry-After header, for the faults that have one."""
-    if fault.name in ("503-after", "429", "too-many", "quota"):
+    if fault.name in ("503-after", "429", "too-many", "throttled", "quota"):
         return (("retry-after", str(seconds)),)
     if fault.name == "503-date":
         return (("retry-after", formatdate(time.time() + seconds, usegmt=True)),)

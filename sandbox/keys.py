@@ -17,6 +17,8 @@ TEAM_ID = "BOTTLEPOST"
 KEY_ID = "SANDBOXKEY"
 TOPIC = "org.bottlepost.demo"
 PROJECT = "bottlepost-sandbox"
+# The sender's address, which browsers' push services require.
+CONTACT = "mailto:sandbox@bottlepost.example"
 
 
 class InvalidKeys(Exception):
@@ -36,7 +38,7 @@ class Keys:
     account_public: rsa.RSAPublicKey
     account_email: str
     account_key_id: str
-    # Signs access tokens, so that they stay valid after a restart.
+    # Signs access tokens and derives subscriptions, so that they survive a restart.
     token_secret: bytes
 
 

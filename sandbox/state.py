@@ -5,6 +5,7 @@ from typing import Any
 
 from sandbox.apple.apns import Apns
 from sandbox.apple.jwts import ProviderTokens
+from sandbox.browsers.service import Webpush
 from sandbox.control.counters import Counters
 from sandbox.control.inbox import Inbox
 from sandbox.control.journal import Journal
@@ -27,6 +28,7 @@ class Sandbox:
         self.provider_tokens = ProviderTokens(keys.apns_public, rules, self.counters)
         self.access_tokens = AccessTokens(keys, rules, self.counters)
         self.fcm = Fcm(self.access_tokens, rules, self.counters, self.inbox)
+        self.webpush = Webpush(keys.token_secret, rules, self.counters, self.inbox)
         self.apns = {
             environment: Apns(
                 environment, self.provider_tokens, rules, self.counters, self.inbox
@@ -47,6 +49,7 @@ class Sandbox:
             setattr(self.rules, name, value)
         self.counters.clear()
         self.provider_tokens.clear()
+        self.webpush.clear()
         self.fcm.attempts.clear()
         for environment in self.apns.values():
             environment.attempts.clear()

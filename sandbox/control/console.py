@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from sandbox.control import control
+from sandbox.control import browsers, control
 from sandbox.control.inbox import Inbox
 from sandbox.control.push import Push
 from sandbox.state import Sandbox
@@ -53,7 +53,7 @@ def respond(sandbox: Sandbox, request: Request) -> EventualResponse:
     """Respond to a request for the console; the caller's errors become 4xx."""
     try:
         return _route(sandbox, request)
-    except (BadQuery, control.BadControl) as error:
+    except (BadQuery, control.BadControl, browsers.BadSubscription) as error:
         return _json({"error": str(error)}, 400)
 
 
@@ -171,6 +171,10 @@ def _control(sandbox: Sandbox, request: Request) -> Response:
     return _json(control.show(sandbox))
 
 
+def _subscribe(sandbox: Sandbox, request: Request) -> Response:
+    return _json(browsers.subscribe(sandbox, request), 201)
+
+
 def _summary(sandbox: Sandbox, request: Request) -> Response:
     inbox, query = sandbox.inbox, InboxQuery(request.query)
     summary: dict[str, Any] = {
@@ -208,5 +212,6 @@ ROUTES: dict[tuple[str, str], Callable[[Sandbox, Request], EventualResponse]] = 
     ("GET", "/stats"): _stats,
     ("GET", "/control"): _rules,
     ("POST", "/control"): _control,
+    ("POST", "/subscriptions"): _subscribe,
     **{("GET", path): _page for path in PAGES},
 }

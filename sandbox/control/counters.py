@@ -50,6 +50,11 @@ _NAMES = (
     "fcm_refused",
     "oauth_tokens_issued",
     "oauth_refused",
+    "webpush_accepted",
+    "webpush_refused",
+    "webpush_ended",
+    "webpush_jwts_seen",
     "connections_opened",
+    "http2_connections_opened",
     "protocol_errors",
 )

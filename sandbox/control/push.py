@@ -13,6 +13,15 @@ APNS_HEADERS = (
     "user-agent",
 )
 FCM_HEADERS = ("content-type", "user-agent")
+WEBPUSH_HEADERS = (
+    "ttl",
+    "urgency",
+    "content-encoding",
+    "content-type",
+    "x-wns-cache-policy",
+    "user-agent",
+)
+HEADERS = {"apns": APNS_HEADERS, "fcm": FCM_HEADERS, "webpush": WEBPUSH_HEADERS}
 
 
 class Push(NamedTuple):
@@ -23,9 +32,10 @@ class Push(NamedTuple):
     provider: str
     environment: str
     token: str
-    # The apns-id, or FCM's name of the message.
+    # The apns-id, FCM's name of the message, or the end of a web push's Location.
     message_id: str
-    # The notification replaces an earlier one with this id, or this tag on Android.
+    # The notification replaces an earlier one with this id: the
+    # collapse id, the tag on Android, or the topic of a web push.
     collapse_id: str | None
     headers: tuple[str | None, ...]
     body: bytes
@@ -33,14 +43,16 @@ class Push(NamedTuple):
     reason: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        names = APNS_HEADERS if self.provider == "apns" else FCM_HEADERS
-        pairs = zip(names, self.headers, strict=False)
+        pairs = zip(HEADERS[self.provider], self.headers, strict=False)
         headers = {name: value for name, value in pairs if value is not None}
         payload = decoded(self.body)
         if self.provider == "apns":
             headers["apns-id"] = self.message_id
             if self.collapse_id is not None:
                 headers["apns-collapse-id"] = self.collapse_id
+        elif self.provider == "webpush":
+            if self.collapse_id is not None:
+                headers["topic"] = self.collapse_id
         elif isinstance(payload, dict):
             payload = payload.get("message", payload)
         return {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from sandbox import faults, keys
 from sandbox.faults import Fault
 
-PROVIDERS = ("apns", "fcm")
+PROVIDERS = ("apns", "fcm", "webpush")
 
 
 @dataclass

@@ -50,6 +50,7 @@ class FrameReader(asyncio.Protocol):
             self.transport, lambda: self.sandbox.rules.latency_ms / 1000
         )
         self.sandbox.counters.connection_opened(self)
+        self.sandbox.counters.count("http2_connections_opened")
         self.announce_limit(1)
         self.out.append(frames.window_update(0, CONNECTION_WINDOW))
         self.flush()

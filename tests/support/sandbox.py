@@ -84,6 +84,10 @@ class Sandbox:
         """Change the rules, e.g. `latency_ms=80`; returns the rules then in force."""
         return dict(self.ask("POST", "/control", body=changes))
 
+    def subscribe(self, *, at: str | None = None, **wanted: str) -> dict[str, Any]:
+        """A browser's subscription: `manner`, `name`, `server_key`; `at`: an origin."""
+        return dict(self.ask("POST", "/subscriptions", body=wanted, at=at))
+
     def reset(self) -> None:
         """Make rules, counts and inbox as they were at the start."""
         self.control(reset=True)
@@ -95,9 +99,10 @@ class Sandbox:
         *,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
+        at: str | None = None,
     ) -> Any:
         """Send one request to the console; returns its JSON."""
-        target = f"{self.url}{path}" + (f"?{urlencode(query)}" if query else "")
+        target = f"{at or self.url}{path}" + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"content-type": "application/json"}
         request = urllib.request.Request(target, data, headers, method=method)

@@ -7,6 +7,7 @@ import pytest
 from tests.support import sandbox as sandboxes
 from tests.support.provider_tokens import ApnsSender, FcmSender
 from tests.support.sandbox import Sandbox
+from tests.support.webpush_sender import WebpushSender
 
 
 @pytest.fixture(scope="session")
@@ -38,5 +39,12 @@ def apns_development(sandbox: Sandbox) -> Iterator[ApnsSender]:
 @pytest.fixture
 def fcm(sandbox: Sandbox) -> Iterator[FcmSender]:
     sender = FcmSender(sandbox)
+    yield sender
+    sender.client.close()
+
+
+@pytest.fixture
+def webpush(sandbox: Sandbox) -> Iterator[WebpushSender]:
+    sender = WebpushSender(sandbox)
     yield sender
     sender.client.close()

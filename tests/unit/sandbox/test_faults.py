@@ -4,6 +4,7 @@ import pytest
 
 from sandbox import faults
 from sandbox.apple import apns_errors
+from sandbox.browsers import manners
 from sandbox.faults import AttemptCounter, Fault
 from sandbox.google import fcm_errors
 
@@ -36,12 +37,14 @@ def test_other_tokens_ask_for_no_fault(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted({*faults.NAMES, "flaky"}))
-def test_every_name_has_its_answer_at_both_providers(name: str) -> None:
+def test_every_name_has_its_answer_at_every_provider(name: str) -> None:
     if {name} & {*faults.WIRE_FAULTS, *faults.ACCEPTING, *faults.GARBAGE}:
         assert name not in apns_errors.ERRORS
         assert name not in fcm_errors.ERRORS
+        assert name not in manners.FAULTS
     else:
         assert name in apns_errors.ERRORS
+        assert name in manners.FAULTS
         assert fcm_errors.for_fault(Fault(name), ()).status >= 400
 
 

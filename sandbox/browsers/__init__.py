@@ -1,0 +1,1 @@
+"""Web push: browsers with subscriptions, and their push services' manners."""
