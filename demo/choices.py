@@ -15,6 +15,7 @@ PROVIDERS = ("BOTTLEPOST_APNS_", "BOTTLEPOST_FCM_", "BOTTLEPOST_CA_FILE")
 SERVICE_KEY_FILE = "service-key"
 # The contact for browsers' push services, which require one.
 CONTACT = "mailto:demo@bottlepost.example"
+ALLOWED = "BOTTLEPOST_WEBPUSH_ALLOW"
 
 
 class CannotRun(Exception):
@@ -48,9 +49,11 @@ class Choices:
         inherited.pop("BOTTLEPOST_SERVICE_KEY_FILE", None)
         if "BOTTLEPOST_VAPID_SUBJECT_FILE" not in inherited:
             inherited.setdefault("BOTTLEPOST_VAPID_SUBJECT", CONTACT)
+        allowed = (inherited.get(ALLOWED), of_sandbox[ALLOWED])
         return {
             **inherited,
             **of_sandbox,
+            ALLOWED: ",".join(filter(None, allowed)),
             "BOTTLEPOST_HOST": self.host,
             "BOTTLEPOST_PORT": str(self.port),
             "BOTTLEPOST_RUN_DIR": str(self.run_dir),

@@ -131,7 +131,7 @@ def _announce(sandbox: Sandbox, provided: Keys, host: str, ports: list[int]) -> 
         "BOTTLEPOST_APNS_TOPIC": keys.TOPIC,
         "BOTTLEPOST_FCM_URL": url,
         "BOTTLEPOST_FCM_CREDENTIALS_FILE": str(provided.account_file),
-        "BOTTLEPOST_VAPID_SUBJECT": keys.CONTACT,
+        # BOTTLEPOST_VAPID_SUBJECT, which turns web push on, is left to the user.
         "BOTTLEPOST_WEBPUSH_ALLOW": f"{name}:{ports[0]},localhost:{ports[0]}",
         "BOTTLEPOST_CA_FILE": str(provided.ca_file),
     }

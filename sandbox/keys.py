@@ -17,8 +17,6 @@ TEAM_ID = "BOTTLEPOST"
 KEY_ID = "SANDBOXKEY"
 TOPIC = "org.bottlepost.demo"
 PROJECT = "bottlepost-sandbox"
-# The sender's address, which browsers' push services require.
-CONTACT = "mailto:sandbox@bottlepost.example"
 
 
 class InvalidKeys(Exception):

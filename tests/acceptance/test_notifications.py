@@ -1,10 +1,10 @@
 """Web push in a real browser, from the button to the notification.
 
-Only the browser's push service is replaced: the test's one is as strict, decrypts what
-the server pushes, and delivers it to the service worker by the DevTools protocol.
+Only the browser's push service is replaced: the sandbox's one is as strict and decrypts
+what the server pushes; the test delivers it to the service worker by the DevTools
+protocol.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support import demo_notifications, push_service, tls
+from tests.support import demo_notifications
 from tests.support.browser import Tab
 from tests.support.demo import Demo, RunningDemo
 from tests.support.demo_notifications import Worker
-from tests.support.push_service import PushService
 from tests.support.wait import until
 
 SUBSCRIBE = Path(__file__).with_name("subscribe.js").read_text()
@@ -29,19 +28,14 @@ CLICK = """async () => {
 
 @pytest.fixture(scope="module")
 def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
-    settings = {
-        "BOTTLEPOST_WEBPUSH_ALLOW": "localhost",
-        # The server trusts the test's certificate authority.
-        "SSL_CERT_FILE": str(tls.authority().ca_file),
-    }
-    with Demo(tmp_path_factory.mktemp("notifications") / "var", **settings) as demo:
+    with Demo(tmp_path_factory.mktemp("notifications") / "var") as demo:
         yield RunningDemo(demo)
 
 
 @pytest.fixture
-def service() -> Iterator[PushService]:
-    with push_service.in_thread() as running:
-        yield running
+def token(running_demo: RunningDemo) -> str:
+    """A subscription that the page's browser gets."""
+    return running_demo.subscribe()
 
 
 @pytest.fixture
@@ -55,11 +49,10 @@ def tab(browser: Any, running_demo: RunningDemo) -> Iterator[Tab]:
             client.delete(f"/devices/{device['id']}")
 
 
-def use(service: PushService, page: Page) -> None:
-    """Make the page's browser subscribe at the test's push service."""
-    subscription = service.subscribe().token
+def use(token: str, page: Page) -> None:
+    """Make the page's browser subscribe at the sandbox's push service."""
     page.add_init_script(
-        SUBSCRIBE.replace("SUBSCRIPTION = {}", f"SUBSCRIPTION = {subscription}")
+        SUBSCRIBE.replace("SUBSCRIPTION = {}", f"SUBSCRIPTION = {token}")
     )
 
 
@@ -92,36 +85,36 @@ def quiet(kind: str, seq: int) -> dict[str, Any]:
 
 
 def test_a_message_is_a_notification_until_it_is_deleted(
-    tab, running_demo, service
+    tab, running_demo, token
 ) -> None:
     page = tab.page
-    use(service, page)
+    use(token, page)
     worker = turn_on(page, running_demo)
     (device,) = demo_notifications.browsers_of(running_demo, "Ada")
 
     said = post(running_demo, "Bo", "Land in sight!")
-    until(lambda: len(service.inbox) == 1, what="for the push")
-    worker.deliver(service.payloads()[0])
+    until(lambda: len(running_demo.payloads(token)) == 1, what="for the push")
+    worker.deliver(running_demo.payloads(token)[0])
 
     key = running_demo.people["Bo"].get("/webpush/key").json["public_key"]
     assert page.evaluate("sessionStorage.getItem('subscribed')") == key
-    assert json.loads(device["token"])["endpoint"].startswith(service.origin)
+    assert device["token"] == token
     worker.wait_until_shown(("Bo · Lighthouse", "Land in sight!"))
 
     running_demo.people["Bo"].delete(
         f"/groupchat/{running_demo.chat}/messages/{said['id']}"
     )
-    until(lambda: len(service.inbox) == 2, what="for the withdrawal")
-    worker.deliver(service.payloads()[1])
+    until(lambda: len(running_demo.payloads(token)) == 2, what="for the withdrawal")
+    worker.deliver(running_demo.payloads(token)[1])
 
     worker.wait_until_shown()
     assert tab.complaints == []
     assert all(address.startswith(running_demo.url) for address in tab.addresses)
 
 
-def test_turning_it_off_removes_the_device(tab, running_demo, service) -> None:
+def test_turning_it_off_removes_the_device(tab, running_demo, token) -> None:
     page = tab.page
-    use(service, page)
+    use(token, page)
     turn_on(page, running_demo)
 
     demo_notifications.button(page).click()
@@ -131,11 +124,9 @@ def test_turning_it_off_removes_the_device(tab, running_demo, service) -> None:
     assert page.evaluate("sessionStorage.getItem('subscribed')") is None
 
 
-def test_it_is_still_on_after_loading_the_page_again(
-    tab, running_demo, service
-) -> None:
+def test_it_is_still_on_after_loading_the_page_again(tab, running_demo, token) -> None:
     page = tab.page
-    use(service, page)
+    use(token, page)
     turn_on(page, running_demo)
 
     page.reload()
@@ -144,9 +135,9 @@ def test_it_is_still_on_after_loading_the_page_again(
     assert len(demo_notifications.browsers_of(running_demo, "Ada")) == 1
 
 
-def test_a_browser_notifies_one_person_at_a_time(tab, running_demo, service) -> None:
+def test_a_browser_notifies_one_person_at_a_time(tab, running_demo, token) -> None:
     page = tab.page
-    use(service, page)
+    use(token, page)
     turn_on(page, running_demo)
 
     page.get_by_role("radio", name="Bo").check()
@@ -160,11 +151,9 @@ def test_a_browser_notifies_one_person_at_a_time(tab, running_demo, service) -> 
     assert len(demo_notifications.browsers_of(running_demo, "Bo")) == 1
 
 
-def test_the_worker_replaces_and_withdraws_by_the_tag(
-    tab, running_demo, service
-) -> None:
+def test_the_worker_replaces_and_withdraws_by_the_tag(tab, running_demo, token) -> None:
     page = tab.page
-    use(service, page)
+    use(token, page)
     worker = turn_on(page, running_demo)
     first, second = ("Bo · Lighthouse", "no. 1"), ("Bo · Lighthouse", "no. 2")
 
@@ -175,9 +164,9 @@ def test_the_worker_replaces_and_withdraws_by_the_tag(
     worker.wait_until_shown(second)
 
 
-def test_the_worker_closes_what_has_been_read(tab, running_demo, service) -> None:
+def test_the_worker_closes_what_has_been_read(tab, running_demo, token) -> None:
     page = tab.page
-    use(service, page)
+    use(token, page)
     worker = turn_on(page, running_demo)
     for seq in (1, 2, 3):
         worker.deliver(push(seq))
@@ -188,9 +177,9 @@ def test_the_worker_closes_what_has_been_read(tab, running_demo, service) -> Non
     worker.wait_until_shown(("Bo · Lighthouse", "no. 3"))
 
 
-def test_the_worker_takes_what_is_not_ours(tab, running_demo, service) -> None:
+def test_the_worker_takes_what_is_not_ours(tab, running_demo, token) -> None:
     page = tab.page
-    use(service, page)
+    use(token, page)
     worker = turn_on(page, running_demo)
 
     # A silent message shows nothing, and an app without previews shows no text.
@@ -200,16 +189,14 @@ def test_the_worker_takes_what_is_not_ours(tab, running_demo, service) -> None:
     worker.wait_until_shown(("New message", ""))
 
 
-def test_a_click_leads_to_its_reader_who_has_read_it(
-    tab, running_demo, service
-) -> None:
+def test_a_click_leads_to_its_reader_who_has_read_it(tab, running_demo, token) -> None:
     page = tab.page
-    use(service, page)
+    use(token, page)
     worker = turn_on(page, running_demo)
     post(running_demo, "Bo", "Which one?")
     seq = post(running_demo, "Cleo", "The tall one.")["seq"]
-    until(lambda: len(service.inbox) == 2, what="for both pushes")
-    for each in service.payloads():
+    until(lambda: len(running_demo.payloads(token)) == 2, what="for both pushes")
+    for each in running_demo.payloads(token):
         worker.deliver(each)
     until(lambda: len(worker.shown) == 2)
     page.get_by_role("radio", name="Cleo").check()
@@ -224,9 +211,9 @@ def test_a_click_leads_to_its_reader_who_has_read_it(
 
     until(lambda: read() == seq, what="for Ada to have read it")
     # The push about her reading closes her other notifications.
-    until(lambda: len(service.inbox) == 3, what="for the news")
+    until(lambda: len(running_demo.payloads(token)) == 3, what="for the news")
     worker.wait_until_shown(("Bo · Lighthouse", "Which one?"))
-    worker.deliver(service.payloads()[2])
+    worker.deliver(running_demo.payloads(token)[2])
     worker.wait_until_shown()
 
 

@@ -13,6 +13,7 @@ from tests.support.email_service import EmailService
 from tests.support.rabbitmq_server import NamedServer, RabbitServer
 from tests.support.redis_server import RedisServer
 from tests.support.sandbox import Sandbox
+from tests.support.sandbox_browsers import SandboxBrowsers
 from tests.support.sandbox_provider import SandboxProvider
 from tests.support.webpush_service import WebpushService
 
@@ -69,6 +70,15 @@ async def fcm(fresh_sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[ChannelSe
 @pytest.fixture
 async def webpush(tmp_path: Path) -> AsyncIterator[WebpushService]:
     async with webpush_service.run(tmp_path) as service:
+        yield service
+
+
+@pytest.fixture
+async def browsers(
+    fresh_sandbox: Sandbox, tmp_path: Path
+) -> AsyncIterator[SandboxBrowsers]:
+    """Web push to the sandbox, whose push services have their own manners."""
+    async with aclosing(SandboxBrowsers(fresh_sandbox, tmp_path)) as service:
         yield service
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 from tests.support.client import Client
@@ -108,6 +109,18 @@ class RunningDemo:
         finally:
             self._control({"answers": dict.fromkeys(by_token)})
 
+    def subscribe(self) -> str:
+        """The subscription of a new browser at the sandbox, as JSON."""
+        key = self.people["Ada"].get("/webpush/key").json["public_key"]
+        wanted = {"manner": "mozilla", "server_key": key}
+        made = self._ask_sandbox("/subscriptions", wanted)
+        return json.dumps(made, separators=(",", ":"))
+
+    def payloads(self, token: str) -> list[dict[str, Any]]:
+        """What the sandbox has accepted for a device, in order."""
+        query = urlencode({"token": token})
+        return [push["payload"] for push in self._ask_sandbox(f"/inbox?{query}")]
+
     def say(self, text: str) -> dict[str, Any]:
         """Post a message as Ada; returns its job once it has ended."""
         ada = self.people["Ada"]
@@ -121,8 +134,13 @@ class RunningDemo:
         return until(look, what="for the job's end")
 
     def _control(self, rules: dict[str, Any]) -> None:
+        self._ask_sandbox("/control", rules)
+
+    def _ask_sandbox(self, path: str, body: Any = None) -> Any:
         context = ssl.create_default_context(cafile=self._page["ca_file"])
         opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
-        url = self._page["inbox"].replace("/inbox", "/control")
-        headers = {"Content-Type": "application/json"}
-        opener.open(Request(url, json.dumps(rules).encode(), headers), timeout=60)
+        url = self._page["inbox"].removesuffix("/inbox") + path
+        content = None if body is None else json.dumps(body).encode()
+        request = Request(url, content, {"Content-Type": "application/json"})
+        with opener.open(request, timeout=60) as answer:
+            return json.load(answer)

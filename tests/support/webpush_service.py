@@ -8,10 +8,11 @@ import config
 from config import vapid
 from models.pushes import Target
 from notifier.outcome import Kind
+from sandbox.browsers.browser import Browser, b64
 from tests.support import h2_peer, push_service, tls
 from tests.support.channel_service import ChannelService
 from tests.support.notifications import make_target
-from tests.support.push_service import Browser, PushService
+from tests.support.push_service import PushService
 
 SUBJECT = "mailto:ops@example.org"
 RETRY_AFTER_S = 30
@@ -41,7 +42,7 @@ class WebpushService(ChannelService):
         self._listening = AsyncExitStack()
 
     def device(self, number: int, kind: Kind = Kind.ACCEPTED) -> Target:
-        other_key = push_service.b64(Browser().point)
+        other_key = b64(Browser().point)
         ours = vapid.public_key(self.settings)
         browser = self.server.subscribe(other_key if kind is Kind.SUSPECT else ours)
         match kind:

@@ -58,14 +58,15 @@ def is_too_large(outcome: Outcome) -> bool:
 
 
 def _reason(response: Response) -> str:
-    """Apple's `reason`, Mozilla's `message` or the first line of a text, cleaned.
+    """Apple's `reason`, Mozilla's `message`, ntfy's `error` or a text's first line.
 
     Microsoft leaves the body empty and gives it in a header.
 
     Any server can be a push service, so the text is not trusted.
     """
     answer = responses.json_object(response.body)
-    words = responses.string(answer, "reason") or responses.string(answer, "message")
+    found = (responses.string(answer, key) for key in ("reason", "message", "error"))
+    words = next(filter(None, found), "")
     if not answer:
         text = response.body[:1000].decode("utf-8", "replace").strip()
         words = _title(text) if text.startswith("<") else text.partition("\n")[0]

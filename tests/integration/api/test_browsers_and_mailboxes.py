@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from sandbox.browsers.browser import Browser, b64
 from tests.support.chat_api import ChatApi
-from tests.support.push_service import Browser, b64
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import subscriptions
-from tests.support.push_service import Browser, b64
+from sandbox.browsers.browser import Browser, b64
 
 Value = dict[str, Any]
 

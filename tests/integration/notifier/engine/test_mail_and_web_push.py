@@ -1,6 +1,7 @@
 """The whole engine, from the outbox to mailboxes and browsers, on real servers."""
 
 import asyncio
+import json
 import multiprocessing
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +15,8 @@ from config import Settings
 from datastore import Datastore
 from datastore.outbox import job_status
 from notifier.engine import loop
-from tests.support import chats, databases, push_service, smtp_server, tls
+from tests.support import chats, databases, sandbox, smtp_server, tls
+from tests.support.sandbox import Sandbox
 from tests.support.wait import eventually
 
 TIMEOUT_S = 50.0
@@ -30,7 +32,7 @@ def settings(tmp_path: Path) -> Settings:
             "BOTTLEPOST_DATABASE_URL": databases.fresh_url("sqlite", tmp_path),
             "BOTTLEPOST_CA_FILE": str(tls.authority().ca_file),
             "BOTTLEPOST_VAPID_SUBJECT": "mailto:ops@example.org",
-            "BOTTLEPOST_WEBPUSH_ALLOW": "localhost",
+            "BOTTLEPOST_WEBPUSH_ALLOW": "127.0.0.1",
             "BOTTLEPOST_SMTP_FROM": "chat@harbour.example",
             # Replaced by the address of the test's own server.
             "BOTTLEPOST_SMTP_URL": "smtp://localhost:1",
@@ -44,6 +46,12 @@ def settings(tmp_path: Path) -> Settings:
 def store(tmp_path: Path) -> Iterator[Datastore]:
     with databases.fresh("sqlite", tmp_path) as store:
         yield store
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Sandbox]:
+    with sandbox.running(tmp_path / "sandbox") as running:
+        yield running
 
 
 @asynccontextmanager
@@ -93,20 +101,27 @@ async def test_messages_of_one_digest_window_come_in_one_mail(
 
 
 async def test_a_waiting_mail_delays_no_push(
-    settings: Settings, store: Datastore
+    settings: Settings, store: Datastore, service: Sandbox, tmp_path: Path
 ) -> None:
-    async with push_service.run() as service, smtp_server.run() as server:
-        tokens = [ADDRESSES[0], service.subscribe().token]
-        chat = chats.make_chat(store, 2, platforms=["email", "webpush"], tokens=tokens)
-        patient = replace(settings, smtp_url=server.url(), smtp_digest_s=3600)
+    both = tmp_path / "both.pem"
+    both.write_bytes(
+        tls.authority().ca_file.read_bytes() + service.ca_file.read_bytes()
+    )
+    tokens = [ADDRESSES[0], json.dumps(service.subscribe())]
+    chat = chats.make_chat(store, 2, platforms=["email", "webpush"], tokens=tokens)
+    async with smtp_server.run() as server:
+        patient = replace(
+            settings, smtp_url=server.url(), smtp_digest_s=3600, ca_file=both
+        )
         async with _working(patient):
             for text in ("one", "two"):
                 chats.post(store, chat, text=text, ttl_s=9000)
 
-            await eventually(lambda: len(service.inbox) == 2, TIMEOUT_S)
+            await eventually(lambda: len(service.inbox()) == 2, TIMEOUT_S)
 
-    assert [payload["body"] for payload in service.payloads()] == ["one", "two"]
-    assert service.payloads()[1]["badge"] == 2
+    payloads = [push["payload"] for push in service.inbox()]
+    assert [payload["body"] for payload in payloads] == ["one", "two"]
+    assert payloads[1]["badge"] == 2
     assert server.connections == []
 
 

@@ -13,8 +13,8 @@ from models.base import utc_now
 from models.pushes import READ, WITHDRAW
 from notifier.channels.webpush import payload as webpush_payload
 from notifier.channels.webpush.encryption import MAX_PLAINTEXT
+from sandbox.browsers.browser import Browser
 from tests.support.notifications import make_notification, make_target
-from tests.support.push_service import Browser
 
 
 def _push(
