@@ -36,6 +36,9 @@ class Outcome(NamedTuple):
     tried: bool = True
     # With ACCEPTED: the environment that took it, if it is not the device's own.
     environment: str | None = None
+    # With LATER and CREDENTIALS: after this time since its job's first try the push is
+    # given up, even if the message's own time to live is longer.
+    give_up_after_s: float | None = None
 
 
 ACCEPTED = Outcome(Kind.ACCEPTED)

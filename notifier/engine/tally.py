@@ -249,6 +249,9 @@ class Tally:
             delay_s = retry_delay_s(attempts, outcome.retry_after_s)
         else:
             delay_s = outage_delay_s(waited_s, outcome.retry_after_s)
+        limit_s = outcome.give_up_after_s
+        if limit_s is not None and waited_s + delay_s >= limit_s:
+            return None
         next_at = now + timedelta(seconds=delay_s)
         return next_at if next_at < self._expires_at else None
 

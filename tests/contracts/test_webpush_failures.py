@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from notifier.channels import breaker
-from notifier.channels.webpush import push_services
+from notifier.channels import breaker, shares
+from notifier.channels.webpush import push_services, strangers
 from notifier.channels.webpush.resolver import Resolver
 from notifier.outcome import ChannelDown, Kind
 from tests.support import push_service, tls
-from tests.support.notifications import Reports, make_notification
+from tests.support.notifications import Reports, make_notification, make_target
 from tests.support.push_service import Browser, PushService
 from tests.support.wait import eventually
 from tests.support.webpush_service import WebpushService, targets
@@ -211,13 +212,155 @@ async def test_a_service_in_use_is_not_closed(
     assert len(busy.peer.connections) == 1
 
 
-async def test_more_unknown_services_than_the_limit_are_served_in_turn(
+# -- what servers that members have named may hold
+
+
+async def hanging_push(
+    webpush: WebpushService, service: PushService, **changes: Any
+) -> asyncio.Task[Reports]:
+    """A push that has arrived at the service, which does not answer."""
+    browser = service.subscribe()
+    service.hang(browser)
+    target = make_target(1, browser.token, platform="webpush", **changes)
+    before = len(service.held)
+    task = asyncio.create_task(webpush.send([target]))
+    await eventually(lambda: len(service.held) > before)
+    return task
+
+
+LIMITS = [
+    # The limit, whether the second push is to another server or of another owner.
+    ("MOST_AT_A_TIME", True, True),
+    ("MOST_OF_SERVER", False, True),
+    ("MOST_OF_OWNER", True, False),
+]
+
+
+@pytest.mark.parametrize(("limit", "elsewhere", "of_another"), LIMITS)
+async def test_a_push_that_finds_its_share_taken_is_tried_later(
+    webpush: WebpushService,
+    second: PushService,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    elsewhere: bool,
+    of_another: bool,
+) -> None:
+    monkeypatch.setattr(strangers, limit, 1)
+    hanging = await hanging_push(webpush, second, user_id=1)
+    service = webpush.server if elsewhere else second
+    token = service.subscribe().token
+    target = make_target(2, token, platform="webpush", user_id=2 if of_another else 1)
+
+    reports = await webpush.send([target])
+
+    assert reports.kinds() == ["later"]
+    assert not reports.by_device[2].tried
+    second.held[0].answer(201)
+    assert (await hanging).kinds() == ["accepted"]
+    assert (await webpush.send([target])).kinds() == ["accepted"]
+
+
+async def test_a_full_share_takes_nothing_from_other_members_and_servers(
     webpush: WebpushService, second: PushService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(push_services, "MAX_UNKNOWN_SERVICES", 1)
-    first = webpush.server
-    browsers = [s.subscribe() for s in (first, second, first, second)]
+    monkeypatch.setattr(strangers, "MOST_OF_SERVER", 2)
+    monkeypatch.setattr(strangers, "MOST_OF_OWNER", 1)
+    hanging = await hanging_push(webpush, second, user_id=1)
+    services = second, webpush.server
+    others = [
+        make_target(n, service.subscribe().token, platform="webpush")
+        for n, service in enumerate(services, start=2)
+    ]
 
-    reports = await webpush.send(targets(*browsers))
+    reports = await webpush.send(others)
 
-    assert reports.kinds() == ["accepted"] * 4
+    assert reports.kinds() == ["accepted"] * 2
+    second.held[0].answer(201)
+    await hanging
+
+
+async def test_a_silent_server_is_left_alone_for_a_while(
+    webpush: WebpushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strangers, "PATIENCE_S", 0.2)
+    first, other = (webpush.server.subscribe() for _ in range(2))
+    webpush.server.hang(first)
+
+    silent = await webpush.send(targets(first))
+    # Also about its other devices, because it has answered nothing.
+    resting = await webpush.send(targets(first, other))
+
+    assert "no answer within 0.2 s" in silent.by_device[1].reason
+    assert silent.by_device[1].tried
+    assert resting.kinds() == ["later"] * 2
+    assert all(not outcome.tried for outcome in resting.by_device.values())
+    assert all(outcome.retry_after_s for outcome in resting.by_device.values())
+    assert len(webpush.server.seen) == 1
+
+
+async def test_a_server_that_answers_others_is_not_the_silent_one(
+    webpush: WebpushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strangers, "PATIENCE_S", 0.3)
+    silent, lively = (webpush.server.subscribe() for _ in range(2))
+    webpush.server.hang(silent)
+
+    first = await webpush.send(targets(silent, lively))
+    second = await webpush.send(targets(silent, lively))
+
+    assert first.kinds() == second.kinds() == ["later", "accepted"]
+    assert len(webpush.server.seen) == 3
+
+
+async def test_a_silent_server_gets_short_single_tries_until_it_answers(
+    webpush: WebpushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strangers, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(strangers, "SHORT_PATIENCE_S", 0.2)
+    monkeypatch.setattr(shares, "REST_LADDER_S", (0.0,))
+    server = webpush.server
+    browsers = [server.subscribe() for _ in range(2)]
+    for browser in browsers:
+        server.hang(browser)
+    await webpush.send(targets(browsers[0]))
+
+    both = await asyncio.gather(*(webpush.send([each]) for each in targets(*browsers)))
+
+    reasons = [reports.by_device[n].reason for n, reports in enumerate(both, start=1)]
+    assert "0.2 s" in reasons[0]
+    assert "under way" in reasons[1]
+    server.hanging.clear()
+    again = [await webpush.send([each]) for each in targets(*browsers)]
+    assert [reports.kinds() for reports in again] == [["accepted"]] * 2
+
+
+async def test_a_large_group_has_time_as_long_as_answers_arrive(
+    webpush: WebpushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strangers, "PATIENCE_S", 0.5)
+    server = webpush.server
+    browsers = [server.subscribe() for _ in range(8)]
+    for browser in browsers:
+        server.hang(browser)
+    sending = asyncio.create_task(webpush.send(targets(*browsers)))
+    await eventually(lambda: len(server.held) == 8)
+
+    for held in server.held:
+        held.answer(201)
+        await asyncio.sleep(0.2)
+
+    assert (await sending).kinds() == ["accepted"] * 8
+
+
+async def test_a_push_to_a_stranger_is_given_up_earlier(
+    webpush: WebpushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = webpush.server.subscribe()
+    webpush.server.tell(browser, 503)
+
+    to_stranger = await webpush.send(targets(browser))
+    monkeypatch.setattr(push_services, "KNOWN_HOSTS", ("localhost",))
+    to_known = await webpush.send(targets(browser))
+
+    assert to_stranger.by_device[1].give_up_after_s == strangers.GIVE_UP_AFTER_S
+    assert to_known.by_device[1].give_up_after_s is None

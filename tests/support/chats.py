@@ -68,6 +68,46 @@ def make_chat(
         return chat.id
 
 
+def add_user(store: Datastore, token: str | None = None, platform: str = "apns") -> int:
+    """A user without conversations, with a device if there is a token."""
+    now = utc_now() - timedelta(minutes=1)
+    with store.write() as session:
+        user = User(name="a user", created_at=now)
+        session.add(user)
+        session.flush()
+        if token is not None:
+            session.add(
+                Device(
+                    user_id=user.id,
+                    platform=platform,
+                    token=token,
+                    token_hash=secrets.token_hex(32),
+                    environment="production",
+                    registered_at=now,
+                )
+            )
+        return user.id
+
+
+def join_chats(store: Datastore, users: Sequence[int], number: int) -> list[int]:
+    """So many chats of these users; the one with the lowest id is the sender."""
+    now = utc_now() - timedelta(minutes=1)
+    with store.write() as session:
+        chats = [Chat(name=f"chat {n}", created_at=now) for n in range(number)]
+        session.add_all(chats)
+        session.flush()
+        joined = {"role": "member", "joined_seq": 0, "read_seq": 0}
+        session.execute(
+            insert(Member),
+            [
+                {"chat_id": chat.id, "user_id": user, **joined}
+                for chat in chats
+                for user in users
+            ],
+        )
+        return [chat.id for chat in chats]
+
+
 def sender_of(store: Datastore, chat_id: int) -> int:
     with store.read() as session:
         found = session.scalar(

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 
 from notifier.channels import Troubles
 from notifier.channels.route import Dialect, Route
@@ -13,7 +13,7 @@ from notifier.channels.webpush.resolver import Resolver
 from notifier.http2 import Client
 from notifier.outcome import ChannelDown
 
-# The browsers' own push services; all unknown ones share one concurrency limit.
+# The browsers' own push services; all others are strangers (`strangers.py`).
 KNOWN_HOSTS = (
     "fcm.googleapis.com",
     "push.services.mozilla.com",
@@ -22,8 +22,6 @@ KNOWN_HOSTS = (
 )
 # Connections kept open, to the services used last.
 MAX_OPEN_SERVICES = 128
-# Unknown services that are pushed to at the same time.
-MAX_UNKNOWN_SERVICES = 64
 # Any user can name a server that never responds: it must not hold a job for long.
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 10.0
@@ -62,7 +60,6 @@ class PushServices:
         self._tls = tls
         self._troubles = troubles
         self._services: OrderedDict[str, Service] = OrderedDict()
-        self._unknown_limit = asyncio.Semaphore(MAX_UNKNOWN_SERVICES)
         self._closing: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -79,9 +76,8 @@ class PushServices:
         service.active_sends += 1
         try:
             service.route.breaker.check()
-            async with nullcontext() if service.is_known else self._unknown_limit:
-                await self._resolve_once(service)
-                yield service
+            await self._resolve_once(service)
+            yield service
         finally:
             service.active_sends -= 1
             self._close_unused()
