@@ -103,7 +103,9 @@ async def test_a_name_that_turns_private_after_the_check_is_not_connected_to(
 ) -> None:
     answers = iter([["1.1.1.1"], ["127.0.0.1"], ["127.0.0.1"]])
 
-    async def rebound(self: Resolver, host: str, port: int) -> list[str]:
+    async def rebound(
+        self: Resolver, host: str, port: int, asker: int | None
+    ) -> list[str]:
         return next(answers)
 
     monkeypatch.setattr(Resolver, "_look_up", rebound)
@@ -121,7 +123,9 @@ async def test_an_unknown_name_is_not_resolved_for_each_message(
 ) -> None:
     looked_up: list[str] = []
 
-    async def nowhere(self: Resolver, host: str, port: int) -> list[str]:
+    async def nowhere(
+        self: Resolver, host: str, port: int, asker: int | None
+    ) -> list[str]:
         looked_up.append(host)
         raise ChannelDown(f"{host}: no such name")
 

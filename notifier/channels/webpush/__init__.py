@@ -92,9 +92,12 @@ class Webpush:
 
     async def _send(self, origin: str, batch: "_WebpushBatch") -> None:
         """Push to the devices of one service; its outage makes their outcome LATER."""
-        first = batch.addressees[0][1]
+        target, first = batch.addressees[0]
+        users = {target.user_id for target in batch.targets}
+        asker = target.user_id if len(users) == 1 else None
+        where = origin, first.host, first.port
         try:
-            async with self._services.use(origin, first.host, first.port) as service:
+            async with self._services.use(*where, asker) as service:
                 # Any user can name a server, so only known services raise an alarm.
                 await batch.encrypt()
                 await service.route.push(batch, with_alarm=service.is_known)
@@ -209,5 +212,5 @@ def create(
     # Members bring the browsers' public services, even if ours have a private CA.
     tls = http2_context(settings.ca_file, with_public_authorities=True)
     signer = Signer(vapid.private_key(settings), settings.vapid_subject)
-    resolver = Resolver(settings.webpush_allow)
+    resolver = Resolver(settings.webpush_allow, is_known=push_services.is_known_host)
     return Webpush(PushServices(signer, DIALECT, resolver, tls=tls, troubles=troubles))

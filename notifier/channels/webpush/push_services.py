@@ -3,8 +3,9 @@
 import asyncio
 import ssl
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from notifier.channels import Troubles
 from notifier.channels.route import Dialect, Route
@@ -38,6 +39,8 @@ class Service:
         self.is_known = is_known_host(host)
         # Its name has led to a public address.
         self.is_resolved = False
+        # The look-up of its name that is under way.
+        self.look_up: asyncio.Task[Sequence[str]] | None = None
         # Sends under way: while there are any, it is not closed.
         self.active_sends = 0
 
@@ -63,9 +66,12 @@ class PushServices:
         self._closing: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def use(self, origin: str, host: str, port: int) -> AsyncIterator[Service]:
+    async def use(
+        self, origin: str, host: str, port: int, asker: int | None = None
+    ) -> AsyncIterator[Service]:
         """The service of an origin, kept open at least until the end of the block.
 
+        The asker is the user whose device names it, if there is only one.
         Raises PrivateAddress, and ChannelDown or CredentialsRefused when the name
         cannot be resolved or the service's breaker is open.
         """
@@ -76,13 +82,13 @@ class PushServices:
         service.active_sends += 1
         try:
             service.route.breaker.check()
-            await self._resolve_once(service)
+            await self._resolve_once(service, asker)
             yield service
         finally:
             service.active_sends -= 1
             self._close_unused()
 
-    async def _resolve_once(self, service: Service) -> None:
+    async def _resolve_once(self, service: Service, asker: int | None) -> None:
         """Check the name for a clear error; the client checks it at each connection."""
         if service.is_resolved:
             return
@@ -90,11 +96,20 @@ class PushServices:
         if breaker.is_open:
             breaker.begin_probe()
         try:
-            await self._resolver.addresses(service.host, service.port)
+            await self._look_up(service, asker)
         except ChannelDown as down:
             breaker.open_for_outage(down.reason)
             raise
         service.is_resolved = True
+
+    async def _look_up(self, service: Service, asker: int | None) -> None:
+        """Wait for one look-up, however many sends need it."""
+        if service.look_up is None:
+            look_up = self._resolver.addresses(service.host, service.port, asker)
+            service.look_up = asyncio.create_task(look_up)
+            service.look_up.add_done_callback(partial(_end_look_up, service))
+        # It goes on when this send has no time left.
+        await asyncio.shield(service.look_up)
 
     def _open(self, origin: str, host: str, port: int) -> Service:
         client = Client(
@@ -128,9 +143,18 @@ class PushServices:
 
     async def close(self) -> None:
         services, self._services = self._services, OrderedDict()
-        self._resolver.close()
+        for service in services.values():
+            if service.look_up is not None:
+                service.look_up.cancel()
         closing = [service.client.close() for service in services.values()]
         await asyncio.gather(*closing, *self._closing, return_exceptions=True)
+
+
+def _end_look_up(service: Service, task: asyncio.Task[Sequence[str]]) -> None:
+    service.look_up = None
+    if not task.cancelled():
+        # Seen here, because the sends that waited for it may be over.
+        task.exception()
 
 
 def is_known_host(host: str) -> bool:

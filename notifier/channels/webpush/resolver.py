@@ -8,14 +8,13 @@ them, not to the name, which might resolve differently the next time (DNS rebind
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 
+from notifier.channels.webpush.lookups import Lookups
 from notifier.outcome import ChannelDown
 
 LOOKUP_TIMEOUT_S = 5.0
-# A pool of its own, so that slow names do not delay those of the other channels.
-LOOKUP_THREADS = 8
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # IPv6 networks whose addresses embed an IPv4 address in their last 32 bits.
@@ -39,18 +38,27 @@ class Resolver:
     An entry of `allow` is host or host:port.
     """
 
-    def __init__(self, allow: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        allow: Sequence[str] = (),
+        *,
+        is_known: Callable[[str], bool] = lambda host: False,
+    ) -> None:
         self._allow = frozenset(allow)
-        self._threads = ThreadPoolExecutor(
-            LOOKUP_THREADS, thread_name_prefix="webpush-names"
-        )
+        self._is_known = is_known
+        # The names of known services wait for no others.
+        self._of_known = Lookups()
+        self._of_others = Lookups()
 
-    async def addresses(self, host: str, port: int) -> Sequence[str]:
+    async def addresses(
+        self, host: str, port: int, asker: int | None = None
+    ) -> Sequence[str]:
         """The addresses to connect to, checked.
 
-        Raises PrivateAddress, or ChannelDown when the name cannot be resolved.
+        The asker is the user who has named the host, if it is only one. Raises
+        PrivateAddress, or ChannelDown when the name cannot be resolved.
         """
-        found = await self._look_up(host, port)
+        found = await self._look_up(host, port, asker)
         name = f"[{host}]" if ":" in host else host
         if {name, f"{name}:{port}"} & self._allow:
             return found
@@ -59,19 +67,27 @@ class Resolver:
             raise PrivateAddress(host)
         return public
 
-    async def _look_up(self, host: str, port: int) -> list[str]:
-        loop = asyncio.get_running_loop()
+    async def _look_up(
+        self, host: str, port: int, asker: int | None = None
+    ) -> list[str]:
+        lookups = self._of_known if self._is_known(host) else self._of_others
+        keys: list[Hashable] = [_domain(host)]
+        if asker is not None:
+            keys.append(asker)
+        look_up = partial(_resolve, host, port)
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT_S):
-                found = await loop.run_in_executor(self._threads, _resolve, host, port)
+                found = await lookups.run(keys, look_up)
         except TimeoutError:
             raise ChannelDown(f"{host}: looking up the name takes too long") from None
         except (OSError, UnicodeError) as problem:
             raise ChannelDown(f"{host}: {problem}") from problem
         return found
 
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+
+def _domain(host: str) -> str:
+    """The part of the name that one name server, or its owner, answers for."""
+    return host if ":" in host else ".".join(host.split(".")[-2:])
 
 
 def _resolve(host: str, port: int) -> list[str]:
