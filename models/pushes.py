@@ -151,6 +151,8 @@ class Target(NamedTuple):
     badge: int
     # Earlier attempts of this job.
     attempts: int = 0
+    # Whether the device has a reason that an accepted push removes; known to retries.
+    is_marked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

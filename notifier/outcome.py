@@ -12,7 +12,8 @@ class Kind(StrEnum):
     ACCEPTED = "accepted"
     # The token is dead: the device is disabled.
     GONE = "gone"
-    # Wrong environment or topic: the device is marked, not disabled.
+    # Wrong environment or topic, or the device fails while others are accepted: it is
+    # marked, not disabled.
     SUSPECT = "suspect"
     # The provider will never take this payload.
     REFUSED = "refused"
@@ -28,20 +29,24 @@ class Outcome(NamedTuple):
     kind: Kind
     # The provider's own word, for logs and pages.
     reason: str = ""
-    # With LATER and CREDENTIALS: the shortest pause before the next try.
+    # With LATER and CREDENTIALS: the shortest pause before the next try. With SUSPECT,
+    # None means that there is no next try.
     retry_after_s: float | None = None
     # With GONE: dead at least since then; a token registered later lives on.
     gone_since: datetime | None = None
-    # With LATER: the provider may have seen it; if False, no try is counted.
+    # With LATER and SUSPECT: the provider may have seen it; if False, no try counts.
     tried: bool = True
     # With ACCEPTED: the environment that took it, if it is not the device's own.
     environment: str | None = None
     # With LATER and CREDENTIALS: after this time since its job's first try the push is
     # given up, even if the message's own time to live is longer.
     give_up_after_s: float | None = None
+    # With ACCEPTED: the device had failed before, and may be marked.
+    is_recovery: bool = False
 
 
 ACCEPTED = Outcome(Kind.ACCEPTED)
+RECOVERED = Outcome(Kind.ACCEPTED, is_recovery=True)
 
 
 class ChannelDown(Exception):

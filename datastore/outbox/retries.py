@@ -48,6 +48,7 @@ def find_due(
                 registered_at=device.registered_at,
                 badge=badge,
                 attempts=attempts,
+                is_marked=device.reason is not None,
             )
         )
     return targets, pointless

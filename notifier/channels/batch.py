@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from models.pushes import Target
 from notifier.channels import CredentialsRefused, Report
 from notifier.http2 import Head, Request
-from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
+from notifier.outcome import ACCEPTED, RECOVERED, ChannelDown, Kind, Outcome
 
 
 class PushBatch:
@@ -27,8 +27,8 @@ class PushBatch:
         self.ended = bytearray(len(targets))
         # Whether the provider has accepted one of them.
         self.accepted = False
-        # Why the provider refused our credentials, if it did.
-        self.refusal: str | None = None
+        # Which of them are probes: they judge their route alone.
+        self.probes: set[int] = set()
 
     def end(self, index: int, outcome: Outcome) -> None:
         self.ended[index] = 1
@@ -41,6 +41,11 @@ class PushBatch:
         for index in indexes:
             ended[index] = 1
         self.report([targets[index] for index in indexes], ACCEPTED)
+
+    def recover(self, index: int) -> None:
+        """The provider has accepted a device that had failed before."""
+        self.accepted = True
+        self.end(index, RECOVERED)
 
     def end_unfinished(
         self, outcome: Outcome, among: Iterable[int] | None = None

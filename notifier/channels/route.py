@@ -10,6 +10,7 @@ from notifier.channels.authorization import Authorization
 from notifier.channels.batch import PushBatch, outcome_of, wait_for_all
 from notifier.channels.breaker import Breaker
 from notifier.channels.operator_alarm import Alarm
+from notifier.channels.route_health import Fault, RouteHealth
 from notifier.http2 import Client, Response
 from notifier.outcome import ChannelDown, Kind, Outcome
 
@@ -40,8 +41,10 @@ class Dialect(NamedTuple):
     explain: Callable[[str], str] = str
     # Whether the whole route has to wait, and not one device.
     is_route_rate_limit: Callable[[Response, Outcome], bool] = never
-    # Whether many of these in a row are an outage of the whole route.
+    # Whether many of these are an outage of the whole route.
     is_server_error: Callable[[Response, Outcome], bool] = is_server_error
+    # Whether members choose the server, path or app that responds.
+    is_by_choice: bool = False
 
 
 class Route:
@@ -56,15 +59,22 @@ class Route:
         troubles: Troubles,
         *,
         breaker: Breaker | None = None,
+        health: RouteHealth | None = None,
         probe_timeout_s: float = PROBE_TIMEOUT_S,
     ) -> None:
         self.breaker = breaker or Breaker()
+        self._health = health or RouteHealth(is_by_choice=dialect.is_by_choice)
         self._client = client
         self._authorization = authorization
         self._dialect = dialect
         self._alarm = Alarm(name, troubles, dialect.explain)
         self._probe_timeout_s = probe_timeout_s
         self._probe_lock = asyncio.Lock()
+
+    def check(self) -> None:
+        """Raise what the breaker raises, if not even a probe would be sent."""
+        if not self.breaker.may_probe_early:
+            self.breaker.check()
 
     async def push(self, batch: PushBatch, *, with_alarm: bool = True) -> None:
         """Report an outcome for every target of the batch.
@@ -77,42 +87,74 @@ class Route:
             await self._push(batch)
         except CredentialsRefused as refused:
             batch.end_unfinished(outcome_of(refused))
-        refusal = self.breaker.refusal
+        refusal = self.breaker.refusal or self._health.refusal
         # Without an accepted push, it is not known that our credentials work.
         if with_alarm and (refusal is not None or batch.accepted):
             await self._alarm.update(refusal)
 
     async def _push(self, batch: PushBatch) -> None:
+        indexes = self._not_held(batch)
         probes: list[asyncio.Task[None]] = []
-        if self.breaker.is_open:
-            async with self._probe_lock:
-                # Another batch's probe may have ended while we waited for the lock.
-                self.breaker.check()
-                if self.breaker.is_open:
-                    probes = await self._probe(batch)
-        rest = range(len(probes), len(batch.targets))
+        if self.breaker.is_open and indexes:
+            indexes = self._health.by_trust(batch.targets, indexes)
+            if not self._health.is_doubtful(batch.targets[indexes[0]]):
+                async with self._probe_lock:
+                    # Another batch's probe may have ended while we waited for the lock.
+                    if self.breaker.is_open:
+                        probes = await self._probe(batch, indexes)
+        rest = indexes[len(probes) :]
         await wait_for_all([*probes, self._send_rest(batch, rest)])
 
-    async def _probe(self, batch: PushBatch) -> list[asyncio.Task[None]]:
+    def _not_held(self, batch: PushBatch) -> Sequence[int]:
+        """The indexes of the targets, without suspect devices whose pause lasts."""
+        everyone = range(len(batch.targets))
+        if not self._health.has_failing:
+            return everyone
+        indexes = []
+        for index in everyone:
+            if outcome := self._health.hold(batch.targets[index]):
+                batch.end(index, outcome)
+            else:
+                indexes.append(index)
+        return indexes if len(indexes) < len(everyone) else everyone
+
+    async def _probe(
+        self, batch: PushBatch, indexes: Sequence[int]
+    ) -> list[asyncio.Task[None]]:
         """Send one push as a probe, and another one after each probe timeout.
 
         Returns when one of them has ended, or when there is nothing else to send.
         """
-        self.breaker.begin_probe()
         probes: list[asyncio.Task[None]] = []
-        count = min(MAX_PROBES, len(batch.targets))
         try:
-            for index in range(count):
+            for index in self._begin_probes(batch, indexes):
                 probes.append(asyncio.create_task(self._send_probe(batch, index)))
                 if await self._any_ends(probes, self._probe_timeout_s):
                     return probes
-            if count < len(batch.targets):
+            if len(probes) == MAX_PROBES < len(indexes):
                 await self._any_ends(probes, None)
         except BaseException:
             for probe in probes:
                 probe.cancel()
             raise
         return probes
+
+    def _begin_probes(self, batch: PushBatch, indexes: Sequence[int]) -> Sequence[int]:
+        """The targets to probe with, the first of the indexes; raises as the breaker.
+
+        A device that has not failed may be one while the pause lasts.
+        """
+        health = self._health
+        best = batch.targets[indexes[0]]
+        if self.breaker.may_probe_early and not health.is_failing(best):
+            self.breaker.begin_early_probe()
+            return indexes[:1]
+        self.breaker.check()
+        self.breaker.begin_probe()
+        chosen = indexes[:MAX_PROBES]
+        trusted = [i for i in chosen if not health.is_doubtful(batch.targets[i])]
+        batch.probes.update(trusted)
+        return trusted
 
     @staticmethod
     async def _any_ends(
@@ -124,7 +166,7 @@ class Route:
         return bool(done)
 
     async def _send_probe(self, batch: PushBatch, index: int) -> None:
-        await self._send(batch, range(index, index + 1))
+        await self._send(batch, (index,))
         self.breaker.end_probe()
 
     async def _send_rest(self, batch: PushBatch, indexes: Sequence[int]) -> None:
@@ -135,26 +177,60 @@ class Route:
     async def _send(self, batch: PushBatch, indexes: Sequence[int]) -> None:
         """Send these; repeat once, with a new token, those whose token had expired."""
         answers = self._client.answers
+        is_sending = False
         try:
             token = await self._authorization.token()
+            is_sending = True
             expired = await self._exchange(batch, indexes, token)
             if not expired:
                 return
+            is_sending = False
             await self._authorization.token_expired(token)
             token = await self._authorization.token()
+            is_sending = True
             await self._exchange(batch, expired, token, is_last=True)
         except CredentialsRefused as refused:
             self.breaker.open_for_refusal(str(refused))
             raise
         except ChannelDown as down:
             # The client names a pause only while it cannot reach the provider.
-            is_reachable = down.retry_after_s is None and self._client.answers > answers
-            if is_reachable or any(batch.ended[index] for index in indexes):
+            is_reachable = down.retry_after_s is None
+            if any(batch.ended[index] for index in indexes) or (
+                is_reachable and self._client.answers > answers
+            ):
                 # No outage, because other pushes were answered: these have failed.
-                batch.end_unfinished(outcome_of(down), indexes)
+                self._end_silent(batch, indexes, down, is_evidence=False)
+                return
+            if is_sending and is_reachable and self._end_silent(batch, indexes, down):
                 return
             self.breaker.open_for_outage(down.reason, down.retry_after_s)
             raise
+
+    def _end_silent(
+        self,
+        batch: PushBatch,
+        indexes: Sequence[int],
+        down: ChannelDown,
+        *,
+        is_evidence: bool = True,
+    ) -> bool:
+        """End the pushes without a response; False if the provider is at fault."""
+        silent = [index for index in indexes if not batch.ended[index]]
+        outcomes = [
+            self._fail(
+                batch,
+                index,
+                Fault.SILENCE,
+                outcome_of(down),
+                is_evidence=is_evidence,
+            )
+            for index in silent
+        ]
+        if is_evidence and self.breaker.is_open:
+            return False
+        for index, outcome in zip(silent, outcomes, strict=True):
+            batch.end(index, outcome)
+        return True
 
     async def _exchange(
         self,
@@ -168,41 +244,86 @@ class Route:
         expired: list[int] = []
 
         def on_accepted(positions: Sequence[int]) -> None:
-            self.breaker.server_errors = 0
-            batch.accept([indexes[position] for position in positions])
+            self._accept(batch, [indexes[position] for position in positions])
 
         def on_response(position: int, response: Response) -> None:
-            if response.status == 200:
-                on_accepted((position,))
-                return
             index = indexes[position]
-            outcome = self._dialect.read(response, batch.targets[index])
-            if not is_last and self._dialect.is_token_expired(response, outcome):
-                expired.append(index)
+            if response.status == 200:
+                self._accept(batch, [index])
                 return
-            self._update_breaker(batch, response, outcome)
-            batch.end(index, outcome)
+            outcome = self._dialect.read(response, batch.targets[index])
+            if outcome.kind is Kind.ACCEPTED:
+                self._accept(batch, [index])
+            elif not is_last and self._dialect.is_token_expired(response, outcome):
+                expired.append(index)
+            else:
+                batch.end(index, self._judge(batch, index, response, outcome))
 
         requests = batch.requests
         if len(indexes) < len(requests):
             requests = [requests[index] for index in indexes]
         await self._client.send(batch.head(token), requests, on_response, on_accepted)
-        # If other pushes of the batch were accepted, our credentials are not at fault.
-        if batch.refusal is not None and not batch.accepted:
-            self.breaker.open_for_refusal(batch.refusal)
         # In the order of the batch, because they arrive in any.
         return sorted(expired)
 
-    def _update_breaker(
-        self, batch: PushBatch, response: Response, outcome: Outcome
-    ) -> None:
+    def _accept(self, batch: PushBatch, indexes: Sequence[int]) -> None:
+        """The provider has accepted these; many at a time, on the hot path."""
+        health, targets = self._health, batch.targets
+        health.accept(targets[indexes[0]], is_sample=not batch.accepted)
+        if self.breaker.is_open and self.breaker.accept():
+            health.contradict()
+        if health.has_failing:
+            recovered = {i for i in indexes if health.is_failing(targets[i])}
+            for index in recovered:
+                health.recover(targets[index])
+                batch.recover(index)
+            indexes = [index for index in indexes if index not in recovered]
+        if indexes:
+            batch.accept(indexes)
+
+    def _judge(
+        self, batch: PushBatch, index: int, response: Response, outcome: Outcome
+    ) -> Outcome:
+        """Note what the response says about the route; returns what to report."""
         if self._dialect.is_route_rate_limit(response, outcome):
             self.breaker.open_for_rate_limit(outcome.reason, outcome.retry_after_s)
-            return
+            return outcome
         if self._dialect.is_server_error(response, outcome):
-            self.breaker.count_server_error(outcome.reason, outcome.retry_after_s)
-            return
-        self.breaker.server_errors = 0
+            # A rate limit says how long the device has to wait: it is not suspect.
+            is_counted = response.status >= 500
+            return self._fail(batch, index, Fault.ERROR, outcome, is_counted=is_counted)
         is_route_wide = outcome.reason not in self._dialect.device_reasons
         if outcome.kind is Kind.CREDENTIALS and is_route_wide:
-            batch.refusal = outcome.reason
+            return self._fail(batch, index, Fault.REFUSAL, outcome)
+        self._health.answer()
+        return outcome
+
+    def _fail(
+        self,
+        batch: PushBatch,
+        index: int,
+        fault: Fault,
+        outcome: Outcome,
+        *,
+        is_counted: bool = True,
+        is_evidence: bool = True,
+    ) -> Outcome:
+        """A device failed; opens the breaker if the route is at fault."""
+        health, target = self._health, batch.targets[index]
+        is_probe = is_evidence and index in batch.probes
+        is_evidence = is_evidence and not health.is_doubtful(target)
+        reported = health.fail(
+            target,
+            fault,
+            outcome,
+            is_counted=is_counted and not self.breaker.is_open,
+            is_evidence=is_evidence,
+        )
+        if is_probe or (is_evidence and health.is_at_fault(fault)):
+            if fault is Fault.REFUSAL:
+                self.breaker.open_for_refusal(outcome.reason, is_judged=True)
+            else:
+                pause_s = outcome.retry_after_s
+                self.breaker.open_for_outage(outcome.reason, pause_s, is_judged=True)
+            health.forgive(fault)
+        return reported

@@ -205,7 +205,7 @@ class Tally:
         if batch.is_retry:
             self.waiting -= 1
             self._resolved.append(target.device_id)
-        if outcome.environment is not None:
+        if outcome.environment or outcome.is_recovery or target.is_marked:
             self._marks.append(Mark(target=target, environment=outcome.environment))
 
     def _fail(
@@ -228,7 +228,7 @@ class Tally:
             self.waiting -= batch.is_retry
         else:
             self.waiting += not batch.is_retry
-        if outcome.kind in (Kind.GONE, Kind.SUSPECT):
+        if outcome.kind in (Kind.GONE, Kind.SUSPECT) and outcome.tried:
             gone = outcome.kind is Kind.GONE
             self._marks.append(
                 Mark(target=target, disable=gone, reason=_sanitize(outcome.reason, 100))
@@ -243,6 +243,9 @@ class Tally:
         if outcome.kind is Kind.CREDENTIALS:
             floor_s = outcome.retry_after_s or CREDENTIALS_RETRY_S
             delay_s = outage_delay_s(waited_s, floor_s)
+        elif outcome.kind is Kind.SUSPECT and outcome.retry_after_s is not None:
+            # Other messages of the device may have to wait for this try.
+            delay_s = outage_delay_s(waited_s, outcome.retry_after_s)
         elif outcome.kind is not Kind.LATER:
             return None
         elif outcome.tried:

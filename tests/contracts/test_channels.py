@@ -159,11 +159,11 @@ async def test_credentials_that_work_again_are_noticed_by_a_probe(
     service: ChannelService, short_pauses: None
 ) -> None:
     service.refuse_credentials()
-    await service.send([service.device(1)])
+    await service.send([service.device(number) for number in (1, 2, 3)])
     service.refuse_credentials(refuse=False)
     await asyncio.sleep(0.1)
 
-    reports = await service.send([service.device(2), service.device(3)])
+    reports = await service.send([service.device(4), service.device(5)])
 
     assert reports.kinds() == ["accepted"] * 2
     assert len(service.troubles.reasons()) == 1

@@ -168,17 +168,65 @@ async def test_an_unknown_service_that_refuses_our_key_raises_no_alarm(
     assert webpush.troubles.reports == []
 
 
-async def test_a_browsers_service_that_refuses_our_key_raises_an_alarm(
-    webpush: WebpushService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def known(webpush: WebpushService, monkeypatch: pytest.MonkeyPatch) -> WebpushService:
+    """The service counts as one of the browsers'."""
     monkeypatch.setattr(push_services, "KNOWN_HOSTS", ("localhost",))
-    browser = webpush.server.subscribe()
-    webpush.server.tell(browser, 403, b'{"reason":"BadJwtToken"}')
+    return webpush
 
-    await webpush.send(targets(browser))
 
-    route = f"webpush {webpush.server.origin}"
-    assert webpush.troubles.reports[0] == (route, "403 BadJwtToken")
+def refusing(service: PushService) -> Browser:
+    browser = service.subscribe()
+    service.tell(browser, 401, b'{"reason":"BadJwtToken"}')
+    return browser
+
+
+async def test_a_browsers_service_that_refuses_our_key_raises_an_alarm(
+    known: WebpushService,
+) -> None:
+    browsers = [refusing(known.server) for _ in range(3)]
+
+    await known.send(targets(*browsers))
+
+    route = f"webpush {known.server.origin}"
+    assert known.troubles.reports[0] == (route, "401 BadJwtToken")
+
+
+async def test_one_path_that_refuses_our_key_raises_none(
+    known: WebpushService,
+) -> None:
+    refuser = refusing(known.server)
+
+    for _ in range(5):
+        await known.send(targets(refuser))
+
+    assert known.troubles.reports == []
+
+
+async def test_a_small_installation_learns_that_its_key_is_refused(
+    known: WebpushService,
+) -> None:
+    [device] = targets(refusing(known.server))
+
+    await known.send([device])
+    # The retry comes a minute later.
+    await known.send([device._replace(attempts=1)])
+
+    assert known.troubles.reasons() == ["401 BadJwtToken"]
+
+
+async def test_a_retry_raises_none_while_others_are_accepted(
+    known: WebpushService,
+) -> None:
+    [device] = targets(refusing(known.server))
+    other = targets(refusing(known.server), known.server.subscribe())[1]
+
+    for attempts in range(5):
+        await known.send([device._replace(attempts=attempts)])
+        await known.send([other])
+
+    assert known.troubles.standing() == {}
+    assert known.server.seen.count(known.server.seen[0]) < 5
 
 
 # -- limits

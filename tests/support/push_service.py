@@ -51,6 +51,8 @@ class PushService:
     # Paths whose requests get no response before the test sends one.
     hanging: set[str] = field(default_factory=set)
     held: list[PeerRequest] = field(default_factory=list)
+    # Paths whose requests are reset.
+    resetting: set[str] = field(default_factory=set)
     # Every request's path, also of those refused.
     seen: list[str] = field(default_factory=list)
     _browsers: dict[str, Browser] = field(default_factory=dict)
@@ -81,6 +83,10 @@ class PushService:
         """Do not respond to pushes to the browser."""
         self.hanging.add(self._path(browser))
 
+    def reset(self, browser: Browser) -> None:
+        """Reset the stream of each push to the browser."""
+        self.resetting.add(self._path(browser))
+
     def _path(self, browser: Browser) -> str:
         return browser.endpoint.removeprefix(self.origin)
 
@@ -91,6 +97,9 @@ class PushService:
         self.seen.append(request.path)
         if request.path in self.hanging:
             self.held.append(request)
+            return
+        if request.path in self.resetting:
+            request.reset()
             return
         told = self.told_all or self.told.get(request.path)
         if told is not None:

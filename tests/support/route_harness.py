@@ -8,8 +8,9 @@ from notifier.channels.authorization import TokenAuthorization
 from notifier.channels.batch import PushBatch
 from notifier.channels.breaker import Breaker
 from notifier.channels.route import Dialect, Route
+from notifier.channels.route_health import RouteHealth
 from notifier.http2 import Head, Request, Response
-from notifier.outcome import Kind, Outcome
+from notifier.outcome import ChannelDown, Kind, Outcome
 from tests.support.clock import Clock
 from tests.support.fake_provider import (
     ACCEPT,
@@ -28,6 +29,8 @@ KINDS = {
     429: Kind.LATER,
     500: Kind.LATER,
 }
+# As the client says while it cannot connect.
+UNREACHABLE = ChannelDown("unreachable", retry_after_s=1)
 REFUSED = Response(403, (), b"BadKey")
 TOKEN_EXPIRED = Response(403, (), b"TokenExpired")
 
@@ -66,15 +69,16 @@ class RouteHarness:
             dialect,
             self.troubles,
             breaker=Breaker(clock=self.clock),
+            health=RouteHealth(is_by_choice=dialect.is_by_choice, clock=self.clock),
             probe_timeout_s=0.02,
         )
 
     async def _mint(self) -> None:
         raise AssertionError("the fake tokens need no mint")
 
-    def push(self, devices: int, *, with_alarm: bool = True) -> Reports:
+    def push(self, devices: int, *, first: int = 0, with_alarm: bool = True) -> Reports:
         reports = Reports()
-        batch = batch_of(devices, reports)
+        batch = batch_of(devices, reports, first)
         asyncio.run(self.route.push(batch, with_alarm=with_alarm))
         return reports
 

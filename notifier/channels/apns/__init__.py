@@ -134,7 +134,8 @@ class Apns:
                 f"apns {environment} {topic}",
                 self._clients[environment],
                 self._authorization,
-                self._dialect,
+                # Any member can register a device with another app.
+                self._dialect._replace(is_by_choice=topic != self._topic),
                 self._troubles,
             )
         return route

@@ -197,7 +197,7 @@ def _head(authorization: str | None) -> Head:
 
 
 # Our signatures are renewed long before they expire.
-DIALECT = Dialect(outcomes.read)
+DIALECT = Dialect(outcomes.read, is_by_choice=True)
 
 
 def create(

@@ -81,7 +81,7 @@ class PushServices:
         self._services.move_to_end(origin)
         service.active_sends += 1
         try:
-            service.route.breaker.check()
+            service.route.check()
             await self._resolve_once(service, asker)
             yield service
         finally:

@@ -1,9 +1,11 @@
 """When the circuit breaker opens, for how long, and when it closes."""
 
+from collections.abc import Callable
+
 import pytest
 
 from notifier.channels import CredentialsRefused
-from notifier.channels.breaker import SERVER_ERRORS_IN_A_ROW, Breaker
+from notifier.channels.breaker import EARLY_PROBES, Breaker
 from notifier.outcome import ChannelDown
 from tests.support.clock import Clock
 
@@ -146,33 +148,54 @@ def test_results_of_earlier_pushes_change_nothing_while_it_is_open(
     assert left_s(breaker) == 50
 
 
-def test_single_server_errors_do_not_open_it(breaker: Breaker) -> None:
-    for _ in range(SERVER_ERRORS_IN_A_ROW - 1):
-        breaker.count_server_error("InternalServerError")
-    breaker.server_errors = 0
-    for _ in range(SERVER_ERRORS_IN_A_ROW - 1):
-        breaker.count_server_error("InternalServerError")
+def test_an_accepted_push_closes_it_if_devices_were_refused(breaker: Breaker) -> None:
+    breaker.open_for_refusal("InvalidProviderToken", is_judged=True)
+
+    breaker.accept()
 
     assert not breaker.is_open
 
 
-def test_many_server_errors_in_a_row_open_it(breaker: Breaker) -> None:
-    for _ in range(SERVER_ERRORS_IN_A_ROW):
-        breaker.count_server_error("InternalServerError", 9)
+@pytest.mark.parametrize(
+    "opens",
+    [
+        lambda breaker: breaker.open_for_rate_limit("QUOTA_EXCEEDED", 60),
+        lambda breaker: breaker.open_for_outage("unreachable", 60),
+        lambda breaker: breaker.open_for_refusal("invalid_grant"),
+    ],
+    ids=["rate limit", "outage", "no token"],
+)
+def test_an_accepted_push_does_not_end_other_pauses(
+    breaker: Breaker, clock: Clock, opens: Callable[[Breaker], None]
+) -> None:
+    opens(breaker)
 
-    assert left_s(breaker) == 9
-
-
-def test_one_server_error_fails_a_probe(breaker: Breaker, clock: Clock) -> None:
-    breaker.open_for_outage("unreachable")
-    clock.now += 1
-
-    breaker.begin_probe()
-    breaker.count_server_error("ServiceUnavailable")
-    breaker.end_probe()
-
+    breaker.accept()
     assert breaker.is_open
-    assert left_s(breaker) == 2
+    clock.now += 60
+    breaker.accept()
+
+    assert not breaker.is_open
+
+
+def test_a_few_devices_may_be_tried_before_the_end_of_such_a_pause(
+    breaker: Breaker, clock: Clock
+) -> None:
+    breaker.open_for_refusal("InvalidProviderToken", is_judged=True)
+    tried = 0
+
+    while breaker.may_probe_early:
+        breaker.begin_early_probe()
+        tried += 1
+
+    assert tried == EARLY_PROBES
+    assert left_s(breaker) == 60
+
+
+def test_nothing_is_tried_early_without_a_token(breaker: Breaker) -> None:
+    breaker.open_for_refusal("invalid_grant")
+
+    assert not breaker.may_probe_early
 
 
 def test_a_cancelled_probe_is_followed_by_another(

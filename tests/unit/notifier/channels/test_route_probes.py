@@ -10,7 +10,7 @@ from notifier.http2 import Head, Request
 from notifier.outcome import ChannelDown
 from tests.support.fake_provider import OK, Result, always
 from tests.support.notifications import Reports
-from tests.support.route_harness import RouteHarness, batch_of
+from tests.support.route_harness import UNREACHABLE, RouteHarness, batch_of
 
 
 class HangingDevices:
@@ -35,7 +35,7 @@ class HangingDevices:
 
 def open_breaker(harness: RouteHarness) -> None:
     """Open the breaker and let its pause pass."""
-    harness.client.answer = always(ChannelDown("unreachable"))
+    harness.client.answer = always(UNREACHABLE)
     with pytest.raises(ChannelDown):
         harness.push(1)
     harness.clock.now += 60

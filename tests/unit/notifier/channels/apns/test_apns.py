@@ -172,19 +172,20 @@ def test_the_refusal_of_one_app_does_not_affect_the_others() -> None:
         return refusal(403, "InvalidProviderToken") if wrong else OK
 
     apple = Apple(production=answer)
-    targets = [make_target(1), make_target(2, app="org.example.pier"), make_target(3)]
+    own = [make_target(n) for n in (1, 2)]
+    other = [make_target(n, app="org.example.pier") for n in (3, 4, 5)]
 
-    first, second = apple.push(targets), apple.push(targets)
+    first, second = apple.push([*own, *other]), apple.push([*own, *other])
 
-    assert first.kinds() == ["accepted", "credentials", "accepted"]
-    assert second.kinds() == ["accepted", "credentials", "accepted"]
+    assert first.kinds() == ["accepted"] * 2 + ["credentials"] * 3
+    assert second.kinds() == ["accepted"] * 2 + ["credentials"] * 3
     assert apple.troubles.standing() == {
         "apns production org.example.pier": "InvalidProviderToken"
     }
 
 
 def test_an_outage_of_one_environment_does_not_affect_the_other() -> None:
-    apple = Apple(sandbox=always(ChannelDown("unreachable")))
+    apple = Apple(sandbox=always(ChannelDown("unreachable", retry_after_s=1)))
     reports = Reports()
     targets = [make_target(1, environment="sandbox"), make_target(2)]
 
