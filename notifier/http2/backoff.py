@@ -84,7 +84,10 @@ class Backoff:
         self, connection: Connection, lived_s: float, now: float
     ) -> None:
         """Count a connection as a success or a failure by what it has done."""
-        if connection.answers and (connection.graceful or lived_s > _STABLE_AFTER_S):
+        if connection.is_flooded:
+            # Its answers do not buy it a new connection at once.
+            self.failed(connection.reason, now)
+        elif connection.answers and (connection.graceful or lived_s > _STABLE_AFTER_S):
             self._failures = 0
         elif connection.answers and not self._failures:
             # It worked, so the next dial need not wait, but a second short one must.

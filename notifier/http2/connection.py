@@ -24,6 +24,8 @@ CLOSE_TIMEOUT_S = 1.0
 # A peer that ends a connection that has served its share does so within this.
 _SHARE_GRACE_S = 0.1
 _HIGH_WATER = 2**20
+# The longest that one connection reads before other tasks of the loop get their turn.
+TURN_S = 0.002
 
 _unpack = frames.HEADER.unpack_from
 # ":status: 200" as an index of the static table; the peer has no table of its own.
@@ -61,6 +63,8 @@ class Connection(asyncio.Protocol):
         # shutdown, or by a peer that closed its side after an answer.
         self.graceful = False
         self.one_stream = one_stream_until_answer
+        # The peer has sent more than its answers are worth.
+        self.is_flooded = False
         # The peer has closed its side, without GOAWAY but after an answer.
         self._shut_by_peer = False
         # When the last request was sent before there was any answer.
@@ -76,8 +80,10 @@ class Connection(asyncio.Protocol):
         self._announced = False
         # Runs when it has served its share and the peer has not ended it.
         self._grace: asyncio.TimerHandle | None = None
-        # The bytes of an incomplete frame.
+        # The bytes of an incomplete frame, or of all that has to wait for its turn.
         self._buffer = b""
+        # The next turn, while there is more to read than one turn allows.
+        self._turn: asyncio.Handle | None = None
 
     @property
     def answers(self) -> int:
@@ -180,20 +186,45 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.received = True
         data = self._buffer + data if self._buffer else data
-        if self._transport is None:
+        if self._transport is None or self._turn is not None:
             self._buffer = data
             return
         if self.ended:
             return
         try:
-            self._buffer = data[self._read(data) :]
+            position = self._read(data, time.perf_counter() + TURN_S)
         except PeerError as error:
-            self._fail(error.code, f"protocol broken: {error.reason}")
+            self.fail(error.code, f"protocol broken: {error.reason}")
             return
+        self._buffer = data[position:]
+        if self._has_frame():
+            self._transport.pause_reading()
+            self._turn = asyncio.get_running_loop().call_soon(self._next_turn)
         self.fill()
 
-    def _read(self, data: bytes) -> int:
-        """The hot loop: handle every complete frame, return where the next begins."""
+    def _has_frame(self) -> bool:
+        """A whole frame waits to be read."""
+        waiting = self._buffer
+        return len(waiting) >= 9 and len(waiting) >= 9 + int.from_bytes(waiting[:3])
+
+    def _next_turn(self) -> None:
+        self._turn = None
+        self.data_received(b"")
+        if self._turn is None and self._transport is not None:
+            self._transport.resume_reading()
+
+    def _read_rest(self) -> None:
+        """Read what has waited for its turn when the peer closed the connection."""
+        try:
+            while self._has_frame():
+                position = self._read(self._buffer, math.inf)
+                self._buffer = self._buffer[position:]
+        except PeerError as error:
+            self._set_reason(f"protocol broken: {error.reason}")
+            self._buffer = b""
+
+    def _read(self, data: bytes, turn_ends: float) -> int:
+        """The hot loop: handle complete frames, return where the next one begins."""
         streams = self.streams
         open_requests, partial = streams.open, streams.partial
         blocked = streams.sender.blocked_bodies
@@ -227,15 +258,18 @@ class Connection(asyncio.Protocol):
                         streams.answer(stream_id, PLAIN_OK)
                     else:
                         accepted[stream_id] = open_requests.pop(stream_id)
-                elif (
+                    continue
+                payload = data[start:position]
+                if (
                     kind == DATA
                     and stream_id in partial
                     and streams.header_block is None
                 ):
-                    streams.add_data(flags, stream_id, data[start:position])
+                    streams.add_data(flags, stream_id, payload)
                 else:
-                    payload = data[start:position]
                     inbound.handle(streams, kind, flags, stream_id, payload)
+                if time.perf_counter() > turn_ends:
+                    break
         finally:
             # Also when a later frame is broken, because these are no longer open.
             streams.accept(accepted)
@@ -245,8 +279,9 @@ class Connection(asyncio.Protocol):
         """Open no more streams; close after the last open request has ended."""
         self.streams.drain(reason)
 
-    def _fail(self, code: Code, reason: str) -> None:
+    def fail(self, code: Code, reason: str) -> None:
         """Close at once because of the peer's error; open requests fail."""
+        self.is_flooded = code == Code.ENHANCE_YOUR_CALM
         log.warning("connection to %s ends: %s", self.authority, reason)
         self.sender.out.append(frames.goaway(code, reason))
         self.close(reason)
@@ -264,6 +299,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         streams = self.streams
+        if self._turn is not None:
+            self._turn.cancel()
+            self._read_rest()
         if not streams.draining and streams.answers:
             if streams.in_use:
                 self.share.learn(streams.answers)

@@ -32,6 +32,8 @@ _TEMPLATES = 256
 
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _PSEUDO = re.compile(rb":(authority|method|path)")
+# Three changes of the table's size; a block begins with two at most (RFC 7541 §4.2).
+_MANY_SIZES = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*[\x00-\x7f]){3}")
 _NOT_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -187,6 +189,8 @@ class FieldDecoder:
         self._decoder.max_allowed_table_size = 0
 
     def decode(self, block: bytes) -> list[tuple[str, str]]:
+        if _MANY_SIZES.match(block):
+            raise PeerError(Code.COMPRESSION_ERROR, "header block: many table sizes")
         try:
             decoded = self._decoder.decode(block, raw=True)
         # An HPACK library fails in many ways; each means that the block is broken.

@@ -25,11 +25,26 @@ def handle(
         raise PeerError(Code.PROTOCOL_ERROR, f"frame type {kind} on a stream")
     if kind in _ON_STREAM and not stream_id:
         raise PeerError(Code.PROTOCOL_ERROR, f"frame type {kind} without a stream")
+    if kind not in _ADVANCING:
+        streams.charge(_cost(payload))
     handler = _HANDLERS.get(kind)
-    if handler is None:
-        streams.count_overhead()
-    else:
+    if handler is not None:
         handler(streams, flags, stream_id, payload)
+
+
+def _cost(payload: bytes) -> int:
+    """The charge for a frame that we read and forget."""
+    return 1 + len(payload) // 1024
+
+
+def _cost_of_block(block: HeaderBlock) -> int:
+    """The charge for a header block, whose decoding costs more than other frames."""
+    return 1 + len(block.data) // 128
+
+
+def _cost_of_blocked(streams: Streams) -> int:
+    """What a wider window costs beside its frame: a look at each waiting body."""
+    return len(streams.sender.blocked_bodies) // 64
 
 
 def _data(streams: Streams, flags: int, stream_id: int, payload: bytes) -> None:
@@ -39,10 +54,10 @@ def _data(streams: Streams, flags: int, stream_id: int, payload: bytes) -> None:
         return
     _refuse_idle(streams, stream_id)
     streams.count_received(len(payload))
-    if not payload:
-        streams.count_overhead()
     if stream_id in streams.open:
         streams.reset(stream_id, Code.PROTOCOL_ERROR, "a body before its headers")
+    else:
+        streams.charge(_cost(payload))
 
 
 def _headers(streams: Streams, flags: int, stream_id: int, payload: bytes) -> None:
@@ -72,17 +87,23 @@ def _complete_block(streams: Streams, block: HeaderBlock) -> None:
     stream_id = block.stream_id
     if len(block.data) > MAX_HEADER_BLOCK:
         raise PeerError(Code.ENHANCE_YOUR_CALM, "an endless header block")
-    fields = streams.decoder.decode(block.data)
     if stream_id not in streams.open:
         # We have reset this stream; the peer did not know yet.
+        streams.charge(_cost_of_block(block))
+        if not streams.settings_acknowledged:
+            # It may change the table that the next blocks use.
+            streams.decoder.decode(block.data)
         return
+    fields = streams.decoder.decode(block.data)
     if stream_id in streams.partial:
         _trailers(streams, block, fields)
         return
     status = parse_status(fields)
     if not status or status == 101 or (status < 200 and block.end_stream):
         streams.reset(stream_id, Code.PROTOCOL_ERROR, "an answer without a status")
-    elif status >= 200:
+    elif status < 200:
+        streams.charge(_cost_of_block(block))
+    else:
         streams.partial[stream_id] = PartialResponse(status, tuple(fields[1:]))
         if block.end_stream:
             streams.complete(stream_id)
@@ -101,6 +122,7 @@ def _rst_stream(streams: Streams, flags: int, stream_id: int, payload: bytes) ->
     _refuse_idle(streams, stream_id)
     code = frames.parse_number(payload)
     if stream_id not in streams.open:
+        streams.charge(1)
         return
     reason = f"the peer reset the stream: {frames.code_name(code)}"
     if code == Code.REFUSED_STREAM and stream_id not in streams.partial:
@@ -116,8 +138,11 @@ def _settings(streams: Streams, flags: int, stream_id: int, payload: bytes) -> N
         streams.settings_acknowledged = True
         streams.decoder.disable_table()
         return
-    _acknowledge(streams, frames.frame(frames.SETTINGS, frames.ACK, 0))
-    for key, value in frames.parse_settings(payload):
+    values = frames.parse_settings(payload)
+    windows = sum(key == frames.INITIAL_WINDOW_SIZE for key, _ in values)
+    streams.charge(len(values) // 8 + windows * _cost_of_blocked(streams))
+    streams.sender.out.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
+    for key, value in values:
         streams.sender.apply(key, value)
     if not streams.ready.done():
         streams.ready.set_result(None)
@@ -127,16 +152,13 @@ def _ping(streams: Streams, flags: int, stream_id: int, payload: bytes) -> None:
     if len(payload) != 8:
         raise PeerError(Code.FRAME_SIZE_ERROR, "PING of a wrong length")
     if not flags & frames.ACK:
-        _acknowledge(streams, frames.frame(frames.PING, frames.ACK, 0, payload))
-
-
-def _acknowledge(streams: Streams, reply: bytes) -> None:
-    streams.count_overhead()
-    streams.sender.out.append(reply)
+        reply = frames.frame(frames.PING, frames.ACK, 0, payload)
+        streams.sender.out.append(reply)
 
 
 def _goaway(streams: Streams, flags: int, stream_id: int, payload: bytes) -> None:
     last, code, reason = frames.parse_goaway(payload)
+    streams.charge(len(streams.open) // 64)
     log.info("%s is going away: %s", streams.authority, reason)
     reason = f"the peer is going away: {reason}"
     streams.goaway_error = code != Code.NO_ERROR
@@ -155,6 +177,8 @@ def _window_update(
     increment = frames.parse_number(payload) & frames.LARGEST
     if stream_id:
         _refuse_idle(streams, stream_id)
+    else:
+        streams.charge(_cost_of_blocked(streams))
     if increment:
         streams.sender.update_window(stream_id, increment)
     elif not stream_id:
@@ -184,5 +208,8 @@ _HANDLERS: dict[int, _Handler] = {
     frames.WINDOW_UPDATE: _window_update,
     frames.CONTINUATION: _continuation,
 }
+# Frames of these types may carry an answer. Where they do not, they pay for themselves;
+# all others pay always.
+_ADVANCING = {frames.DATA, frames.HEADERS, frames.RST_STREAM}
 _ON_CONNECTION = {frames.SETTINGS, frames.PING, frames.GOAWAY}
 _ON_STREAM = {frames.DATA, frames.HEADERS, frames.RST_STREAM, frames.CONTINUATION}

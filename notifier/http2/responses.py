@@ -8,7 +8,7 @@ from notifier.http2.messages import Response
 MAX_BODY = 65_536
 # The header block as it arrives, and the list that is decoded from it.
 MAX_HEADER_BLOCK = 16_384
-MAX_HEADER_LIST = 65_536
+MAX_HEADER_LIST = 16_384
 MAX_CONTINUATIONS = 32
 # The most that all open responses of a connection may hold together.
 RECEIVE_WINDOW = 16 * 2**20

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from notifier.http2 import frames
 from notifier.http2.batch import Batch, Queue
+from notifier.http2.budget import Budget
 from notifier.http2.frames import Code, PeerError
 from notifier.http2.headers import FieldDecoder
 from notifier.http2.messages import Response
@@ -21,8 +22,8 @@ from notifier.http2.sending import Sender
 from notifier.http2.share import Share
 from notifier.outcome import ChannelDown
 
-# Between two ticks no peer has a reason to send more of them.
-_MAX_OVERHEAD_FRAMES = 1000
+# A shorter piece of a body, unless it is the last, costs us more than it brings.
+_SMALL_DATA = 256
 # A connection that ends later after its last request was closed because it was idle.
 _IN_USE_S = 1.0
 # The peer answers, but wants to be left alone, as with any 5xx.
@@ -61,8 +62,8 @@ class Streams:
         self.goaway_error = False
         # The first known reason for the end of the connection.
         self.reason = ""
-        # Frames since the last tick that we had to answer, or that had no content.
-        self.overhead_frames = 0
+        # Pays for the frames that advance no request.
+        self.budget = Budget()
         self._receive_window = RECEIVE_WINDOW
         self._queue = queue
 
@@ -91,8 +92,8 @@ class Streams:
             self.reset(stream_id, Code.CANCEL, reason)
         elif flags & frames.END_STREAM:
             self.complete(stream_id)
-        elif not payload:
-            self.count_overhead()
+        elif len(payload) < _SMALL_DATA:
+            self.charge(1)
 
     def complete(self, stream_id: int) -> None:
         """The response of this stream has arrived to its last byte."""
@@ -163,7 +164,6 @@ class Streams:
                 self._receive_window += increment
                 self.sender.out.append(frames.window_update(0, increment))
 
-    def count_overhead(self) -> None:
-        self.overhead_frames += 1
-        if self.overhead_frames > _MAX_OVERHEAD_FRAMES:
-            raise PeerError(Code.ENHANCE_YOUR_CALM, "a flood of frames without use")
+    def charge(self, cost: int) -> None:
+        """The peer has sent a frame that advances no request."""
+        self.budget.charge(cost, self.answers)

@@ -9,6 +9,8 @@ from notifier.http2.frames import Code
 
 # A live peer answers a PING within this.
 PING_TIMEOUT_S = 10.0
+# A peer that answers nothing sends no more frames than this, and one a second.
+QUIET_FRAMES = 60
 
 
 class Timeouts:
@@ -36,12 +38,14 @@ class Timeouts:
         self._marks: deque[tuple[float, int]] = deque()
         self._received_at = self._writable_at = now
         self._pinged_at: float | None = None
+        # When a period began, the answers and the spent budget at that time.
+        self._period = (now, 0, 0)
 
     def tick(self, now: float) -> None:
-        self.connection.streams.overhead_frames = 0
         self._expire_requests(now)
         self._check_alive(now)
         self._check_writable(now)
+        self._check_talk(now)
         self.connection.fill()
 
     def _expire_requests(self, now: float) -> None:
@@ -79,3 +83,17 @@ class Timeouts:
             self._writable_at = now
         elif now - self._writable_at >= self._timeout_s:
             self.connection.close("the peer does not read")
+
+    def _check_talk(self, now: float) -> None:
+        """End a connection on which the peer talks and answers nothing."""
+        connection = self.connection
+        began_at, answers, spent = self._period
+        length_s = now - began_at
+        if length_s < self._idle_ping_s:
+            return
+        talked = connection.streams.budget.spent - spent
+        if connection.answers == answers and talked > QUIET_FRAMES + length_s:
+            reason = f"{talked} frames in {length_s:.0f} s, and no answer among them"
+            connection.fail(Code.ENHANCE_YOUR_CALM, reason)
+            return
+        self._period = (now, connection.answers, connection.streams.budget.spent)

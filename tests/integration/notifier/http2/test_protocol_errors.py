@@ -79,8 +79,8 @@ async def test_a_peer_that_does_not_begin_with_settings_gets_no_request(greeting
 @pytest.mark.parametrize(
     "flood",
     [
-        lambda: PingFrame(0, b"12345678").serialize() * 2500,
-        lambda: SettingsFrame(0).serialize() * 2500,
+        lambda: PingFrame(0, b"12345678").serialize() * 5000,
+        lambda: SettingsFrame(0).serialize() * 5000,
         lambda: (
             HeadersFrame(1, b"\x88").serialize()
             + ContinuationFrame(1, b"").serialize() * 100

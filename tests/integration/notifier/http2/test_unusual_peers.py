@@ -85,11 +85,11 @@ async def test_a_200_that_never_ends_is_no_success():
 
 def _empty_data(request: PeerRequest) -> bytes:
     head = HeadersFrame(request.stream_id, b"\x88", flags=["END_HEADERS"]).serialize()
-    return head + DataFrame(request.stream_id, b"").serialize() * 2500
+    return head + DataFrame(request.stream_id, b"").serialize() * 5000
 
 
 def _priorities(request: PeerRequest) -> bytes:
-    return (b"\0\0\x05\x02\0\0\0\0\x01" + bytes(5)) * 2500
+    return (b"\0\0\x05\x02\0\0\0\0\x01" + bytes(5)) * 5000
 
 
 @pytest.mark.parametrize("flood", [_empty_data, _priorities])

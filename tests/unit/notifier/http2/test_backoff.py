@@ -7,10 +7,16 @@ import pytest
 from notifier.http2.backoff import Backoff, DialRate
 
 
-def _ended(answers: int = 0, *, graceful: bool = False, opened: int = 1) -> object:
+def _ended(
+    answers: int = 0, *, graceful: bool = False, opened: int = 1, flooded: bool = False
+) -> object:
     sender = SimpleNamespace(next_id=2 * opened + 1)
     return SimpleNamespace(
-        answers=answers, graceful=graceful, sender=sender, reason="it broke"
+        answers=answers,
+        graceful=graceful,
+        sender=sender,
+        reason="it broke",
+        is_flooded=flooded,
     )
 
 
@@ -54,6 +60,14 @@ def test_the_end_of_a_stable_connection_causes_no_pause():
     backoff.connection_ended(_ended(answers=1000), lived_s=3600, now=0)
 
     assert backoff.down(now=0) is None
+
+
+def test_answers_do_not_excuse_a_flood():
+    backoff = Backoff()
+
+    backoff.connection_ended(_ended(1000, flooded=True), lived_s=3600, now=0)
+
+    assert backoff.down(now=0).retry_after_s > 0
 
 
 def test_only_the_second_short_connection_causes_a_pause():
