@@ -1,6 +1,5 @@
 """Users, their API tokens and their devices."""
 
-import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -10,8 +9,11 @@ from sqlalchemy import bindparam, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from datastore import device_rows
+from datastore.hashes import sha256
 from datastore.prepared import Link, Prepared
 from models.accounts import ApiToken, Device, User
+from models.apns_tokens import normalise
 from models.chats import Chat
 from models.errors import Conflict, NotFound
 
@@ -207,23 +209,20 @@ def register_device(
         "disabled_at": None,
         "reason": None,
     }
-    token_hash = sha256(token)
-    by_token = (
-        select(Device)
-        .where(Device.platform == platform, Device.token_hash == token_hash)
-        .with_for_update()
-    )
-    device = session.scalar(by_token)
+    device = device_rows.find(session, platform, token)
     if device is None or device.user_id != user_id:
         _make_room(session, user_id)
     if device is None:
-        new = Device(platform=platform, token=token, token_hash=token_hash, **values)
+        form = normalise(platform, token)
+        new = Device(platform=platform, token=form, token_hash=sha256(form), **values)
         try:
             with session.begin_nested():
                 session.add(new)
         except IntegrityError:
             # Another request registered the same token between our two statements.
-            device = session.scalars(by_token).one()
+            device = device_rows.find(session, platform, token)
+            if device is None:
+                raise
         else:
             return new, True
     for name, value in values.items():
@@ -264,7 +263,3 @@ def remove_device(session: Session, user_id: int, device_id: int) -> None:
     )
     if not removed.rowcount:  # type: ignore[attr-defined]
         raise NotFound("This user has no such device.")
-
-
-def sha256(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from datastore import accounts, unread
+from datastore import device_rows, unread
+from datastore.hashes import sha256
+from models import apns_tokens
 from models.accounts import Device, User
 from models.chats import MEMBER, OWNER, Chat, Member
 from models.imports import Kind, Problem, Row
@@ -86,8 +88,7 @@ def _put_devices(
     wanted: dict[tuple[str, str], Row] = {}
     for row in rows:
         if row.values["user"] in users:
-            values = row.values
-            wanted[values["platform"], accounts.sha256(values["token"])] = row
+            wanted[_key(row)] = row
         else:
             problems.append(Problem(row.line, "user", NO_USER))
     known = _devices(session, wanted)
@@ -96,7 +97,7 @@ def _put_devices(
         user_id = users[row.values["user"]]
         device = known.get(key)
         if device is None:
-            new.append(_new_device(row, user_id, key[1], now))
+            new.append(_new_device(row, user_id, now))
         elif device.user_id != user_id:
             # The phone itself has registered its user; a file must not change that.
             problems.append(Problem(row.line, "token", NOT_THEIRS))
@@ -106,14 +107,19 @@ def _put_devices(
     return changed + len(new)
 
 
-def _new_device(
-    row: Row, user_id: int, token_hash: str, now: datetime
-) -> dict[str, Any]:
+def _key(row: Row) -> tuple[str, str]:
+    """The platform and the token; an older version may have read the file."""
+    platform = row.values["platform"]
+    return platform, apns_tokens.normalise(platform, row.values["token"])
+
+
+def _new_device(row: Row, user_id: int, now: datetime) -> dict[str, Any]:
+    platform, token = _key(row)
     return {
         "user_id": user_id,
-        "platform": row.values["platform"],
-        "token": row.values["token"],
-        "token_hash": token_hash,
+        "platform": platform,
+        "token": token,
+        "token_hash": sha256(token),
         "app": row.values.get("app"),
         "environment": row.values["environment"],
         "locale": row.values.get("locale"),
@@ -207,19 +213,24 @@ def _chats(session: Session, rows: Sequence[Row]) -> dict[str, Chat]:
 def _devices(
     session: Session, keys: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], Device]:
-    """One query per platform, because their index begins with it."""
+    """By platform and token; a query per platform, because their index begins with it.
+
+    Of two rows of a phone, the one that survives when they are joined.
+    """
     hashes: dict[str, list[str]] = defaultdict(list)
-    for platform, token_hash in keys:
-        hashes[platform].append(token_hash)
-    return {
-        (device.platform, device.token_hash): device
-        for platform, some in hashes.items()
+    for platform, token in keys:
+        hashes[platform] += device_rows.hashes(platform, token)
+    found: dict[tuple[str, str], list[Device]] = defaultdict(list)
+    for platform, some in hashes.items():
         for device in session.scalars(
             select(Device).where(
                 Device.platform == platform, Device.token_hash.in_(some)
             )
-        )
-    }
+        ):
+            found[platform, apns_tokens.normalise(platform, device.token)].append(
+                device
+            )
+    return {key: device_rows.newest(devices) for key, devices in found.items()}
 
 
 def _roles(

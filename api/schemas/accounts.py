@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from api.schemas import Id, In, Key, Name, Out
-from models import addresses, subscriptions
+from models import addresses, apns_tokens, subscriptions
 from models.accounts import Device
 
 MAX_TOKEN_S = 10 * 366 * 24 * 3600
@@ -92,6 +92,10 @@ def _phone(token: str) -> str:
     return token
 
 
+def _apple(token: str) -> str:
+    return apns_tokens.normalise("apns", _phone(token))
+
+
 def _browser(token: str) -> str:
     return subscriptions.parse(token).token
 
@@ -99,7 +103,7 @@ def _browser(token: str) -> str:
 EMAIL = "email"
 # Validators of the providers' tokens; each returns the form that is stored.
 TOKENS: dict[str, Callable[[str], str]] = {
-    "apns": _phone,
+    "apns": _apple,
     "fcm": _phone,
     "webpush": _browser,
     EMAIL: addresses.parse,

@@ -16,6 +16,7 @@ from datastore import Datastore, outages
 from datastore.outbox import due_work
 from models.base import utc_now
 from notifier.process import fork_safety
+from notifier.process.phones import Phones
 from notifier.process.slots import Slot, Slots
 from notifier.retry_delays import LONGEST_DELAY_S
 
@@ -39,6 +40,7 @@ class Watchdog:
     It calls `on_due` on that thread, or `on_overdue` when work is still due after a
     whole round, because the process that was woken has no room or hangs. It also
     releases the leases of killed processes in `slots`; None means there are no slots.
+    Between its looks it joins the rows of phones (`phones.py`).
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Watchdog:
         self._on_due = on_due
         self._on_overdue = on_overdue or on_due
         self._slots = slots
+        self._phones = Phones()
         self._is_failing = False
         self._was_due = False
         self._look_at_retries_at = 0.0
@@ -75,8 +78,18 @@ class Watchdog:
         store = Datastore.of(self._settings)
         while not self._closing:
             self._check_requested.clear()
-            self._check_requested.wait(self._round(store))
+            pause_s = self._round(store)
+            self._join_phones(store)
+            self._check_requested.wait(pause_s)
         store.close()
+
+    def _join_phones(self, store: Datastore) -> None:
+        try:
+            with fork_safety.no_fork():
+                self._phones.join_some(store)
+        except Exception as problem:
+            # The next round goes on.
+            log.debug("the rows of phones cannot be joined now: %s", problem)
 
     def _round(self, store: Datastore) -> float:
         """Check once; returns the seconds until the next time."""

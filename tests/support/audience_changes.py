@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from datastore import accounts, chats
+from datastore.hashes import sha256
 from models.accounts import Device, User
 from models.base import utc_now
 from models.chats import Member
@@ -31,7 +32,7 @@ class Phone:
 def _sign_in(session: Session, phone: Phone, user: int, **changes: str) -> None:
     device = session.get_one(Device, phone.device)
     # The conversation was made with other hashes.
-    device.token_hash = accounts.sha256(device.token)
+    device.token_hash = sha256(device.token)
     session.flush()
     known = {
         "platform": device.platform,

@@ -25,6 +25,15 @@ def test_new_device_is_201_and_a_known_one_200(ann):
     assert again.json["registered_at"] > first.json["registered_at"]
 
 
+def test_hexadecimal_token_of_apple_is_one_device_in_either_case(ann, bob):
+    first = ann.client.post("/devices", {**TOKEN, "token": "AB" * 32})
+    again = bob.client.post("/devices", {**TOKEN, "token": "ab" * 32})
+
+    assert (first.status, again.status) == (201, 200)
+    assert first.json["token"] == again.json["token"] == "ab" * 32
+    assert first.json["id"] == again.json["id"]
+
+
 def test_every_field_is_kept(ann):
     device = {
         **TOKEN,

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
 from config import Settings
 from datastore import Datastore
+from datastore.hashes import sha256
 from datastore.migrations import upgrade
 from datastore.outbox import claims, due_work
+from models.accounts import Device
 from models.base import utc_now
 from models.pushes import PushFailure, PushJob
+from notifier.process.phones import Phones
 from notifier.process.slots import Slots
 from notifier.process.watchdog import Watchdog
 from tests.support.chats import make_chat, post
@@ -317,3 +321,37 @@ def test_jobs_of_a_living_process_are_left_to_it(
 
     slot.release()
     slots.close()
+
+
+def test_it_joins_the_rows_of_phones_that_older_versions_stored_twice(
+    store: Datastore, make_settings
+) -> None:
+    make_chat(store, 4, tokens=["ab" * 32, "AB" * 32, "CD" * 32, "Phone-1"])
+    with store.write() as session:
+        for device in session.scalars(select(Device)):
+            device.token_hash = sha256(device.token)
+
+    def apple_tokens() -> list[str]:
+        with store.read() as session:
+            return sorted(session.scalars(select(Device.token)))[-3:]
+
+    with _watching(make_settings(watchdog_s=0.1), WakeCounter()):
+        until(lambda: apple_tokens() == ["Phone-1", "ab" * 32, "cd" * 32])
+
+
+def test_joining_the_rows_of_phones_goes_on_after_an_error(store: Datastore) -> None:
+    make_chat(store, 2, tokens=["AB" * 32, "CD" * 32])
+    with store.write() as session:
+        for device in session.scalars(select(Device)):
+            device.token_hash = sha256(device.token)
+    phones = Phones()
+    broken = Datastore("sqlite:////nowhere/at/all.db")
+
+    with pytest.raises(OperationalError):
+        phones.join_some(broken)
+    broken.close()
+    phones.join_some(store)
+
+    with store.read() as session:
+        tokens = set(session.scalars(select(Device.token)))
+    assert {"ab" * 32, "cd" * 32} <= tokens
