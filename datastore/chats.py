@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Select,
     bindparam,
+    case,
     delete,
     func,
     insert,
@@ -22,6 +23,7 @@ from datastore import unread
 from datastore.accounts import get_or_create, in_slices
 from datastore.prepared import Link, Prepared, link_of
 from models.accounts import User
+from models.base import utc_now
 from models.chats import MEMBER, OWNER, Chat, Member, Message, Role
 from models.errors import Conflict, NotFound
 
@@ -206,12 +208,20 @@ def remove(session: Session, chat_id: int, now: datetime) -> None:
 
 
 def mute(session: Session, membership: Membership, until: datetime | None) -> None:
+    """Mute until then; None ends it.
+
+    The end is stored as a time, because a message that was muted is not withdrawn from
+    a browser, which has not shown it (`outbox/audience.py`).
+    """
+    now = utc_now()
+    ended = case((Member.muted_until > now, now), else_=Member.muted_until)
     session.execute(
         update(Member)
         .where(
             Member.chat_id == membership.chat_id, Member.user_id == membership.user_id
         )
-        .values(muted_until=until)
+        .values(muted_until=until or ended)
+        .execution_options(synchronize_session=False)
     )
 
 

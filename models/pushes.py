@@ -30,6 +30,9 @@ MESSAGE = "message"
 WITHDRAW = "withdraw"
 READ = "read"
 
+# The platform of browsers, which show something for every push.
+BROWSER = "webpush"
+
 # `due_at` of a job that is due at once. It is a constant and not the current time,
 # because the clocks of the web server and of the notifier may differ.
 AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)

@@ -42,7 +42,7 @@ from datastore.prepared import Prepared, link_of
 from models.accounts import Device
 from models.base import parse_utc
 from models.chats import Member
-from models.pushes import MESSAGE, Target
+from models.pushes import BROWSER, MESSAGE, Target
 
 # Claims whose devices are read by one statement, because the round trip is most of the
 # cost of a statement for a small chat.
@@ -174,6 +174,7 @@ def listeners(
 
 def choose(listeners: Sequence[Listener], claim: Claim, now: datetime) -> list[Target]:
     """The devices that a message is for, like `audience.devices`."""
+    is_silent = claim.notification.silent
     return [
         target
         for target, joined_seq, muted_until in listeners
@@ -184,6 +185,7 @@ def choose(listeners: Sequence[Listener], claim: Claim, now: datetime) -> list[T
             or muted_until <= now
             or target.user_id in claim.mentions
         )
+        and not (is_silent and target.platform == BROWSER)
     ]
 
 

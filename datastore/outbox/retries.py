@@ -11,7 +11,7 @@ from datastore import unread
 from datastore.outbox import Claim, audience
 from models.accounts import Device
 from models.chats import Member
-from models.pushes import WITHDRAW, PushFailure, Target
+from models.pushes import BROWSER, WITHDRAW, PushFailure, Target
 
 
 def find_due(
@@ -20,8 +20,8 @@ def find_due(
     """Devices whose retry is due, and those (ids) whose retry has become pointless.
 
     A retry is pointless if the device was removed or disabled meanwhile, or if the job
-    is not for the user who has it now. A withdrawal is for any user, because the phone
-    still shows the message. None if the message has been deleted.
+    is not for the user who has it now. A withdrawal is for any user of a phone, because
+    it still shows the message. None if the message has been deleted.
     """
     if audience.is_deleted(session, claim):
         return None
@@ -33,7 +33,8 @@ def find_due(
     rows = session.execute(_retries(audience.shape_of(claim)), values).all()
     targets, pointless = [], []
     for device_id, attempts, device, member_id, badge in rows:
-        is_for_user = member_id is not None or claim.kind == WITHDRAW
+        is_phone = device is not None and device.platform != BROWSER
+        is_for_user = member_id is not None or (claim.kind == WITHDRAW and is_phone)
         if device is None or device.disabled_at or not is_for_user:
             pointless.append(device_id)
             continue

@@ -145,14 +145,23 @@ def post(
     text: str = "hello",
     delay_s: float = 0,
     ttl_s: int = 3600,
+    silent: bool = False,
 ) -> int:
     """Post a message of the chat's first member; returns its job."""
     with store.write() as session:
-        return post_in(session, chat_id, text=text, delay_s=delay_s, ttl_s=ttl_s)
+        return post_in(
+            session, chat_id, text=text, delay_s=delay_s, ttl_s=ttl_s, silent=silent
+        )
 
 
 def post_in(
-    session: Session, chat_id: int, *, text: str, delay_s: float, ttl_s: int
+    session: Session,
+    chat_id: int,
+    *,
+    text: str,
+    delay_s: float,
+    ttl_s: int,
+    silent: bool = False,
 ) -> int:
     now = utc_now()
     session.execute(
@@ -163,7 +172,12 @@ def post_in(
         select(func.min(Member.user_id)).where(Member.chat_id == chat_id)
     )
     message = Message(
-        chat_id=chat_id, seq=seq, sender_id=sender, text=text, created_at=now
+        chat_id=chat_id,
+        seq=seq,
+        sender_id=sender,
+        text=text,
+        silent=silent,
+        created_at=now,
     )
     session.add(message)
     session.flush()
