@@ -29,6 +29,8 @@ class PushBatch:
         self.accepted = False
         # Which of them are probes: they judge their route alone.
         self.probes: set[int] = set()
+        # Which of them have failed since they last accepted.
+        self.failing: set[int] = set()
 
     def end(self, index: int, outcome: Outcome) -> None:
         self.ended[index] = 1

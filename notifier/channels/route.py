@@ -108,15 +108,14 @@ class Route:
     def _not_held(self, batch: PushBatch) -> Sequence[int]:
         """The indexes of the targets, without suspect devices whose pause lasts."""
         everyone = range(len(batch.targets))
-        if not self._health.has_failing:
+        failing = self._health.failing_among(batch.targets)
+        if not failing:
             return everyone
-        indexes = []
-        for index in everyone:
+        batch.failing.update(failing)
+        for index in failing:
             if outcome := self._health.hold(batch.targets[index]):
                 batch.end(index, outcome)
-            else:
-                indexes.append(index)
-        return indexes if len(indexes) < len(everyone) else everyone
+        return [index for index in everyone if not batch.ended[index]]
 
     async def _probe(
         self, batch: PushBatch, indexes: Sequence[int]
@@ -145,8 +144,7 @@ class Route:
         A device that has not failed may be one while the pause lasts.
         """
         health = self._health
-        best = batch.targets[indexes[0]]
-        if self.breaker.may_probe_early and not health.is_failing(best):
+        if self.breaker.may_probe_early and indexes[0] not in batch.failing:
             self.breaker.begin_early_probe()
             return indexes[:1]
         self.breaker.check()
@@ -272,8 +270,8 @@ class Route:
         health.accept(targets[indexes[0]], is_sample=not batch.accepted)
         if self.breaker.is_open and self.breaker.accept():
             health.contradict()
-        if health.has_failing:
-            recovered = {i for i in indexes if health.is_failing(targets[i])}
+        if batch.failing:
+            recovered = batch.failing.intersection(indexes)
             for index in recovered:
                 health.recover(targets[index])
                 batch.recover(index)
@@ -311,6 +309,9 @@ class Route:
         """A device failed; opens the breaker if the route is at fault."""
         health, target = self._health, batch.targets[index]
         is_probe = is_evidence and index in batch.probes
+        if fault is Fault.REFUSAL and self.breaker.refusal is None:
+            # The outage is over; a single refusal is another matter.
+            is_probe = False
         is_evidence = is_evidence and not health.is_doubtful(target)
         reported = health.fail(
             target,

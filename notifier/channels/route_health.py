@@ -48,6 +48,7 @@ LONGEST_PAUSE_ALONE_S = 60.0
 ACCEPTED_LATELY_S = 60.0
 # The same where members choose what answers: a refusal alone says much less there.
 ACCEPTED_LATELY_BY_CHOICE_S = 3600.0
+FEW_TRIED = "few devices have tried so far"
 # The bounds of the memory.
 MOST_FAILING = 1000
 MOST_OWNERS = 1000
@@ -106,13 +107,12 @@ class RouteHealth:
 
     # -- before a push
 
-    @property
-    def has_failing(self) -> bool:
-        """Whether any device of a push may be a failing one."""
-        return bool(self._failing)
-
-    def is_failing(self, target: Target) -> bool:
-        return target.device_id in self._failing
+    def failing_among(self, targets: Sequence[Target]) -> list[int]:
+        """The indexes of devices that have failed since they last accepted."""
+        failing = self._failing
+        if not failing:
+            return []
+        return [index for index, target in enumerate(targets) if target[1] in failing]
 
     def hold(self, target: Target) -> Outcome | None:
         """The outcome of a suspect device's push while its pause lasts.
@@ -214,15 +214,13 @@ class RouteHealth:
         if is_evidence:
             self._add_evidence(fault, target)
         if fault is Fault.REFUSAL:
-            self._suspect_credentials(target, outcome.reason)
+            self._doubt_credentials(record, target, outcome.reason)
         if not is_counted or self._is_of_many(fault):
             return outcome
         record.failures += 1
         record.reason = outcome.reason
-        if not (record.is_suspect or self._turns_suspect(record, target, fault)):
-            return outcome
-        record.is_suspect = True
-        return self._pause(record, outcome)
+        record.is_suspect = self._is_suspect(record, target, fault)
+        return self._pause(record, outcome) if record.is_suspect else outcome
 
     def _add_evidence(self, fault: Fault, target: Target) -> None:
         owners, now = self._evidence[fault], self._clock()
@@ -232,43 +230,47 @@ class RouteHealth:
             owners.setdefault(target.user_id, (now, target.device_id))
         self._has_evidence = True
 
-    def _suspect_credentials(self, target: Target, reason: str) -> None:
+    def _doubt_credentials(self, record: _Record, target: Target, reason: str) -> None:
         """Note a refusal that is no proof, but that the operator should know of."""
         if not self._is_by_choice:
-            is_news = not self._was_accepted_within(ACCEPTED_LATELY_S)
-        else:
-            # A path that refuses once says nothing: the retry comes a minute later.
-            is_trusted = target.attempts > 0 and (
-                target.device_id in self._accepted or not self.is_doubtful(target)
-            )
-            lately = self._was_accepted_within(ACCEPTED_LATELY_BY_CHOICE_S)
-            is_news = is_trusted and not lately
-        if is_news:
-            self.refusal = reason
+            if not self._was_accepted_within(ACCEPTED_LATELY_S):
+                self.refusal = reason
+            return
+        # A path that refuses once says nothing: the retry comes a minute later.
+        is_trusted = target.device_id in self._accepted or (
+            target.user_id not in self._doubtful and self._is_alone(record)
+        )
+        lately = self._was_accepted_within(ACCEPTED_LATELY_BY_CHOICE_S)
+        if is_trusted and target.attempts > 0 and not lately:
+            self.refusal = f"{reason} ({FEW_TRIED})"
 
     def _was_accepted_within(self, seconds: float) -> bool:
         at = self._accepted_at
         return at is not None and at > self._clock() - seconds
 
-    def _turns_suspect(self, record: _Record, target: Target, fault: Fault) -> bool:
+    def _is_suspect(self, record: _Record, target: Target, fault: Fault) -> bool:
         if fault is Fault.REFUSAL:
             if target.user_id in self._doubtful:
                 return True
             if self._was_accepted_within(ACCEPTED_LATELY_S):
                 return True
             if not self._is_by_choice:
-                # No device has accepted lately, so it is about us.
+                # No device was accepted lately, so it is about us.
                 return False
-        return record.failures >= SUSPECT_AFTER
+        return record.is_suspect or record.failures >= SUSPECT_AFTER
 
     def _pause(self, record: _Record, outcome: Outcome) -> Outcome:
-        at = self._accepted_at
-        is_alone = at is None or at < record.since
+        is_alone = self._is_alone(record)
         longest_s = LONGEST_PAUSE_ALONE_S if is_alone else LONGEST_PAUSE_S
         record.pause_s = min(max(record.pause_s * 2, FIRST_PAUSE_S), longest_s)
         pause_s = max(record.pause_s, outcome.retry_after_s or 0.0)
         record.paused_until = self._clock() + pause_s
         return Outcome(Kind.SUSPECT, outcome.reason, pause_s)
+
+    def _is_alone(self, record: _Record) -> bool:
+        """Whether no push was accepted since the device began to fail."""
+        at = self._accepted_at
+        return at is None or at < record.since
 
     def is_at_fault(self, fault: Fault) -> bool:
         """Whether enough owners failed like this since a push was last accepted.
