@@ -5,13 +5,14 @@
 
 import errno
 import gc
+import hmac
 import logging
 import multiprocessing
 import resource
 import socket
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import bottle
 from granian import Granian
@@ -23,15 +24,19 @@ from sqlalchemy.orm import configure_mappers
 import api
 import config
 from api.app_tokens import AppTokens
+from api.client_address import ClientAddresses, share_of
 from api.context import AppContext
 from api.long_poll import LongPoll
 from api.rate_limits import per_minute
+from api.service_key import ServiceKey
 from config import Settings, SettingsError, vapid
 from datastore import Datastore, budget, database_check
 from datastore.database_check import DatabaseProblem, Unfit, Unreachable
 from datastore.schema_check import NotMigrated
 from host.body import Timeouts
-from host.rsgi import RsgiApp
+from host.rsgi import Clients, RsgiApp, caller_of
+from host.shares import Client
+from host.watcher import Patience
 from notifier import dispatchers
 from notifier.process import fork_server, generation
 from notifier.process.slots import Slots, worker_slots
@@ -78,7 +83,8 @@ def _build(settings: Settings, max_waiting: int) -> bottle.Bottle:
     app = AppContext(
         store=Datastore.of_web_worker(settings),
         dispatcher=dispatcher,
-        service_key=settings.service_key,
+        service_key=ServiceKey(settings.service_key),
+        addresses=ClientAddresses(settings.trusted_proxies),
         limits=per_minute(
             user=settings.user_sends_per_minute, chat=settings.chat_sends_per_minute
         ),
@@ -127,11 +133,42 @@ def _webpush_key(settings: Settings) -> str | None:
         ) from problem
 
 
-def create_own_app(timeouts: Timeouts | None = None) -> RsgiApp:
+def create_own_app(
+    timeouts: Timeouts | None = None, patience: Patience | None = None
+) -> RsgiApp:
     """The application for our own host, which has threads for long polls."""
     # The server has checked settings and database.
-    app = _build(config.from_env(), max_waiting=THREADS - THREADS // 4)
-    return RsgiApp(app, threads=THREADS, timeouts=timeouts)
+    settings = config.from_env()
+    app = _build(settings, max_waiting=THREADS - THREADS // 4)
+    return RsgiApp(
+        app,
+        threads=THREADS,
+        connections=_count_connections(),
+        clients=_Clients(settings),
+        timeouts=timeouts,
+        patience=patience,
+    )
+
+
+class _Clients(Clients):
+    """Tells our host who sends a request, before the application is called."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._addresses = ClientAddresses(settings.trusted_proxies)
+        self._service = f"Bearer {settings.service_key}".encode()
+
+    def identify(self, peer: str, headers: Any) -> Client:
+        address = self._addresses.find(
+            peer,
+            ",".join(headers.get_all("x-forwarded-for")),
+            ",".join(headers.get_all("forwarded")),
+        )
+        sent = headers.get("authorization") or ""
+        is_service = hmac.compare_digest(sent.encode(), self._service)
+        return Client(share_of(address), caller_of(headers), is_service)
+
+    def is_proxy(self, peer: str) -> bool:
+        return self._addresses.is_proxy(peer)
 
 
 def _check_database(settings: Settings) -> None:

@@ -1,6 +1,5 @@
 """Authenticates the caller: a user by a token, or the service by its key."""
 
-import hmac
 from enum import Enum
 from typing import Any
 
@@ -27,24 +26,25 @@ def authenticate(
     if access is Access.ANYONE:
         return None, False
     token = _bearer(environ)
-    if hmac.compare_digest(token.encode(), app.service_key.encode()):
+    address = app.address_of(environ)
+    if app.service_key.matches(token, address):
         if access is Access.USER:
             raise Forbidden("This needs the token of a user, not the service key.")
         return None, True
-    user = _identify(token, app)
+    user = _identify(token, address, app)
     if access is Access.SERVICE:
         raise Forbidden("This needs the service key.")
     return user, False
 
 
-def _identify(token: str, app: AppContext) -> Identity:
+def _identify(token: str, address: str, app: AppContext) -> Identity:
     app_tokens = app.app_tokens
     with app.store.lookup() as link:
         if app_tokens is not None and app_tokens.may_be(token):
             return app_tokens.identify(link, token)
         user = accounts.identify(link, token, utc_now())
     if user is None:
-        raise Unauthorized
+        app.service_key.refuse(token, address)
     return user
 
 

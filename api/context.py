@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from api.app_tokens import AppTokens
+from api.client_address import ClientAddresses, share_of
 from api.long_poll import LongPoll
 from api.rate_limits import Limits, per_minute
 from api.request_metrics import Traffic
 from api.schemas import Out
+from api.service_key import ServiceKey
 from datastore import Datastore
 from datastore.accounts import Identity
 from models.errors import Forbidden
@@ -88,7 +90,8 @@ class AppContext:
 
     store: Datastore
     dispatcher: Dispatcher
-    service_key: str
+    service_key: ServiceKey
+    addresses: ClientAddresses = field(default_factory=ClientAddresses)
     # The default lets one thread of the host wait for a long poll.
     long_poll: LongPoll = field(default_factory=lambda: LongPoll(max_waiting=1))
     limits: Limits = field(default_factory=per_minute)
@@ -110,6 +113,10 @@ class AppContext:
     # The key that browsers subscribe with; None without web push.
     webpush_key: str | None = None
 
+    def address_of(self, environ: dict[str, Any]) -> str:
+        """The address that the limits count a request for."""
+        return share_of(self.addresses.of_environ(environ))
+
     def limit(self, method: str) -> Limit:
         """The limit of the requests with this method."""
         if method in READING:
@@ -124,6 +131,8 @@ class RequestContext:
     app: AppContext
     caller: Identity | None
     is_service: bool = False
+    # What the limits count it for; empty if the host does not tell.
+    address: str = ""
     # False on a host with one thread per process: it has no thread for a long poll.
     may_wait: bool = False
     # Raises Unauthorized when the caller's token is not valid any more.

@@ -36,8 +36,12 @@ class LongPoll:
 
     def __init__(self, max_waiting: int) -> None:
         self._max_waiting = max_waiting
-        # The number of waiting requests per user.
-        self._waiting: Counter[int] = Counter()
+        # Behind a proxy that is not trusted, all users have one address.
+        self._max_per_address = max(1, max_waiting // 2)
+        self._waiting = 0
+        # The number of waiting requests per user, and per address.
+        self._by_user: Counter[int] = Counter()
+        self._by_address: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._listeners: dict[int, set[Listener]] = {}
 
@@ -49,9 +53,11 @@ class LongPoll:
                     listener.woken.set()
 
     @contextmanager
-    def listen(self, chat_id: int, user_id: int, wait_s: float) -> Iterator[Listener]:
+    def listen(
+        self, chat_id: int, user_id: int, address: str, wait_s: float
+    ) -> Iterator[Listener]:
         """A listener; its deadline is now if too many requests are waiting already."""
-        has_place = wait_s > 0 and self._take_place(user_id)
+        has_place = wait_s > 0 and self._take_place(user_id, address)
         listener = Listener(wait_s if has_place else 0.0)
         with self._lock:
             self._listeners.setdefault(chat_id, set()).add(listener)
@@ -60,23 +66,30 @@ class LongPoll:
         finally:
             self._remove(chat_id, listener)
             if has_place:
-                self._free_place(user_id)
+                self._free_place(user_id, address)
 
-    def _take_place(self, user_id: int) -> bool:
+    def _take_place(self, user_id: int, address: str) -> bool:
         with self._lock:
             is_free = (
-                self._waiting.total() < self._max_waiting
-                and self._waiting[user_id] < MAX_PER_USER
+                self._waiting < self._max_waiting
+                and self._by_user[user_id] < MAX_PER_USER
+                and (not address or self._by_address[address] < self._max_per_address)
             )
             if is_free:
-                self._waiting[user_id] += 1
+                self._waiting += 1
+                self._by_user[user_id] += 1
+                self._by_address[address] += 1
         return is_free
 
-    def _free_place(self, user_id: int) -> None:
+    def _free_place(self, user_id: int, address: str) -> None:
         with self._lock:
-            self._waiting[user_id] -= 1
-            if not self._waiting[user_id]:
-                del self._waiting[user_id]
+            self._waiting -= 1
+            self._by_user[user_id] -= 1
+            self._by_address[address] -= 1
+            if not self._by_user[user_id]:
+                del self._by_user[user_id]
+            if not self._by_address[address]:
+                del self._by_address[address]
 
     def _remove(self, chat_id: int, listener: Listener) -> None:
         with self._lock:

@@ -50,7 +50,10 @@ def history(
     may have fewer messages than `limit` if they are long; `has_more` tells.
     """
     wait_s = query.wait if query.after is not None and context.may_wait else 0
-    with context.app.long_poll.listen(chat_id, context.user.id, wait_s) as listener:
+    waiting = context.app.long_poll.listen(
+        chat_id, context.user.id, context.address, wait_s
+    )
+    with waiting as listener:
         found = _read_page(context, chat_id, query)
         while not found and listener.wait(context.released):
             # The token may have been revoked, or have expired, meanwhile.

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from models.errors import TooMany
@@ -26,26 +26,36 @@ class RateLimit:
     ) -> None:
         self._interval_s = 60 / per_minute if per_minute else 0.0
         self._clock = clock
-        self._empty_at: dict[int, float] = {}
+        self._empty_at: dict[Hashable, float] = {}
         self._lock = threading.Lock()
 
     @property
     def is_limiting(self) -> bool:
         return bool(self._interval_s)
 
-    def take(self, key: int) -> None:
+    def take(self, key: Hashable) -> None:
         """Count one event; raises TooMany above the rate. A rate of 0 is no limit."""
         if not self._interval_s:
             return
-        now = self._clock()
         with self._lock:
-            empty_at = max(self._empty_at.get(key, now), now) + self._interval_s
-            wait_s = empty_at - now - max(BURST_S, self._interval_s)
-            if wait_s > 0:
-                raise TooMany(TOO_MANY, retry_after_s=math.ceil(wait_s))
-            self._empty_at[key] = empty_at
+            now = self._clock()
+            self._check(key, now)
+            empty_at = max(self._empty_at.get(key, now), now)
+            self._empty_at[key] = empty_at + self._interval_s
             if len(self._empty_at) > MAX_KEYS:
                 self._remove_idle(now)
+
+    def check(self, key: Hashable) -> None:
+        """Raises TooMany if one more event were above the rate, and counts nothing."""
+        if self._interval_s:
+            with self._lock:
+                self._check(key, self._clock())
+
+    def _check(self, key: Hashable, now: float) -> None:
+        empty_at = max(self._empty_at.get(key, now), now) + self._interval_s
+        wait_s = empty_at - now - max(BURST_S, self._interval_s)
+        if wait_s > 0:
+            raise TooMany(TOO_MANY, retry_after_s=math.ceil(wait_s))
 
     def _remove_idle(self, now: float) -> None:
         """Remove the keys whose buckets are empty."""

@@ -101,6 +101,7 @@ class Endpoint:
             app=app,
             caller=user,
             is_service=is_service,
+            address=app.address_of(environ),
             may_wait=bool(environ.get("wsgi.multithread")),
             check_caller=identify,
         )

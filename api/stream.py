@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from models.errors import CallerError
+from models.errors import CallerError, TooSlow
 
 MAX_DIGITS = 18
 
@@ -38,8 +38,10 @@ def is_chunked(environ: dict[str, Any]) -> bool:
 
 
 def receive(environ: dict[str, Any], size: int) -> bytes:
-    """Up to `size` bytes; raises CallerError when the connection breaks."""
+    """Up to `size` bytes; raises CallerError if they do not come."""
     try:
         return bytes(environ["wsgi.input"].read(size))
+    except TimeoutError:
+        raise TooSlow from None
     except OSError:
         raise CallerError("The body could not be received.") from None

@@ -25,6 +25,7 @@ WEB_ONLY = frozenset(
         "host",
         "port",
         "workers",
+        "trusted_proxies",
         "service_key",
         "jwt_key_file",
         "jwt_jwks_file",

@@ -6,6 +6,7 @@ text, unless this may contain a password.
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
@@ -171,6 +172,29 @@ def _hosts(text: str) -> tuple[str, ...]:
     return tuple(hosts)
 
 
+def _proxies(text: str) -> tuple[str, ...]:
+    """Addresses and networks, and `unix` for whoever may connect to a Unix socket."""
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        if part == "unix":
+            found.append(part)
+            continue
+        try:
+            network = ip_network(part)
+        except ValueError:
+            raise ValueError(
+                "must be addresses or networks of your proxies (127.0.0.1, "
+                f"10.0.0.0/8), or unix, not {part!r}"
+            ) from None
+        if not network.prefixlen:
+            raise ValueError(
+                f"trusts everybody with {part}, so any client could claim any address: "
+                "name your proxies only"
+            )
+        found.append(str(network))
+    return tuple(found)
+
+
 def _file(text: str) -> Path:
     content(text)
     return Path(text).resolve()
@@ -207,6 +231,8 @@ Contact = Annotated[str, TextReader(_contact)]
 PublicContact = Annotated[str, TextReader(_public_contact)]
 # Hosts or host:port pairs with commas between them, in lower case.
 Hosts = Annotated[tuple[str, ...], TextReader(_hosts)]
+# Addresses and networks with commas between them.
+Proxies = Annotated[tuple[str, ...], TextReader(_proxies)]
 # A file that must be there and be readable.
 File = Annotated[Path, TextReader(_file)]
 # A file that may be created later.

@@ -24,6 +24,7 @@ from config.setting_types import (
     Hosts,
     HttpsUrl,
     LaterFile,
+    Proxies,
     ProxyUrl,
     PublicContact,
     one_of,
@@ -62,6 +63,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: Annotated[int, whole(1, 65535)] = 8080
     workers: Annotated[int, whole(1, 256)] = 1
+    # Proxies that tell the address of their client in X-Forwarded-For or Forwarded.
+    trusted_proxies: Proxies = ()
     run_dir: Directory
     service_key: Annotated[str, secret(shortest=16)] = field(repr=False)
     # The app's own tokens: a key (PEM) or a JWK Set, audience and issuer; or none.

@@ -8,6 +8,7 @@ from typing import Any
 
 # A longer body is not received as a whole: the rest is read while it is processed.
 READ_AHEAD = 64 * 1024
+TOO_SLOW = "the body did not come in time"
 
 
 class BodyTruncated(OSError):
@@ -24,6 +25,10 @@ class Timeouts:
     short_s: float = 30.0
     # For the rest of a long body: 64 MiB at 1 Mbit/s.
     long_s: float = 600.0
+    # A thread waits for this rest, so it comes at least so fast, on the average of so
+    # many seconds in which we have waited for it.
+    bytes_per_s: float = 8 * 1024
+    average_s: float = 10.0
 
 
 class BodyReader:
@@ -38,6 +43,10 @@ class BodyReader:
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
         self._deadline = self._loop.time() + timeouts.short_s
+        self._is_long = False
+        # Of the rest of a long body, since the average was last taken.
+        self._waited_s = 0.0
+        self._received = 0
 
     @property
     def is_complete(self) -> bool:
@@ -54,6 +63,7 @@ class BodyReader:
             ahead += await self.read()
         if not self.is_complete:
             self._deadline += self._timeouts.long_s
+            self._is_long = True
         return ahead
 
     async def read(self) -> bytes:
@@ -62,7 +72,8 @@ class BodyReader:
             return b""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
-        silent_until = self._loop.time() + self._timeouts.silent_s
+        began = self._loop.time()
+        silent_until = began + self._timeouts.silent_s
         # asyncio.timeout() costs four times as much, and nothing else cancels us.
         timer = self._loop.call_at(min(silent_until, self._deadline), task.cancel)
         try:
@@ -70,12 +81,27 @@ class BodyReader:
             if not piece:
                 await self._check_end()
         except asyncio.CancelledError:
-            raise TimeoutError("the body did not come in time") from None
+            raise TimeoutError(TOO_SLOW) from None
         finally:
             timer.cancel()
+        if self._is_long:
+            self._check_rate(len(piece), self._loop.time() - began)
         if self._left is not None:
             self._left -= len(piece)
         return piece
+
+    def _check_rate(self, size: int, waited_s: float) -> None:
+        """Raises TimeoutError for a client that sends drops.
+
+        While the thread is busy with what it has, the client cannot send.
+        """
+        self._received += size
+        self._waited_s += waited_s
+        if self._waited_s < self._timeouts.average_s:
+            return
+        if self._received < self._waited_s * self._timeouts.bytes_per_s:
+            raise TimeoutError(TOO_SLOW)
+        self._received, self._waited_s = 0, 0.0
 
     async def _check_end(self) -> None:
         """Granian yields b"" once at the end of a body, and twice if it is truncated.

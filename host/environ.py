@@ -25,8 +25,8 @@ def build(scope: Any, body: IO[bytes], length: int | None) -> dict[str, Any]:
     # Granian has decoded the path, and replaced invalid UTF-8 by U+FFFD.
     environ["PATH_INFO"] = scope.path.encode().decode("latin-1")
     environ["QUERY_STRING"] = scope.query_string
-    environ["SERVER_NAME"], environ["SERVER_PORT"] = _split(scope.server)
-    environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = _split(scope.client)
+    environ["SERVER_NAME"], environ["SERVER_PORT"] = split(scope.server)
+    environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = split(scope.client)
     version = scope.http_version
     environ["SERVER_PROTOCOL"] = "HTTP/1.0" if version == "1" else f"HTTP/{version}"
     environ["wsgi.url_scheme"] = scope.scheme
@@ -41,7 +41,7 @@ def build(scope: Any, body: IO[bytes], length: int | None) -> dict[str, Any]:
     return environ
 
 
-def _split(address: str) -> tuple[str, str]:
+def split(address: str) -> tuple[str, str]:
     """Host and port of an address such as 127.0.0.1:8080 or [::1]:8080."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), port

@@ -6,17 +6,18 @@ import json
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from typing import IO, Any
 
-from host import environ
+from host import environ, framing
+from host.answers import LONG, Answers
 from host.body import BlockingBody, BodyReader, BodyTruncated, Timeouts
 from host.lane import Lane
+from host.places import PLACES, Places
+from host.shares import Client
 from host.thread_pool import ThreadPool
+from host.watcher import Patience, Watcher
 
-# Long bodies that are read at once, each by an additional thread.
-MAX_STREAMS = 16
-# Long bodies that wait for such a thread, each with READ_AHEAD bytes in memory.
-MAX_QUEUED = 64
 # Requests with short bodies that may write, and run at once. If nothing can be written,
 # they wait in these threads, and the others answer those that read.
 MAX_WRITES = 16
@@ -25,21 +26,58 @@ READING = ("GET", "HEAD", "OPTIONS")
 SETTLE_S = 0.25
 RETRY_AFTER_S = 2
 
+# Without another number, connections are not limited.
+MANY = 1_000_000
+
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Clients:
+    """Tells requests of different clients apart; by their connection's address."""
+
+    def identify(self, peer: str, headers: Any) -> Client:
+        return Client(peer, caller_of(headers))
+
+    def is_proxy(self, peer: str) -> bool:
+        """Whether an address speaks for many clients."""
+        return False
+
+
+def caller_of(headers: Any) -> str:
+    """A digest of a request's credentials."""
+    credentials = headers.get("authorization") or headers.get("cookie") or ""
+    return sha256(credentials.encode()).hexdigest() if credentials else ""
 
 
 class RsgiApp:
     """Receives requests on the event loop, and answers them in threads."""
 
     def __init__(
-        self, app: WsgiApp, *, threads: int, timeouts: Timeouts | None = None
+        self,
+        app: WsgiApp,
+        *,
+        threads: int,
+        connections: int = MANY,
+        clients: Clients | None = None,
+        timeouts: Timeouts | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._app = app
+        self._clients = clients or Clients()
         self._timeouts = timeouts or Timeouts()
-        self._threads = ThreadPool(threads + MAX_STREAMS + MAX_WRITES)
+        self._threads = ThreadPool(threads + PLACES.total + MAX_WRITES)
         self._writes = Lane(self._threads, MAX_WRITES)
-        self._streams = asyncio.Semaphore(MAX_STREAMS)
-        self._queued = 0
+        self._places = Places()
+        self._answers = Answers()
+        # The connections whose request has been received and not been answered.
+        self._busy: set[str] = set()
+        self._watcher = Watcher(
+            self._answers,
+            most=connections,
+            patience=patience or Patience(),
+            is_busy=self._busy.__contains__,
+            is_proxy=self._clients.is_proxy,
+        )
         # The futures of answered requests; see `_run`.
         self._answered: deque[Future[None]] = deque()
         self._running = 0
@@ -47,17 +85,18 @@ class RsgiApp:
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        # The web server listens when its loop begins to run.
+        loop.call_soon(self._watcher.start)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._settle()
         loop.run_until_complete(asyncio.sleep(0))
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
-        headers = scope.headers
-        if scope.http_version == "1.1" and len(headers.get_all("host")) != 1:
-            # A proxy in front may have gone by another Host than we would.
-            _refuse(proto, 400, "bad_request", "The request needs exactly one Host.")
+        if (wrong := framing.problem(scope)) is not None:
+            _refuse(proto, 400, "bad_request", wrong)
             return
+        headers = scope.headers
         length = headers.get("content-length")
         if length == "0" or (length is None and "transfer-encoding" not in headers):
             await self._run(scope, proto, io.BytesIO(), None)
@@ -74,26 +113,22 @@ class RsgiApp:
         ahead = await body.read_ahead()
         if body.is_complete:
             await self._run(scope, proto, io.BytesIO(ahead), len(ahead))
-        elif self._queued == MAX_QUEUED or not await self._take_stream():
+            return
+        client = self._client(scope)
+        if not await self._places.take(client, self._timeouts.silent_s):
             _refuse(
                 proto, 503, "unavailable", "Too many large requests at once; try again."
             )
-        else:
-            try:
-                stream = io.BufferedReader(BlockingBody(ahead, body, self._loop))
-                await self._run(scope, proto, stream, length, wake_loop=True)
-            finally:
-                self._streams.release()
-
-    async def _take_stream(self) -> bool:
-        self._queued += 1
+            return
         try:
-            async with asyncio.timeout(self._timeouts.silent_s):
-                return await self._streams.acquire()
-        except TimeoutError:
-            return False
+            stream = io.BufferedReader(BlockingBody(ahead, body, self._loop))
+            await self._run(scope, proto, stream, length, wake_loop=True)
         finally:
-            self._queued -= 1
+            self._places.give_back(client)
+
+    def _client(self, scope: Any) -> Client:
+        peer, _ = environ.split(scope.client)
+        return self._clients.identify(peer, scope.headers)
 
     async def _run(
         self,
@@ -111,10 +146,11 @@ class RsgiApp:
         """
         self._settle()
         answered: Future[None] = self._loop.create_future()
+        self._busy.add(scope.client)
 
         def answer() -> None:
             try:
-                self._answer(environ.build(scope, body, length), proto)
+                self._answer(scope, proto, body, length)
             finally:
                 self._answered.append(answered)
                 if wake_loop:
@@ -141,7 +177,9 @@ class RsgiApp:
         if self._is_settling:
             self._loop.call_later(SETTLE_S, self._settle_later)
 
-    def _answer(self, request: dict[str, Any], proto: Any) -> None:
+    def _answer(
+        self, scope: Any, proto: Any, body: IO[bytes], length: int | None
+    ) -> None:
         """Call the WSGI application in a thread; granian accepts responses from any."""
         head: list[Any] = []
         content: list[bytes] = []
@@ -150,13 +188,25 @@ class RsgiApp:
             head[:] = int(status[:3]), headers
             return content.append
 
-        chunks = self._app(request, start)
         try:
-            content.extend(chunks)
+            chunks = self._app(environ.build(scope, body, length), start)
+            try:
+                content.extend(chunks)
+            finally:
+                if hasattr(chunks, "close"):
+                    chunks.close()
         finally:
-            if hasattr(chunks, "close"):
-                chunks.close()
-        proto.response_bytes(*head, b"".join(content))
+            # Before the answer, after which the next request may be here at once.
+            self._busy.discard(scope.client)
+        answer = b"".join(content)
+        if len(answer) >= LONG and not self._answers.admit(
+            scope.client, self._client(scope), len(answer)
+        ):
+            _refuse(
+                proto, 503, "unavailable", "Take the answers before you ask for more."
+            )
+            return
+        proto.response_bytes(*head, answer)
 
 
 def _refuse(proto: Any, status: int, code: str, message: str) -> None:

@@ -95,6 +95,12 @@ class TooLarge(CallerError):
     code = "too_large"
 
 
+class TooSlow(CallerError):
+    """The body did not come in time."""
+
+    code = "too_slow"
+
+
 class TooMany(CallerError):
     """Too many requests."""
 

@@ -1,6 +1,5 @@
 """The dashboard: login with the service key, statistics, and a test push."""
 
-import hmac
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
@@ -9,7 +8,7 @@ from bottle import HTTPResponse
 
 from datastore import metrics, provider_troubles, sample_push, statistics
 from models.base import utc_now
-from models.errors import Invalid
+from models.errors import Invalid, Unauthorized
 from web import dashboard_figures
 from web.page_request import PageRequest, page, redirect
 from web.plots import TimeAxis
@@ -96,13 +95,16 @@ def _seconds(value: float) -> str:
 
 def log_in(request: PageRequest) -> HTTPResponse:
     request.check_origin()
-    request.sessions.count_login(request.environ.get("REMOTE_ADDR", ""))
     key = request.form.get("service_key", "").strip()
     to = request.form.get("to", "")
     to = to if to in LOGIN_TARGETS else LOGIN_TARGETS[0]
-    if not hmac.compare_digest(key.encode(), request.app.service_key.encode()):
-        problem = "This is not the service key."
-        return page("login", status=401, title="Sign in", problem=problem, to=to)
+    address = request.app.address_of(request.environ)
+    if not request.app.service_key.matches(key, address):
+        try:
+            request.app.service_key.refuse(key, address)
+        except Unauthorized:
+            problem = "This is not the service key."
+            return page("login", status=401, title="Sign in", problem=problem, to=to)
     answer = redirect(to)
     set_cookie(answer, request.environ, OPERATOR_COOKIE, request.sessions.issue())
     return answer

@@ -63,15 +63,20 @@ class PageRequest:
 
     def context(self, token: str = "") -> RequestContext:
         """The context of an API request, authenticated by a token or a cookie."""
+        address = self.app.address_of(self.environ)
         if not token and self.is_operator:
-            return RequestContext(app=self.app, caller=None, is_service=True)
+            return RequestContext(
+                app=self.app, caller=None, is_service=True, address=address
+            )
         bearer = f"Bearer {token or self.cookie(USER_COOKIE)}"
         caller, is_service = auth.authenticate(
             {**self.environ, "HTTP_AUTHORIZATION": bearer},
             Access.USER_OR_SERVICE,
             self.app,
         )
-        return RequestContext(app=self.app, caller=caller, is_service=is_service)
+        return RequestContext(
+            app=self.app, caller=caller, is_service=is_service, address=address
+        )
 
     def released(self) -> AbstractContextManager[None]:
         """Leave the request's limit while the handler only waits."""

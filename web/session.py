@@ -3,19 +3,16 @@
 import hmac
 import secrets
 import time
-import zlib
 from collections.abc import Callable
 from typing import Any
 
 from bottle import HTTPResponse
 
-from api.rate_limits import RateLimit
+from api.service_key import ServiceKey
 
 USER_COOKIE = "bottlepost_user"
 OPERATOR_COOKIE = "bottlepost_operator"
 LIFETIME_S = 12 * 3600
-# Per address and process: too slow to guess a key of 16 characters.
-LOGINS_PER_MINUTE = 30
 
 
 class Sessions:
@@ -25,16 +22,10 @@ class Sessions:
     """
 
     def __init__(
-        self, service_key: str, clock: Callable[[], float] = time.time
+        self, service_key: ServiceKey, clock: Callable[[], float] = time.time
     ) -> None:
-        # A derived key: a signature made here is never valid for another purpose.
-        self._key = hmac.digest(service_key.encode(), b"operator sessions", "sha256")
+        self._key = service_key.derive(b"operator sessions")
         self._clock = clock
-        self._logins = RateLimit(LOGINS_PER_MINUTE)
-
-    def count_login(self, address: str) -> None:
-        """Count a login attempt; raises TooMany above the rate limit."""
-        self._logins.take(zlib.crc32(address.encode()))
 
     def issue(self) -> str:
         """The cookie of a new session."""

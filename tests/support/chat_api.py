@@ -14,6 +14,7 @@ from api.app_tokens import AppTokens
 from api.context import AppContext
 from api.long_poll import LongPoll
 from api.rate_limits import Limits, per_minute
+from api.service_key import ServiceKey
 from datastore import Datastore
 from notifier.dispatchers import Dispatcher
 from notifier.engine.loop import Engine
@@ -35,7 +36,7 @@ def build_app(
 ) -> Bottle:
     """The API with its pages."""
     app = AppContext(
-        store=store, dispatcher=dispatcher, service_key=SERVICE_KEY, **more
+        store=store, dispatcher=dispatcher, service_key=ServiceKey(SERVICE_KEY), **more
     )
     application = api.build(app)
     pages.mount(application, app, demo_file)

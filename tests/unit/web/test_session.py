@@ -2,6 +2,7 @@
 
 import pytest
 
+from api.service_key import ServiceKey
 from tests.support.clock import Clock
 from web.session import LIFETIME_S, Sessions
 
@@ -13,11 +14,11 @@ def clock() -> Clock:
 
 @pytest.fixture
 def sessions(clock) -> Sessions:
-    return Sessions("a-key-of-the-tests", clock)
+    return Sessions(ServiceKey("a-key-of-the-tests"), clock)
 
 
 def test_what_was_issued_is_valid_in_every_process(sessions, clock):
-    assert Sessions("a-key-of-the-tests", clock).is_valid(sessions.issue())
+    assert Sessions(ServiceKey("a-key-of-the-tests"), clock).is_valid(sessions.issue())
 
 
 def test_it_ends_by_itself(sessions, clock):
@@ -35,7 +36,9 @@ def test_its_end_cannot_be_moved(sessions):
 
 
 def test_another_key_makes_other_cookies(sessions, clock):
-    assert not Sessions("another-key-of-the-tests", clock).is_valid(sessions.issue())
+    assert not Sessions(ServiceKey("another-key-of-the-tests"), clock).is_valid(
+        sessions.issue()
+    )
 
 
 @pytest.mark.parametrize("cookie", ["", ".", "..", "x", "\N{SNOWMAN}.a.b", "1"])
