@@ -5,8 +5,8 @@ import random
 import time
 from collections import deque
 
-from notifier.http2.connection import Connection
-from notifier.outcome import ChannelDown
+from notifier.http2.pooled import Pooled
+from notifier.outcome import ChannelDown, ProxyRefused
 
 _FIRST_S = 0.5
 _LONGEST_S = 60.0
@@ -69,20 +69,19 @@ class Backoff:
         self._failures = 0
         self._retry_at = 0.0
         self._reason = ""
+        self._is_proxys = False
 
-    def failed(self, reason: str, now: float) -> None:
-        """A dial failed, or its connection was of no use."""
+    def failed(self, reason: str, now: float, *, is_proxys: bool = False) -> None:
+        """A dial failed, perhaps at our proxy, or its connection was of no use."""
         if now < self._retry_at:
             # Dials that run and fail together count as one failure.
             return
         self._failures += 1
-        self._reason = reason
+        self._reason, self._is_proxys = reason, is_proxys
         pause = min(_FIRST_S * 2 ** min(self._failures - 1, 10), _LONGEST_S)
         self._retry_at = now + pause * random.uniform(0.5, 1.0)
 
-    def connection_ended(
-        self, connection: Connection, lived_s: float, now: float
-    ) -> None:
+    def connection_ended(self, connection: Pooled, lived_s: float, now: float) -> None:
         """Count a connection as a success or a failure by what it has done."""
         if connection.is_flooded:
             # Its answers do not buy it a new connection at once.
@@ -92,15 +91,12 @@ class Backoff:
         elif connection.answers and not self._failures:
             # It worked, so the next dial need not wait, but a second short one must.
             self._failures = 1
-        elif (
-            connection.sender.next_id > 1
-            or not connection.graceful
-            or lived_s < _IDLE_AFTER_S
-        ):
+        elif connection.has_sent or not connection.graceful or lived_s < _IDLE_AFTER_S:
             self.failed(connection.reason, now)
 
     def down(self, now: float) -> ChannelDown | None:
         """Why no dial is allowed now, and for how long; None if one is."""
         if now >= self._retry_at:
             return None
-        return ChannelDown(self._reason, retry_after_s=self._retry_at - now)
+        fault = ProxyRefused if self._is_proxys else ChannelDown
+        return fault(self._reason, retry_after_s=self._retry_at - now)

@@ -18,7 +18,8 @@ class Client:
 
     It is created, used and closed on one event loop; calls of `send` may overlap. The
     TLS context is changed to negotiate HTTP/2. `resolve` looks up the host for each new
-    connection, if the caller allows only certain addresses.
+    connection, if the caller allows only certain addresses. With `http1`, a server that
+    has no HTTP/2 gets its requests as HTTP/1.1, one at a time on each connection.
     """
 
     def __init__(
@@ -33,8 +34,9 @@ class Client:
         idle_ping_s: float = 60,
         proxy_url: str | None = None,
         resolve: Resolve | None = None,
+        http1: bool = False,
     ) -> None:
-        self._peer = parse_peer(url, tls, proxy_url, resolve)
+        self._peer = parse_peer(url, tls, proxy_url, resolve, http1=http1)
         self._pool = Pool(
             self._peer,
             max_connections=max_connections,

@@ -11,6 +11,7 @@ from notifier.http2 import frames, inbound
 from notifier.http2.batch import Batch, Queue
 from notifier.http2.frames import DATA, HEADERS, Code, PeerError
 from notifier.http2.messages import PLAIN_OK
+from notifier.http2.pooled import CLOSE_TIMEOUT_S
 from notifier.http2.responses import PartialResponse, connection_preface
 from notifier.http2.share import Share
 from notifier.http2.streams import Streams
@@ -19,8 +20,6 @@ log = logging.getLogger(__name__)
 
 # The most requests of one batch that are written before it is the next one's turn.
 QUANTUM = 32
-# How long the peer may take to close its side.
-CLOSE_TIMEOUT_S = 1.0
 # A peer that ends a connection that has served its share does so within this.
 _SHARE_GRACE_S = 0.1
 _HIGH_WATER = 2**20
@@ -91,6 +90,26 @@ class Connection(asyncio.Protocol):
         return self.streams.answers
 
     @property
+    def open_requests(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self.streams.open)
+
+    @property
+    def has_sent(self) -> bool:
+        """It has carried a request."""
+        return self.sender.next_id > 1
+
+    @property
+    def max_streams(self) -> int:
+        """How many requests the peer allows at a time."""
+        return self.sender.max_streams
+
+    @property
+    def is_blocked(self) -> bool:
+        """Flow control stops the next request."""
+        return self.sender.blocked
+
+    @property
     def draining(self) -> bool:
         """No new streams are opened."""
         return self.streams.draining
@@ -115,9 +134,6 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         self._transport.write(connection_preface())
-        if self._buffer:
-            # Behind a proxy data may come before the transport is known.
-            self.data_received(b"")
 
     def pause_writing(self) -> None:
         self.writable = False
@@ -186,7 +202,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.received = True
         data = self._buffer + data if self._buffer else data
-        if self._transport is None or self._turn is not None:
+        if self._turn is not None or self._transport is None:
             self._buffer = data
             return
         if self.ended:

@@ -1,24 +1,26 @@
-"""Opening a connection: TCP, possibly through a CONNECT proxy, TLS, HTTP/2."""
+"""Opening a connection: TCP, possibly through a proxy, TLS, and its protocol."""
 
 import asyncio
-import base64
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from typing import Any, cast
+from urllib.parse import SplitResult, urlsplit
 
+from notifier.http2 import proxy
 from notifier.http2.connection import Connection
+from notifier.http2.http1 import Http1Connection
 
 # The head start of the first address over the second (RFC 8305).
 _HAPPY_EYEBALLS_S = 0.25
 # How long one address is tried if the event loop does not race them.
 _NEXT_ADDRESS_S = 2.0
-_MAX_PROXY_RESPONSE = 16_384
 
 # Maps host and port to addresses to connect to; may raise OSError or ChannelDown.
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+# A connection for the protocol that the peer has chosen in the TLS handshake.
+Create = Callable[[str | None], Connection | Http1Connection]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,8 @@ class Peer:
     proxy: SplitResult | None = None
     # None: the system's resolver.
     resolve: Resolve | None = None
+    # Whether HTTP/1.1 is spoken with a peer that has no HTTP/2.
+    http1: bool = False
 
     @property
     def authority(self) -> str:
@@ -43,51 +47,92 @@ def parse_peer(
     tls: ssl.SSLContext,
     proxy_url: str | None,
     resolve: Resolve | None = None,
+    *,
+    http1: bool = False,
 ) -> Peer:
     """Parse the addresses; ValueError says what is wrong with them."""
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/"):
         raise ValueError(f"not an https://host[:port] address: {url!r}")
-    proxy = urlsplit(proxy_url) if proxy_url else None
-    if proxy and (proxy.scheme != "http" or not proxy.hostname):
+    via = urlsplit(proxy_url) if proxy_url else None
+    if via and (via.scheme != "http" or not via.hostname):
         # The address may hold a password, so it is not repeated here.
         raise ValueError("the proxy's address must be http://[user:password@]host:port")
-    tls.set_alpn_protocols(["h2"])
-    port = parts.port or 443
-    return Peer(host=parts.hostname, port=port, tls=tls, proxy=proxy, resolve=resolve)
+    tls.set_alpn_protocols(["h2", "http/1.1"] if http1 else ["h2"])
+    return Peer(
+        host=parts.hostname,
+        port=parts.port or 443,
+        tls=tls,
+        proxy=via,
+        resolve=resolve,
+        http1=http1,
+    )
 
 
-async def dial(peer: Peer, create: Callable[[], Connection]) -> Connection:
-    """A connection that speaks HTTP/2 and has received the peer's settings.
+async def dial(peer: Peer, create: Create) -> Connection | Http1Connection:
+    """A connection that has received the peer's settings, if its protocol has any.
 
-    Raises OSError, of which TLS errors are a kind, with the reason for a failure.
+    Raises OSError, of which TLS errors are a kind, with the reason for a failure; or
+    ProxyRefused.
     """
-    connection = create()
+    greeter = _Greeter(peer, create)
     try:
         if peer.proxy is None:
-            transport = await _directly(peer, connection)
+            await _directly(peer, greeter)
         else:
-            transport = await _through_proxy(peer, peer.proxy, connection)
-        tls = transport.get_extra_info("ssl_object")
-        if tls.selected_alpn_protocol() != "h2":
+            await _through_proxy(peer, peer.proxy, greeter)
+        if greeter.connection is None:
             raise ConnectionError("the server does not speak HTTP/2 (ALPN)")
-        await connection.ready
+        await greeter.connection.ready
     except BaseException:
-        connection.close("it could not be opened")
+        greeter.close()
         raise
-    return connection
+    return greeter.connection
 
 
-async def _directly(peer: Peer, connection: Connection) -> asyncio.BaseTransport:
+class _Greeter(asyncio.Protocol):
+    """Gives a new transport to the protocol that its peer has chosen (ALPN)."""
+
+    def __init__(self, peer: Peer, create: Create) -> None:
+        self.connection: Connection | Http1Connection | None = None
+        self._peer = peer
+        self._create = create
+        self._transport: asyncio.Transport | None = None
+        # Behind a proxy data may come before the transport is known.
+        self._early = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        tls = transport.get_extra_info("ssl_object")
+        protocol = tls.selected_alpn_protocol()
+        if protocol != "h2" and not self._peer.http1:
+            return
+        self.connection = self._create(protocol)
+        self._transport.set_protocol(self.connection)
+        self.connection.connection_made(transport)
+        if self._early:
+            self.connection.data_received(self._early)
+
+    def data_received(self, data: bytes) -> None:
+        self._early += data
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close("it could not be opened")
+        elif self._transport is not None:
+            self._transport.abort()
+
+
+async def _directly(peer: Peer, greeter: _Greeter) -> None:
     addresses = await _addresses(peer)
     for address in addresses[:-1]:
         try:
             async with asyncio.timeout(_NEXT_ADDRESS_S):
-                return await _connect(peer, connection, address)
+                return await _connect(peer, greeter, address)
         except OSError:
             # A timeout counts, too: any other address of the host is as good.
             continue
-    return await _connect(peer, connection, addresses[-1])
+    return await _connect(peer, greeter, addresses[-1])
 
 
 async def _addresses(peer: Peer) -> Sequence[str]:
@@ -102,37 +147,32 @@ async def _addresses(peer: Peer) -> Sequence[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-async def _connect(
-    peer: Peer, connection: Connection, host: str
-) -> asyncio.BaseTransport:
+async def _connect(peer: Peer, greeter: _Greeter, host: str) -> None:
     loop = asyncio.get_running_loop()
     options: dict[str, Any] = {}
     if isinstance(loop, asyncio.BaseEventLoop):
         # uvloop does not have it.
         options["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_S
-    transport, _ = await loop.create_connection(
-        lambda: connection,
+    await loop.create_connection(
+        lambda: greeter,
         host,
         peer.port,
         ssl=peer.tls,
         server_hostname=peer.host,
         **options,
     )
-    return transport
 
 
-async def _through_proxy(
-    peer: Peer, proxy: SplitResult, connection: Connection
-) -> asyncio.BaseTransport:
+async def _through_proxy(peer: Peer, via: SplitResult, greeter: _Greeter) -> None:
     loop = asyncio.get_running_loop()
     transport, tunnel = await loop.create_connection(
-        _Tunnel, str(proxy.hostname), proxy.port or 8080
+        proxy.Tunnel, str(via.hostname), via.port or 8080
     )
     try:
-        transport.write(_connect_request(peer, proxy))
+        transport.write(proxy.connect_request(peer.host, peer.port, via))
         await tunnel.open
         secured = await loop.start_tls(
-            transport, connection, peer.tls, server_hostname=peer.host
+            transport, greeter, peer.tls, server_hostname=peer.host
         )
     except BaseException:
         transport.abort()
@@ -140,48 +180,4 @@ async def _through_proxy(
     if secured is None:
         raise ConnectionError("the proxy closed the connection")
     # asyncio leaves this call to its caller after start_tls().
-    connection.connection_made(secured)
-    return secured
-
-
-def _connect_request(peer: Peer, proxy: SplitResult) -> bytes:
-    host = f"[{peer.host}]" if ":" in peer.host else peer.host
-    target = f"{host}:{peer.port}"
-    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
-    if proxy.username is not None:
-        user = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-        credentials = base64.b64encode(user.encode()).decode()
-        lines.append(f"Proxy-Authorization: Basic {credentials}")
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
-class _Tunnel(asyncio.Protocol):
-    """Waits for the proxy's response to CONNECT."""
-
-    def __init__(self) -> None:
-        self.open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._response = b""
-
-    def data_received(self, data: bytes) -> None:
-        self._response += data
-        head, end, rest = self._response.partition(b"\r\n\r\n")
-        if self.open.done():
-            return
-        if len(head) > _MAX_PROXY_RESPONSE or rest:
-            self._fail("the proxy's answer is not one to CONNECT")
-        elif end:
-            self._read_status(head.split(b"\r\n", 1)[0].decode("latin-1"))
-
-    def _read_status(self, status_line: str) -> None:
-        version, _, status = status_line.partition(" ")
-        if version.startswith("HTTP/1.") and status[:1] == "2":
-            self.open.set_result(None)
-        else:
-            self._fail(f"the proxy refuses: {status_line[:100]!r}")
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if not self.open.done():
-            self._fail("the proxy closed the connection")
-
-    def _fail(self, reason: str) -> None:
-        self.open.set_exception(ConnectionError(reason))
+    greeter.connection_made(secured)

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 from notifier.http2.backoff import Backoff, DialRate
 from notifier.http2.batch import Queue
-from notifier.http2.connection import CLOSE_TIMEOUT_S, Connection
+from notifier.http2.connection import Connection
 from notifier.http2.dial import Peer, dial
+from notifier.http2.http1 import Http1Connection
+from notifier.http2.http1_timeouts import Http1Timeouts
+from notifier.http2.pooled import CLOSE_TIMEOUT_S, Pooled
 from notifier.http2.share import Share
 from notifier.http2.timeouts import Timeouts
-from notifier.outcome import ChannelDown
+from notifier.outcome import ChannelDown, ProxyRefused
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ class Pool:
         # The last connection that ended had served its share.
         self._has_served = False
         self._answers = 0
-        self._timeouts: dict[Connection, Timeouts] = {}
+        self._timeouts: dict[Pooled, Timeouts | Http1Timeouts] = {}
         self._dials: set[asyncio.Task[None]] = set()
         self._closed = False
         self._wake_scheduled = False
@@ -63,7 +66,7 @@ class Pool:
         self._sampled_at = (0.0, 0.0)
 
     @property
-    def connections(self) -> list[Connection]:
+    def connections(self) -> list[Pooled]:
         """The connections that still open streams, now or once they have room."""
         return [c for c in self._timeouts if not c.draining]
 
@@ -105,7 +108,7 @@ class Pool:
         if share is None or not self._has_served or self._closed:
             return
         waiting = self.queue.waiting
-        in_use = waiting or any(c.streams.open for c in connections)
+        in_use = waiting or any(c.open_requests for c in connections)
         if not in_use or self._backoff.down(time.monotonic()):
             return
         left = sum(c.left for c in connections) + share * len(self._dials)
@@ -144,11 +147,16 @@ class Pool:
             self._dial_failed(f"no connection within {self._connect_timeout_s:g} s")
         # Names, addresses, proxies and TLS fail in more ways than OSError.
         except Exception as error:
-            self._dial_failed(str(error) or type(error).__name__)
+            reason = str(error) or type(error).__name__
+            self._dial_failed(reason, is_proxys=isinstance(error, ProxyRefused))
         else:
             self._dial_succeeded(connection)
 
-    def _new_connection(self) -> Connection:
+    def _new_connection(self, protocol: str | None) -> Connection | Http1Connection:
+        """For the protocol that the peer has chosen in the TLS handshake."""
+        if protocol != "h2":
+            authority = self._peer.authority
+            return Http1Connection(authority, self.queue, self._connection_ended)
         return Connection(
             self._peer.authority,
             self.queue,
@@ -157,25 +165,33 @@ class Pool:
             one_stream_until_answer=self._one_stream,
         )
 
-    def _dial_succeeded(self, connection: Connection) -> None:
+    def _dial_succeeded(self, connection: Connection | Http1Connection) -> None:
         # The task stays in the set for one more loop iteration. If the connection ended
         # in that iteration, the pool would wait for a dial that is already over.
         self._dials -= {asyncio.current_task()}
         if connection.ended:
             self._dial_failed(connection.reason)
             return
-        self._timeouts[connection] = Timeouts(
-            connection,
-            timeout_s=self._request_timeout_s,
-            idle_ping_s=self._idle_ping_s,
-            now=time.monotonic(),
-        )
+        self._timeouts[connection] = self._new_timeouts(connection)
         self._wake()
 
-    def _dial_failed(self, reason: str) -> None:
+    def _new_timeouts(
+        self, connection: Connection | Http1Connection
+    ) -> Timeouts | Http1Timeouts:
+        timeout_s, idle_s = self._request_timeout_s, self._idle_ping_s
+        if isinstance(connection, Http1Connection):
+            return Http1Timeouts(connection, timeout_s=timeout_s, idle_s=idle_s)
+        return Timeouts(
+            connection,
+            timeout_s=timeout_s,
+            idle_ping_s=idle_s,
+            now=time.monotonic(),
+        )
+
+    def _dial_failed(self, reason: str, *, is_proxys: bool = False) -> None:
         reason = f"{self._peer.authority}: {reason}"
         log.warning("cannot reach %s", reason)
-        self._backoff.failed(reason, time.monotonic())
+        self._backoff.failed(reason, time.monotonic(), is_proxys=is_proxys)
         # Now, not in the task's callback: if two dials fail in one loop iteration, the
         # second must see that it is the last.
         current = asyncio.current_task()
@@ -192,7 +208,7 @@ class Pool:
         else:
             self.queue.fail_all(fault)
 
-    def _connection_ended(self, connection: Connection) -> None:
+    def _connection_ended(self, connection: Pooled) -> None:
         timeouts = self._timeouts.pop(connection, None)
         if timeouts is None:
             # It was never ready; the dial reports the reason.
@@ -233,11 +249,11 @@ class Pool:
         if len(connections) + len(self._dials) >= self._max_connections:
             return False
         if self._backoff.down(time.monotonic()) or any(
-            c.room > 0 and not c.sender.blocked for c in connections
+            c.room > 0 and not c.is_blocked for c in connections
         ):
             return False
         # A peer that allows no stream now would allow none on another connection.
-        streams = min((c.sender.max_streams for c in connections), default=0)
+        streams = min((c.max_streams for c in connections), default=0)
         if not streams or not any(c.answers for c in connections):
             return False
         return self.queue.waiting > streams * len(self._dials)
@@ -300,7 +316,7 @@ class Pool:
                 timer.cancel()
 
 
-async def _wait_closed(connections: Sequence[Connection], timeout_s: float) -> None:
+async def _wait_closed(connections: Sequence[Pooled], timeout_s: float) -> None:
     """Wait until all of them are closed, or for the timeout."""
     if connections:
         await asyncio.wait([c.closed for c in connections], timeout=timeout_s)

@@ -6,6 +6,8 @@ from notifier.http2.messages import Response
 
 # Providers answer with a few hundred bytes; a longer body is not for us.
 MAX_BODY = 65_536
+# A shorter piece of a body, unless it is the last, costs us more than it brings.
+SMALL_DATA = 256
 # The header block as it arrives, and the list that is decoded from it.
 MAX_HEADER_BLOCK = 16_384
 MAX_HEADER_LIST = 16_384

@@ -11,10 +11,12 @@ from notifier.http2.budget import Budget
 from notifier.http2.frames import Code, PeerError
 from notifier.http2.headers import FieldDecoder
 from notifier.http2.messages import Response
+from notifier.http2.pooled import REBUFFS
 from notifier.http2.responses import (
     MAX_BODY,
     MAX_HEADER_LIST,
     RECEIVE_WINDOW,
+    SMALL_DATA,
     HeaderBlock,
     PartialResponse,
 )
@@ -22,12 +24,8 @@ from notifier.http2.sending import Sender
 from notifier.http2.share import Share
 from notifier.outcome import ChannelDown
 
-# A shorter piece of a body, unless it is the last, costs us more than it brings.
-_SMALL_DATA = 256
 # A connection that ends later after its last request was closed because it was idle.
 _IN_USE_S = 1.0
-# The peer answers, but wants to be left alone, as with any 5xx.
-_REBUFFS = {401, 403, 429}
 
 
 class Streams:
@@ -92,7 +90,7 @@ class Streams:
             self.reset(stream_id, Code.CANCEL, reason)
         elif flags & frames.END_STREAM:
             self.complete(stream_id)
-        elif len(payload) < _SMALL_DATA:
+        elif len(payload) < SMALL_DATA:
             self.charge(1)
 
     def complete(self, stream_id: int) -> None:
@@ -105,7 +103,7 @@ class Streams:
 
     def answer(self, stream_id: int, response: Response) -> None:
         self.answers += 1
-        if response.status >= 500 or response.status in _REBUFFS:
+        if response.status >= 500 or response.status in REBUFFS:
             self.rebuffs += 1
         batch, index = self.sender.close(stream_id)
         batch.answer(index, response)

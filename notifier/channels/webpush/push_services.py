@@ -119,6 +119,8 @@ class PushServices:
             request_timeout_s=REQUEST_TIMEOUT_S,
             connect_timeout_s=CONNECT_TIMEOUT_S,
             resolve=self._resolver.addresses,
+            # Self-hosted services of UnifiedPush stand behind proxies of any age.
+            http1=True,
         )
         route = Route(
             f"webpush {origin}",
