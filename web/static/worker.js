@@ -5,8 +5,9 @@ self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 self.addEventListener("push", (event) => event.waitUntil(handle(read(event.data))));
 self.addEventListener("notificationclick", (event) => {
-  event.notification.close();
-  event.waitUntil(open(event.notification.data));
+  const { notification } = event;
+  notification.close();
+  event.waitUntil(Promise.all([open(notification.data), closeRead(notification.data)]));
 });
 
 function read(data) {
@@ -19,10 +20,11 @@ function read(data) {
 }
 
 async function handle(push) {
-  await Promise.all([push.silent ? close(push) : show(push), showBadge(push.badge)]);
+  const act = push.silent ? close : push.bottlepost?.kind === "withdraw" ? replace : show;
+  await Promise.all([act(push), showBadge(push.badge)]);
 }
 
-function show({ title, chat, body, tag, bottlepost }) {
+function show({ title, chat, body, tag, bottlepost }, options = {}) {
   const heading = [title, chat].filter(Boolean).join(" · ");
   // A message that is pushed twice replaces its first notification without a sound.
   return self.registration.showNotification(heading, {
@@ -30,7 +32,20 @@ function show({ title, chat, body, tag, bottlepost }) {
     tag,
     icon: ICON,
     data: bottlepost,
+    ...options,
   });
+}
+
+// Browsers want a notification for each push, so a deleted message leaves a note, without
+// a sound. Safari does not replace by the tag.
+async function replace(push) {
+  for (const one of await self.registration.getNotifications({ tag: push.tag })) one.close();
+  await show(push, { silent: true });
+}
+
+// The page marks all messages up to the clicked one as read.
+async function closeRead(clicked) {
+  if (clicked) await close({ bottlepost: { ...clicked, kind: "read" } });
 }
 
 async function close({ tag, bottlepost: { kind, conversation, seq } }) {

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import NamedTuple
 
-from models.pushes import MESSAGE, Notification, Target
+from models.pushes import MESSAGE, READ, Notification, Target
 from models.subscriptions import Subscription
 from notifier.channels import push_ids
 from notifier.channels.template import (
@@ -18,6 +18,8 @@ from notifier.http2 import Request, literal
 
 # Firefox for Android gets its pushes through another service, which adds to them.
 SHORTER = 2744
+# What takes the place of a deleted message, unless the app has words of its own.
+DELETED = "Message deleted"
 # Microsoft's service refuses a push that it shall not keep, unless this says so, too.
 EDGE = ".notify.windows.com"
 NO_CACHE = literal("x-wns-cache-policy", "no-cache")
@@ -48,7 +50,8 @@ class WebpushPayload(NamedTuple):
 
 def render(notification: Notification) -> WebpushPayload:
     """Raises ValueError when the notification does not fit into a push."""
-    is_shown = notification.kind == MESSAGE and not notification.silent
+    # Browsers show something for each push; they get the others from older versions.
+    is_shown = notification.kind != READ and not notification.silent
     badge = Placeholder()
     seconds = ttl_s(notification)
     fields = _fields(notification, seconds, is_shown=is_shown)
@@ -75,7 +78,7 @@ def render(notification: Notification) -> WebpushPayload:
         before, after = badge.split(document)
         return WebpushPayload(before, after, fields, seconds, shorter)
 
-    text = clean(notification.text) if is_shown else ""
+    text = _text(notification) if is_shown else ""
     shorter = None
     if len(with_text(text)) > SHORTER:
         with suppress(ValueError):
@@ -83,9 +86,15 @@ def render(notification: Notification) -> WebpushPayload:
     return within(MAX_PLAINTEXT, shorter)
 
 
+def _text(notification: Notification) -> str:
+    return clean(notification.text) if notification.kind == MESSAGE else DELETED
+
+
 def _fields(notification: Notification, seconds: int, *, is_shown: bool) -> bytes:
     # "low" wakes no idle phone, and "normal" none whose battery is low (RFC 8030 §5.3).
     urgency = "high" if is_shown else "low"
+    if is_shown and notification.kind != MESSAGE:
+        urgency = "normal"
     return (
         literal("ttl", str(seconds))
         + literal("urgency", urgency)

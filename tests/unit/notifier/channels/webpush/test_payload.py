@@ -53,14 +53,32 @@ def test_a_silent_message_says_nothing_to_be_shown() -> None:
     assert fields["urgency"] == "low"
 
 
-@pytest.mark.parametrize("kind", [WITHDRAW, READ])
-def test_what_is_no_message_names_its_kind_and_the_badge(kind: str) -> None:
-    payload, fields = _push(kind=kind, badge=0)
+def test_a_read_mark_names_its_kind_and_the_badge() -> None:
+    payload, fields = _push(kind=READ, badge=0)
 
-    assert payload["bottlepost"]["kind"] == kind
+    assert payload["bottlepost"]["kind"] == READ
     assert payload["badge"] == 0
+    assert payload["silent"] is True
     assert "body" not in payload
     assert fields["urgency"] == "low"
+
+
+def test_a_withdrawal_shows_that_the_message_is_deleted() -> None:
+    payload, fields = _push(kind=WITHDRAW, text="", badge=0)
+
+    assert payload["bottlepost"]["kind"] == WITHDRAW
+    assert payload["body"] == "Message deleted"
+    assert payload["silent"] is False
+    assert payload["badge"] == 0
+    assert payload["tag"] == _push()[0]["tag"]
+    assert fields["urgency"] == "normal"
+
+
+def test_nothing_is_shown_of_a_silent_message_that_is_deleted() -> None:
+    payload, _ = _push(kind=WITHDRAW, silent=True)
+
+    assert payload["silent"] is True
+    assert "body" not in payload
 
 
 def test_a_withdrawal_takes_the_place_of_a_waiting_message() -> None:
