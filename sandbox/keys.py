@@ -17,6 +17,8 @@ TEAM_ID = "BOTTLEPOST"
 KEY_ID = "SANDBOXKEY"
 TOPIC = "org.bottlepost.demo"
 PROJECT = "bottlepost-sandbox"
+# Google takes it in the place of the name.
+PROJECT_NUMBER = "105105105105"
 
 
 class InvalidKeys(Exception):

@@ -14,9 +14,11 @@ from sandbox.control.inbox import Inbox
 from sandbox.control.push import APNS_HEADERS, Push
 from sandbox.control.rules import Rules
 from sandbox.faults import AttemptCounter, Fault
-from sandbox.wire.exchange import Headers, Request, Response
+from sandbox.wire.exchange import Headers, Request, Response, WireFault
 
 PREFIX = "/3/device"
+# Apple's number is not known.
+MOST_BAD_TOKENS = 100
 YEAR_S = 365 * 24 * 3600
 _HEX = re.compile(r"[0-9a-fA-F]+")
 
@@ -48,10 +50,24 @@ class Apns:
         try:
             fault = self._check(request, token)
         except ApnsRefusal as refusal:
-            return delivery.refuse(refusal.status, refusal.reason)
+            response = delivery.refuse(refusal.status, refusal.reason)
+            return self._count_bad_tokens(request, response, refusal.reason)
+        request.connection_state.pop("bad_tokens", None)
         if fault is None or not self.attempts.fails(token, fault):
             return delivery.accept()
         return faults.inject(fault, delivery, self.rules.slow_s)
+
+    def _count_bad_tokens(
+        self, request: Request, response: Response, reason: str
+    ) -> Response:
+        """A sender with many bad device tokens in a row loses its connection."""
+        if reason != "BadDeviceToken":
+            return response
+        state = request.connection_state
+        state["bad_tokens"] = state.get("bad_tokens", 0) + 1
+        if state["bad_tokens"] < MOST_BAD_TOKENS:
+            return response
+        return response._replace(fault=WireFault("goaway_after", lambda: response))
 
     def _check(self, request: Request, token: str) -> Fault | None:
         """Check the request, or raise ApnsRefusal; returns the fault to inject."""
@@ -60,12 +76,15 @@ class Apns:
             return outage
         _check_address(request, token)
         fields = request.fields
-        if request.repeated and any(map(_is_apple_header, request.repeated)):
+        # A client may divide its cookies among several fields.
+        if request.repeated - {"cookie"}:
             raise ApnsRefusal(400, "DuplicateHeaders")
         topic = self._check_sender(request)
         apns_rules.check_headers(fields)
         push_type = fields.get("apns-push-type")
-        apns_rules.check_topic(topic, push_type, self.rules.topics)
+        # A connection knows the apps that there were when it was first trusted.
+        topics = request.connection_state.setdefault("topics", self.rules.topics)
+        apns_rules.check_topic(topic, push_type, topics)
         apns_rules.check_size(request.body, topic, push_type)
         content = (request.body, push_type, fields.get("apns-priority", "10"))
         if content != self._valid:
@@ -75,12 +94,16 @@ class Apns:
 
     def _check_sender(self, request: Request) -> str | None:
         """Authenticate by token or certificate; returns the topic."""
-        topic = request.fields.get("apns-topic")
+        fields = request.fields
+        topic = fields.get("apns-topic")
         certified: str | None = request.connection_state.get("topic")
-        authorization = request.fields.get("authorization")
+        authorization = fields.get("authorization")
         if certified is None or authorization is not None:
             self._tokens.check(authorization)
             certified = None
+        elif fields.get("apns-push-type") == "location":
+            # Queries for the location need a token; the reason is our choice.
+            raise ApnsRefusal(403, "MissingProviderToken")
         request.connection_state["trusted"] = True
         return topic or certified
 
@@ -167,7 +190,3 @@ def _check_address(request: Request, token: str) -> None:
         raise ApnsRefusal(400, "MissingDeviceToken")
     if not request.path.startswith(f"{PREFIX}/") or "/" in token or request.query:
         raise ApnsRefusal(404, "BadPath")
-
-
-def _is_apple_header(name: str) -> bool:
-    return name == "authorization" or name.startswith("apns-")

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from sandbox.apple import aps_rules
 from sandbox.apple.apns_errors import ApnsRefusal
 from sandbox.wire.exchange import Fields
 
@@ -69,7 +70,7 @@ def check_topic(
     else:
         fits = suffix == SUFFIXES[push_type]
     if not fits:
-        raise ApnsRefusal(400, "BadTopic")
+        raise ApnsRefusal(400, "DeviceTokenNotForTopic")
 
 
 def check_size(body: bytes, topic: str | None, push_type: str | None) -> None:
@@ -109,7 +110,6 @@ def _check_kind(aps: dict[str, Any], push_type: str | None, priority: str) -> No
     # A push that shows nothing must not wake the screen, with or without a type.
     if silent and push_type in (None, "background") and priority != "5":
         raise ApnsRefusal(400, "BadPriority")
-    if push_type == "liveactivity" and not {"event", "timestamp"} <= aps.keys():
+    if push_type in ("widgets", "controls") and aps != {"content-changed": True}:
         raise ApnsRefusal(400, "InvalidPushType")
-    if push_type in ("widgets", "controls") and "content-changed" not in aps:
-        raise ApnsRefusal(400, "InvalidPushType")
+    aps_rules.check(aps, push_type)

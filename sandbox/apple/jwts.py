@@ -41,7 +41,7 @@ class ProviderTokens:
         if not authorization:
             raise ApnsRefusal(403, "MissingProviderToken")
         scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token:
+        if scheme != "bearer" or not token:
             raise ApnsRefusal(403, "InvalidProviderToken")
         verified = self._known.get(token) or self._register(token)
         age_s = time.time() - verified.issued_at

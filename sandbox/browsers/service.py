@@ -4,6 +4,7 @@ import json
 import secrets
 import time
 from collections import Counter
+from typing import Any
 
 from sandbox import faults
 from sandbox.browsers import manners, rules
@@ -20,6 +21,8 @@ from sandbox.wire.exchange import Headers, Request, Response
 
 # After this many pushes that show nothing, Safari ends the subscription.
 SILENT_PUSHES = 3
+# A number of this value in `web_push` makes a push declarative.
+DECLARATIVE = 8030
 ENDED = "the browser has ended the subscription after three silent pushes"
 
 
@@ -187,17 +190,26 @@ def origin_of(request: Request) -> str:
 
 
 def is_shown(text: bytes) -> bool:
-    """Whether a browser shows something for this text; our service worker decides.
+    """Whether a browser shows something for this text.
 
-    A declarative push (`web_push`) is shown without a service worker.
+    A declarative push is shown without a service worker; of all others, ours decides.
     """
     try:
         value = json.loads(text)
     except ValueError:
         return True
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or _is_declarative(value):
         return True
-    seen = value.get("notification") if value.get("web_push") == 8030 else value
-    if not isinstance(seen, dict) or value.get("silent") is True:
+    return value.get("silent") is not True and bool(
+        value.get("title") or value.get("body")
+    )
+
+
+def _is_declarative(value: dict[str, Any]) -> bool:
+    version, shown = value.get("web_push"), value.get("notification")
+    if type(version) not in (int, float) or version != DECLARATIVE:
         return False
-    return bool(seen.get("title") or seen.get("body"))
+    if not isinstance(shown, dict):
+        return False
+    needed = (shown.get("title"), shown.get("navigate"))
+    return all(isinstance(text, str) and text for text in needed)

@@ -60,7 +60,7 @@ class Fcm:
         if found is None or request.method != "POST":
             raise fcm_errors.not_found("The requested URL was not found.")
         self._tokens.check(request.fields.get("authorization"))
-        if found[1] != keys.PROJECT:
+        if found[1] not in (keys.PROJECT, keys.PROJECT_NUMBER):
             raise fcm_errors.foreign_project(found[1])
         delivery.message, is_dry_run = fcm_schema.read(request.body)
         delivery.token = token = fcm_schema.address(delivery.message)

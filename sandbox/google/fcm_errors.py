@@ -72,6 +72,12 @@ def bad_token() -> FcmRefusal:
     return FcmRefusal(400, "INVALID_ARGUMENT", UNKNOWN_TO_FCM, details)
 
 
+def unregistered() -> FcmRefusal:
+    """The installation is gone, or its id is malformed."""
+    status, code, text = _GONE
+    return FcmRefusal(status, code, text, (fcm_error(code),))
+
+
 def not_found(text: str) -> FcmRefusal:
     """The path does not exist."""
     return FcmRefusal(404, "NOT_FOUND", text)

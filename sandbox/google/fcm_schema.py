@@ -2,89 +2,27 @@
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
-from sandbox.google.fcm_errors import bad_field, bad_token
+from sandbox.google import fcm_checks
+from sandbox.google.fcm_errors import bad_field, bad_token, unregistered
 
 LARGEST = 4096
 LARGEST_FOR_TOPIC = 2048
 ADDRESSES = ("token", "topic", "condition", "fid")
-LONGEST_TTL_S = 2_419_200
-_RESERVED = re.compile(r"from|message_type|(?:google|gcm).*")
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)s")
 _TOKEN = re.compile(r"[A-Za-z0-9_:.\-]{1,4096}")
+# An installation id: Google's own apps make no other.
+_FID = re.compile(r"[cdef][A-Za-z0-9_-]{21}")
 _TOPIC = re.compile(r"[a-zA-Z0-9\-_.~%]{1,900}")
 _CAMEL = re.compile(r"([a-z0-9])([A-Z])")
 
-Check = Callable[[Any, str], None]
-Shape = "dict[str, Check | dict[str, Any]]"
-
-
-def _text(value: Any, where: str) -> None:
-    if not isinstance(value, str):
-        raise bad_field(where, "not a string")
-
-
-def _flag(value: Any, where: str) -> None:
-    if not isinstance(value, bool):
-        raise bad_field(where, "neither true nor false")
-
-
-def _count(value: Any, where: str) -> None:
-    # Protocol Buffers in JSON may write numbers as strings.
-    number = int(value) if isinstance(value, str) and value.isdecimal() else value
-    if type(number) is not int or not 0 <= number < 2**31:
-        raise bad_field(where, "not a number of 32 bits")
-
-
-def _texts(value: Any, where: str) -> None:
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise bad_field(where, "not a list of strings")
-
-
-def _anything(value: Any, where: str) -> None:
-    if not isinstance(value, dict):
-        raise bad_field(where, "not an object")
-
-
-def _text_map(value: Any, where: str) -> None:
-    if not isinstance(value, dict):
-        raise bad_field(where, "not an object")
-    for key, one in value.items():
-        if not isinstance(one, str):
-            raise bad_field(f"{where}[{key}]", "not a string")
-
-
-def _data(value: Any, where: str) -> None:
-    _text_map(value, where)
-    for key in value:
-        if _RESERVED.fullmatch(key):
-            raise bad_field(where, f"Invalid data payload key: {key}")
-
-
-def _duration(value: Any, where: str) -> None:
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None or float(found[1]) > LONGEST_TTL_S:
-        raise bad_field(where, "not a duration between 0s and four weeks")
-
-
-def _one_of(*names: str) -> Check:
-    def check(value: Any, where: str) -> None:
-        if value not in names:
-            raise bad_field(where, f"none of {', '.join(names)}")
-
-    return check
-
-
-_options: dict[str, Any] = {"analytics_label": _text}
+_options: dict[str, Any] = {"analytics_label": fcm_checks.label}
 _android_notification: dict[str, Any] = {
     **dict.fromkeys(
         (
             "title",
             "body",
             "icon",
-            "color",
             "sound",
             "tag",
             "click_action",
@@ -92,10 +30,9 @@ _android_notification: dict[str, Any] = {
             "title_loc_key",
             "channel_id",
             "ticker",
-            "event_time",
             "image",
         ),
-        _text,
+        fcm_checks.text,
     ),
     **dict.fromkeys(
         (
@@ -106,53 +43,81 @@ _android_notification: dict[str, Any] = {
             "default_light_settings",
             "bypass_proxy_notification",
         ),
-        _flag,
+        fcm_checks.flag,
     ),
-    "body_loc_args": _texts,
-    "title_loc_args": _texts,
-    "vibrate_timings": _texts,
-    "light_settings": _anything,
-    "notification_count": _count,
-    "notification_priority": _one_of(
+    "body_loc_args": fcm_checks.texts,
+    "title_loc_args": fcm_checks.texts,
+    "color": fcm_checks.color,
+    "event_time": fcm_checks.moment,
+    "vibrate_timings": fcm_checks.pauses,
+    "light_settings": fcm_checks.light,
+    "notification_count": fcm_checks.count,
+    "notification_priority": fcm_checks.one_of(
         *(
             f"PRIORITY_{name}"
             for name in ["UNSPECIFIED", "MIN", "LOW", "DEFAULT", "HIGH", "MAX"]
         )
     ),
-    "visibility": _one_of("VISIBILITY_UNSPECIFIED", "PRIVATE", "PUBLIC", "SECRET"),
-    "proxy": _one_of("PROXY_UNSPECIFIED", "ALLOW", "DENY", "IF_PRIORITY_LOWERED"),
+    "visibility": fcm_checks.one_of(
+        "VISIBILITY_UNSPECIFIED", "PRIVATE", "PUBLIC", "SECRET"
+    ),
+    "proxy": fcm_checks.one_of(
+        "PROXY_UNSPECIFIED", "ALLOW", "DENY", "IF_PRIORITY_LOWERED"
+    ),
+}
+# What both forms of messages to Android have.
+_for_android: dict[str, Any] = {
+    "collapse_key": fcm_checks.text,
+    "ttl": fcm_checks.duration,
+    "restricted_package_name": fcm_checks.text,
+    "data": fcm_checks.data,
+    "fcm_options": _options,
+    "direct_boot_ok": fcm_checks.flag,
+    "bandwidth_constrained_ok": fcm_checks.flag,
+    "restricted_satellite_ok": fcm_checks.flag,
+}
+_of_v1_only = ("proxy", "bypass_proxy_notification")
+_remote_notification: dict[str, Any] = {
+    "mutable_content": fcm_checks.flag,
+    "use_as_v1_data_message": fcm_checks.flag,
+    "notification": {
+        **{k: v for k, v in _android_notification.items() if k not in _of_v1_only},
+        "id": fcm_checks.count,
+    },
 }
 MESSAGE: dict[str, Any] = {
-    **dict.fromkeys((*ADDRESSES, "name"), _text),
-    "data": _data,
-    "notification": dict.fromkeys(("title", "body", "image"), _text),
+    **dict.fromkeys((*ADDRESSES, "name"), fcm_checks.text),
+    "condition": fcm_checks.condition,
+    "data": fcm_checks.data,
+    "notification": dict.fromkeys(("title", "body", "image"), fcm_checks.text),
     "android": {
-        "collapse_key": _text,
-        "priority": _one_of("normal", "high", "NORMAL", "HIGH"),
-        "ttl": _duration,
-        "restricted_package_name": _text,
-        "data": _data,
+        **_for_android,
+        "priority": fcm_checks.one_of("normal", "high", "NORMAL", "HIGH"),
         "notification": _android_notification,
-        "fcm_options": _options,
-        "direct_boot_ok": _flag,
-        "bandwidth_constrained_ok": _flag,
-        "restricted_satellite_ok": _flag,
+    },
+    "android_v2": {
+        **_for_android,
+        "remote_notification": _remote_notification,
+        "background_sync": {},
     },
     "webpush": {
-        "headers": _text_map,
-        "data": _text_map,
-        "notification": _anything,
-        "fcm_options": {"link": _text, "analytics_label": _text},
+        "headers": fcm_checks.text_map,
+        "data": fcm_checks.text_map,
+        "notification": fcm_checks.anything,
+        "fcm_options": {
+            "link": fcm_checks.secure_link,
+            "analytics_label": fcm_checks.label,
+        },
     },
     "apns": {
-        "headers": _text_map,
-        "payload": _anything,
-        "fcm_options": {"analytics_label": _text, "image": _text},
-        "live_activity_token": _text,
+        "headers": fcm_checks.text_map,
+        "payload": fcm_checks.anything,
+        "fcm_options": {"analytics_label": fcm_checks.label, "image": fcm_checks.text},
+        "live_activity_token": fcm_checks.filled_text,
     },
     "fcm_options": _options,
 }
-BODY: dict[str, Any] = {"message": MESSAGE, "validate_only": _flag}
+BODY: dict[str, Any] = {"message": MESSAGE, "validate_only": fcm_checks.flag}
 
 
 def read(body: bytes) -> tuple[dict[str, Any], bool]:
@@ -166,6 +131,7 @@ def read(body: bytes) -> tuple[dict[str, Any], bool]:
     if message is None:
         raise bad_field("message", "Recipient of the message is not set.")
     _check_address(message)
+    _check_android(message)
     if len(body) > LARGEST_FOR_TOPIC:
         _check_size(message)
     return message, whole.get("validate_only", False)
@@ -181,10 +147,11 @@ def address(message: dict[str, Any]) -> str:
 
 def collapse_id(message: dict[str, Any]) -> str | None:
     """The id by which a notification replaces an earlier one on the phone."""
-    android = message.get("android")
+    android = message.get("android") or message.get("android_v2")
     if android is None:
         return None
-    tag: str | None = android.get("notification", {}).get("tag")
+    holder = android.get("remote_notification", android)
+    tag: str | None = holder.get("notification", {}).get("tag")
     return tag or android.get("collapse_key")
 
 
@@ -214,10 +181,33 @@ def _check_address(message: dict[str, Any]) -> None:
         raise bad_field(
             "message", "Exactly one of token, topic, condition and fid is needed."
         )
-    if given[0] in ("token", "fid") and not _TOKEN.fullmatch(message[given[0]]):
+    if given[0] == "token" and not _TOKEN.fullmatch(message["token"]):
         raise bad_token()
+    if given[0] == "fid" and not _FID.fullmatch(message["fid"]):
+        raise unregistered()
     if given[0] == "topic" and not _TOPIC.fullmatch(message["topic"]):
         raise bad_field("message.topic", "Malformed topic name")
+
+
+def _check_android(message: dict[str, Any]) -> None:
+    """Check what depends on other fields; Google's own words are not known."""
+    if "android" in message and "android_v2" in message:
+        raise bad_field("message.android_v2", "not together with android")
+    v2 = message.get("android_v2")
+    if (
+        v2 is not None
+        and len(v2.keys() & {"remote_notification", "background_sync"}) != 1
+    ):
+        raise bad_field(
+            "message.android_v2", "needs remote_notification or background_sync"
+        )
+    holder = (v2 or {}).get("remote_notification", message.get("android", {}))
+    shown = holder.get("notification", {})
+    for part in ("title", "body"):
+        if f"{part}_loc_args" in shown and f"{part}_loc_key" not in shown:
+            raise bad_field(
+                "message.android.notification", f"{part}_loc_args without its key"
+            )
 
 
 def _check_size(message: dict[str, Any]) -> None:

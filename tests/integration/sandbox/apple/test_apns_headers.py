@@ -105,8 +105,8 @@ def test_repeated_header_is_refused(apns: ApnsSender) -> None:
         ({"apns_topic": "no topic"}, "BadTopic"),
         ({"apns_topic": "org.example.other"}, "TopicDisallowed"),
         ({"apns_topic": f"{TOPIC}2"}, "TopicDisallowed"),
-        ({"apns_topic": f"{TOPIC}.voip"}, "BadTopic"),
-        ({"apns_push_type": "voip"}, "BadTopic"),
+        ({"apns_topic": f"{TOPIC}.voip"}, "DeviceTokenNotForTopic"),
+        ({"apns_push_type": "voip"}, "DeviceTokenNotForTopic"),
     ],
 )
 def test_wrong_header_is_refused(
@@ -180,6 +180,7 @@ def test_silent_push_of_low_priority_is_accepted(apns: ApnsSender) -> None:
     ("push_type", "suffix", "payload"),
     [
         ("voip", ".voip", SILENT),
+        ("controls", ".push-type.controls", {"aps": {"content-changed": True}}),
         ("complication", ".complication", SILENT),
         ("liveactivity", ".push-type.liveactivity", EVENT),
         ("location", ".location-query", {"aps": {}}),
@@ -225,3 +226,136 @@ def test_more_topics_can_be_allowed(sandbox: Sandbox, apns: ApnsSender) -> None:
     sandbox.control(topics=[TOPIC, "org.example.other"])
 
     assert apns.push(apns_topic="org.example.other").status == 200
+
+
+def test_an_app_that_comes_later_needs_a_new_connection(
+    sandbox: Sandbox, apns: ApnsSender
+) -> None:
+    apns.push()
+
+    sandbox.control(topics=[TOPIC, "org.example.other"])
+
+    other = {"apns_topic": "org.example.other"}
+    assert apns.refused(**other) == (400, "TopicDisallowed")
+    later = ApnsSender(sandbox)
+    assert later.push(**other).status == 200
+    later.client.close()
+
+
+def test_the_scheme_is_in_lower_case(apns: ApnsSender) -> None:
+    authorization = f"Bearer {apns.token}"
+
+    assert apns.refused(authorization=authorization) == (403, "InvalidProviderToken")
+
+
+def test_many_bad_tokens_in_a_row_end_the_connection(apns: ApnsSender) -> None:
+    for _ in range(99):
+        assert apns.refused("not-hex") == (400, "BadDeviceToken")
+    apns.push()
+    for _ in range(100):
+        assert apns.refused("not-hex") == (400, "BadDeviceToken")
+
+    apns.client.wait_for_end()
+
+    assert apns.client.goaway is not None
+
+
+def test_repeated_header_of_any_name_is_refused(apns: ApnsSender) -> None:
+    twice = [("content-type", "application/json")] * 2
+    headers = [*apns_headers(apns.token), *twice]
+
+    reply = apns.client.request("POST", f"/3/device/{DEVICE}", headers, b"{}")
+
+    assert json.loads(reply.body) == {"reason": "DuplicateHeaders"}
+
+
+ALERT = {"alert": {"title": "Ann"}}
+START = {
+    "timestamp": 1,
+    "event": "start",
+    "content-state": {},
+    "attributes-type": "Trip",
+    "attributes": {},
+    "alert": {"title": "Off"},
+}
+
+
+@pytest.mark.parametrize(
+    "aps",
+    [
+        {"alert": "text"},
+        {"alert": {"loc-key": "K", "loc-args": ["a"]}},
+        {**ALERT, "badge": 0},
+        {**ALERT, "sound": "default"},
+        {**ALERT, "sound": {"critical": 1, "name": "bell", "volume": 0.5}},
+        {**ALERT, "interruption-level": "time-sensitive", "relevance-score": 1},
+        {**ALERT, "mutable-content": 1, "thread-id": "c7", "category": "chat"},
+    ],
+)
+def test_keys_of_the_reference_are_accepted(
+    apns: ApnsSender, aps: dict[str, object]
+) -> None:
+    assert apns.push(DEVICE, {"aps": aps, "own": {}}).status == 200
+
+
+@pytest.mark.parametrize(
+    "aps",
+    [
+        {"alert": 5},
+        {"alert": {"text": "x"}},
+        {"alert": {"title": 5}},
+        {"alert": {"body": "x", "loc-args": ["a"]}},
+        {**ALERT, "badge": -1},
+        {**ALERT, "badge": "3"},
+        {**ALERT, "badge": True},
+        {**ALERT, "sound": {"name": ""}},
+        {**ALERT, "sound": {"name": "bell", "volume": 2}},
+        {**ALERT, "thread-id": 7},
+        {**ALERT, "content-available": True},
+        {**ALERT, "interruption-level": "loud"},
+        {**ALERT, "relevance-score": 1.5},
+        {**ALERT, "own": 1},
+        {"badge": 1, "mutable-content": 1},
+    ],
+)
+def test_a_key_that_a_phone_would_ignore_is_refused(
+    apns: ApnsSender, aps: dict[str, object]
+) -> None:
+    assert apns.refused(DEVICE, {"aps": aps}) == (400, "PayloadEmpty")
+
+
+@pytest.mark.parametrize(
+    ("aps", "status"),
+    [
+        (START, 200),
+        ({**START, "input-push-token": 1}, 200),
+        ({**START, "relevance-score": 50}, 200),
+        ({"timestamp": 1, "event": "end", "dismissal-date": 5}, 200),
+        ({"timestamp": 1, "event": "update"}, 400),
+        ({"timestamp": 1.5, "event": "end"}, 400),
+        ({"timestamp": 1, "event": "stop"}, 400),
+        ({k: v for k, v in START.items() if k != "alert"}, 400),
+        ({**START, "event": "update"}, 400),
+        ({**START, "dismissal-date": 5}, 400),
+        ({**START, "input-push-token": 1, "input-push-channel": "YQ=="}, 400),
+    ],
+)
+def test_live_activities_have_what_their_event_needs(
+    apns: ApnsSender, aps: dict[str, object], status: int
+) -> None:
+    headers = {
+        "apns_push_type": "liveactivity",
+        "apns_topic": f"{TOPIC}.push-type.liveactivity",
+    }
+
+    assert apns.push(DEVICE, {"aps": aps}, **headers).status == status
+
+
+@pytest.mark.parametrize("push_type", ["widgets", "controls"])
+def test_widgets_carry_nothing_else(apns: ApnsSender, push_type: str) -> None:
+    topic = f"{TOPIC}.push-type.{push_type}"
+    payload = {"aps": {"content-changed": True, "badge": 1}}
+
+    refused = apns.refused(DEVICE, payload, apns_push_type=push_type, apns_topic=topic)
+
+    assert refused == (400, "InvalidPushType")

@@ -363,14 +363,29 @@ def test_safari_ends_a_subscription_after_three_silent_pushes(
     assert webpush.sandbox.stats()["webpush_ended"] == 1
 
 
-def test_a_declarative_push_shows_something(webpush: WebpushSender) -> None:
+SHOWN = {"title": "Ann", "navigate": "https://example.org/", "silent": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_shown"),
+    [
+        ({"web_push": 8030, "notification": SHOWN}, True),
+        ({"web_push": 8030.0, "notification": SHOWN}, True),
+        ({"web_push": "8030", "notification": SHOWN}, False),
+        ({"web_push": 8030, "notification": {"title": "Ann"}}, False),
+        ({"web_push": 8030, "notification": {**SHOWN, "title": ""}}, False),
+        (b"no JSON", True),
+    ],
+)
+def test_only_what_is_declarative_is_shown_without_a_worker(
+    webpush: WebpushSender, text: object, is_shown: bool
+) -> None:
     safari = webpush.subscribe("apple")
-    shown = {"title": "Ann", "navigate": "https://example.org/"}
 
-    for _ in range(5):
-        webpush.push(safari, {"web_push": 8030, "notification": shown})
+    for _ in range(4):
+        webpush.push(safari, text)
 
-    assert len(webpush.sandbox.inbox()) == 5
+    assert len(webpush.sandbox.inbox()) == (4 if is_shown else 3)
 
 
 # -- faults

@@ -31,6 +31,18 @@ FULL: dict[str, Any] = {
 }
 
 
+LIGHT = {
+    "color": {"red": 1, "green": 0.5, "blue": 0, "alpha": 1},
+    "light_on_duration": "1s",
+    "light_off_duration": "0.5s",
+}
+REMOTE = {
+    "mutable_content": True,
+    "use_as_v1_data_message": False,
+    "notification": {"title": "Ann", "id": 7},
+}
+
+
 def details_of(error: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {detail["@type"]: detail for detail in error.get("details", [])}
 
@@ -47,7 +59,23 @@ def test_full_message_is_accepted_and_named(fcm: FcmSender) -> None:
     [
         {"topic": "news", "data": {}},
         {"condition": "'a' in topics", "data": {}},
-        {"fid": "d8xYz", "data": {}},
+        {"fid": "c" + "a1_-" * 5 + "Z", "data": {}},
+        {"token": "c" + "a1_-" * 5 + "Z", "data": {}},
+        {"condition": " || ".join(f"'t{n}' in topics" for n in range(5)), "data": {}},
+        {"token": "t", "android": {"notification": {"color": "#00ff7F"}}},
+        {
+            "token": "t",
+            "android": {"notification": {"event_time": "2026-01-31T10:00Z"}},
+        },
+        {
+            "token": "t",
+            "android": {"notification": {"vibrate_timings": ["0s", "1.5s"]}},
+        },
+        {"token": "t", "android": {"notification": {"light_settings": LIGHT}}},
+        {"token": "t", "android_v2": {"background_sync": {}, "ttl": "5s"}},
+        {"token": "t", "android_v2": {"remote_notification": REMOTE}},
+        {"token": "t", "apns": {"live_activity_token": "ab12", "payload": {}}},
+        {"token": "t", "webpush": {"fcm_options": {"link": "https://x.org/"}}},
         {"token": "t", "android": {"collapseKey": "c", "priority": "NORMAL"}},
         {"token": "t", "android": {"ttl": "2419200s"}},
         {"token": "t", "android": {"ttl": "0s"}},
@@ -90,6 +118,71 @@ def test_message_of_the_reference_is_accepted(
         ({"token": "t", "apns": {"headers": {"a": 1}}}, "message.apns.headers[a]"),
         ({"token": "t", "apns": {"payload": []}}, "message.apns.payload"),
         ({"topic": "no spaces"}, "message.topic"),
+        ({"topic": "/topics/news"}, "message.topic"),
+        ({"condition": "anything"}, "message.condition"),
+        (
+            {"condition": " || ".join(f"'t{n}' in topics" for n in range(6))},
+            "message.condition",
+        ),
+        (
+            {"token": "t", "fcm_options": {"analytics_label": "x" * 51}},
+            "message.fcm_options.analytics_label",
+        ),
+        (
+            {"token": "t", "apns": {"fcm_options": {"analytics_label": "a b"}}},
+            "message.apns.fcm_options.analytics_label",
+        ),
+        (
+            {"token": "t", "apns": {"live_activity_token": ""}},
+            "message.apns.live_activity_token",
+        ),
+        (
+            {"token": "t", "webpush": {"fcm_options": {"link": "http://x.org/"}}},
+            "message.webpush.fcm_options.link",
+        ),
+        *(
+            (
+                {"token": "t", "android": {"notification": {name: value}}},
+                f"message.android.notification.{name}",
+            )
+            for name, value in [
+                ("color", "red"),
+                ("event_time", "yesterday"),
+                ("event_time", "2026-01-31T10:00"),
+                ("vibrate_timings", ["-1s"]),
+                ("light_settings", {"color": {"red": 1}}),
+                ("proxy", "MAYBE"),
+            ]
+        ),
+        (
+            {"token": "t", "android": {"notification": {"body_loc_args": ["x"]}}},
+            "message.android.notification",
+        ),
+        ({"token": "t", "android_v2": {}}, "message.android_v2"),
+        (
+            {"token": "t", "android_v2": {"background_sync": {}}, "android": {}},
+            "message.android_v2",
+        ),
+        (
+            {"token": "t", "android_v2": {"background_sync": {}, "priority": "high"}},
+            "message.android_v2",
+        ),
+        (
+            {
+                "token": "t",
+                "android_v2": {"background_sync": {}, "remote_notification": {}},
+            },
+            "message.android_v2",
+        ),
+        (
+            {
+                "token": "t",
+                "android_v2": {
+                    "remote_notification": {"notification": {"proxy": "DENY"}}
+                },
+            },
+            "message.android_v2.remote_notification.notification",
+        ),
         ({"token": 5}, "message.token"),
     ],
 )
@@ -110,6 +203,23 @@ def test_wrong_token_is_told_from_wrong_payload(fcm: FcmSender, token: str) -> N
 
     assert "not a valid FCM registration token" in error["message"]
     assert details_of(error)[FCM_ERROR]["errorCode"] == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize(
+    "fid", ["d8xYz", "a" + "x" * 21, "c" + "x" * 20, "c" + "x" * 22, "c" + "ü" * 21]
+)
+def test_a_malformed_installation_id_is_unregistered(fcm: FcmSender, fid: str) -> None:
+    error = fcm.refused({"fid": fid, "data": {}})
+
+    assert error["code"] == 404
+    assert details_of(error)[FCM_ERROR]["errorCode"] == "UNREGISTERED"
+
+
+def test_the_project_may_be_named_by_its_number(fcm: FcmSender) -> None:
+    body = json.dumps({"message": {"token": "t", "data": {}}}).encode()
+
+    path = "/v1/projects/105105105105/messages:send"
+    assert fcm.post(body, path).status == 200
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"message": 5}', b'{"x": {}}'])
