@@ -230,10 +230,12 @@ def _unpack(packed: Sequence[str]) -> list[Target]:
     columns = dict(zip(_TARGET_NAMES, map(json.loads, packed), strict=True))
     columns["registered_at"] = map(parse_utc, columns["registered_at"])
     # SQL promises no order within the arrays.
-    rows = sorted(zip(*columns.values(), repeat(0)), key=_row_key)
+    rows = sorted(zip(*columns.values(), *map(repeat, _DEFAULTS)), key=_row_key)
     return list(map(_new_target, rows))
 
 
+# The values of the other fields, in their order.
+_DEFAULTS = Target._field_defaults.values()
 # Not by Target's constructor, which takes twice as long.
 _new_target: Callable[[tuple[Any, ...]], Target] = partial(tuple.__new__, Target)
 

@@ -51,6 +51,14 @@ def test_every_member_but_the_sender_is_addressed(store: Datastore) -> None:
     assert claim.sender_id == 1
 
 
+def test_a_batch_has_every_field_of_a_device(store: Datastore) -> None:
+    claim = claimed(store, chats.make_chat(store, 3))
+
+    targets = batch(store, claim)
+
+    assert {len(target) for target in targets} == {len(Target._fields)}
+
+
 def test_batches_continue_where_the_last_one_ended(store: Datastore) -> None:
     claim = claimed(store, chats.make_chat(store, 5, devices_each=3))
 
