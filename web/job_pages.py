@@ -31,7 +31,7 @@ OUTCOMES = ("Not accepted", "Platform", "Devices")
 # What members read in place of a provider's reason.
 WORDS = {
     "gone": "no longer registered",
-    "suspect": "not known to the provider",
+    "suspect": "not taken by the provider",
     "refused": "refused",
     "credentials": "will be tried again",
     "later": "will be tried again",

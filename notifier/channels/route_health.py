@@ -39,8 +39,8 @@ TOGETHER_S = 1.0
 WINDOW_S = 600.0
 # A device is suspect after this many failures in a row.
 SUSPECT_AFTER = 3
-# The pauses of a suspect device: 30 s, 1 min, 2 min … an hour.
-FIRST_PAUSE_S = 30.0
+# The pauses of a suspect device: 1, 2, 4 … 60 minutes.
+FIRST_PAUSE_S = 60.0
 LONGEST_PAUSE_S = 3600.0
 # While nobody is accepted, the fault may be the provider's, and may soon be over.
 LONGEST_PAUSE_ALONE_S = 60.0

@@ -17,7 +17,7 @@ from models.chats import Chat, Member, Message
 from models.pushes import PushFailure, PushJob, Target
 from notifier.engine.loop import Engine
 from notifier.engine.running_jobs import Run, RunningJobs
-from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
+from notifier.outcome import ACCEPTED, RECOVERED, ChannelDown, Kind, Outcome
 from tests.support import chats
 from tests.support.fake_channel import FakeChannel
 
@@ -93,6 +93,54 @@ def test_a_device_that_was_busy_is_tried_again(store: Datastore) -> None:
     done = status(store, job)
     assert (done.state, done.accepted, done.failed) == ("completed", 3, 0)
     assert channel.devices()[-1] == channel.devices()[1]
+
+
+def reason_of_device(store: Datastore, device_id: int) -> str | None:
+    with store.read() as session:
+        device = session.get_one(Device, device_id)
+        assert device.disabled_at is None
+        return device.reason
+
+
+def test_a_suspect_device_shows_why_until_it_accepts(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 1))
+    channel = FakeChannel(lambda target: Outcome(Kind.SUSPECT, "503 busy", 60))
+    work(store, channel)
+    [device_id] = channel.devices()
+    between = status(store, job), reason_of_device(store, device_id)
+    make_due(store, job)
+
+    # Another engine, which knows nothing of it.
+    work(store, FakeChannel())
+
+    assert (between[0].state, between[0].pending) == ("processing", 1)
+    assert between[1] == "503 busy"
+    assert status(store, job).state == "completed"
+    assert reason_of_device(store, device_id) is None
+
+
+def test_a_recovery_at_the_first_try_removes_the_reason_too(store: Datastore) -> None:
+    chat = chats.make_chat(store, 1)
+    answers = iter([Outcome(Kind.SUSPECT, "503 busy", 60), RECOVERED])
+    channel = FakeChannel(lambda target: next(answers))
+    chats.post(store, chat)
+    work(store, channel)
+    chats.post(store, chat)
+
+    work(store, channel)
+
+    assert reason_of_device(store, channel.devices()[0]) is None
+
+
+def test_a_suspect_that_was_not_tried_is_not_marked(store: Datastore) -> None:
+    job = chats.post(store, chats.make_chat(store, 1))
+    held = Outcome(Kind.SUSPECT, "503 busy", 60, tried=False)
+    channel = FakeChannel(lambda target: held)
+
+    work(store, channel)
+
+    assert status(store, job).pending == 1
+    assert reason_of_device(store, channel.devices()[0]) is None
 
 
 def test_a_retry_stops_when_the_message_expires(store: Datastore) -> None:
