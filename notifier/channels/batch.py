@@ -28,9 +28,9 @@ class PushBatch:
         # Whether the provider has accepted one of them.
         self.accepted = False
         # Which of them are probes: they judge their route alone.
-        self.probes: set[int] = set()
+        self.probes: frozenset[int] = frozenset()
         # Which of them have failed since they last accepted.
-        self.failing: set[int] = set()
+        self.failing: frozenset[int] = frozenset()
 
     def end(self, index: int, outcome: Outcome) -> None:
         self.ended[index] = 1

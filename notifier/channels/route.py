@@ -111,7 +111,7 @@ class Route:
         failing = self._health.failing_among(batch.targets)
         if not failing:
             return everyone
-        batch.failing.update(failing)
+        batch.failing = frozenset(failing)
         for index in failing:
             if outcome := self._health.hold(batch.targets[index]):
                 batch.end(index, outcome)
@@ -151,7 +151,7 @@ class Route:
         self.breaker.begin_probe()
         chosen = indexes[:MAX_PROBES]
         trusted = [i for i in chosen if not health.is_doubtful(batch.targets[i])]
-        batch.probes.update(trusted)
+        batch.probes = frozenset(trusted)
         return trusted
 
     @staticmethod
