@@ -72,6 +72,49 @@ async def test_a_server_that_refuses_everybody_alike_means_us(
     assert "u9@x.example" in (dict(email.troubles.reports)["email localhost"] or "")
 
 
+NOT_OURS = "550 5.7.54 relaying denied"
+
+
+async def test_one_address_whose_server_speaks_of_us_holds_up_nobody(
+    email: EmailService,
+) -> None:
+    email.server.to_recipient["bob@example.org"] = NOT_OURS
+    bob, eve = targets("bob@example.org", "eve@example.org")
+
+    for _ in range(5):
+        await email.send([bob])
+        assert (await email.send([eve])).kinds() == ["accepted"]
+
+    assert email.troubles.reasons() == []
+    # It is suspect and not tried each time.
+    assert email.server.senders < 10
+
+
+async def test_a_small_installation_learns_that_it_may_not_relay(
+    email: EmailService,
+) -> None:
+    email.server.to_recipient["bob@example.org"] = NOT_OURS
+
+    first = await email.send(targets("bob@example.org"))
+    at_first = email.troubles.reasons()
+    await email.send(targets("bob@example.org", attempts=2))
+
+    assert first.kinds() == ["credentials"]
+    assert at_first == []
+    assert len(email.troubles.reasons()) == 1
+
+
+async def test_what_is_said_about_us_to_many_is_about_us(email: EmailService) -> None:
+    addresses = [f"u{n}@x.example" for n in range(6)]
+    email.server.to_recipient |= dict.fromkeys(addresses, NOT_OURS)
+
+    reports = await email.send(targets(*addresses))
+
+    assert set(reports.kinds()) == {"credentials"}
+    assert email.server.senders == 3
+    assert email.troubles.standing() == {"email localhost": NOT_OURS}
+
+
 async def test_recipients_are_believed_while_others_get_their_mails(
     email: EmailService,
 ) -> None:

@@ -74,7 +74,12 @@ class Email:
             device_id=min(entry.target.device_id for entry in entries),
             now=utc_now(),
         )
-        return await self._relay.send(self._template.address, address, mail)
+        device = min(
+            (entry.target for entry in entries), key=lambda target: target.device_id
+        )
+        # The first try has only waited for its digest.
+        device = device._replace(attempts=max(device.attempts - 1, 0))
+        return await self._relay.send(self._template.address, address, mail, device)
 
     async def close(self) -> None:
         await self._digests.close()

@@ -13,6 +13,7 @@ from aiosmtplib import (
 )
 
 from config.smtp import Server
+from models.pushes import Target
 from notifier.channels import CredentialsRefused, Troubles
 from notifier.channels.batch import outcome_of
 from notifier.channels.breaker import Breaker
@@ -20,7 +21,8 @@ from notifier.channels.email import outcomes
 from notifier.channels.email.outcomes import SmtpPhase
 from notifier.channels.email.refused_alike import RefusedAlike
 from notifier.channels.operator_alarm import Alarm
-from notifier.outcome import ACCEPTED, ChannelDown, Kind, Outcome
+from notifier.channels.route_health import Fault, RouteHealth
+from notifier.outcome import ACCEPTED, RECOVERED, ChannelDown, Kind, Outcome
 
 CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 30.0
@@ -55,18 +57,26 @@ class Relay:
         self._tls = tls
         self._breaker = breaker or Breaker()
         self._alike = RefusedAlike()
+        # Members choose their addresses, and so what a server says about these.
+        self._health = RouteHealth(is_by_choice=True)
+        # Whether the last refusal was about us, whoever the recipient was.
+        self._is_about_us = False
         self._lock = asyncio.Lock()
         self._smtp: SMTP | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._quitting: set[asyncio.Task[None]] = set()
 
-    async def send(self, sender: str, recipient: str, mail: bytes) -> Outcome:
+    async def send(
+        self, sender: str, recipient: str, mail: bytes, device: Target
+    ) -> Outcome:
         """Send one mail to one recipient; the outcome is the server's reply.
 
         Raises ChannelDown when there is no reply, or an outage.
         """
         async with self._lock:
             try:
+                if held := self._health.hold(device):
+                    return held
                 self._breaker.check()
                 if self._breaker.is_open:
                     self._breaker.begin_probe()
@@ -80,12 +90,38 @@ class Relay:
                 # Cancelled in the middle of a command: the connection is unusable.
                 self._drop_connection()
                 raise
-            if outcome.kind is Kind.CREDENTIALS:
-                self._breaker.open_for_refusal(outcome.reason)
-            else:
-                self._breaker.close()
-            await self._alarm.update(self._breaker.refusal)
+            reported = self._judge(device, outcome)
+            refusal = self._breaker.refusal or self._health.refusal
+            # A refusal that is no alarm does not end one either.
+            if refusal is not None or outcome.kind is not Kind.CREDENTIALS:
+                await self._alarm.update(refusal)
+            return reported
+
+    def _judge(self, device: Target, outcome: Outcome) -> Outcome:
+        """Open or close the breaker; returns what to report about the device."""
+        health = self._health
+        if outcome.kind is not Kind.CREDENTIALS:
+            self._breaker.close()
+            if outcome.kind is Kind.ACCEPTED:
+                outcome = RECOVERED if health.failing_among([device]) else ACCEPTED
+                health.accept(device, is_sample=True)
+                health.recover(device)
             return outcome
+        if self._is_about_us:
+            self._breaker.open_for_refusal(outcome.reason)
+            return outcome
+        reported = health.fail(
+            device,
+            Fault.REFUSAL,
+            outcome,
+            is_evidence=not health.is_doubtful(device),
+        )
+        if health.is_at_fault(Fault.REFUSAL):
+            self._breaker.open_for_refusal(outcome.reason)
+            health.forgive(Fault.REFUSAL)
+        else:
+            self._breaker.end_probe()
+        return reported
 
     async def _try(self, sender: str, recipient: str, mail: bytes) -> Outcome:
         try:
@@ -107,9 +143,9 @@ class Relay:
         except SMTPResponseException as error:
             if isinstance(error, SMTPAuthenticationError):
                 phase = "login"
-            outcome = self._alike.judge(
-                recipient, outcomes.read(phase, error.code, error.message)
-            )
+            read = outcomes.read(phase, error.code, error.message)
+            outcome = self._alike.judge(recipient, read)
+            self._is_about_us = outcome != read or phase in ("login", "sender")
             if not outcomes.is_outage(phase, error.code):
                 await self._reset()
                 return outcome
@@ -118,6 +154,7 @@ class Relay:
             words = _words(error)
             if _has_no_login(error):
                 self._drop_connection()
+                self._is_about_us = True
                 return Outcome(Kind.CREDENTIALS, f"{self._server.host}: {words}")
         else:
             self._alike.forget()
