@@ -5,7 +5,7 @@ lease: a job that waits for another one has no `due_at` (`order.py`). So a claim
 the same whether ten jobs wait or a hundred thousand.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -24,14 +24,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
-from datastore.outbox import order
-from datastore.prepared import Prepared, link_of
+from datastore.outbox import fairness, order
+from datastore.outbox.fairness import Room, Turns
+from datastore.prepared import Prepared, Row, link_of
 from datastore.prepared_lists import Ids, PreparedForIds
 from models.pushes import AT_ONCE, PROCESSING, PushJob
 
-# When more jobs are due than fit, the newest ones get this share of the room, and so do
-# those that have been put off: retries, and jobs of a crashed engine.
+# When more jobs are due than fit, those that have been put off (retries, and jobs of a
+# crashed engine) get this share of the room.
 SHARE = 0.25
+# Jobs of one chat that are claimed together.
+MOST_OF_CHAT = 128
 # Later than any due time.
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -105,36 +108,60 @@ class _DueJob(NamedTuple):
     is_split: bool
 
 
+_AHEAD = aliased(PushJob)
+_OF_DUE_JOB: tuple[Any, ...] = (
+    PushJob.id,
+    PushJob.waits_for,
+    order.holds(_AHEAD).label("is_held_up"),
+    PushJob.until_user.is_not(None).label("is_split"),
+)
+
+
+def _locked(query: Select[Any]) -> Select[Any]:
+    """The jobs of the query as `_DueJob`, locked, without those of other engines."""
+    return (
+        query.with_only_columns(*_OF_DUE_JOB)
+        .join(_AHEAD, _AHEAD.id == PushJob.waits_for, isouter=True)
+        .with_for_update(skip_locked=True, key_share=True, of=PushJob)
+    )
+
+
 @cache
 def _due_now(kind: str) -> Prepared:
     """Selects due jobs, as `_DueJob`."""
-    return Prepared(_select_due(kind), picks=True)
+    limit = bindparam("limit", type_=Integer)
+    return Prepared(_locked(_KINDS[kind]()).limit(limit), picks=True)
 
 
-def _select_due(kind: str) -> Select[Any]:
-    ahead = aliased(PushJob)
-    columns: tuple[Any, ...] = (
-        PushJob.id,
-        PushJob.waits_for,
-        order.holds(ahead).label("is_held_up"),
-        PushJob.until_user.is_not(None).label("is_split"),
-    )
-    query = (
-        select(*columns)
-        .join(ahead, ahead.id == PushJob.waits_for, isouter=True)
-        .limit(bindparam("limit", type_=Integer))
-        .with_for_update(skip_locked=True, key_share=True, of=PushJob)
-    )
-    is_shard = PushJob.parent_id.is_not(None)
-    query = query.where(is_shard if kind == "shards" else ~is_shard)
-    if kind == "oldest":
-        return query.where(*_is_at_once()).order_by(PushJob.id)
-    if kind == "newest":
-        return query.where(*_is_at_once()).order_by(PushJob.id.desc())
-    if kind == "put off":
-        query = query.where(*_is_put_off())
-    query = query.where(PushJob.due_at <= _parameter("now"))
+def _oldest() -> Select[Any]:
+    return select(PushJob).where(*_is_at_once(), _IS_WHOLE).order_by(PushJob.id)
+
+
+def _newest() -> Select[Any]:
+    return select(PushJob).where(*_is_at_once(), _IS_WHOLE).order_by(PushJob.id.desc())
+
+
+def _put_off() -> Select[Any]:
+    query = select(PushJob).where(*_is_put_off(), _IS_WHOLE, _IS_DUE)
     return query.order_by(PushJob.due_at, PushJob.id)
+
+
+def _shards() -> Select[Any]:
+    query = select(PushJob).where(~_IS_WHOLE, _IS_DUE)
+    return query.order_by(PushJob.due_at, PushJob.id)
+
+
+_IS_WHOLE = PushJob.parent_id.is_(None)
+_IS_DUE = PushJob.due_at <= _parameter("now")
+_KINDS: Mapping[str, Callable[[], Select[Any]]] = {
+    "oldest": _oldest,
+    "newest": _newest,
+    "put off": _put_off,
+    "shards": _shards,
+}
+_CHOSEN = PreparedForIds(
+    lambda ids: _locked(select(PushJob).where(PushJob.id.in_(ids), _IS_DUE))
+)
 
 
 # A job that another engine has claimed ends its chain. If that engine is dead, its
@@ -151,10 +178,16 @@ def _first_followers(ids: Ids) -> Select[Any]:
 
 
 def _followers(ids: Ids) -> Select[Any]:
-    """The jobs behind these, each behind the one before, in order."""
-    queue = _first_followers(ids).cte("queue", recursive=True)
+    """The jobs behind these, each behind the one before, in order.
+
+    One chat gets no more of them than its share.
+    """
+    first = _first_followers(ids).add_columns(literal(1).label("place"))
+    queue = first.cte("queue", recursive=True)
     queue = queue.union_all(
-        select(PushJob.id).join(queue, PushJob.waits_for == queue.c.id).where(*_IS_FREE)
+        select(PushJob.id, queue.c.place + 1)
+        .join(queue, PushJob.waits_for == queue.c.id)
+        .where(*_IS_FREE, queue.c.place < MOST_OF_CHAT)
     )
     return select(queue.c.id).limit(bindparam("limit", type_=Integer))
 
@@ -212,10 +245,13 @@ def claim(
     shards: int = 1,
     floor: Floor = EVERYTHING,
     put_off: bool = True,
+    room: Room | None = None,
     now: datetime,
     lease_until: datetime,
 ) -> list[int]:
-    """Lease up to `limit` due jobs to the owner, oldest first; returns their ids.
+    """Lease up to `limit` due jobs to the owner; returns their ids.
+
+    If more are due, all their senders get a turn (`fairness.py`).
 
     Besides, up to `chain` jobs are leased that follow a claimed job in its chat, or one
     of `behind`, the owner's last job of each chat: the engine starts each when the
@@ -226,7 +262,7 @@ def claim(
     """
     # All in one transaction, so that senders wait for one write and not for several.
     values = {"now": now, "floor_id": floor.job_id, "floor_at": floor.due_at}
-    due = _take_due(session, limit, values, put_off=put_off)
+    due = _take_due(session, limit, values, put_off=put_off, room=room)
     whole = [row.id for row in due if not row.is_split]
     due += _take(session, "shards", min(limit - len(due), shards), values)
     ids = [row.id for row in due]
@@ -264,21 +300,52 @@ def claim_new(
 
 
 def _take_due(
-    session: Session, limit: int, values: Mapping[str, Any], *, put_off: bool
+    session: Session,
+    limit: int,
+    values: Mapping[str, Any],
+    *,
+    put_off: bool,
+    room: Room | None,
 ) -> list[_DueJob]:
-    share = int(limit * SHARE)
-    room = limit - 2 * share
-    rows = _take(session, "oldest", room, values)
+    if room is not None and limit <= room.reserve:
+        return _take_fairly(session, limit, values, put_off=put_off, room=room)
+    few = limit - 2 * int(limit * SHARE)
+    rows = _take(session, "oldest", few, values)
     if put_off:
-        rows += _take(session, "put off", room - len(rows), values)
-    if len(rows) == room:
-        # More jobs are due than fit. Some of the room goes to others than the oldest,
-        # so that a backlog for one failing provider does not delay all other pushes.
-        for kind in ("newest", "put off") if put_off else ("newest",):
-            known = {row.id for row in rows}
-            found = _take(session, kind, share, values)
-            rows += [row for row in found if row.id not in known]
-    return rows
+        rows += _take(session, "put off", few - len(rows), values)
+    if len(rows) < few:
+        return rows
+    # The ones taken until now need not be among those that are chosen.
+    return _take_fairly(session, limit, values, put_off=put_off, room=room)
+
+
+def _take_fairly(
+    session: Session,
+    limit: int,
+    values: Mapping[str, Any],
+    *,
+    put_off: bool,
+    room: Room | None,
+) -> list[_DueJob]:
+    """Some of all senders, when more jobs are due than fit.
+
+    A quarter of the places goes to retries, if as many are due, so that a backlog for
+    one failing provider does not delay all other pushes.
+    """
+    link = link_of(session)
+    later = fairness.read(link, _put_off, values, limit) if put_off else []
+    oldest = fairness.read(link, _oldest, values, limit)
+    newest = fairness.read(link, _newest, values, limit)
+    fresh = fairness.mix(oldest, newest)
+    turns = Turns(limit, None if room is None else room.senders())
+    chosen = turns.give(fresh, limit - min(len(later), int(limit * SHARE)))
+    chosen += turns.give(later, limit - len(chosen))
+    if len(chosen) < limit:
+        known = set(chosen)
+        rest = [each for each in fresh if each.job_id not in known]
+        chosen += turns.give(rest, limit - len(chosen))
+    found = _CHOSEN.all(link, chosen, {"now": values["now"]})
+    return _free(session, found)
 
 
 def _take(
@@ -287,6 +354,11 @@ def _take(
     if limit <= 0:
         return []
     found = _due_now(kind).all(link_of(session), {**values, "limit": limit})
+    return _free(session, found)
+
+
+def _free(session: Session, found: Sequence[Row]) -> list[_DueJob]:
+    """Those that no other job holds up."""
     rows = [_DueJob(*row) for row in found]
     held_up = {
         row.id: row.waits_for for row in rows if row.is_held_up and row.waits_for

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from datastore import Datastore, imports, outbox
 from datastore.outbox import Claim, audience, claims, fanout, leases
 from datastore.outbox.claims import EVERYTHING, NEVER, Floor
+from datastore.outbox.fairness import Room
 from datastore.outbox.fanout import Listener
 from datastore.prepared import Prepared, link_of
 from models.base import utc_now
@@ -111,6 +112,7 @@ def take(
     shards: int,
     with_imports: bool,
     floor: Floor = EVERYTHING,
+    room: Room | None = None,
     lease: timedelta,
 ) -> Taken:
     """Look, claim and load together, because a message waits for each wake-up's look.
@@ -137,6 +139,7 @@ def take(
             behind=behind,
             shards=shards,
             floor=floor,
+            room=room,
             put_off=due.put_off_at is not None and due.put_off_at <= now,
             now=now,
             lease_until=now + lease,

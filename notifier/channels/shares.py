@@ -90,9 +90,17 @@ class Rests:
             times, until = times + 1, now + pause_s
             self._silences[key] = times, until
             self._silences.move_to_end(key)
-            if len(self._silences) > MOST_KEPT:
-                self._silences.popitem(last=False)
+            self._forget_some()
         return until - now
+
+    def _forget_some(self) -> None:
+        while len(self._silences) > MOST_KEPT:
+            self._silences.popitem(last=False)
+
+    def suspect(self, key: Hashable) -> None:
+        """It was slow: its next try should be careful, but may come at once."""
+        self._silences.setdefault(key, (0, 0.0))
+        self._forget_some()
 
     def answered(self, key: Hashable) -> None:
         """It has answered in time: nothing is held against it."""

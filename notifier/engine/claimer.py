@@ -8,6 +8,7 @@ from datastore import Datastore
 from datastore.outbox import Claim, due_work
 from datastore.outbox.claims import EVERYTHING, Floor
 from datastore.outbox.due_work import Due, Job, Taken
+from datastore.outbox.fairness import Room
 from models.base import utc_now
 from notifier.engine import ANY_JOB, IsRetired, never_retired
 from notifier.engine.async_store import AsyncStore
@@ -77,14 +78,16 @@ class Claimer:
         owner: str,
         lease: timedelta,
         is_running: Callable[[Claim], bool],
+        room: Room | None = None,
         is_retired: IsRetired = never_retired,
     ) -> None:
         self._store = store
         self._owner = owner
         self._lease = lease
         self._is_retired = is_retired
-        # Asked from that thread.
+        # Both are asked from that thread.
         self._is_running = is_running
+        self._room = room
         # Set by each look on that thread, cleared when its result is here.
         self._may_have_lost = False
         self._floor = LookFloor()
@@ -197,5 +200,6 @@ class Claimer:
             shards=shards,
             with_imports=with_imports,
             floor=floor,
+            room=self._room,
             lease=self._lease,
         )

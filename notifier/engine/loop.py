@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from config import PREVIEW_FULL, Settings
 from datastore import Datastore
 from datastore.outbox import Claim, due_work, leases
+from datastore.outbox.fairness import Room
 from models.base import utc_now
 from models.pushes import Target
 from notifier.channels import Channel, ProviderTokens, Troubles, registry
@@ -101,6 +102,7 @@ class Engine:
             owner=owner,
             lease=self._lease,
             is_running=self._running.has,
+            room=Room(self._running.by_sender, reserve=MAX_JOBS // 4),
             is_retired=is_retired,
         )
         self._reader = FirstTargets(self._store)
@@ -186,7 +188,8 @@ class Engine:
             self._wake.clear()
             claimed_at = loop.time()
             self._last_bite = 0
-            due_at = await self._look() if self.has_room else None
+            has_room = self._running.make_room(MAX_JOBS)
+            due_at = await self._look() if has_room else rhythm.room_at()
             if self._is_busy:
                 idle_since = loop.time()
             left_s = None

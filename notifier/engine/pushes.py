@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from models.pushes import Notification, Target
@@ -23,7 +22,7 @@ Report = Callable[[TargetBatch, Sequence[Target], Outcome], None]
 class Pushes:
     """The pushes of one job; its notification is rendered once for each channel."""
 
-    __slots__ = ("_channels", "_notification", "_rendered")
+    __slots__ = ("_channels", "_notification", "_rendered", "answers", "under_way")
 
     def __init__(
         self, notification: Notification, channels: Mapping[str, Channel]
@@ -31,6 +30,9 @@ class Pushes:
         self._notification = notification
         self._channels = channels
         self._rendered: dict[str, Any] = {}
+        # How many sends have not ended, and how often one has reported something.
+        self.under_way = 0
+        self.answers = 0
 
     async def push(
         self, batch: TargetBatch, targets: Sequence[Target], report: Report
@@ -56,7 +58,16 @@ class Pushes:
         report: Report,
     ) -> None:
         """Push to devices of one platform."""
-        outcome = await self._send(platform, targets, partial(report, batch))
+
+        def on_outcome(some: Sequence[Target], outcome: Outcome) -> None:
+            self.answers += 1
+            report(batch, some, outcome)
+
+        self.under_way += 1
+        try:
+            outcome = await self._send(platform, targets, on_outcome)
+        finally:
+            self.under_way -= 1
         if missing := batch.unanswered(targets):
             report(batch, missing, outcome)
 

@@ -1,6 +1,6 @@
 """When an engine looks at the outbox again."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from models.base import utc_now
 
@@ -11,6 +11,14 @@ CLAIM_INTERVAL_S = 0.005
 CLAIM_INTERVAL_OF_JOB_S = 0.0025
 # … but not longer than this.
 LONGEST_CLAIM_INTERVAL_S = 0.02
+
+# How often an engine without room looks which jobs have made no progress.
+ROOM_INTERVAL_S = 0.25
+
+
+def room_at() -> datetime:
+    """When an engine without room looks again whether it can make some."""
+    return utc_now() + timedelta(seconds=ROOM_INTERVAL_S)
 
 
 def claim_interval_s(jobs: int) -> float:

@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
-from notifier.channels.email import relay
+from models.pushes import Target
+from notifier.channels.email import connection, relay
 from notifier.outcome import ChannelDown, Kind
 from tests.support.email_service import EmailService, targets
+from tests.support.notifications import make_target
 from tests.support.wait import eventually
 
 # -- refusals
@@ -194,7 +196,7 @@ async def test_a_connection_that_the_server_ends_between_mails_is_replaced(
 async def test_a_server_that_does_not_reply_times_out(
     email: EmailService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "DATA_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(connection, "DATA_TIMEOUT_S", 0.2)
     email.server.gate.clear()
 
     with pytest.raises(ChannelDown, match="no answer in time"):
@@ -219,9 +221,107 @@ async def test_a_mail_whose_reply_is_lost_is_not_sent_twice(
 async def test_an_idle_connection_is_closed(
     email: EmailService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "IDLE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(connection, "IDLE_TIMEOUT_S", 0.05)
     await email.send(targets("a@x.example"))
 
     await eventually(lambda: email.server.connections[0].transport is None)
 
     assert (await email.send(targets("a@x.example"))).kinds() == ["accepted"]
+
+
+# -- a server that is slow about one domain
+
+
+@pytest.fixture
+def slow(email: EmailService, monkeypatch: pytest.MonkeyPatch) -> EmailService:
+    """The server waits for the test before it replies about slow.example."""
+    monkeypatch.setattr(relay, "LATE_S", 1.0)
+    email.server.slow_domain = "slow.example"
+    email.server.gate.clear()
+    return email
+
+
+def numbered(*addresses: str, first: int) -> list[Target]:
+    return [
+        make_target(number, address, platform="email", attempts=1)
+        for number, address in enumerate(addresses, start=first)
+    ]
+
+
+async def test_a_slow_domain_delays_no_mail_to_others(slow: EmailService) -> None:
+    waiting = asyncio.create_task(slow.send(targets("bob@slow.example")))
+    await eventually(lambda: slow.server.slow_waiting == 1)
+
+    reports = await slow.send(numbered("eve@quick.example", first=2))
+
+    assert reports.kinds() == ["accepted"]
+    assert not waiting.done()
+    slow.server.gate.set()
+    assert (await waiting).kinds() == ["accepted"]
+    # The connection of the slow mail is not kept.
+    await eventually(lambda: len(open_connections(slow)) == 1)
+
+
+async def test_a_slow_domain_has_one_connection_at_a_time_until_it_is_quick(
+    slow: EmailService,
+) -> None:
+    first = asyncio.create_task(slow.send(targets("bob@slow.example")))
+    await eventually(lambda: slow.server.slow_waiting == 1)
+    await slow.send(numbered("eve@quick.example", first=2))
+
+    reports = await slow.send(numbered("ada@slow.example", first=3))
+
+    assert reports.kinds() == ["later"]
+    assert not reports.by_device[3].tried
+    slow.server.gate.set()
+    await first
+    for _ in range(2):
+        again = await slow.send(numbered("ada@slow.example", first=3))
+        assert again.kinds() == ["accepted"]
+
+
+async def test_many_slow_domains_leave_the_usual_connection_to_others(
+    slow: EmailService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow.server.slow_domain = ".slow.example"
+    tasks = []
+    for number in range(relay.MOST_SLOW):
+        address = f"bob@d{number}.slow.example"
+        tasks.append(asyncio.create_task(slow.send(numbered(address, first=number))))
+        await eventually(lambda: slow.server.slow_waiting == len(tasks))
+    quick = await slow.send(numbered("eve@quick.example", first=90))
+    assert quick.kinds() == ["accepted"]
+
+    # All of them are known to be slow by now, so no further one gets in the way.
+    again = [
+        await slow.send(numbered(f"ada@d{number}.slow.example", first=number))
+        for number in range(relay.MOST_SLOW)
+    ]
+
+    assert {kind for reports in again for kind in reports.kinds()} == {"later"}
+    assert len(slow.server.connections) == relay.MOST_SLOW + 1
+    slow.server.gate.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_domain_that_times_out_is_no_outage_of_the_server(
+    slow: EmailService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "COMMAND_TIMEOUT_S", 4.0)
+    waiting = asyncio.create_task(slow.send(targets("bob@slow.example")))
+    await eventually(lambda: slow.server.slow_waiting == 1)
+    await slow.send(numbered("eve@quick.example", first=2))
+
+    timed_out = await waiting
+
+    assert timed_out.kinds() == ["later"]
+    assert timed_out.by_device[1].retry_after_s
+    # The domain is left alone for a while, and nobody else is.
+    resting = await slow.send(numbered("ada@slow.example", first=3))
+    assert (resting.kinds(), resting.by_device[3].tried) == (["later"], False)
+    others = await slow.send(numbered("eve@quick.example", first=4))
+    assert others.kinds() == ["accepted"]
+
+
+def open_connections(email: EmailService) -> list[object]:
+    return [each for each in email.server.connections if each.transport is not None]

@@ -72,7 +72,8 @@ def add_user(store: Datastore, token: str | None = None, platform: str = "apns")
     """A user without conversations, with a device if there is a token."""
     now = utc_now() - timedelta(minutes=1)
     with store.write() as session:
-        user = User(name="a user", created_at=now)
+        first = (session.scalar(select(func.max(User.id))) or 0) + 1
+        user = User(id=first, name="a user", created_at=now)
         session.add(user)
         session.flush()
         if token is not None:

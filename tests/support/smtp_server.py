@@ -55,6 +55,10 @@ class MailServer:
     to_data: str | None = None
     # Mails get a reply while it is set, and wait otherwise.
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    # Recipients of this domain get a reply while the gate is set, and only they wait.
+    slow_domain: str | None = None
+    # How many of them have waited.
+    slow_waiting: int = 0
     # How often MAIL was received, and how many mails, accepted or not.
     senders: int = 0
     offered: int = 0
@@ -106,6 +110,9 @@ class MailServer:
     ) -> str:
         if address in self.to_recipient:
             return self.to_recipient[address]
+        if self.slow_domain is not None and address.endswith(self.slow_domain):
+            self.slow_waiting += 1
+            await self.gate.wait()
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
@@ -113,7 +120,8 @@ class MailServer:
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         self.offered += 1
-        await self.gate.wait()
+        if self.slow_domain is None:
+            await self.gate.wait()
         if self.to_data is not None:
             return self.to_data
         raw = envelope.original_content or b""

@@ -10,11 +10,16 @@ from models.pushes import MESSAGE, Notification, Target
 from notifier.channels import ProviderTokens, Report, Troubles
 from notifier.channels.batch import wait_for_all
 from notifier.channels.email import digest
-from notifier.channels.email.digest import DigestEntry, Digests
+from notifier.channels.email.connection import Mail
+from notifier.channels.email.digest import DigestEntry, Digests, DigestsFull
 from notifier.channels.email.payload import MailTemplate
 from notifier.channels.email.relay import Relay
 from notifier.channels.tls import trusting
 from notifier.outcome import ACCEPTED, Kind, Outcome
+
+_TOO_MANY_MAILS = Outcome(
+    Kind.LATER, "other mails are under way", digest.BUSY_PAUSE_S, tried=False
+)
 
 
 class Email:
@@ -61,7 +66,12 @@ class Email:
         if wait_s is not None:
             report((target,), Outcome(Kind.LATER, "waits for its digest", wait_s))
             return
-        report((target,), await self._digests.add(notification, target, address))
+        try:
+            outcome = self._digests.add(notification, target, address)
+        except DigestsFull:
+            report((target,), _TOO_MANY_MAILS)
+        else:
+            report((target,), await outcome)
 
     async def _deliver(self, address: str, entries: Sequence[DigestEntry]) -> Outcome:
         # Two devices may have the same address, in different upper and lower case.
@@ -79,7 +89,8 @@ class Email:
         )
         # The first try has only waited for its digest.
         device = device._replace(attempts=max(device.attempts - 1, 0))
-        return await self._relay.send(self._template.address, address, mail, device)
+        letter = Mail(self._template.address, address, mail)
+        return await self._relay.send(letter, device)
 
     async def close(self) -> None:
         await self._digests.close()

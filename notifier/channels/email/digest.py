@@ -14,12 +14,13 @@ conversation can be pushed to phones while the mails wait.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
 from models.pushes import Notification, Target
+from notifier.channels.shares import Shares
 from notifier.outcome import ChannelDown, Outcome
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,12 @@ COLLECT_S = 2.0
 # A message that would expire within this time after its wait is sent at once.
 MARGIN_S = 30.0
 MAX_MESSAGES = 50
+# Mails that this process collects and sends at a time, and those to one address. Their
+# jobs wait here meanwhile; the others wait in the database.
+MOST_MAILS = 512
+MOST_OF_ADDRESS = 16
+# Before a push that finds no place is tried again; the engine adds jitter.
+BUSY_PAUSE_S = 5.0
 CLOSED = "the channel was closed"
 
 
@@ -57,8 +64,14 @@ class DigestEntry(NamedTuple):
     outcome: asyncio.Future[Outcome]
 
 
+# What a mail holds, and the limits.
+Share = dict[Hashable, int]
 # Sends one mail with these entries to an address; may raise ChannelDown.
 Deliver = Callable[[str, Sequence[DigestEntry]], Awaitable[Outcome]]
+
+
+class DigestsFull(Exception):
+    """As many mails are under way as may be."""
 
 
 class Digests:
@@ -69,6 +82,7 @@ class Digests:
         self._gather_s = collect_s
         self._open: dict[tuple[int, str], list[DigestEntry]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._shares = Shares()
         self._closed = False
 
     def add(
@@ -77,7 +91,8 @@ class Digests:
         """Add the push to its next digest; the future gets the outcome of that mail.
 
         Cancelling the future removes the push again, unless the mail is being sent.
-        Its exception can be ChannelDown. Raises ChannelDown when this is closed.
+        Its exception can be ChannelDown. Raises ChannelDown when this is closed, and
+        DigestsFull when there is no room for another mail.
         """
         if self._closed:
             raise ChannelDown(CLOSED)
@@ -86,10 +101,13 @@ class Digests:
         key = notification.chat_id, address
         entries = self._open.get(key)
         if entries is None or len(entries) >= MAX_MESSAGES:
+            share: Share = {"": MOST_MAILS, address: MOST_OF_ADDRESS}
+            if not self._shares.take(share):
+                raise DigestsFull
             entries = self._open[key] = []
             task = loop.create_task(self._collect_and_send(key, entries))
             self._tasks.add(task)
-            task.add_done_callback(partial(self._fail_unfinished, entries))
+            task.add_done_callback(partial(self._end, entries, share))
         entries.append(entry)
         return entry.outcome
 
@@ -107,11 +125,12 @@ class Digests:
             if not entry.outcome.done():
                 entry.outcome.set_result(outcome)
 
-    def _fail_unfinished(
-        self, entries: list[DigestEntry], task: asyncio.Task[None]
+    def _end(
+        self, entries: list[DigestEntry], share: Share, task: asyncio.Task[None]
     ) -> None:
         """Set an error where there is no outcome; the task may not have started."""
         self._tasks.discard(task)
+        self._shares.give_back(share)
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, ChannelDown):
             log.error("a mail with %d messages failed", len(entries), exc_info=error)

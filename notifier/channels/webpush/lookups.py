@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Lookups:
         Callers name the kinds of their keys in the same order.
         """
         loop = asyncio.get_running_loop()
-        result: asyncio.Future[T] = loop.create_future()
+        result: asyncio.Future[Any] = loop.create_future()
         held: list[asyncio.Semaphore] = []
         try:
             for turn in (*map(self._turn, keys), self._all):
@@ -46,7 +46,8 @@ class Lookups:
         except BaseException:
             _release(held)
             raise
-        return await result
+        found: T = await result
+        return found
 
     def _turn(self, key: Hashable) -> asyncio.Semaphore:
         turn = self._of_key.get(key)
@@ -73,7 +74,7 @@ def _run(
 
 def _end(
     held: list[asyncio.Semaphore],
-    result: asyncio.Future[T | None],
+    result: asyncio.Future[Any],
     found: T | None,
     problem: Exception | None,
 ) -> None:

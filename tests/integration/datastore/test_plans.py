@@ -28,6 +28,14 @@ def take(store: Datastore) -> None:
     )
 
 
+def take_in_a_crowd(store: Datastore) -> None:
+    """A claim for which more is due than fits."""
+    lease = timedelta(seconds=30)
+    due_work.take(
+        store, "a", limit=1, chain=5, shards=1, with_imports=True, lease=lease
+    )
+
+
 def release(store: Datastore) -> None:
     with store.write() as session:
         due_work.release_owner(session, "a")
@@ -53,7 +61,7 @@ def history(store: Datastore) -> Datastore:
     return store
 
 
-@pytest.mark.parametrize("work", [look, take, release])
+@pytest.mark.parametrize("work", [look, take, take_in_a_crowd, release])
 def test_the_queue_is_queried_without_reading_the_history(
     history: Datastore, work: Callable[[Datastore], None]
 ) -> None:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from models.pushes import Notification
 from notifier.channels.email import digest
-from notifier.channels.email.digest import DigestEntry, Digests
+from notifier.channels.email.digest import DigestEntry, Digests, DigestsFull
 from notifier.outcome import ACCEPTED, ChannelDown, Outcome
 from tests.support.notifications import make_notification, make_target
+from tests.support.wait import eventually
 
 START = datetime(2025, 6, 15, 12, 0, tzinfo=UTC)
 WINDOW_S = 60.0
@@ -197,3 +198,33 @@ async def test_a_closed_digest_takes_no_more_messages() -> None:
         await waiting
     with pytest.raises(ChannelDown, match="closed"):
         _add(digests, 2)
+
+
+async def test_one_address_has_its_share_of_the_mails_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(digest, "MOST_OF_ADDRESS", 2)
+    relay = FakeRelay()
+    digests = Digests(relay.deliver, collect_s=0)
+    first = [_add(digests, number, chat_id=number) for number in range(2)]
+
+    with pytest.raises(DigestsFull):
+        _add(digests, 3, chat_id=3)
+    # It concerns neither a mail that is being collected nor other addresses.
+    first.append(_add(digests, 4, chat_id=1))
+    first.append(_add(digests, 5, address="b@x.example"))
+
+    assert await asyncio.gather(*first) == [ACCEPTED] * 4
+    await eventually(lambda: not digests._tasks)
+    assert await _add(digests, 3, chat_id=3) == ACCEPTED
+
+
+async def test_mails_under_way_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digest, "MOST_MAILS", 1)
+    digests = Digests(FakeRelay().deliver, collect_s=0)
+    first = _add(digests, 1)
+
+    with pytest.raises(DigestsFull):
+        _add(digests, 2, address="b@x.example")
+
+    assert await first == ACCEPTED
