@@ -12,6 +12,7 @@ import resource
 import socket
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import bottle
@@ -29,7 +30,7 @@ from api.context import AppContext
 from api.long_poll import LongPoll
 from api.rate_limits import per_minute
 from api.service_key import ServiceKey
-from config import Settings, SettingsError, vapid
+from config import Settings, SettingsError, certificates, vapid
 from datastore import Datastore, budget, database_check
 from datastore.database_check import DatabaseProblem, Unfit, Unreachable
 from datastore.schema_check import NotMigrated
@@ -73,6 +74,7 @@ def create_app(
     try:
         settings = settings or config.from_env()
         _check_database(settings)
+        _warn_of_certificate(settings)
         return _build(settings, max_waiting)
     except SettingsError as problem:
         _exit(_status_for_host(), str(problem))
@@ -193,6 +195,22 @@ def _check_database(settings: Settings) -> None:
         log.warning("bottlepost: %s", told)
 
 
+def _warn_of_certificate(settings: Settings) -> None:
+    """Tell at the start that the client certificate has expired, or will soon.
+
+    The server starts all the same, because it has other platforms to push to.
+    """
+    if settings.apns_cert_file is None:
+        return
+    try:
+        end = certificates.end_of(settings.apns_cert_file)
+        told = certificates.notice(end, datetime.now(UTC))
+    except ValueError as problem:
+        told = str(problem)
+    if told:
+        log.warning("bottlepost: BOTTLEPOST_APNS_CERT_FILE: %s", told)
+
+
 def _status_for_host() -> int:
     """The exit status with which our host gives up, and starts no other worker."""
     fitting = [status for host, status in GIVE_UP.items() if host in sys.modules]
@@ -210,6 +228,7 @@ def main(app: str = "server:create_own_app") -> None:
         _webpush_key(settings)
     except SettingsError as problem:
         _exit(2, str(problem))
+    _warn_of_certificate(settings)
     _check_port(settings)
     _upgrade(settings)
     if settings.dispatcher in FORKING:

@@ -67,7 +67,9 @@ class Authority:
         usage = ExtendedKeyUsageOID.SERVER_AUTH
         return self._issue(subject, usage, alternatives, lifetime)
 
-    def issue_client(self, topic: str) -> bytes:
+    def issue_client(
+        self, topic: str, *, lifetime: timedelta = CERTIFICATE_LIFETIME
+    ) -> bytes:
         """A certificate and key of a provider for a topic, as Apple issues it."""
         # Apple's certificates have the topic in the subject's user id.
         subject = x509.Name(
@@ -77,7 +79,7 @@ class Authority:
             ]
         )
         usage = ExtendedKeyUsageOID.CLIENT_AUTH
-        return self._issue(subject, usage, None, CERTIFICATE_LIFETIME)
+        return self._issue(subject, usage, None, lifetime)
 
     def _issue(
         self,

@@ -11,14 +11,17 @@ class Health(Out):
 
 
 class RouteTrouble(Out):
-    """A route to a provider that refuses our credentials; the log has the reason."""
+    """A route to a provider that needs the operator; the log has the reason."""
 
     route: str
     since: datetime
 
 
 class Readiness(Out):
-    """The server is ready; `troubles` names the routes whose pushes have to wait."""
+    """The server is ready; `troubles` names the routes whose pushes have to wait.
+
+    `apns certificate` is among them 30 days before the client certificate expires.
+    """
 
     status: Literal["ok"] = "ok"
     troubles: list[RouteTrouble]

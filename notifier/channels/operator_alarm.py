@@ -1,4 +1,4 @@
-"""Reporting to the operator, once, that a provider refuses our credentials."""
+"""Reporting to the operator, once, what only the operator can repair."""
 
 import logging
 from collections.abc import Callable
@@ -24,21 +24,28 @@ class Alarm:
         self._troubles = troubles
         self._explain = explain
         self._refusal: str | None = None
+        # It was our proxy that refused, and not the provider.
+        self._is_proxys = False
         # Until the first report, one of an earlier process may still be published.
         self._has_reported = False
 
-    async def update(self, refusal: str | None) -> None:
-        """Report why our credentials are refused; None when they were accepted."""
+    async def update(self, refusal: str | None, *, is_proxys: bool = False) -> None:
+        """Report why our credentials are refused; None when they were accepted.
+
+        With `is_proxys`, it is our proxy that refuses the way to the provider.
+        """
         if refusal == self._refusal and self._has_reported:
             return
         if refusal is not None:
             words = self._explain(refusal)
-            log.error("%s refuses our credentials: %s", self._name, words)
+            refuses = "is out of reach" if is_proxys else "refuses our credentials"
+            log.error("%s %s: %s", self._name, refuses, words)
         elif self._refusal is not None:
-            log.warning("%s takes our credentials again", self._name)
+            takes = "is in reach" if self._is_proxys else "takes our credentials"
+            log.warning("%s %s again", self._name, takes)
         is_first, self._has_reported = not self._has_reported, True
         # Set before the await, so that concurrent pushes do not repeat the report.
-        self._refusal = refusal
+        self._refusal, self._is_proxys = refusal, is_proxys
         await self._troubles.report(self._name, refusal)
         if is_first:
             # An earlier process may have reported credentials it could not read.

@@ -12,7 +12,7 @@ from notifier.channels.breaker import Breaker
 from notifier.channels.operator_alarm import Alarm
 from notifier.channels.route_health import Fault, RouteHealth
 from notifier.http2 import Client, Response
-from notifier.outcome import ChannelDown, Kind, Outcome
+from notifier.outcome import ChannelDown, Kind, Outcome, ProxyRefused
 
 # A probe without a response after this time may have hit a faulty device: send another.
 PROBE_TIMEOUT_S = 2.0
@@ -87,6 +87,10 @@ class Route:
             await self._push(batch)
         except CredentialsRefused as refused:
             batch.end_unfinished(outcome_of(refused))
+        except ProxyRefused as refused:
+            if with_alarm:
+                await self._alarm.update(refused.reason, is_proxys=True)
+            raise
         refusal = self.breaker.refusal or self._health.refusal
         # Without an accepted push, it is not known that our credentials work.
         if with_alarm and (refusal is not None or batch.accepted):

@@ -3,17 +3,18 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
+from pathlib import Path
+from typing import cast
 
 from config import Settings
 from models.pushes import Notification, Target
 from notifier.channels import ProviderTokens, Report, Troubles
 from notifier.channels.apns import outcomes, payload
-from notifier.channels.apns.credentials import SigningKey
+from notifier.channels.apns.credentials import ClientCertificate, SigningKey
 from notifier.channels.apns.library import explain
 from notifier.channels.apns.payload import ApnsPayload
 from notifier.channels.authorization import (
     Authorization,
-    CertificateAuthorization,
     TokenAuthorization,
 )
 from notifier.channels.batch import PushBatch, outcome_of, wait_for_all
@@ -42,9 +43,12 @@ class Apns:
         *,
         topic: str,
         troubles: Troubles,
+        certificate: ClientCertificate | None = None,
     ) -> None:
         self._clients = dict(clients)
         self._authorization = authorization
+        # The authorization, if it is by certificate.
+        self._certificate = certificate
         self._topic = topic
         self._troubles = troubles
         self._dialect = Dialect(
@@ -69,6 +73,8 @@ class Apns:
             self._push(rendered, environment, app or self._topic, group, report)
             for (environment, app), group in groups.items()
         )
+        if self._certificate is not None:
+            await self._certificate.warn()
 
     async def _push(
         self,
@@ -203,7 +209,9 @@ def create(
     if not _is_topic(settings.apns_topic):
         raise ValueError(f"{settings.apns_topic!r} cannot be a topic of APNs")
     tls = http2_context(settings.ca_file, cert_file=settings.apns_cert_file)
-    authorization = _authorization(settings, tokens)
+    certificate = None
+    if settings.apns_cert_file is not None:
+        certificate = ClientCertificate(settings.apns_cert_file, troubles)
     urls = {PRODUCTION: settings.apns_url, SANDBOX: settings.apns_sandbox_url}
     clients = {
         environment: Client(
@@ -215,14 +223,18 @@ def create(
         )
         for environment, url in urls.items()
     }
-    return Apns(clients, authorization, topic=settings.apns_topic, troubles=troubles)
+    return Apns(
+        clients,
+        certificate or _by_key(settings, tokens),
+        topic=settings.apns_topic,
+        troubles=troubles,
+        certificate=certificate,
+    )
 
 
-def _authorization(settings: Settings, tokens: ProviderTokens) -> Authorization:
-    if settings.apns_key_file is None:
-        return CertificateAuthorization()
+def _by_key(settings: Settings, tokens: ProviderTokens) -> Authorization:
     key = SigningKey(
-        settings.apns_key_file,
+        cast(Path, settings.apns_key_file),
         key_id=settings.apns_key_id or "",
         team_id=settings.apns_team_id or "",
     )

@@ -1,7 +1,9 @@
-"""Signing provider tokens for APNs."""
+"""How APNs knows us: by provider tokens that we sign, or by a client certificate."""
 
 import hashlib
+import logging
 import time
+from datetime import datetime
 from pathlib import Path
 
 import jwt
@@ -12,12 +14,20 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from config import certificates
 from config.pem import with_line_ends
-from notifier.channels import MintedToken
+from models.base import utc_now
+from notifier.channels import CredentialsRefused, MintedToken, Troubles
+from notifier.channels.authorization import CertificateAuthorization
+
+log = logging.getLogger(__name__)
 
 # Apple accepts a token for an hour and no new one within 20 minutes. The datastore
 # renews shared tokens five minutes before this lifetime ends.
 LIFETIME_S = 50 * 60.0
+# Where the dashboard shows a certificate that ends soon.
+CERTIFICATE = "apns certificate"
+_WARN_EVERY_S = 24 * 3600.0
 
 
 class SigningKey:
@@ -56,3 +66,32 @@ def _private_key(pem: bytes, path: Path) -> EllipticCurvePrivateKey:
     if not isinstance(key.curve, SECP256R1):
         raise ValueError(f"{path} is not a key for APNs: its curve is not P-256")
     return key
+
+
+class ClientCertificate(CertificateAuthorization):
+    """A certificate that ends some day.
+
+    An expired one is refused here, because Apple's TLS alert would look like an outage.
+    """
+
+    def __init__(self, path: Path, troubles: Troubles) -> None:
+        self._end: datetime = certificates.end_of(path)
+        self._troubles = troubles
+        self._warn_at = time.monotonic()
+
+    async def token(self) -> str | None:
+        if utc_now() >= self._end:
+            raise CredentialsRefused(certificates.expiry(self._end))
+        return None
+
+    async def warn(self) -> None:
+        """Tell the operator once a day that it ends soon, and once that it does not."""
+        now = time.monotonic()
+        if now < self._warn_at:
+            return
+        self._warn_at = now + _WARN_EVERY_S
+        notice = certificates.notice(self._end, utc_now())
+        if notice is not None:
+            log.warning("%s", notice)
+        # One that has ended is the trouble of each route, too.
+        await self._troubles.report(CERTIFICATE, notice)

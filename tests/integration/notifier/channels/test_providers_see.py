@@ -145,6 +145,54 @@ async def test_providers_are_reached_through_a_proxy(
     assert set(proxy.targets) == {sandbox.url.removeprefix("https://")}
 
 
+PAGE = b"Content-Type: text/html\r\nContent-Length: 5\r\n\r\n<html"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"407 Sign in here", "the proxy answers 407: proxy authentication required"),
+        (b"403 Filtered", "the proxy answers 403: forbidden"),
+        (b"502 Bad", "the proxy answers 502: bad gateway"),
+        (b"504", "the proxy answers 504: gateway timeout"),
+        (b"599 Own words", "the proxy answers 599"),
+    ],
+    ids=["407", "403", "502", "504", "599"],
+)
+@pytest.mark.parametrize("platform", ["apns", "fcm"])
+async def test_a_refusal_of_the_proxy_is_the_operators_trouble(
+    sandbox: Sandbox, tmp_path: Path, platform: str, line: bytes, words: str
+) -> None:
+    sandbox.reset()
+    refusal = b"HTTP/1.1 " + line + b"\r\n" + PAGE
+    async with (
+        connect_proxy.serve(Proxy(answer=refusal)) as proxy,
+        aclosing(SandboxProvider(sandbox, platform, tmp_path)) as provider,
+    ):
+        provider.configure(push_proxy=f"http://127.0.0.1:{proxy.port}")
+
+        (refused,) = await provider.push("aa01")
+        standing = provider.troubles.standing()
+        proxy.answer = None
+        outcomes = await push_until_taken(provider)
+
+    assert refused.kind is Kind.LATER
+    assert refused.reason.endswith(words)
+    assert [why.endswith(words) for why in standing.values()] == [True]
+    assert outcomes[-1].kind is Kind.ACCEPTED
+    assert provider.troubles.standing() == {}
+
+
+async def push_until_taken(provider: SandboxProvider) -> list[Outcome]:
+    """Push until the pauses of the transport and of the breaker are over."""
+    outcomes = await provider.push("aa01")
+    async with asyncio.timeout(20):
+        while outcomes[-1].kind is not Kind.ACCEPTED:
+            await asyncio.sleep(outcomes[-1].retry_after_s or 0.05)
+            outcomes += await provider.push("aa01")
+    return outcomes
+
+
 NOTIFICATIONS = st.builds(
     make_notification,
     text=st.text(st.characters(codec=None), max_size=4000),
