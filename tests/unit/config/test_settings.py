@@ -69,6 +69,10 @@ def test_secret_can_come_from_a_file(read: Read, tmp_path: Path) -> None:
         ("PUSH_PROXY", "https://proxy:3128", "must look like http://"),
         ("PUSH_PROXY", "http://me:secret@", "must look like http://"),
         ("PUSH_PROXY", "http://proxy:port", "must look like http://"),
+        ("TRUSTED_PROXIES", "proxy.example", "must be addresses or networks"),
+        ("TRUSTED_PROXIES", "127.0.0.1, 10.0.0.1/8", "must be addresses or networks"),
+        ("TRUSTED_PROXIES", "0.0.0.0/0", "name your proxies only"),
+        ("TRUSTED_PROXIES", "127.0.0.1, ::/0", "name your proxies only"),
         ("DISPATCHR", "process", "is not a setting"),
     ],
 )
@@ -80,6 +84,14 @@ def test_wrong_value_names_its_variable(
 
     assert caught.value.variable == f"BOTTLEPOST_{name}"
     assert problem in str(caught.value)
+
+
+def test_proxies_are_addresses_and_networks(read: Read) -> None:
+    assert read().trusted_proxies == ()
+
+    settings = read(TRUSTED_PROXIES="127.0.0.1, ::1,10.0.0.0/8, unix,")
+
+    assert settings.trusted_proxies == ("127.0.0.1/32", "::1/128", "10.0.0.0/8", "unix")
 
 
 def test_incomplete_apns_credentials_are_refused(read: Read) -> None:
