@@ -29,6 +29,7 @@ from api.client_address import ClientAddresses, share_of
 from api.context import AppContext
 from api.long_poll import LongPoll
 from api.rate_limits import per_minute
+from api.seats import Seats
 from api.service_key import ServiceKey
 from config import Settings, SettingsError, certificates, vapid
 from datastore import Datastore, budget, database_check
@@ -90,6 +91,7 @@ def _build(settings: Settings, max_waiting: int) -> bottle.Bottle:
         limits=per_minute(
             user=settings.user_sends_per_minute, chat=settings.chat_sends_per_minute
         ),
+        seats=Seats(settings.add_members, settings.user_adds_per_hour),
         long_poll=LongPoll(max_waiting),
         slots=_slots(settings),
         app_tokens=_app_tokens(settings),

@@ -3,14 +3,18 @@
 Members may read; `_require_owner` guards what only owners and the service may do.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from sqlalchemy.orm import Session
 
 from api import page_size
 from api.context import RequestContext, Result
 from api.schemas import chats as schemas
-from datastore import accounts, chats
+from api.seats import SEATS_PER_TURN, in_turns
+from datastore import chats, departures, large_chats
 from models.base import utc_now
-from models.chats import OWNER, Chat, Role
+from models.chats import MEMBER, OWNER, Chat, Role
 from models.errors import Forbidden
 
 MEMBERS_SHOWN = 1000
@@ -31,20 +35,52 @@ def create(context: RequestContext, body: schemas.NewChat) -> Result[schemas.Cha
         # A user could claim an external id that an import is about to use.
         raise Forbidden("Only the service key may set external_id and owner.")
     _check_retention(context, body.retention_days)
-    users = {*body.members, *([] if owner_id is None else [owner_id])}
+    members = sorted(set(body.members) - {owner_id})
+    seats = context.app.seats
     # Users are never removed, so the check can run before the write transaction.
     with context.store.read() as session:
-        accounts.check_users(session, sorted(users))
+        seats.check(session, context.caller, [*members, *_one(owner_id)])
+    # At least one, so that beginning conversations is limited as well.
+    seats.take(context.caller, len(members) or 1)
+    if len(members) > SEATS_PER_TURN:
+        return _create_large(context, body, members, owner_id, role)
     with context.store.write() as session:
         chat, is_new = chats.create(
             session,
             body.name,
             owner_id=owner_id,
-            user_ids=body.members,
+            user_ids=members,
             now=utc_now(),
             external_id=body.external_id,
             retention_days=body.retention_days,
         )
+        return Result(201 if is_new else 200, _chat_out(session, chat, role))
+
+
+def _create_large(
+    context: RequestContext,
+    body: schemas.NewChat,
+    members: Sequence[int],
+    owner_id: int | None,
+    role: Role | None,
+) -> Result[schemas.ChatOut]:
+    """The same in short transactions; nobody sees the conversation before the last."""
+    with context.store.write() as session:
+        known = large_chats.find(session, body.external_id)
+        if known is not None:
+            return Result(200, _chat_out(session, known, role))
+        chat_id = large_chats.begin(
+            session, body.name, now=utc_now(), retention_days=body.retention_days
+        )
+        large_chats.seat(session, chat_id, _one(owner_id), OWNER)
+
+    def seat(part: Sequence[int]) -> None:
+        with context.store.write() as session:
+            large_chats.seat(session, chat_id, part, MEMBER)
+
+    in_turns(members, seat)
+    with context.store.write() as session:
+        chat, is_new = large_chats.reveal(session, chat_id, body.external_id)
         return Result(201 if is_new else 200, _chat_out(session, chat, role))
 
 
@@ -132,16 +168,48 @@ def add_members(
 ) -> Result[schemas.AddedMembers]:
     """Add users to a conversation; existing members stay unchanged.
 
-    Only its owners and the service may do this.
+    Only its owners and the service may do this. Only the service can add a user who has
+    left the conversation by themselves. A user who has muted it before finds it muted.
     """
+    seats, ids = context.app.seats, sorted(set(body.user_ids))
     with context.store.read() as session:
         _require_owner(context, session, chat_id)
-        accounts.check_users(session, sorted(set(body.user_ids)))
-    with context.store.write() as session:
-        chat = chats.get(session, chat_id, for_update=True)
-        _require_owner(context, session, chat_id)
-        added = chats.add_members(session, chat, body.user_ids)
-    return Result(200, schemas.AddedMembers(added=len(added)))
+        seats.check(session, context.caller, ids)
+        wanted = _wanted(context, session, chat_id, ids)
+    seats.take(context.caller, len(wanted.ids))
+    added = 0
+
+    def add(part: Sequence[int]) -> None:
+        with context.store.write() as session:
+            chat = chats.get(session, chat_id, for_update=True)
+            _require_owner(context, session, chat_id)
+            count = len(chats.add_members(session, chat, part))
+        nonlocal added
+        added += count
+
+    in_turns(wanted.ids, add)
+    return Result(200, schemas.AddedMembers(added=added, refused=wanted.refused))
+
+
+class _Wanted(NamedTuple):
+    """The users who are to be added, and those who must not be."""
+
+    ids: list[int]
+    refused: list[schemas.RefusedMember]
+
+
+def _wanted(
+    context: RequestContext, session: Session, chat_id: int, ids: Sequence[int]
+) -> _Wanted:
+    if context.is_service:
+        return _Wanted(list(ids), [])
+    new = chats.strangers(session, chat_id, ids)
+    left = departures.find(session, chat_id, new)
+    refused = [each for each in new if each in left and left[each].by_themselves]
+    return _Wanted(
+        [each for each in new if each not in refused],
+        [schemas.RefusedMember(user_id=each, code="left") for each in refused],
+    )
 
 
 def set_role(
@@ -169,8 +237,14 @@ def remove_member(context: RequestContext, chat_id: int, user_id: int) -> Result
         # Outsiders get NotFound, so that they cannot tell that the conversation exists.
         check = _require_member if is_leaving else _require_owner
         check(context, session, chat_id)
-        chats.remove_member(session, chat_id, user_id)
+        chats.remove_member(
+            session, chat_id, user_id, utc_now(), by_themselves=is_leaving
+        )
     return Result(204)
+
+
+def _one(user_id: int | None) -> list[int]:
+    return [] if user_id is None else [user_id]
 
 
 def _check_retention(context: RequestContext, days: int | None) -> None:

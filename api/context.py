@@ -12,6 +12,7 @@ from api.long_poll import LongPoll
 from api.rate_limits import Limits, per_minute
 from api.request_metrics import Traffic
 from api.schemas import Out
+from api.seats import Seats
 from api.service_key import ServiceKey
 from datastore import Datastore
 from datastore.accounts import Identity
@@ -95,6 +96,7 @@ class AppContext:
     # The default lets one thread of the host wait for a long poll.
     long_poll: LongPoll = field(default_factory=lambda: LongPoll(max_waiting=1))
     limits: Limits = field(default_factory=per_minute)
+    seats: Seats = field(default_factory=Seats)
     # Limits how many handlers run at once.
     concurrency: ConcurrencyLimit = field(
         default_factory=lambda: ConcurrencyLimit(CONCURRENT_REQUESTS)

@@ -35,6 +35,8 @@ WEB_ONLY = frozenset(
         "demo_file",
         "user_sends_per_minute",
         "chat_sends_per_minute",
+        "add_members",
+        "user_adds_per_hour",
         "message_days",
         "client_id_days",
     }

@@ -40,6 +40,7 @@ REDIS_SCHEMES = ("redis", "rediss", "unix")
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp")
 CPU_BOTH, CPU_ANSWERS = CPU_FIRST = ("both", "answers")
 PREVIEW_FULL, PREVIEW_SENDER, PREVIEW_NONE = PREVIEWS = ("full", "sender", "none")
+ADDERS = ("anyone", "acquaintances", "service")
 # Read by `make run` and the sandbox, which may share our environment.
 SANDBOX_VARIABLES = frozenset({"BOTTLEPOST_SANDBOX_PORT"})
 
@@ -113,6 +114,9 @@ class Settings:
     # Rate limits of one web worker, by user and by conversation; 0 = no limit.
     user_sends_per_minute: Annotated[int, whole(0, 1_000_000)] = 0
     chat_sends_per_minute: Annotated[int, whole(0, 1_000_000)] = 0
+    # Whom users may add to conversations, and how many in an hour; 0 = no limit.
+    add_members: Annotated[str, one_of(*ADDERS)] = "anyone"
+    user_adds_per_hour: Annotated[int, whole(0, 1_000_000)] = 1000
     # Days after which `prune` deletes messages; 0 = they are kept.
     message_days: Annotated[int, whole(0, 36_500)] = 0
     # Days for which a sender's own id of a message is remembered.

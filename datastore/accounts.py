@@ -63,7 +63,7 @@ def add_user(
 
 def get_or_create(session: Session, new: Named) -> tuple[Named, bool]:
     """The row that has this external id, else the new one; and whether it is new."""
-    known = _same_external_id(session, new)
+    known = same_external_id(session, type(new), new.external_id)
     if known is not None:
         return known, False
     try:
@@ -71,20 +71,22 @@ def get_or_create(session: Session, new: Named) -> tuple[Named, bool]:
             session.add(new)
     except IntegrityError:
         # Another request inserted the same one between our two statements.
-        known = _same_external_id(session, new)
+        known = same_external_id(session, type(new), new.external_id)
         if known is None:
             raise
         return known, False
     return new, True
 
 
-def _same_external_id(session: Session, new: Named) -> Named | None:
-    if new.external_id is None:
+def same_external_id(
+    session: Session, model: type[Named], external_id: str | None
+) -> Named | None:
+    """Raises Conflict if only upper and lower case differ."""
+    if external_id is None:
         return None
-    model = type(new)
-    found = session.scalar(select(model).where(model.external_id == new.external_id))
+    found = session.scalar(select(model).where(model.external_id == external_id))
     # A database may compare "ann" and "Ann" as equal.
-    if found is not None and found.external_id != new.external_id:
+    if found is not None and found.external_id != external_id:
         raise Conflict("This external id is taken, but for upper and lower case.")
     return found
 

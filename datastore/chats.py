@@ -19,8 +19,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from datastore import unread
+from datastore import departures, unread
 from datastore.accounts import get_or_create, in_slices
+from datastore.departures import Left
 from datastore.prepared import Link, Prepared, link_of
 from models.accounts import User
 from models.base import utc_now
@@ -28,7 +29,9 @@ from models.chats import MEMBER, OWNER, Chat, Member, Message, Role
 from models.errors import Conflict, NotFound
 
 NOT_YOURS = "There is no such conversation, or you are not a member."
+ENDED = "The conversation of this external id has been ended."
 NOT_A_MEMBER = "This user is not a member of the conversation."
+NO_MUTES: Mapping[int, datetime | None] = {}
 
 
 class Membership(NamedTuple):
@@ -125,12 +128,12 @@ def create(
     )
     chat, is_new = get_or_create(session, new)
     if chat.deleted_at is not None:
-        raise Conflict("The conversation of this external id has been ended.")
+        raise Conflict(ENDED)
     if not is_new:
         return chat, False
     owners = [] if owner_id is None else [owner_id]
-    _insert_members(session, chat, owners, OWNER)
-    _insert_members(session, chat, sorted(set(user_ids) - set(owners)), MEMBER)
+    insert_members(session, chat, owners, OWNER)
+    insert_members(session, chat, sorted(set(user_ids) - set(owners)), MEMBER)
     return chat, True
 
 
@@ -228,25 +231,28 @@ def mute(session: Session, membership: Membership, until: datetime | None) -> No
 def add_members(session: Session, chat: Chat, user_ids: Sequence[int]) -> list[int]:
     """Add the users who are not in the chat yet; returns these.
 
-    The users must exist, and the chat must have been read for update.
+    A mute from before they left is theirs again. The users must exist, and the chat
+    must have been read for update.
     """
     new: list[int] = []
     for ids in in_slices(sorted(set(user_ids))):
-        present = set(
-            session.scalars(
-                select(Member.user_id).where(
-                    Member.chat_id == chat.id, Member.user_id.in_(ids)
-                )
-            )
-        )
-        new += [user_id for user_id in ids if user_id not in present]
-    _insert_members(session, chat, new, MEMBER)
+        added = strangers(session, chat.id, ids)
+        left = departures.find(session, chat.id, added)
+        mutes = {user_id: each.muted_until for user_id, each in left.items()}
+        insert_members(session, chat, added, MEMBER, mutes)
+        departures.forget(session, chat.id, list(left))
+        new += added
     return new
 
 
-def _insert_members(
-    session: Session, chat: Chat, ids: Sequence[int], role: Role
+def insert_members(
+    session: Session,
+    chat: Chat,
+    ids: Sequence[int],
+    role: Role,
+    mutes: Mapping[int, datetime | None] = NO_MUTES,
 ) -> None:
+    """The users must exist and not be members yet."""
     chat_id, seq = chat.id, chat.last_seq
     rows = [
         {
@@ -255,7 +261,7 @@ def _insert_members(
             "role": role,
             "joined_seq": seq,
             "read_seq": seq,
-            "muted_until": None,
+            "muted_until": mutes.get(user_id),
             "caught_up": unread.CAUGHT_UP,
         }
         for user_id in ids
@@ -266,7 +272,7 @@ def _insert_members(
 
 def set_role(session: Session, chat_id: int, user_id: int, role: Role) -> None:
     """Raises Conflict for the last owner; the chat must have been read for update."""
-    former = _role(session, chat_id, user_id)
+    former, _ = _role_and_mute(session, chat_id, user_id)
     if former == OWNER and role != OWNER:
         _check_owner_is_left(session, chat_id, without=user_id)
     session.execute(
@@ -276,25 +282,34 @@ def set_role(session: Session, chat_id: int, user_id: int, role: Role) -> None:
     )
 
 
-def remove_member(session: Session, chat_id: int, user_id: int) -> None:
+def remove_member(
+    session: Session, chat_id: int, user_id: int, now: datetime, *, by_themselves: bool
+) -> None:
     """Raises Conflict for the last owner; the chat must have been read for update."""
-    if _role(session, chat_id, user_id) == OWNER:
+    role, muted_until = _role_and_mute(session, chat_id, user_id)
+    if role == OWNER:
         _check_owner_is_left(session, chat_id, without=user_id)
     session.execute(
         delete(Member)
         .where(Member.chat_id == chat_id, Member.user_id == user_id)
         .execution_options(synchronize_session=False)
     )
+    left = Left(by_themselves, muted_until)
+    departures.record(session, chat_id, user_id, left, now)
 
 
-def _role(session: Session, chat_id: int, user_id: int) -> Role:
+def _role_and_mute(
+    session: Session, chat_id: int, user_id: int
+) -> tuple[Role, datetime | None]:
     """Raises NotFound when the user is not in the chat."""
-    role = session.scalar(
-        select(Member.role).where(Member.chat_id == chat_id, Member.user_id == user_id)
-    )
-    if role is None:
+    row = session.execute(
+        select(Member.role, Member.muted_until).where(
+            Member.chat_id == chat_id, Member.user_id == user_id
+        )
+    ).first()
+    if row is None:
         raise NotFound(NOT_A_MEMBER)
-    return role
+    return row.role, row.muted_until
 
 
 def _check_owner_is_left(session: Session, chat_id: int, *, without: int) -> None:
@@ -334,7 +349,7 @@ def members(
 
 
 def strangers(session: Session, chat_id: int, user_ids: Sequence[int]) -> list[int]:
-    """Those of the users who are not members; meant for few users."""
+    """Those of up to a thousand users who are not members."""
     present = session.scalars(
         select(Member.user_id).where(
             Member.chat_id == chat_id, Member.user_id.in_(user_ids)

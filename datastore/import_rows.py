@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from datastore import device_rows, unread
+from datastore import departures, device_rows, unread
 from datastore.hashes import sha256
 from models import apns_tokens
 from models.accounts import Device, User
@@ -162,8 +162,9 @@ def _put_members(session: Session, rows: Sequence[Row], problems: list[Problem])
                 wanted[membership] = row.values["role"]
     known = _roles(session, wanted)
     seqs = {chat.id: chat.last_seq for chat in chats.values()}
+    mutes = _take_mutes(session, [each for each in wanted if each not in known])
     new = [
-        _new_member(membership, role, seqs[membership[0]])
+        _new_member(membership, role, seqs[membership[0]], mutes.get(membership))
         for membership, role in wanted.items()
         if membership not in known
     ]
@@ -178,16 +179,31 @@ def _put_members(session: Session, rows: Sequence[Row], problems: list[Problem])
     return len(new) + len(promoted)
 
 
-def _new_member(membership: tuple[int, int], role: str, seq: int) -> dict[str, Any]:
+def _new_member(
+    membership: tuple[int, int], role: str, seq: int, muted_until: datetime | None
+) -> dict[str, Any]:
     return {
         "chat_id": membership[0],
         "user_id": membership[1],
         "role": role,
         "joined_seq": seq,
         "read_seq": seq,
-        "muted_until": None,
+        "muted_until": muted_until,
         "caught_up": unread.CAUGHT_UP,
     }
+
+
+def _take_mutes(
+    session: Session, memberships: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], datetime | None]:
+    """The mutes of those who have left, who are now members again."""
+    mutes: dict[tuple[int, int], datetime | None] = {}
+    for chat_id, users in _by_chat(memberships).items():
+        left = departures.find(session, chat_id, users)
+        departures.forget(session, chat_id, list(left))
+        for user_id, each in left.items():
+            mutes[chat_id, user_id] = each.muted_until
+    return mutes
 
 
 def _user_ids(session: Session, rows: Sequence[Row]) -> dict[str, int]:
@@ -237,16 +253,20 @@ def _roles(
     session: Session, memberships: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], str]:
     """One query per chat, because their index begins with it."""
-    users: dict[int, list[int]] = defaultdict(list)
-    for chat_id, user_id in memberships:
-        users[chat_id].append(user_id)
     return {
         (chat_id, user_id): role
-        for chat_id, some in users.items()
+        for chat_id, some in _by_chat(memberships).items()
         for user_id, role in session.connection().execute(
             _ROLES, {"chat": chat_id, "users": some}
         )
     }
+
+
+def _by_chat(memberships: Collection[tuple[int, int]]) -> dict[int, list[int]]:
+    users: dict[int, list[int]] = defaultdict(list)
+    for chat_id, user_id in memberships:
+        users[chat_id].append(user_id)
+    return users
 
 
 def _insert(session: Session, model: type[Any], rows: list[dict[str, Any]]) -> None:

@@ -49,7 +49,7 @@ class Chat(Base):
 
 
 class Member(Base):
-    """A user in a chat; leaving deletes the row, so no later push follows."""
+    """A user in a chat; leaving moves the row to `departure`, so no push follows."""
 
     __tablename__ = "member"
     # The last two each cover one half of the members, where the database can do that.
@@ -77,6 +77,23 @@ class Member(Base):
     # 1 leaves the membership out of the user's badge, because nothing is unread in it;
     # NULL is always right, and costs time. See datastore/unread.py.
     caught_up: Mapped[int | None] = mapped_column(Integer)
+
+
+class Departure(Base):
+    """A user who is no longer in a chat; says nothing about one who is a member.
+
+    Apart from `member`, so that what is asked about members needs no condition.
+    """
+
+    __tablename__ = "departure"
+
+    chat_id: Mapped[int] = mapped_column(ForeignKey("chat.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
+    left_at: Mapped[datetime]
+    # False: an owner or the service has removed the member.
+    by_themselves: Mapped[bool] = mapped_column(Boolean)
+    # The membership's, which a new membership gets.
+    muted_until: Mapped[datetime | None]
 
 
 class Message(Base):

@@ -49,10 +49,18 @@ class NewMembers(In):
     user_ids: Annotated[UserIds, Field(min_length=1)]
 
 
+class RefusedMember(Out):
+    user_id: int
+    code: Literal["left"]
+    """`left`: the user has left the conversation, so only the service can add them."""
+
+
 class AddedMembers(Out):
     """The number of users who were not members before."""
 
     added: int
+    refused: list[RefusedMember]
+    """Users who were not added; empty for the service."""
 
 
 class NewRole(In):

@@ -93,7 +93,8 @@ def another_platform(session: Session, phone: Phone) -> None:
 
 
 def left(session: Session, phone: Phone) -> None:
-    chats.remove_member(session, phone.chat, phone.user)
+    now = utc_now()
+    chats.remove_member(session, phone.chat, phone.user, now, by_themselves=True)
 
 
 def left_and_joined_again(session: Session, phone: Phone) -> None:

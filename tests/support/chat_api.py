@@ -14,6 +14,7 @@ from api.app_tokens import AppTokens
 from api.context import AppContext
 from api.long_poll import LongPoll
 from api.rate_limits import Limits, per_minute
+from api.seats import Seats
 from api.service_key import ServiceKey
 from datastore import Datastore
 from notifier.dispatchers import Dispatcher
@@ -58,6 +59,7 @@ class ChatApi:
     store: Datastore
     dispatcher: RecordingDispatcher = field(default_factory=RecordingDispatcher)
     limits: Limits = field(default_factory=per_minute)
+    seats: Seats = field(default_factory=Seats)
     max_waiting: int = 6
     webpush_key: str | None = None
     slots: Callable[[], tuple[int, int]] | None = None
@@ -70,6 +72,7 @@ class ChatApi:
             self.store,
             self.dispatcher,
             limits=self.limits,
+            seats=self.seats,
             long_poll=self.long_poll,
             webpush_key=self.webpush_key,
             app_tokens=self.app_tokens,
