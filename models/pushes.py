@@ -140,6 +140,18 @@ class RouteTrouble(Base):
     since: Mapped[datetime]
 
 
+class MissingHost(Base):
+    """A host of endpoints that a name server says does not exist."""
+
+    __tablename__ = "missing_host"
+    __table_args__ = (Index("ix_missing_host_seen_at", "seen_at"),)
+
+    host: Mapped[str] = mapped_column(String(253), primary_key=True)
+    # The first and the last look-up that said so, with no other answer in between.
+    since: Mapped[datetime]
+    seen_at: Mapped[datetime]
+
+
 class Target(NamedTuple):
     """A device as the fan-out reads it, with all that a channel needs."""
 

@@ -1,6 +1,7 @@
 """Push providers, one folder each; here the protocols between them and the engine."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from models.pushes import Notification, Target
@@ -40,13 +41,25 @@ class CredentialsRefused(Exception):
 
 
 class Troubles(Protocol):
-    """The shared record of the routes whose credentials are refused."""
+    """The shared record of what is wrong with providers.
+
+    That are routes whose credentials are refused, and hosts that do not exist.
+    """
 
     async def report(self, route: str, reason: str | None) -> None:
         """Record why the route refuses our credentials; None when it accepts them.
 
         Never raises, because pushes go on without it.
         """
+
+    async def host_missing(self, host: str) -> datetime | None:
+        """Record that a look-up found no such host; returns since when that is so.
+
+        None if it could not be recorded: it never raises.
+        """
+
+    async def host_found(self, host: str) -> None:
+        """The host exists again. Never raises."""
 
 
 class Channel(Protocol):

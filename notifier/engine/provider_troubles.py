@@ -1,11 +1,12 @@
-"""Problems with our credentials, recorded where every process can read them."""
+"""Problems with providers, recorded where every process can read them."""
 
 import asyncio
 import logging
+from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from datastore import Datastore, provider_troubles
+from datastore import Datastore, missing_hosts, provider_troubles
 from models.base import utc_now
 from notifier.engine.async_store import AsyncStore
 
@@ -16,7 +17,7 @@ REPORT_TIMEOUT_S = 5.0
 
 
 class SharedTroubles:
-    """Records in the datastore which providers refuse our credentials."""
+    """Records in the datastore who refuses our credentials, and who does not exist."""
 
     def __init__(self, store: AsyncStore) -> None:
         self._store = store
@@ -31,6 +32,38 @@ class SharedTroubles:
                 await self._store.call(_record, route, reason)
         except (TimeoutError, SQLAlchemyError):
             log.warning("trouble with %s could not be recorded", route, exc_info=True)
+
+    async def host_missing(self, host: str) -> datetime | None:
+        """Since when look-ups have found no such host; None if that is not known."""
+        try:
+            async with asyncio.timeout(REPORT_TIMEOUT_S):
+                return await self._store.call(_note_missing, host)
+        except (TimeoutError, SQLAlchemyError):
+            log.warning("the missing host %s could not be noted", host, exc_info=True)
+            return None
+
+    async def host_found(self, host: str) -> None:
+        try:
+            async with asyncio.timeout(REPORT_TIMEOUT_S):
+                await self._store.call(_forget_missing, host)
+        except (TimeoutError, SQLAlchemyError):
+            # Without look-ups that find nothing, the entry is forgotten after a day.
+            log.warning("the host %s could not be forgotten", host, exc_info=True)
+
+
+def _note_missing(store: Datastore, host: str) -> datetime:
+    # Many devices may have the same host.
+    with store.read() as session:
+        since = missing_hosts.find(session, host, utc_now())
+    if since is not None:
+        return since
+    with store.write() as session:
+        return missing_hosts.note(session, host, utc_now())
+
+
+def _forget_missing(store: Datastore, host: str) -> None:
+    with store.write() as session:
+        missing_hosts.forget(session, host)
 
 
 def _record(store: Datastore, route: str, reason: str | None) -> None:

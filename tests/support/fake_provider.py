@@ -1,6 +1,7 @@
 """Fakes of what a channel is built on: a provider's client, tokens and troubles."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from notifier.http2 import Head, Request, Response
@@ -74,9 +75,18 @@ class RecordedTroubles:
 
     def __init__(self) -> None:
         self.reports: list[tuple[str, str | None]] = []
+        self.missing: list[str] = []
+        self.missing_since: datetime | None = None
 
     async def report(self, route: str, reason: str | None) -> None:
         self.reports.append((route, reason))
+
+    async def host_missing(self, host: str) -> datetime | None:
+        self.missing.append(host)
+        return self.missing_since
+
+    async def host_found(self, host: str) -> None:
+        self.missing.remove(host)
 
     def standing(self) -> dict[str, str]:
         """Route → why it refuses our credentials, unless that has ended."""

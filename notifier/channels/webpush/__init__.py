@@ -10,11 +10,12 @@ from models import subscriptions
 from models.pushes import Notification, Target
 from models.subscriptions import Subscription
 from notifier.channels import CredentialsRefused, ProviderTokens, Report, Troubles
-from notifier.channels.batch import PushBatch, outcome_of
+from notifier.channels.batch import PushBatch
 from notifier.channels.route import Dialect
 from notifier.channels.tls import http2_context
 from notifier.channels.webpush import outcomes, payload, push_services, strangers
 from notifier.channels.webpush.credentials import Signer
+from notifier.channels.webpush.missing_hosts import MissingHosts
 from notifier.channels.webpush.payload import WebpushPayload
 from notifier.channels.webpush.push_services import PushServices
 from notifier.channels.webpush.resolver import PrivateAddress, Resolver
@@ -33,8 +34,9 @@ class Webpush:
 
     awaits_token = False
 
-    def __init__(self, services: PushServices) -> None:
+    def __init__(self, services: PushServices, hosts: MissingHosts) -> None:
         self._services = services
+        self._hosts = hosts
         self._strangers = Strangers()
 
     def render(self, notification: Notification) -> WebpushPayload:
@@ -104,10 +106,11 @@ class Webpush:
                 if shorter := batch.cut():
                     await shorter.encrypt()
                     await service.route.push(shorter, with_alarm=service.is_known)
+                await self._hosts.reached(first.host)
         except PrivateAddress as refused:
             batch.end_unfinished(Outcome(Kind.SUSPECT, str(refused)))
         except (CredentialsRefused, ChannelDown) as error:
-            batch.end_unfinished(outcome_of(error))
+            batch.end_unfinished(await self._hosts.outcome(first.host, error))
 
     async def close(self) -> None:
         await self._services.close()
@@ -213,4 +216,5 @@ def create(
     tls = http2_context(settings.ca_file, with_public_authorities=True)
     signer = Signer(vapid.private_key(settings), settings.vapid_subject)
     resolver = Resolver(settings.webpush_allow, is_known=push_services.is_known_host)
-    return Webpush(PushServices(signer, DIALECT, resolver, tls=tls, troubles=troubles))
+    services = PushServices(signer, DIALECT, resolver, tls=tls, troubles=troubles)
+    return Webpush(services, MissingHosts(resolver, troubles))

@@ -15,6 +15,8 @@ from notifier.channels.webpush.lookups import Lookups
 from notifier.outcome import ChannelDown
 
 LOOKUP_TIMEOUT_S = 5.0
+# Missing hosts that are remembered; a forgotten one is looked up again.
+MOST_MISSING = 1000
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # IPv6 networks whose addresses embed an IPv4 address in their last 32 bits.
@@ -49,6 +51,8 @@ class Resolver:
         # The names of known services wait for no others.
         self._of_known = Lookups()
         self._of_others = Lookups()
+        # Hosts of which the last look-up said that there are none.
+        self._missing: set[str] = set()
 
     async def addresses(
         self, host: str, port: int, asker: int | None = None
@@ -78,11 +82,31 @@ class Resolver:
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT_S):
                 found = await lookups.run(keys, look_up)
+        except socket.gaierror as problem:
+            self._note(host, is_missing=problem.errno == socket.EAI_NONAME)
+            raise ChannelDown(f"{host}: {problem}") from problem
         except TimeoutError:
+            self._note(host, is_missing=False)
             raise ChannelDown(f"{host}: looking up the name takes too long") from None
         except (OSError, UnicodeError) as problem:
             raise ChannelDown(f"{host}: {problem}") from problem
+        self._note(host, is_missing=False)
         return found
+
+    def is_missing(self, host: str) -> bool:
+        """Whether the last look-up said that there is no such host.
+
+        Never while it says so of a known service: then the name server is wrong.
+        """
+        return host in self._missing and not any(map(self._is_known, self._missing))
+
+    def _note(self, host: str, *, is_missing: bool) -> None:
+        if len(self._missing) >= MOST_MISSING:
+            self._missing.clear()
+        if is_missing:
+            self._missing.add(host)
+        else:
+            self._missing.discard(host)
 
 
 def _domain(host: str) -> str:
