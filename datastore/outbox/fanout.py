@@ -230,7 +230,8 @@ def _unpack(packed: Sequence[str]) -> list[Target]:
     columns = dict(zip(_TARGET_NAMES, map(json.loads, packed), strict=True))
     columns["registered_at"] = map(parse_utc, columns["registered_at"])
     # SQL promises no order within the arrays.
-    rows = sorted(zip(*columns.values(), *map(repeat, _DEFAULTS)), key=_row_key)
+    defaults = map(repeat, _DEFAULTS)
+    rows = sorted(zip(*columns.values(), *defaults, strict=False), key=_row_key)
     return list(map(_new_target, rows))
 
 

@@ -12,7 +12,7 @@ from alembic import op
 
 from models.base import BigId, UtcDateTime
 
-revision = "0009"
+revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None

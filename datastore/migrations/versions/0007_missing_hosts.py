@@ -10,8 +10,8 @@ from alembic import op
 
 from models.base import UtcDateTime
 
-revision = "0010"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
