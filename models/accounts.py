@@ -62,3 +62,13 @@ class Device(Base):
     disabled_at: Mapped[datetime | None]
     # Why the device was disabled, or may soon be.
     reason: Mapped[str | None] = mapped_column(String(100))
+
+
+class EndedSession(Base):
+    """An operator's session that was ended; the row is needed until it expires."""
+
+    __tablename__ = "ended_session"
+
+    # SHA-256 of the cookie.
+    session_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expires_at: Mapped[datetime]

@@ -112,6 +112,7 @@ def log_in(request: PageRequest) -> HTTPResponse:
 
 def log_out(request: PageRequest) -> HTTPResponse:
     request.operator_form()
+    request.end_session()
     answer = redirect("/dashboard")
     set_cookie(answer, request.environ, OPERATOR_COOKIE, "")
     return answer

@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from bottle import HTTPResponse
 from api import auth
 from api.auth import Access
 from api.context import AppContext, RequestContext
+from datastore import operator_sessions
+from models.base import utc_now
 from models.errors import Forbidden, Unauthorized
 from web import assets
 from web.session import OPERATOR_COOKIE, USER_COOKIE, Sessions
@@ -55,11 +58,21 @@ class PageRequest:
             return ""
         return found.value if found else ""
 
-    @property
+    @cached_property
     def is_operator(self) -> bool:
         """Whether the browser has a valid session of an operator."""
         cookie = self.cookie(OPERATOR_COOKIE)
-        return bool(cookie) and self.sessions.is_valid(cookie)
+        if not cookie or not self.sessions.is_valid(cookie):
+            return False
+        with self.app.store.lookup() as link:
+            return not operator_sessions.has_ended(link, cookie)
+
+    def end_session(self) -> None:
+        """End the operator's session, in all processes."""
+        cookie = self.cookie(OPERATOR_COOKIE)
+        expires_at = self.sessions.expires_at(cookie)
+        with self.app.store.write() as session:
+            operator_sessions.end(session, cookie, expires_at, utc_now())
 
     def context(self, token: str = "") -> RequestContext:
         """The context of an API request, authenticated by a token or a cookie."""

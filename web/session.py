@@ -4,6 +4,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from bottle import HTTPResponse
@@ -18,7 +19,8 @@ LIFETIME_S = 12 * 3600
 class Sessions:
     """Signs and checks operators' cookies.
 
-    A cookie is valid in every process that has the same service key.
+    A cookie is valid in every process that has the same service key, until it expires
+    or the database says that its session was ended.
     """
 
     def __init__(
@@ -37,6 +39,11 @@ class Sessions:
         if not _is_same(signature, self._sign(session)):
             return False
         return int(session.partition(".")[0]) > self._clock()
+
+    @staticmethod
+    def expires_at(cookie: str) -> datetime:
+        """When a valid session ends by itself."""
+        return datetime.fromtimestamp(int(cookie.partition(".")[0]), UTC)
 
     def csrf_token(self, cookie: str) -> str:
         """The CSRF token for the forms of this session."""

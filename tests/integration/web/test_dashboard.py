@@ -4,13 +4,14 @@ import re
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from datastore import provider_troubles
+from datastore import operator_sessions, provider_troubles
+from models.accounts import EndedSession
 from models.base import utc_now
 from models.pushes import PushFailure, PushJob
 from tests.support.browser_client import BrowserClient
-from tests.support.chat_api import SERVICE_KEY
+from tests.support.chat_api import SERVICE_KEY, build_app
 
 
 @pytest.fixture
@@ -72,6 +73,41 @@ def test_a_made_up_cookie_opens_nothing(visitor, cookie):
     visitor.cookies["bottlepost_operator"] = cookie
 
     assert "Failing devices" not in visitor.get("/dashboard").body.decode()
+
+
+def test_signing_out_ends_the_session_in_every_process(chat_api, operator):
+    elsewhere = BrowserClient(build_app(chat_api.store, chat_api.dispatcher))
+    other = BrowserClient(chat_api.app)
+    other.post("/dashboard/login", service_key=SERVICE_KEY)
+    elsewhere.cookies = dict(operator.cookies)
+    assert "Failing devices" in elsewhere.get("/dashboard").body.decode()
+    key = form_key(operator)
+    copied = dict(operator.cookies)
+
+    answer = operator.post("/dashboard/logout", key=key)
+
+    assert answer.status == 303
+    for browser in (operator, elsewhere):
+        browser.cookies = dict(copied)
+        assert "Failing devices" not in browser.get("/dashboard").body.decode()
+        assert browser.post("/dashboard/logout", key=key).status == 401
+        assert browser.post("/dashboard/test-push", key=key).status == 401
+    # A session of its own goes on.
+    assert "Failing devices" in other.get("/dashboard").body.decode()
+
+
+def test_sessions_that_have_expired_are_forgotten(chat_api, operator):
+    past = utc_now() - timedelta(seconds=1)
+    with chat_api.store.write() as session:
+        operator_sessions.end(session, "an old one", past, past)
+        operator_sessions.end(session, "an old one", past, past - timedelta(1))
+
+    operator.post("/dashboard/logout", key=form_key(operator))
+
+    with chat_api.store.read() as session:
+        kept = session.scalars(select(EndedSession.expires_at)).all()
+    assert len(kept) == 1
+    assert kept[0] > utc_now()
 
 
 def test_it_shows_whether_pushing_keeps_up(chat_api, operator, ann, chat):
