@@ -4,7 +4,7 @@ Processes from before this migration go on working on the new tables: when someb
 leaves, they delete the membership and add no row here, and they ask nobody who has a
 row. A row here says nothing about a user who is a member.
 
-Revision: 0009, after 0005.
+Revision: 0006, after 0005.
 """
 
 import sqlalchemy as sa

@@ -2,7 +2,7 @@
 
 Processes from before this migration do not use the table.
 
-Revision: 0010, after 0005.
+Revision: 0007, after 0006.
 """
 
 import sqlalchemy as sa

@@ -3,7 +3,7 @@
 Processes from before this migration do not look here, so a session that was ended is
 over for all only when the last of them is gone.
 
-Revision: 0008, after 0005.
+Revision: 0008, after 0007.
 """
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ from alembic import op
 from models.base import UtcDateTime
 
 revision = "0008"
-down_revision = "0005"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
