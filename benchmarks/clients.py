@@ -59,8 +59,8 @@ def request_of(sender: LoadSender) -> bytes:
 class LoadConnection:
     """A keep-alive connection to a server on this machine."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+    def __init__(self, port: int, timeout_s: float = TIMEOUT_S) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def post(self, request: bytes) -> float:
@@ -70,7 +70,7 @@ class LoadConnection:
         return time.perf_counter() - started_at
 
     def exchange(self, request: bytes) -> bytes:
-        """The complete response; any status but 201 ends the run."""
+        """The complete response; any status but 201 and 202 ends the run."""
         self._socket.sendall(request)
         response = self._socket.recv(65536)
         while not _is_whole(response):
@@ -80,7 +80,7 @@ class LoadConnection:
                     f"the server closed the connection after {response!r}"
                 )
             response += more
-        if not response.startswith(b"HTTP/1.1 201"):
+        if not response.startswith((b"HTTP/1.1 201", b"HTTP/1.1 202")):
             raise RuntimeError(response.decode(errors="replace"))
         return response
 

@@ -1,0 +1,1 @@
+"""One hostile device, member or client at a time, and what honest ones feel of it."""
