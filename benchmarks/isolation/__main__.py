@@ -64,13 +64,17 @@ def _figures(turns: Sequence[Seen]) -> dict[str, float | int]:
     answers = [each * 1000 for seen in turns for each in seen.answer_s]
     imports = [each * 1000 for seen in turns for each in seen.import_s]
     return {
-        "push_p50_ms": percentile(pushes, 50),
-        "push_p99_ms": percentile(pushes, 99),
-        "answer_p99_ms": percentile(answers, 99),
+        "push_p50_ms": _percentile(pushes, 50),
+        "push_p99_ms": _percentile(pushes, 99),
+        "answer_p99_ms": _percentile(answers, 99),
         "import_max_ms": max(imports, default=float("inf")),
         "failed": sum(seen.failed for seen in turns),
         "undelivered": sum(seen.undelivered for seen in turns),
     }
+
+
+def _percentile(found: Sequence[float], percent: float) -> float:
+    return percentile(found, percent) if found else float("inf")
 
 
 def _set_goals(name: str, seen: dict[str, list[Seen]], report: Report) -> None:

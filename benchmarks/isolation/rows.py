@@ -13,6 +13,7 @@ from tests.support.h2_peer import PeerRequest
 
 TARPITS = 300
 SEATS = 20_000
+POLLS = 200
 
 Act = Callable[[Stage], AbstractContextManager[None]]
 
@@ -108,16 +109,15 @@ def _seats(number: int) -> Act:
     return act
 
 
-def _poll(sockets: int) -> Act:
+def _poll(wait_s: int) -> Act:
+    """Many connections on which a user asks for new messages, again and again."""
+
     def act(stage: Stage) -> AbstractContextManager[None]:
-        chat = stage.honest[0]
         _, client = stage.server.user("polls")
-        body = {"name": "polls", "members": []}
-        own = checked(client.post("/groupchat", body))["id"]
-        assert chat.sender
-        path = f"/groupchat/{own}/messages?wait=25&after=0"
+        chat = checked(client.post("/groupchat", {"name": "polls"}))["id"]
+        path = f"/groupchat/{chat}/messages?wait={wait_s}&after=0"
         asked = acts.request(client.token or "", path)
-        return acting(acts.hold, stage.server.port, sockets, asked)
+        return acting(acts.hold, stage.server.port, POLLS, asked)
 
     return act
 
@@ -162,7 +162,7 @@ ROWS = {
     "80 clients that do not read": Row(_pipeline(reads=False), _pipeline(reads=True)),
     "16 uploads of 8 bytes a second": Row(_uploads(8), _uploads(100_000)),
     "a user who adds strangers": Row(_seats(SEATS), _seats(10)),
-    "200 long polls of one user": Row(_poll(200), _poll(4)),
+    "200 long polls of one user": Row(_poll(25), _poll(0)),
     "guesses of the service key": Row(_guess(is_wrong=True), _guess(is_wrong=False)),
     "500 idle connections": Row(_idle, _nothing),
 }
