@@ -11,7 +11,6 @@ from benchmarks.isolation.acts import acting
 from benchmarks.isolation.stage import Chat, Stage, checked, to_text
 from tests.support.h2_peer import PeerRequest
 
-TARPITS = 300
 SEATS = 20_000
 POLLS = 200
 
@@ -49,7 +48,7 @@ def _endpoint(serve: Callable[[int], None]) -> Act:
         with ExitStack() as stack:
             stack.enter_context(acting(serve, stage.port))
             port = stage.server.port
-            stack.enter_context(acting(acts.post, port, chats, 5.0, TARPITS))
+            stack.enter_context(acting(acts.post, port, chats, 5.0, len(chats)))
             yield
 
     return act
@@ -63,7 +62,7 @@ def _tarpit_chats(stage: Stage) -> list[Chat]:
         member = stage.member("tarpit", "webpush", token)
         _, sender = stage.server.user("tarpit sender")
         assert sender.token is not None
-        for number in range(TARPITS):
+        for number in range(stage.conversations):
             body = {"name": f"tarpit {number}", "members": [member]}
             chat = checked(sender.post("/groupchat", body))["id"]
             stage.tarpits.append(Chat(chat, sender.token, {"webpush": token}))

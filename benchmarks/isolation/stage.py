@@ -20,6 +20,7 @@ from tests.support.client import Client, Reply
 from tests.support.server import Server, free_port
 
 HONEST_CHATS = 8
+CONVERSATIONS = 300
 PLATFORMS = ("apns", "fcm", "webpush")
 SETTINGS = {
     # Every retry within a turn, so that it is seen what they do to others.
@@ -40,8 +41,10 @@ class Chat:
 class Stage:
     """Closes everything it has started."""
 
-    def __init__(self) -> None:
-        # Conversations of the member with an endpoint of its own, made when needed.
+    def __init__(self, *, conversations: int = CONVERSATIONS) -> None:
+        """`conversations` of the member with an endpoint of its own."""
+        self.conversations = conversations
+        # Made when needed.
         self.tarpits: list[Chat] = []
         self._strangers: list[int] = []
         self._stack = ExitStack()
@@ -71,6 +74,7 @@ class Stage:
                     **SETTINGS,
                     **self.sandbox.environment,
                     "BOTTLEPOST_CA_FILE": str(ca_file),
+                    "BOTTLEPOST_VAPID_SUBJECT": "mailto:ops@example.org",
                     "BOTTLEPOST_WEBPUSH_ALLOW": f"{allowed},localhost:{self.port}",
                 },
             )

@@ -10,11 +10,13 @@ from benchmarks.isolation.rows import ROWS
 from benchmarks.isolation.stage import Stage
 
 SECONDS = 1.5
+# Of the hostile member; as many as a test has time for.
+CONVERSATIONS = 60
 
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    with closing(Stage()) as running:
+    with closing(Stage(conversations=CONVERSATIONS)) as running:
         yield running
 
 
