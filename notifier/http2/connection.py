@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
         *,
         share: Share,
         one_stream_until_answer: bool = False,
+        turn_s: float | None = None,
     ) -> None:
         self.authority = authority
         self.share = share
@@ -81,6 +82,7 @@ class Connection(asyncio.Protocol):
         self._grace: asyncio.TimerHandle | None = None
         # The bytes of an incomplete frame, or of all that has to wait for its turn.
         self._buffer = b""
+        self._turn_s = TURN_S if turn_s is None else turn_s
         # The next turn, while there is more to read than one turn allows.
         self._turn: asyncio.Handle | None = None
 
@@ -208,7 +210,7 @@ class Connection(asyncio.Protocol):
         if self.ended:
             return
         try:
-            position = self._read(data, time.perf_counter() + TURN_S)
+            position = self._read(data, time.perf_counter() + self._turn_s)
         except PeerError as error:
             self.fail(error.code, f"protocol broken: {error.reason}")
             return
@@ -217,6 +219,11 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
             self._turn = asyncio.get_running_loop().call_soon(self._next_turn)
         self.fill()
+
+    @property
+    def awaits_turn(self) -> bool:
+        """More has arrived than one turn may read."""
+        return self._turn is not None
 
     def _has_frame(self) -> bool:
         """A whole frame waits to be read."""

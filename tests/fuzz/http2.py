@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.http2 import Head, Request, Response
+from notifier.http2 import Head, Request, Response, budget
 from notifier.http2.batch import Batch, Queue
 from notifier.http2.connection import Connection
 from notifier.http2.messages import PLAIN_OK
@@ -22,6 +22,7 @@ from tests.fuzz import rounds
 from tests.support import h2_bytes
 
 _HEAD = Head(headers=(("apns-topic", "app"),))
+_CUTS = st.lists(st.integers(0, 2000), max_size=8)
 _SETTINGS = bytes(3) + b"\x04" + bytes(5)
 _ACK = bytes(3) + b"\x04\x01" + bytes(4)
 
@@ -74,9 +75,17 @@ def _record_answers(streams: Streams) -> dict[int, Response]:
 
 
 async def play(
-    data: bytes, cuts: list[int], *, greeting: bytes = _SETTINGS + _ACK
+    data: bytes,
+    cuts: list[int],
+    *,
+    greeting: bytes = _SETTINGS + _ACK,
+    turns: bool | None = None,
 ) -> dict[int, Response]:
-    """The answers, by stream, that a connection reads from these bytes."""
+    """The answers, by stream, that a connection reads from these bytes.
+
+    With `turns`, each frame that is not a plain answer takes a turn of its own; these
+    come to their turn before the next bytes if it is true, else when the peer closes.
+    """
     queue = Queue(lambda: None)
     answers: dict[int, Response] = {}
 
@@ -90,7 +99,10 @@ async def play(
 
     requests = [Request(b"body", b"/")] * h2_bytes.STREAMS
     batch = Batch(_HEAD, requests, take, queue, take_accepted)
-    connection = Connection("push.test", queue, lambda _: None, share=Share())
+    options = {} if turns is None else {"turn_s": -1.0}
+    connection = Connection(
+        "push.test", queue, lambda _: None, share=Share(), **options
+    )
     answered = _record_answers(connection.streams)
     connection.connection_made(Wire())
     connection.data_received(greeting)
@@ -99,6 +111,8 @@ async def play(
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     for start, stop in itertools.pairwise(edges):
         connection.data_received(data[start:stop])
+        while turns and connection.awaits_turn:
+            await asyncio.sleep(0)
     connection.connection_lost(None)
     queue.fail_all(ChannelDown("the end"))
     assert batch.done.done(), "a request hangs"
@@ -126,21 +140,47 @@ def survives(data: bytes, cuts: list[int]) -> None:
     """No hang, no crash, and no answer that is not in the bytes."""
     answered = asyncio.run(play(data, cuts))
 
+    _are_in(data, answered)
+
+
+def survives_turns(data: bytes, cuts: list[int]) -> None:
+    """The answers are the same, however little is read at a time."""
+    at_once = asyncio.run(play(data, cuts))
+
+    in_turns = [asyncio.run(play(data, cuts, turns=turns)) for turns in (True, False)]
+
+    assert in_turns == [at_once, at_once]
+
+
+def survives_a_flood(flood: tuple[bytes, bytes], cuts: list[int]) -> None:
+    """As long a flood as ends the connection, if nothing else does."""
+    start, one = flood
+    answered = asyncio.run(play(start + one * (budget.CAPACITY + 1), cuts))
+
+    # A stream is answered once, so the frame need not be looked at so often.
+    _are_in(start + one * 2, answered)
+
+
+def _are_in(data: bytes, answered: Mapping[int, Response]) -> None:
     found = h2_bytes.read(data)
     for stream_id, answer in answered.items():
         assert (stream_id, answer.status) in found.statuses
         assert stream_id in found.ended
 
 
+def flood_check() -> Callable[[], None]:
+    return given(h2_bytes.floods, _CUTS)(survives_a_flood)
+
+
 def checks() -> list[Callable[[], None]]:
     """The checks as hypothesis runs them."""
-    cuts = st.lists(st.integers(0, 2000), max_size=8)
     return [
-        given(h2_bytes.anything, cuts)(survives),
-        given(h2_bytes.anything, cuts)(survives_without_acknowledgement),
-        given(st.binary(max_size=60), cuts)(survives_any_greeting),
+        given(h2_bytes.anything, _CUTS)(survives),
+        given(h2_bytes.anything, _CUTS)(survives_turns),
+        given(h2_bytes.anything, _CUTS)(survives_without_acknowledgement),
+        given(st.binary(max_size=60), _CUTS)(survives_any_greeting),
     ]
 
 
 if __name__ == "__main__":
-    rounds.run(__doc__ or "", checks, "transcripts")
+    rounds.run(__doc__ or "", lambda: [*checks(), flood_check()], "transcripts")

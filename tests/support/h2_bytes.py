@@ -55,6 +55,11 @@ def _data(stream_id: int, data: bytes, end: list[str], padding: int) -> bytes:
     return bytes(frame.serialize())
 
 
+def _of_any_type(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
+    head = len(payload).to_bytes(3, "big") + bytes([kind, flags])
+    return head + stream_id.to_bytes(4, "big") + payload
+
+
 # Mostly valid, because a value out of range ends a transcript early.
 _SETTINGS = st.dictionaries(
     st.sampled_from([1, 3, 4, 6, 7]),
@@ -90,6 +95,15 @@ _FRAMES = st.one_of(
         st.integers(0, 14),
     ),
     st.just(PingFrame(0, b"12345678").serialize()),
+    st.just(PingFrame(0, b"12345678", flags=["ACK"]).serialize()),
+    st.builds(lambda n: WindowUpdateFrame(0, n).serialize(), st.integers(1, 9)),
+    st.builds(
+        _of_any_type,
+        st.sampled_from([2, 3, 8, 10, 12, 240]),
+        st.integers(0, 255),
+        st.integers(0, 2 * STREAMS + 2),
+        st.binary(max_size=5),
+    ),
     st.builds(lambda s: SettingsFrame(0, s).serialize(), _OUT_OF_RANGE),
 )
 
@@ -109,6 +123,9 @@ transcripts = st.lists(_FRAMES, min_size=8, max_size=25).map(b"".join)
 anything = st.one_of(
     transcripts, transcripts, _mutated(transcripts), st.binary(max_size=200)
 )
+
+# A transcript, and a frame that follows it without an end.
+floods = st.tuples(transcripts, _FRAMES)
 
 
 @dataclass

@@ -5,6 +5,7 @@ import asyncio
 from hypothesis import HealthCheck, given, settings
 
 from notifier.http2 import Response
+from tests.fuzz import http1
 from tests.fuzz import http2 as fuzz
 from tests.support import h2_bytes, h2_client
 from tests.support.h2_client import talking_to
@@ -15,9 +16,18 @@ _BRIEFLY = settings(
 )
 (
     test_any_bytes_end_in_their_answers_or_in_channel_down,
+    test_any_bytes_end_alike_however_many_turns_they_take,
     test_any_bytes_without_a_settings_ack_end_in_channel_down,
     test_any_greeting_ends_in_channel_down,
 ) = map(_BRIEFLY, fuzz.checks())
+# Each of them is as long as a budget.
+test_any_flood_ends_in_channel_down = settings(_BRIEFLY, max_examples=60)(
+    fuzz.flood_check()
+)
+(
+    test_any_http1_bytes_end_in_their_answers_or_in_channel_down,
+    test_any_http1_flood_ends_in_channel_down,
+) = map(_BRIEFLY, http1.checks())
 
 
 def test_a_valid_transcript_yields_its_answers():
