@@ -31,7 +31,7 @@ from api.long_poll import LongPoll
 from api.rate_limits import per_minute
 from api.seats import Seats
 from api.service_key import ServiceKey
-from config import Settings, SettingsError, certificates, vapid
+from config import Settings, SettingsError, certificates, run_directory, vapid
 from datastore import Datastore, budget, database_check
 from datastore.database_check import DatabaseProblem, Unfit, Unreachable
 from datastore.schema_check import NotMigrated
@@ -74,11 +74,19 @@ def create_app(
     """
     try:
         settings = settings or config.from_env()
+        _protect(settings)
         _check_database(settings)
         _warn_of_certificate(settings)
         return _build(settings, max_waiting)
     except SettingsError as problem:
         _exit(_status_for_host(), str(problem))
+
+
+def _protect(settings: Settings) -> None:
+    """Take what is in the run directory away from other users, or say what does."""
+    run_directory.tighten(settings.run_dir)
+    if told := run_directory.warning(settings.run_dir):
+        log.warning("bottlepost: %s", told)
 
 
 def _build(settings: Settings, max_waiting: int) -> bottle.Bottle:
@@ -221,8 +229,10 @@ def _status_for_host() -> int:
 
 def main(app: str = "server:create_own_app") -> None:
     """Upgrade the database, and serve the application of a factory."""
+    run_directory.keep_private()
     try:
         settings = config.from_env()
+        _protect(settings)
         # Report a wrong setting once, and not in each worker.
         dispatchers.create(settings).close()
         if settings.dispatcher not in WITHOUT_WORKER_SLOTS:

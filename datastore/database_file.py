@@ -3,6 +3,7 @@
 import logging
 import os
 import sqlite3
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Engine, event
@@ -57,8 +58,20 @@ class DatabaseFile:
 
     def _before_connect(self, *_: Any) -> None:
         self.check()
+        if self._opened is None and self._path is not None:
+            _create(self._path)
 
     def _after_connect(self, *_: Any) -> None:
         if self._opened is None and self._path is not None:
             found = os.stat(self._path)
             self._opened = found.st_dev, found.st_ino
+
+
+def _create(path: str) -> None:
+    """Create the file for its owner only, as SQLite then creates those beside it.
+
+    One that is there is not even opened: to close it would free SQLite's locks.
+    """
+    with suppress(OSError):
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        os.close(os.open(path, flags, 0o600))

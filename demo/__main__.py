@@ -95,6 +95,8 @@ class Demo:
 
 
 def main() -> int:
+    # The children write tokens, keys and messages.
+    os.umask(0o077)
     # There are no options but --help.
     argparse.ArgumentParser(prog="python -m demo", description=__doc__).parse_args()
     try:

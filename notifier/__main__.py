@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 import config
-from config import Settings, SettingsError
+from config import Settings, SettingsError, run_directory
 from datastore import OUTAGES, Datastore, database_check
 from datastore.database_check import DatabaseProblem, Unfit
 from datastore.schema_check import NotMigrated
@@ -188,6 +188,7 @@ def _exit(message: str) -> NoReturn:
 
 
 def main() -> None:
+    run_directory.keep_private()
     try:
         commands(prog_name="python -m notifier")
     except SettingsError as problem:
@@ -199,7 +200,14 @@ def _worker_settings() -> Settings:
     """The settings, also logged: a worker keeps them until it is started again."""
     settings = config.from_env()
     log.info(generation.describe(settings))
+    _protect(settings)
     return settings
+
+
+def _protect(settings: Settings) -> None:
+    run_directory.tighten(settings.run_dir)
+    if told := run_directory.warning(settings.run_dir):
+        log.warning("%s", told)
 
 
 def _import(module: str) -> Any:
@@ -221,6 +229,7 @@ def _manage(settings: Settings, action: str, pidfile: Path) -> int:
     wire.authkey(settings)
     if action == "run":
         log.info(generation.describe(settings))
+        _protect(settings)
         _wait_for_database(settings)
         try:
             with daemon.holding(pidfile):

@@ -1,6 +1,7 @@
 """Dispatcher `script`: a process per message, with the job's status in Redis."""
 
 import logging
+import os
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -51,7 +52,7 @@ class ScriptLink:
         command = [interpreter.path(), "-m", "notifier", "script", str(job_id)]
         command += ["--generation", str(self._number)]
         try:
-            with self._log.open("ab") as output:
+            with open(self._log, "ab", opener=_open_private) as output:
                 script = subprocess.Popen(  # noqa: S603 - no argument comes from outside
                     command,
                     stdin=subprocess.DEVNULL,
@@ -81,3 +82,8 @@ class ScriptLink:
         """Wait for the script, so that it leaves no zombie."""
         script.wait()
         self._free.release()
+
+
+def _open_private(path: str, flags: int) -> int:
+    """The host's umask may let others read what it creates."""
+    return os.open(path, flags, 0o600)

@@ -45,6 +45,7 @@ class Bell:
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
+        path.chmod(0o600)
         self._path, self._pid, self._thread = path, os.getpid(), None
 
     def listen(self, on_ring: Callable[[], None]) -> None:

@@ -75,6 +75,7 @@ class Slot:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.bind(str(self._socket_path))
+        self._socket_path.chmod(0o600)
         if self._alias != self._socket_path:
             with suppress(OSError):
                 self._alias.hardlink_to(self._socket_path)
