@@ -26,7 +26,6 @@ WEB_ONLY = frozenset(
         "port",
         "workers",
         "trusted_proxies",
-        "service_key",
         "jwt_key_file",
         "jwt_jwks_file",
         "jwt_audience",
@@ -57,6 +56,8 @@ OF_PUSHES = (
     "smtp_from",
     "smtp_unsubscribe",
     "smtp_digest_s",
+    "public_url",
+    "service_key",
     "vapid_subject",
     "vapid_key_file",
     "webpush_allow",
@@ -124,6 +125,9 @@ def _place(url: str) -> str:
 def _content(settings: Settings, name: str) -> bytes:
     """The value of a setting; the content of a file, wherever it is."""
     value = getattr(settings, name)
+    if name == "service_key" and settings.public_url is None:
+        # Only the links in mails are signed with a key that is derived from it.
+        value = None
     if name == "vapid_key_file" and value is None and settings.vapid_subject:
         value = settings.run_dir / vapid.FILE_NAME
     if isinstance(value, Path):

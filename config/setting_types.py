@@ -6,7 +6,7 @@ text, unless this may contain a password.
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
@@ -14,6 +14,11 @@ from urllib.parse import SplitResult, urlsplit
 # Printable ASCII without what would end it inside a header.
 _is_contact = re.compile(r"(mailto:[^@\s<>,]+@|https://)[!-;=?-~]+", re.ASCII).fullmatch
 _PRIVATE_NAMES = (".localhost", ".local", ".invalid", ".test", ".internal")
+# Printable ASCII, without a user, a query or a fragment, and nothing that would end it
+# inside a header or a page. Mails have it on one line.
+_is_public_url = re.compile(
+    r"https?://[A-Za-z0-9.\-:\[\]]+(/[A-Za-z0-9._~%!$&'*+;=:@/-]{0,300})?"
+).fullmatch
 _is_full_name = re.compile(
     r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*|\[[0-9a-f:.]+\]", re.IGNORECASE
 ).fullmatch
@@ -121,6 +126,30 @@ def _https_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _public_url(text: str) -> str:
+    """Where a proxy reaches us; a path is what the proxy removes."""
+    example = "https://chat.example.org or https://example.org/chat"
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+    if not host or port == 0 or not _is_public_url(text):
+        raise ValueError(f"must look like {example}, not {text!r}")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ValueError("must begin with https://: http:// is for loopback only")
+    return text.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _proxy(text: str) -> str:
     try:
         parts = urlsplit(text)
@@ -224,6 +253,8 @@ def content(path: str) -> str:
 HttpsUrl = Annotated[str, TextReader(_https_url)]
 ProxyUrl = Annotated[str, TextReader(_proxy)]
 HostPort = Annotated[str, TextReader(_host_port)]
+# Where browsers and mail programs reach us.
+PublicUrl = Annotated[str, TextReader(_public_url)]
 # A host with its domain, or an address in brackets, as EHLO wants it.
 HostName = Annotated[str, TextReader(_host_name)]
 # A mailto: or https: URL where the operator or a form can be reached.

@@ -27,6 +27,7 @@ from config.setting_types import (
     Proxies,
     ProxyUrl,
     PublicContact,
+    PublicUrl,
     one_of,
     seconds,
     secret,
@@ -63,6 +64,8 @@ class Settings:
     dispatcher: str = "process"
     host: str = "127.0.0.1"
     port: Annotated[int, whole(1, 65535)] = 8080
+    # Where mail programs reach the server; None = mails have no link to it.
+    public_url: PublicUrl | None = None
     workers: Annotated[int, whole(1, 256)] = 1
     # Proxies that tell the address of their client in X-Forwarded-For or Forwarded.
     trusted_proxies: Proxies = ()

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from datastore import departures, device_rows, unread
 from datastore.hashes import sha256
+from datastore.unsubscribe import UNSUBSCRIBED
 from models import apns_tokens
 from models.accounts import Device, User
 from models.chats import MEMBER, OWNER, Chat, Member
@@ -138,7 +139,7 @@ def _correct(device: Device, row: Row, now: datetime) -> bool:
     locale = row.values.get("locale", device.locale)
     if (app, locale) == (device.app, device.locale):
         return False
-    if app != device.app:
+    if app != device.app and device.reason != UNSUBSCRIBED:
         # With another app, the token may be valid again.
         device.registered_at, device.disabled_at, device.reason = now, None, None
     device.app, device.locale = app, locale

@@ -13,7 +13,15 @@ from api import bodies, errors
 from api.context import AppContext
 from api.errors import ErrorResponse
 from models.errors import NotFound
-from web import api_docs, assets, dashboard, demo_page, import_page, job_pages
+from web import (
+    api_docs,
+    assets,
+    dashboard,
+    demo_page,
+    import_page,
+    job_pages,
+    unsubscribe_page,
+)
 from web.page_request import SAFE_HEADERS, PageRequest, page
 from web.session import Sessions
 
@@ -39,7 +47,7 @@ class PageRoute(NamedTuple):
     method: str
     path: str
     handler: Callable[..., HTTPResponse]
-    # The form contains a file, which the handler receives itself.
+    # The form contains a file, or has two encodings; the handler receives it itself.
     takes_file: bool = False
 
 
@@ -84,6 +92,8 @@ ROUTES = (
     PageRoute(
         "GET", "/imports/<import_id:id>/<outcome:re:result|error>", job_pages.upload
     ),
+    PageRoute("GET", unsubscribe_page.ADDRESS, unsubscribe_page.show),
+    PageRoute("POST", unsubscribe_page.ADDRESS, unsubscribe_page.end, takes_file=True),
     PageRoute("GET", "/dashboard", dashboard.show),
     PageRoute("POST", "/dashboard/login", dashboard.log_in),
     PageRoute("POST", "/dashboard/logout", dashboard.log_out),

@@ -1,12 +1,13 @@
 """Mails with the messages of a conversation, sent through an SMTP server."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from email.headerregistry import Address
 
 from config import Settings, smtp
 from models import addresses
 from models.base import utc_now
 from models.pushes import MESSAGE, Notification, Target
+from models.unsubscribe import PATH, UnsubscribeTokens
 from notifier.channels import ProviderTokens, Report, Troubles
 from notifier.channels.batch import wait_for_all
 from notifier.channels.email import digest
@@ -115,6 +116,15 @@ def create(
             tls=tls,
             own_name=settings.smtp_ehlo,
         ),
-        MailTemplate(sender, settings.smtp_unsubscribe),
+        MailTemplate(sender, settings.smtp_unsubscribe, _one_click(settings)),
         window_s=settings.smtp_digest_s,
     )
+
+
+def _one_click(settings: Settings) -> Callable[[int], str] | None:
+    """The URL that ends the mails to a device; None if nobody could reach it."""
+    if settings.public_url is None:
+        return None
+    tokens = UnsubscribeTokens.of_service_key(settings.service_key)
+    prefix = settings.public_url + PATH
+    return lambda device_id: prefix + tokens.issue(device_id)

@@ -1,23 +1,44 @@
 """A mail with messages of one conversation, for one of its members."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from email.headerregistry import Address
+from email.headerregistry import (
+    Address,
+    BaseHeader,
+    HeaderRegistry,
+    UnstructuredHeader,
+)
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 from email.utils import format_datetime
 from html import escape
 from urllib.parse import quote
 
 from models.pushes import Notification
+from models.unsubscribe import FIELD, VALUE
 from notifier.channels.characters import whole_characters
 from notifier.channels.template import clean, one_line
 
 # RFC 5322 allows 998; names are cut long before.
 LONGEST_HEADER = 200
+URLS = "List-Unsubscribe"
+
+
+class UrlList(UnstructuredHeader, BaseHeader):
+    """URLs in angle brackets: one to a line, because none may be folded or encoded."""
+
+    max_count = 1
+
+    def fold(self, *, policy: Policy) -> str:
+        lines = f",{policy.linesep} ".join(str(self).split(", "))
+        return f"{self.name}: {lines}{policy.linesep}"
+
+
+HEADERS = HeaderRegistry()
+HEADERS.map_to_type(URLS, UrlList)
 # Not every server supports 8BITMIME.
-POLICY = SMTP.clone(cte_type="7bit")
+POLICY = SMTP.clone(cte_type="7bit", header_factory=HEADERS)
 
 _control_characters = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]").sub
 
@@ -25,9 +46,16 @@ _control_characters = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]").sub
 class MailTemplate:
     """The parts that all our mails share: the sender and the way to unsubscribe."""
 
-    def __init__(self, sender: Address, unsubscribe: str | None) -> None:
+    def __init__(
+        self,
+        sender: Address,
+        unsubscribe: str | None,
+        one_click: Callable[[int], str] | None = None,
+    ) -> None:
         self._sender = sender
         self._unsubscribe = unsubscribe
+        # The URL of a device, for a POST that ends the mails to it; None without one.
+        self._one_click = one_click
 
     @property
     def address(self) -> str:
@@ -58,7 +86,7 @@ class MailTemplate:
         mail["Message-ID"] = self._id(f"message-{span}-device-{device_id}")
         # No mail has this id: it stands for the conversation and makes it one thread.
         mail["In-Reply-To"] = mail["References"] = thread
-        mail["List-Unsubscribe"] = f"<{self._unsubscribe_url(device_id)}>"
+        self._let_unsubscribe(mail, device_id)
         # RFC 3834: prevents automatic replies, such as vacation notices.
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(_plain(notifications))
@@ -68,10 +96,16 @@ class MailTemplate:
     def _id(self, name: str) -> str:
         return f"<bottlepost-{name}@{self._sender.domain}>"
 
-    def _unsubscribe_url(self, device_id: int) -> str:
-        if self._unsubscribe is not None:
-            return self._unsubscribe
-        return f"mailto:{quote(self.address, '@')}?subject=unsubscribe%20{device_id}"
+    def _let_unsubscribe(self, mail: EmailMessage, device_id: int) -> None:
+        """RFC 2369, and RFC 8058, which allows a single URL that is not a mailto."""
+        to = quote(self.address, "@")
+        other = self._unsubscribe or f"mailto:{to}?subject=unsubscribe%20{device_id}"
+        urls = [other]
+        if self._one_click is not None:
+            url = self._one_click(device_id)
+            urls = [url, other] if other.startswith("mailto:") else [url]
+            mail["List-Unsubscribe-Post"] = f"{FIELD}={VALUE}"
+        mail[URLS] = ", ".join(f"<{url}>" for url in urls)
 
 
 def _plain(notifications: Sequence[Notification]) -> str:

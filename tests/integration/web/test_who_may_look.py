@@ -24,6 +24,9 @@ TABLE = [
     ("POST", "/imports", {}, 401, 401, 401, 415),
     ("GET", "/imports/1", None, 401, 403, 403, 200),
     ("GET", "/imports/1/error", None, 401, 403, 403, 303),
+    ("GET", f"/unsubscribe/{'1' * 32}", None, 404, 404, 404, 404),
+    # All are told that it must be the form of the button.
+    ("POST", f"/unsubscribe/{'1' * 32}", {}, 400, 400, 400, 400),
     ("GET", "/dashboard", None, 200, 200, 200, 200),
     ("POST", "/dashboard/login", {"service_key": "x"}, 401, 401, 401, 401),
     ("POST", "/dashboard/logout", {}, 401, 401, 401, 403),

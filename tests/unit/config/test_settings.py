@@ -176,6 +176,52 @@ def test_the_vapid_subject_is_at_a_public_name(read: Read, value: str) -> None:
     assert read(SMTP_UNSUBSCRIBE=value).smtp_unsubscribe == value
 
 
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("https://chat.example.org", "https://chat.example.org"),
+        ("https://chat.example.org:8443/", "https://chat.example.org:8443"),
+        ("https://example.org/a/chat/", "https://example.org/a/chat"),
+        ("https://[2001:db8::1]/chat", "https://[2001:db8::1]/chat"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("http://localhost", "http://localhost"),
+    ],
+)
+def test_public_address_may_have_a_path(read: Read, value: str, url: str) -> None:
+    assert read(PUBLIC_URL=value).public_url == url
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "chat.example.org",
+        "ftp://chat.example.org",
+        "https://",
+        "https://user:secret@example.org",
+        "https://example.org/?a=b",
+        "https://example.org?",
+        "https://example.org/#top",
+        "https://example.org/a b",
+        "https://example.org/a>b",
+        "https://example.org/a,b",
+        "https://example.org/ä",
+        "https://example.org:0",
+        "https://example.org:99999",
+        "https://[::1",
+        "https://example.org/" + "a" * 400,
+        "http://chat.example.org",
+        "http://192.0.2.1",
+        "http://localhost.example.org",
+    ],
+)
+def test_public_address_is_a_plain_one_with_tls(read: Read, value: str) -> None:
+    with pytest.raises(SettingsError, match="BOTTLEPOST_PUBLIC_URL must") as refused:
+        read(PUBLIC_URL=value)
+
+    assert refused.value.variable == "BOTTLEPOST_PUBLIC_URL"
+
+
 @pytest.mark.parametrize("name", ["mail.example.org", "[192.0.2.1]", "a.b.Example"])
 def test_the_name_of_the_greeting_is_a_full_one(read: Read, name: str) -> None:
     assert read(SMTP_EHLO=name).smtp_ehlo == name

@@ -92,6 +92,36 @@ def test_one_can_ask_for_no_more_mails_on_a_page() -> None:
     assert mail["List-Unsubscribe"] == "<https://harbour.example/settings>"
 
 
+URL = "https://chat.example.org/" + "a/long/prefix/" * 15 + "unsubscribe/token"
+MAILTO = "mailto:chat@harbour.example?subject=unsubscribe%2042"
+
+
+@pytest.mark.parametrize(
+    ("unsubscribe", "urls"),
+    [
+        (None, [URL, MAILTO]),
+        ("mailto:stop@harbour.example", [URL, "mailto:stop@harbour.example"]),
+        # Two pages would leave open which of them takes the POST.
+        ("https://harbour.example/settings", [URL]),
+    ],
+)
+def test_mail_programs_can_unsubscribe_with_one_click(
+    unsubscribe: str | None, urls: list[str]
+) -> None:
+    template = MailTemplate(SENDER, unsubscribe, lambda device_id: URL)
+    raw = template.write([make_notification()], to="b@c.de", device_id=42, now=NOW)
+    mail = _read(raw)
+
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert mail["List-Unsubscribe"] == ", ".join(f"<{url}>" for url in urls)
+    # As it is on the wire: neither encoded nor folded inside.
+    assert all(f"<{url}>".encode() in raw for url in urls)
+
+
+def test_long_page_is_not_encoded() -> None:
+    assert f"List-Unsubscribe: <{URL}>\r\n".encode() in _write(unsubscribe=URL)
+
+
 def test_each_message_has_its_writer_and_its_time() -> None:
     raw = _write(
         {"text": "Ahoy", "created_at": NOW},
