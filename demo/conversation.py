@@ -91,8 +91,10 @@ def _is_known(api: Api, conversation: DemoConversation) -> bool:
 def _create(api: Api, service_key: str) -> DemoConversation:
     users = [api.call("POST", "/users", service_key, {"name": n}) for n in _names()]
     people = tuple(Person(u["id"], u["name"], u["token"]) for u in users)
-    chat = {"name": NAME, "members": [person.id for person in people]}
-    created = api.call("POST", "/groupchat", people[0].token, chat)
+    members = [person.id for person in people]
+    # By the service, which may add members whatever the settings let users do.
+    chat = {"name": NAME, "owner": members[0], "members": members}
+    created = api.call("POST", "/groupchat", service_key, chat)
     return DemoConversation(created["id"], people)
 
 
