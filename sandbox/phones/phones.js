@@ -20,12 +20,17 @@ function text(push) {
     const title = [alert?.title, alert?.subtitle].filter(Boolean).join(" – ");
     return { title, body: alert?.body ?? "", badge };
   }
+  if (push.platform === "webpush") {
+    const { title, chat, body = "", badge } = payload.web_push ? payload.notification : payload;
+    return { title: [title, chat].filter(Boolean).join(" · "), body, badge };
+  }
   const seen = { ...payload.notification, ...payload.android?.notification };
   const { title = "", body = "", notification_count: badge } = seen;
   return { title, body, badge };
 }
 
 function collapseId(push) {
+  if (push.platform === "webpush") return push.payload?.tag;
   const android = push.payload?.android;
   return push.platform === "apns"
     ? push.headers["apns-collapse-id"]
@@ -42,19 +47,30 @@ function appData(push) {
   }
 }
 
+// The token of a browser is its subscription, of which the endpoint says enough.
+function nameOf({ platform, token }) {
+  if (platform !== "webpush") return token;
+  try {
+    return JSON.parse(token).endpoint;
+  } catch {
+    return token;
+  }
+}
+
 function copy(id) {
   return find(id).content.firstElementChild.cloneNode(true);
 }
 
 function phone(push) {
   const key = `${push.platform} ${push.token}`;
+  const name = nameOf(push);
   let found = phones.get(key);
   if (!found) {
     const element = copy("phone");
     element.classList.add(push.platform);
-    element.querySelector(".token").textContent = push.token;
-    element.querySelector(".token").title = push.token;
-    found = { element, token: push.token, count: 0 };
+    element.querySelector(".token").textContent = name;
+    element.querySelector(".token").title = name;
+    found = { element, token: name, count: 0 };
   }
   // The phone with the newest push comes first; the last one is removed.
   phones.delete(key);
@@ -90,7 +106,8 @@ function show(push) {
   const id = collapseId(push) ?? data.tag;
   const earlier = id && [...cards.children].find((one) => one.dataset.collapseId === id);
   if (earlier) earlier.remove();
-  if (data.kind !== "withdraw") {
+  // A phone removes a withdrawn message; a browser shows that it was deleted.
+  if (data.kind !== "withdraw" || push.platform === "webpush") {
     const element = card(push, seen);
     if (id) element.dataset.collapseId = id;
     cards.prepend(element);
@@ -99,8 +116,8 @@ function show(push) {
   at.count += 1;
   at.badge = seen.badge ?? data.badge ?? at.badge;
   const badge = at.badge === undefined ? "" : ` · badge ${at.badge}`;
-  const environment = push.environment === "development" ? " · development" : "";
-  const name = push.platform === "apns" ? "APNs" : "FCM";
+  const environment = push.environment === "production" ? "" : ` · ${push.environment}`;
+  const name = { apns: "APNs", fcm: "FCM", webpush: "Web push" }[push.platform];
   at.element.querySelector(".foot").textContent =
     `${name}${environment} · ${at.count} received${badge}`;
   const clock = new Date(push.arrived_at);
