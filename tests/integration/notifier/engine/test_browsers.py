@@ -151,7 +151,7 @@ def muted_meanwhile(session: Session, chat: int, user: int) -> None:
 
 
 def left(session: Session, chat: int, user: int) -> None:
-    chats.remove_member(session, chat, user)
+    chats.remove_member(session, chat, user, utc_now(), by_themselves=True)
 
 
 def left_and_joined_again(session: Session, chat: int, user: int) -> None:
