@@ -40,8 +40,9 @@ _LOST_CLASS = "08"
 _LOST_NUMBERS = _READ_ONLY_NUMBERS | {1053, 1927}
 # The transaction was undone for the sake of another one: serialization, deadlock.
 _UNDONE_STATES = frozenset({"40001", "40P01"})
-# MariaDB's: deadlock, and a lock that was waited for too long.
-_UNDONE_NUMBERS = frozenset({1213, 1205})
+# MariaDB's: deadlock, a lock that was waited for too long, and a row that another
+# transaction has changed meanwhile.
+_UNDONE_NUMBERS = frozenset({1213, 1205, 1020})
 
 # The longest pauses before a transaction that was undone is tried again.
 PAUSES_S = (0.01, 0.05, 0.2)
@@ -109,11 +110,12 @@ def as_outage(problem: BaseException, sql: str | None) -> OperationalError:
 
 
 def _codes(problem: BaseException | None) -> tuple[str, int]:
-    """The SQLSTATE of psycopg's error, the number of PyMySQL's; or "" and 0."""
+    """The SQLSTATE of the driver's error, or ""; and the number of PyMySQL's, or 0.
+
+    Newer versions of PyMySQL tell a SQLSTATE, too, but often the general HY000.
+    """
     state = getattr(problem, "sqlstate", None)
-    if state is not None:
-        return str(state), 0
     arguments = getattr(problem, "args", ())
-    # SQLite's errors have only a text.
+    # The errors of SQLite and psycopg have only a text.
     first = arguments[0] if arguments else 0
-    return "", first if isinstance(first, int) else 0
+    return str(state or ""), first if isinstance(first, int) else 0

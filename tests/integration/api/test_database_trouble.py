@@ -3,9 +3,10 @@
 import pytest
 from sqlalchemy import create_engine, text
 
+from tests.support import databases, mariadb
 from tests.support.chat_api import ChatApi, User
 
-pytestmark = pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+on_postgresql = pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 
 TROUBLE = """
     CREATE SEQUENCE troubles;
@@ -29,6 +30,7 @@ def run(chat_api: ChatApi, sql: str) -> None:
     engine.dispose()
 
 
+@on_postgresql
 @pytest.mark.parametrize("state", ["40001", "40P01"])
 def test_no_sender_hears_of_a_transaction_that_was_undone(
     chat_api: ChatApi, ann: User, chat: int, state: str
@@ -42,6 +44,43 @@ def test_no_sender_hears_of_a_transaction_that_was_undone(
     run(chat_api, "DROP TRIGGER trouble ON chat")
 
 
+TROUBLE_OF_MARIADB = """
+    CREATE TRIGGER trouble AFTER UPDATE ON chat FOR EACH ROW
+    IF NEXTVAL(troubles) <= {times} THEN
+        SIGNAL SQLSTATE '{state}' SET MYSQL_ERRNO = {number};
+    END IF
+"""
+
+
+@pytest.mark.parametrize("kind", databases.MARIADB, indirect=True)
+@pytest.mark.skipif(not mariadb.is_wanted(), reason="only for make test-mariadb")
+@pytest.mark.parametrize(("number", "state"), [(1213, "40001"), (1205, "HY000")])
+@pytest.mark.parametrize(("times", "statuses"), [(2, (201, 200)), (99, (503, 503))])
+def test_mariadb_undoes_a_transaction(
+    chat_api: ChatApi,
+    ann: User,
+    chat: int,
+    number: int,
+    state: str,
+    times: int,
+    statuses: tuple[int, int],
+) -> None:
+    with chat_api.store.write() as session:
+        # A sequence keeps its value when its transaction is undone.
+        session.execute(text("CREATE SEQUENCE troubles"))
+        trouble = {"number": number, "state": state, "times": times}
+        session.execute(text(TROUBLE_OF_MARIADB.format(**trouble)))
+
+    sent = chat_api.say(ann, chat, "hello")
+    with chat_api.store.write() as session:
+        session.execute(text("ALTER SEQUENCE troubles RESTART"))
+    renamed = ann.client.patch(f"/groupchat/{chat}", {"name": "New"})
+
+    assert (sent.status, renamed.status) == statuses
+    if sent.status == 503:
+        assert sent.code == renamed.code == "unavailable"
+
+
 def read_only(chat_api: ChatApi, state: str) -> None:
     """For new connections; the server ends the others, as a failover does."""
     name = chat_api.store.url.database
@@ -53,6 +92,7 @@ def read_only(chat_api: ChatApi, state: str) -> None:
     )
 
 
+@on_postgresql
 def test_a_read_only_database_is_not_ready_and_answers_503(
     chat_api: ChatApi, ann: User, chat: int
 ) -> None:
