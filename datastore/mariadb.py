@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from math import ceil
 from typing import Any
 
-from sqlalchemy import event, inspect, text
+from sqlalchemy import Dialect, event, inspect, text
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import Session
 
@@ -22,6 +22,10 @@ UNFINISHED = "unfinished_migration"
 # Errors of a step that has been done: what it makes is there (a table, a column, a key
 # or index, a row, a foreign key), or what it removes or reads is gone.
 DONE_BEFORE = {1050, 1060, 1061, 1062, 1068, 1826, 1005, 1051, 1091, 1054}
+# As the standard has it, an UPDATE computes all columns from the row as it was. Without
+# this mode, MariaDB sets one after another: a lease would compare its owner with the
+# name that it has just set, and count no claim.
+SQL_MODE = "SIMULTANEOUS_ASSIGNMENT"
 # A transaction that waits for a lock is tried again, so this is a part of the limit.
 LOCK_WAITS = 3
 # The longest statement of a migration or an import. The driver cannot check meanwhile
@@ -31,6 +35,10 @@ PATIENT_S = 3600
 
 def is_meant(url: URL) -> bool:
     return url.get_backend_name() in ("mysql", "mariadb")
+
+
+def is_spoken(dialect: Dialect) -> bool:
+    return dialect.name in ("mysql", "mariadb")
 
 
 def options(url: URL, limits: Timeouts) -> dict[str, Any]:
@@ -47,14 +55,15 @@ def options(url: URL, limits: Timeouts) -> dict[str, Any]:
 
 
 def prepare(engine: Engine, limits: Timeouts) -> None:
-    """Limit the statements of every connection on the server, too."""
+    """Limit the statements of every connection on the server, too; set its mode."""
     lock_s = max(1, int(limits.statement_s / LOCK_WAITS))
     statement_s = limits.server_s or 0
     # MySQL skips what is in such a comment.
     command = (
         f"SET SESSION innodb_lock_wait_timeout = {lock_s}"
         f" /*M!100101 , max_statement_time = {statement_s} */"
-        f" /*M!100300 , idle_transaction_timeout = {ceil(limits.idle_s)} */"
+        f" /*M!100300 , idle_transaction_timeout = {ceil(limits.idle_s)}"
+        f" , sql_mode = CONCAT(@@sql_mode, ',{SQL_MODE}') */"
     )
 
     def on_connect(driver: Any, _record: Any) -> None:
