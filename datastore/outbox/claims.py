@@ -19,11 +19,13 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    null,
     select,
     update,
 )
 from sqlalchemy.orm import Session, aliased
 
+from datastore import mariadb
 from datastore.outbox import fairness, order
 from datastore.outbox.fairness import Room, Turns
 from datastore.prepared import Prepared, Row, link_of
@@ -117,8 +119,17 @@ _OF_DUE_JOB: tuple[Any, ...] = (
 )
 
 
-def _locked(query: Select[Any]) -> Select[Any]:
-    """The jobs of the query as `_DueJob`, locked, without those of other engines."""
+_SEEN_ALONE: tuple[Any, ...] = (*_OF_DUE_JOB[:2], null(), *_OF_DUE_JOB[3:])
+
+
+def _locked(query: Select[Any], *, alone: bool) -> Select[Any]:
+    """The jobs of the query as `_DueJob`, locked, without those of other engines.
+
+    `alone` does not look at the jobs in front, because MariaDB would lock them, too,
+    and take one that it cannot lock for one that is missing.
+    """
+    if alone:
+        return query.with_only_columns(*_SEEN_ALONE).with_for_update(skip_locked=True)
     return (
         query.with_only_columns(*_OF_DUE_JOB)
         .join(_AHEAD, _AHEAD.id == PushJob.waits_for, isouter=True)
@@ -127,10 +138,10 @@ def _locked(query: Select[Any]) -> Select[Any]:
 
 
 @cache
-def _due_now(kind: str) -> Prepared:
+def _due_now(kind: str, alone: bool) -> Prepared:
     """Selects due jobs, as `_DueJob`."""
     limit = bindparam("limit", type_=Integer)
-    return Prepared(_locked(_KINDS[kind]()).limit(limit), picks=True)
+    return Prepared(_locked(_KINDS[kind](), alone=alone).limit(limit), picks=True)
 
 
 def _oldest() -> Select[Any]:
@@ -159,9 +170,14 @@ _KINDS: Mapping[str, Callable[[], Select[Any]]] = {
     "put off": _put_off,
     "shards": _shards,
 }
-_CHOSEN = PreparedForIds(
-    lambda ids: _locked(select(PushJob).where(PushJob.id.in_(ids), _IS_DUE))
-)
+
+
+@cache
+def _chosen(alone: bool) -> PreparedForIds:
+    def jobs(ids: Ids) -> Select[Any]:
+        return select(PushJob).where(PushJob.id.in_(ids), _IS_DUE)
+
+    return PreparedForIds(lambda ids: _locked(jobs(ids), alone=alone))
 
 
 # A job that another engine has claimed ends its chain. If that engine is dead, its
@@ -344,7 +360,8 @@ def _take_fairly(
         known = set(chosen)
         rest = [each for each in fresh if each.job_id not in known]
         chosen += turns.give(rest, limit - len(chosen))
-    found = _CHOSEN.all(link, chosen, {"now": values["now"]})
+    alone = mariadb.is_spoken(link.dialect)
+    found = _chosen(alone).all(link, chosen, {"now": values["now"]})
     return _free(session, found)
 
 
@@ -353,13 +370,19 @@ def _take(
 ) -> list[_DueJob]:
     if limit <= 0:
         return []
-    found = _due_now(kind).all(link_of(session), {**values, "limit": limit})
+    link = link_of(session)
+    prepared = _due_now(kind, mariadb.is_spoken(link.dialect))
+    found = prepared.all(link, {**values, "limit": limit})
     return _free(session, found)
 
 
 def _free(session: Session, found: Sequence[Row]) -> list[_DueJob]:
     """Those that no other job holds up."""
     rows = [_DueJob(*row) for row in found]
+    link = link_of(session)
+    if mariadb.is_spoken(link.dialect) and any(row.waits_for for row in rows):
+        fronts = order.find_holding(link, [row.waits_for or 0 for row in rows])
+        rows = [row._replace(is_held_up=row.waits_for in fronts) for row in rows]
     held_up = {
         row.id: row.waits_for for row in rows if row.is_held_up and row.waits_for
     }

@@ -4,13 +4,16 @@ A job that waits has no `due_at`, so a look at the outbox does not come across i
 however many there are. The engine that lets a job pass makes those behind it due, in
 the transaction that records it.
 
-On PostgreSQL a sender may add a job behind another one while that one is let pass. So
+On a server a sender may add a job behind another one while that one is let pass. So
 the sender holds a KEY SHARE lock of the job in front until its commit, and letting pass
 needs a FOR UPDATE lock, with which it sees the new job. Neither waits for the other:
 
 - A sender that cannot have its lock adds a job that waits and is due all the same. A
   claim finds it, looks at the job in front, and sets it aside if that one still holds.
 - An engine that cannot have its lock leaves the step for its next record.
+
+MariaDB has only shared and exclusive locks, so there a sender's lock also excludes any
+other write to the job in front.
 """
 
 from collections import Counter
@@ -36,7 +39,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from datastore import mariadb
-from datastore.prepared import Prepared, link_of
+from datastore.prepared import Link, Prepared, link_of
 from datastore.prepared_lists import PreparedForIds
 from models.pushes import AT_ONCE, PushJob
 
@@ -106,6 +109,16 @@ def find_place(session: Session, after: int) -> dict[str, Any]:
     waits_for = connection.execute(_holding(locked=False), {"after": after}).scalar()
     place = connection.execute(_holding(locked=True), {"after": after}).scalar()
     return {"waits_for": waits_for, "due_at": AT_ONCE if place is None else None}
+
+
+def find_holding(link: Link, ids: Sequence[int]) -> set[int]:
+    """Those of these jobs that others still wait for, without a lock."""
+    return {job_id for (job_id,) in _FIND_HOLDING.all(link, ids)}
+
+
+_FIND_HOLDING = PreparedForIds(
+    lambda ids: select(PushJob.id).where(PushJob.id.in_(ids), holds())
+)
 
 
 def set_aside(session: Session, jobs: Mapping[int, int]) -> None:

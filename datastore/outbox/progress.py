@@ -6,12 +6,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, case, delete, insert, select, update
+from sqlalchemy import Select, bindparam, case, delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from datastore import mariadb
 from datastore.outbox import order
-from datastore.prepared import Prepared, link_of
-from datastore.prepared_lists import PreparedForIds
+from datastore.prepared import Link, Prepared, Row, link_of
+from datastore.prepared_lists import Ids, PreparedForIds
 from models.accounts import Device
 from models.pushes import COMPLETED, FAILED, PROCESSING, PushFailure, PushJob, Target
 
@@ -120,7 +121,7 @@ def record(
     """
     link = link_of(session)
     jobs = {step.job_id: step.attempts for step in steps}
-    rows = _OURS.all(link, list(jobs), {"owner": owner})
+    rows, locked = _lock_ours(link, list(jobs), owner)
     ours = {
         row[0]: order.Front(*row)
         for *row, attempts in rows
@@ -130,6 +131,7 @@ def record(
     fronts = [front for front in done if front.holds_chat]
     passing = order.lock(session, fronts) if fronts else []
     deferred = {front.job_id for front in fronts} - {front.job_id for front in passing}
+    deferred |= locked
     kept = [
         step for step in steps if step.job_id in ours and step.job_id not in deferred
     ]
@@ -148,17 +150,40 @@ def record(
     # A job is behind one with a lower id.
     given_back = [step.job_id for step in kept if step.release_until is not None]
     due_from = min([*passed, *given_back], default=None)
-    return Recorded(jobs.keys() - ours.keys(), deferred, due_from)
+    return Recorded(jobs.keys() - ours.keys() - locked, deferred, due_from)
 
 
-_OURS = PreparedForIds(
-    lambda ids: (
-        select(*order.FRONT_COLUMNS, PushJob.attempts)
+def _lock_ours(
+    link: Link, ids: Sequence[int], owner: str
+) -> tuple[list[Row], set[int]]:
+    """Lock our jobs among these; also returns those that have to be left alone.
+
+    On MariaDB, the lock of a sender that adds a job behind one of ours excludes this
+    one (`order.py`), and nothing waits for that.
+    """
+    mine = {"owner": owner}
+    if not mariadb.is_spoken(link.dialect):
+        return _OURS.all(link, ids, mine), set()
+    rows = _OURS_FREE.all(link, ids, mine)
+    missing = set(ids) - {row[0] for row in rows}
+    still_ours = _OURS_SEEN.all(link, list(missing), mine)
+    return rows, {job_id for job_id, *_ in still_ours}
+
+
+def _select_ours(ids: Ids) -> Select[Any]:
+    columns: tuple[Any, ...] = (*order.FRONT_COLUMNS, PushJob.attempts)
+    return (
+        select(*columns)
         .where(PushJob.id.in_(ids), PushJob.lease_owner == bindparam("owner"))
         .order_by(PushJob.id)
-        .with_for_update(key_share=True)
     )
+
+
+_OURS = PreparedForIds(lambda ids: _select_ours(ids).with_for_update(key_share=True))
+_OURS_FREE = PreparedForIds(
+    lambda ids: _select_ours(ids).with_for_update(skip_locked=True)
 )
+_OURS_SEEN = PreparedForIds(_select_ours)
 # The columns that a step changes in its job, each with a parameter of the same name.
 _CHANGES = (
     "cursor_user",

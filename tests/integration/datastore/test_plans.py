@@ -71,6 +71,9 @@ def test_the_queue_is_queried_without_reading_the_history(
     if history.is_sqlite:
         assert not [line for line in plan if line.startswith("SCAN push_job")], plan
     elif mariadb.is_meant(history.url):
-        assert not [line for line in plan if " ALL " in line], plan
+        # The followers of a claimed job are collected in a table of their own.
+        own = ("<derived", "<union")
+        scans = [line for line in plan if " ALL " in line]
+        assert not [line for line in scans if not any(it in line for it in own)], plan
     else:
         assert not [line for line in plan if "Seq Scan on push_job" in line], plan
