@@ -11,6 +11,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from sqlalchemy import (
+    Connection,
     Integer,
     Select,
     bindparam,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
-from datastore import unread
+from datastore import mariadb, unread
 from datastore.statistics import first_job_since
 from models.chats import Chat, ClientId, Message
 from models.imports import ImportChunk, ImportJob, ImportProblem
@@ -198,8 +199,11 @@ def forget_messages(
     kept = {row.id for row in old} - free
     kept.update(connection.execute(_IN_USE, part).scalars())
     kept |= _empty_newest(session, free - kept, now)
-    for delete_rows in _DELETE_PART:
-        connection.execute(delete_rows, {**part, "kept": list(kept)})
+    if mariadb.is_spoken(connection.dialect):
+        _delete_by_id(connection, free - kept)
+    else:
+        for delete_rows in _DELETE_PART:
+            connection.execute(delete_rows, {**part, "kept": list(kept)})
     pruned_seq = max(last, chat.pruned_seq or 0)
     connection.execute(_SET_PRUNED, {"chat_id": chat_id, "seq": pruned_seq})
     unread.forget_before(session, chat_id, pruned_seq)
@@ -243,6 +247,32 @@ _DELETE_PART = (
     delete(PushJob).where(_OF_GONE),
     delete(Message).where(*_GONE),
 )
+_JOBS = select(PushJob.id, PushJob.parent_id).where(
+    PushJob.message_id.in_(bindparam("ids", expanding=True))
+)
+
+
+def _delete_by_id(connection: Connection, messages: Set[int]) -> None:
+    """Delete these messages with their jobs.
+
+    MariaDB locks every row that a DELETE looks at, so a range would wait for messages
+    that are kept because they are locked; and it looks at all jobs for a subquery.
+    """
+    if not messages:
+        return
+    jobs = connection.execute(_JOBS, {"ids": sorted(messages)}).all()
+    shards = [row.id for row in jobs if row.parent_id is not None]
+    whole = [row.id for row in jobs if row.parent_id is None]
+    for column, ids in (
+        (PushFailure.job_id, shards + whole),
+        (PushJob.id, shards),
+        (PushJob.id, whole),
+        (Message.id, messages),
+    ):
+        if ids:
+            connection.execute(delete(column.class_).where(column.in_(sorted(ids))))
+
+
 _SET_PRUNED = (
     update(Chat)
     .where(Chat.id == bindparam("chat_id"))
