@@ -120,8 +120,8 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed_after(engine: Engine, statements: int) -> Iterator[None]:
-    """Cut the connection after so many statements, as a SIGKILL would."""
+def killed_after(statements: int) -> Iterator[None]:
+    """Cut any connection after so many statements, as a SIGKILL would."""
     count = 0
 
     def cut(connection: Any, *_: Any) -> None:
@@ -131,13 +131,13 @@ def killed_after(engine: Engine, statements: int) -> Iterator[None]:
             connection.connection.driver_connection.close()
             raise Killed
 
-    event.listen(engine, "before_cursor_execute", cut)
+    event.listen(Engine, "before_cursor_execute", cut)
     try:
         yield
     except (Killed, Exception):
         pass
     finally:
-        event.remove(engine, "before_cursor_execute", cut)
+        event.remove(Engine, "before_cursor_execute", cut)
 
 
 ROWS = (
@@ -186,7 +186,7 @@ def test_a_killed_migration_of_mariadb_is_taken_up(
                 for row in ROWS:
                     session.execute(text(row))
         was_killed = True
-        with killed_after(store.engine, statements):
+        with killed_after(statements):
             migrations.upgrade(store)
             was_killed = False
         store.close()
