@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from models.base import utc_now
 from models.chats import Member, Message, Uncounted
 from models.errors import NotFound
 from models.pushes import COMPLETED, PushFailure, PushJob
+from tests.support import databases
 from tests.support.chats import make_chat
 from tests.support.query_plans import analyze, plan_of
 
@@ -406,17 +408,19 @@ def test_senders_readers_and_pruners_at_once_agree(store: Datastore) -> None:
     for _ in range(60):
         post(store, chat_id, days_ago=40)
 
+    do = partial(databases.as_we_do, store)
+
     def send() -> None:
         for _ in range(30):
-            post(store, chat_id, days_ago=0)
+            do(partial(post, store, chat_id, days_ago=0))
 
     def reading() -> None:
         for seq in range(1, 60, 2):
-            read(store, chat_id, 2, seq)
+            do(partial(read, store, chat_id, 2, seq))
 
     def prune() -> None:
         for _ in range(20):
-            forget(store, chat_id, limit=3)
+            do(partial(forget, store, chat_id, limit=3))
 
     works: list[Callable[[], None]] = [send, reading, prune, prune]
     with ThreadPoolExecutor(len(works)) as pool:

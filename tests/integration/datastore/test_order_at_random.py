@@ -4,6 +4,7 @@ import random
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,21 +160,26 @@ class Crowd:
 
     def send(self, chat: int) -> None:
         for _ in range(SENDS):
-            with self.store.write() as session:
-                # As a send does, so that a chat's jobs are added one after another.
-                session.scalars(
-                    select(Chat.id).where(Chat.id == chat).with_for_update()
-                ).one()
-                chats.post_in(session, chat, text="x", delay_s=0, ttl_s=60)
+            databases.as_we_do(self.store, partial(self._send, chat))
+
+    def _send(self, chat: int) -> None:
+        with self.store.write() as session:
+            # As a send does, so that a chat's jobs are added one after another.
+            session.scalars(
+                select(Chat.id).where(Chat.id == chat).with_for_update()
+            ).one()
+            chats.post_in(session, chat, text="x", delay_s=0, ttl_s=60)
 
     def work(self, owner: str) -> None:
         held: set[int] = set()
+        look = partial(claim, self.store, owner, limit=4, chain=2)
         while not self.done.is_set():
-            for job in claim(self.store, owner, limit=4, chain=2):
+            for job in databases.as_we_do(self.store, look):
                 self.began[job.chat_id].append(job.message_id)
                 held.add(job.job_id)
             if held:
-                lost, held, _ = end(self.store, owner, *held)
+                finish = partial(end, self.store, owner, *held)
+                lost, held, _ = databases.as_we_do(self.store, finish)
                 assert not lost
 
     def thread(self, run: Callable[[Any], None], argument: Any) -> threading.Thread:
