@@ -33,7 +33,7 @@ MOST_KNOWN_SLOW = 3
 BUSY_PAUSE_S = 5.0
 
 
-class Turn:
+class MailTurn:
     """The right to use the usual connection."""
 
     def __init__(self, lock: asyncio.Lock) -> None:
@@ -46,17 +46,17 @@ class Turn:
             self._lock = None
 
 
-class Turns:
-    """Turns in the order in which they were asked for."""
+class MailTurns:
+    """MailTurns in the order in which they were asked for."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def next(self) -> AsyncIterator[Turn]:
+    async def next(self) -> AsyncIterator[MailTurn]:
         """Wait for a turn, which ends with the block, or earlier."""
         await self._lock.acquire()
-        turn = Turn(self._lock)
+        turn = MailTurn(self._lock)
         try:
             yield turn
         finally:
@@ -82,7 +82,7 @@ class Relay:
         # Members choose their addresses, and so what a server says about these.
         self._health = RouteHealth(is_by_choice=True)
         # Of mails on the usual connection.
-        self._turns = Turns()
+        self._turns = MailTurns()
         self._usual = self._new_connection()
         # Domains that were slow, and what they hold.
         self._slow = Rests()
@@ -108,7 +108,7 @@ class Relay:
         return await self._send_apart(domain, mail, device)
 
     async def _send_usually(
-        self, turn: Turn, domain: str, mail: Mail, device: Target
+        self, turn: MailTurn, domain: str, mail: Mail, device: Target
     ) -> Outcome:
         connection = self._usual
         loop = asyncio.get_running_loop()
@@ -128,7 +128,7 @@ class Relay:
                 self._shares.give_back(_slow_ones(domain, MOST_SLOW))
                 self._close(connection)
 
-    def _make_way(self, turn: Turn, domain: str) -> None:
+    def _make_way(self, turn: MailTurn, domain: str) -> None:
         """The mail is slow: others go on, if there may be another connection."""
         self._slow.suspect(domain)
         if self._shares.take(_slow_ones(domain, MOST_SLOW)):
