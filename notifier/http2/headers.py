@@ -189,7 +189,8 @@ class FieldDecoder:
         self._decoder.max_allowed_table_size = 0
 
     def decode(self, block: bytes) -> list[tuple[str, str]]:
-        if _MANY_SIZES.match(block):
+        # Nearly all blocks begin with a status, and need no second look.
+        if block[:1] < b"\x40" and _MANY_SIZES.match(block):
             raise PeerError(Code.COMPRESSION_ERROR, "header block: many table sizes")
         try:
             decoded = self._decoder.decode(block, raw=True)
