@@ -24,6 +24,8 @@ _SETTINGS = {"jit": "off", "random_page_cost": "1.1"}
 _HOT_SETTINGS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 # For one transaction, because a pooler may give its connection to a web worker next.
 HASTY = "SET LOCAL synchronous_commit = off"
+# Undoes it for the rest of the transaction.
+PATIENT = "SET LOCAL synchronous_commit TO DEFAULT"
 _HASTY_SETTINGS = {"synchronous_commit": "off"}
 
 # A dead machine is noticed after 10 + 3 x 3 seconds of silence, also by a connection

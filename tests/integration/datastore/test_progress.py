@@ -1,8 +1,10 @@
 """Steps of several jobs are written together, and devices are marked with care."""
 
+from contextlib import closing
 from datetime import timedelta
 
-from sqlalchemy import select, update
+import pytest
+from sqlalchemy import select, text, update
 
 from datastore import Datastore, outbox
 from datastore.outbox import Claim, claims, due_work, fanout, progress, retries
@@ -206,3 +208,32 @@ def test_failures_of_a_lost_job_are_not_written(store: Datastore) -> None:
     assert lost == {claim.job_id}
     with store.read() as session:
         assert session.scalars(select(PushFailure)).all() == []
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+def test_a_record_with_failures_waits_for_the_disk(
+    store: Datastore, is_later: bool
+) -> None:
+    """Without them it may be forgotten: the engine knows it, and records it again."""
+    if not store.is_postgresql or store.has_pooler:
+        pytest.skip("the other databases lose a commit only with the machine")
+    claim, [target, *_] = claimed(store)
+    failures = [later(target)] if is_later else []
+    step = progress.Step(
+        job_id=claim.job_id,
+        attempts=claim.attempts,
+        cursor=claim.cursor,
+        fanned_out=False,
+        total=None,
+        accepted=0,
+        failed=0,
+        error=None,
+        new_failures=failures,
+    )
+    url = store.url.render_as_string(hide_password=False)
+    with closing(Datastore(url, durable=False)) as hasty, hasty.write() as session:
+        now = utc_now()
+        progress.record(session, "a", [step], now=now, lease_until=now + LEASE)
+        commit = session.scalar(text("SHOW synchronous_commit"))
+
+    assert commit == ("on" if is_later else "off")
