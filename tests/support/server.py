@@ -74,6 +74,8 @@ class Server:
         self.environment = {
             **{name: os.environ[name] for name in INHERITED if name in os.environ},
             "PYTHONPATH": str(root),
+            # A crash of the interpreter says where.
+            "PYTHONFAULTHANDLER": "1",
             "BOTTLEPOST_RUN_DIR": str(run_dir),
             "BOTTLEPOST_PORT": str(self.port),
             "BOTTLEPOST_SERVICE_KEY": self.service_key,
