@@ -47,7 +47,7 @@ class MailTurn:
 
 
 class MailTurns:
-    """MailTurns in the order in which they were asked for."""
+    """Turns in the order in which they were asked for."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
