@@ -289,4 +289,8 @@ def test_no_authorization_ends_in_a_500(chat_api, token):
         "GET", "/devices", HTTP_AUTHORIZATION=f"Bearer {token}"
     )
 
-    assert (answer.status, answer.code) == (401, "unauthorized")
+    # They are guesses at the service key, which are limited.
+    assert (answer.status, answer.code) in (
+        (401, "unauthorized"),
+        (429, "too_many_requests"),
+    )
