@@ -28,12 +28,13 @@ BENCHMARKS = (
     "small",
     "badge",
     "mechanisms",
+    "isolation",
     "chaos",
 )
 # Only run when they are named: they install other people's programs.
 OPTIONAL = ("others",)
-# Their tables are to be read, because most figures in them should be zero.
-WITHOUT_PLOT = ("chaos",)
+# Their tables are to be read: most figures in them should be zero, or alike.
+WITHOUT_PLOT = ("isolation", "chaos")
 RESULTS = Path(__file__).parent / "results"
 # A benchmark that hangs must not block the others.
 LONGEST_S = 3600
