@@ -103,16 +103,24 @@ class Watcher:
         if len(connections) < self._most - self._most // 16:
             return
         held = Counter(each.address for each in connections)
-        # Idle ones by address, the oldest last.
+        # Idle ones by address. The last go first: the oldest that took everything.
         idle: dict[str, list[Connection]] = {}
-        for each in sorted(connections, key=lambda each: -each.seen_at):
+        for each in sorted(connections, key=lambda e: (not e.is_behind, -e.seen_at)):
             if not self._is_busy(each.name) and not self._is_proxy(each.address):
                 idle.setdefault(each.address, []).append(each)
         for _ in range(len(connections) - self._most * 3 // 4):
             if not idle:
                 return
             address = max(idle, key=lambda address: held[address])
-            idle[address].pop().end()
+            self._end(idle[address].pop())
             held[address] -= 1
             if not idle[address]:
                 del idle[address]
+
+    @staticmethod
+    def _end(each: Connection) -> None:
+        """An answer that is not taken would stay in the kernel for minutes."""
+        if each.is_behind:
+            each.drop()
+        else:
+            each.end()

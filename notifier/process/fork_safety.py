@@ -4,6 +4,7 @@ gunicorn (--preload) and uWSGI load the app in a master process and fork their w
 from it. A fork copies no threads, but it copies their half-done work and held locks.
 """
 
+import logging
 import os
 import sys
 import threading
@@ -18,7 +19,11 @@ LONGEST_WAIT_S = 2.0
 
 
 class _CriticalSections:
-    """Counts the threads in `no_fork` blocks; a fork waits until there are none."""
+    """Counts the threads in `no_fork` blocks; a fork waits until there are none.
+
+    It also waits for a line of the log that a thread is writing: the lock of the stream
+    would stay held in the child, which would then wait for ever at its own first line.
+    """
 
     def __init__(self) -> None:
         self._reset()
@@ -43,11 +48,19 @@ class _CriticalSections:
         # Held until the fork is done, so that no thread enters a block meanwhile.
         self._changed.acquire()
         self._changed.wait_for(lambda: not self._count, LONGEST_WAIT_S)
+        for handler in (*logging.getLogger().handlers, logging.lastResort):
+            if handler is not None and handler.lock is not None:
+                if handler.lock.acquire(timeout=LONGEST_WAIT_S):
+                    self._held.append(handler.lock)
 
     def _after_in_parent(self) -> None:
+        while self._held:
+            self._held.pop().release()
         self._changed.release()
 
     def _reset(self) -> None:
+        # The logging module gives its handlers new locks.
+        self._held: list[threading.Lock | threading.RLock] = []
         self._changed = threading.Condition()
         self._count = 0
 

@@ -96,6 +96,7 @@ def test_clients_that_take_nothing_leave_room_for_others(small: Server) -> None:
     small.client.close()
     with connected(small.port, 80, LONG_ANSWER * 100) as connections:
         health = Client(small.url).get("/healthz")
+        # Also those that were ended to make room: their answers leave the kernel.
         until_ended(connections)
 
     assert health.status == 200

@@ -1,7 +1,10 @@
 """A fork of the host waits for our threads, and its child starts its own."""
 
 import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +60,42 @@ def test_a_fork_waits_for_critical_sections(monkeypatch: pytest.MonkeyPatch) -> 
     thread.join()
 
     assert saw_it_done
+
+
+# Forks while a thread logs all the time; each child writes a line of its own.
+LOGS_AND_FORKS = """
+import logging, os, signal, threading
+from notifier.process import fork_safety
+
+log = logging.getLogger("some thread")
+def write():
+    while True:
+        log.error("the thread")
+
+threading.Thread(target=write, daemon=True).start()
+for _ in range(200):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(10)
+        log.error("the child")
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("setup", ["", "logging.basicConfig()"])
+def test_a_fork_waits_for_a_line_of_the_log(setup: str, tmp_path: Path) -> None:
+    script = LOGS_AND_FORKS.replace("\nlog =", f"\n{setup}\nlog =")
+    # The stream has a lock only if it has a buffer.
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with open(tmp_path / "log", "wb") as stderr:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stderr=stderr, env=environment, timeout=60
+        )
+
+    assert done.returncode == 0
+    assert (tmp_path / "log").read_bytes().count(b"the child") == 200
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
