@@ -49,9 +49,9 @@ class _CriticalSections:
         self._changed.acquire()
         self._changed.wait_for(lambda: not self._count, LONGEST_WAIT_S)
         for handler in (*logging.getLogger().handlers, logging.lastResort):
-            if handler is not None and handler.lock is not None:
-                if handler.lock.acquire(timeout=LONGEST_WAIT_S):
-                    self._held.append(handler.lock)
+            lock = handler.lock if handler is not None else None
+            if lock is not None and lock.acquire(timeout=LONGEST_WAIT_S):
+                self._held.append(lock)
 
     def _after_in_parent(self) -> None:
         while self._held:

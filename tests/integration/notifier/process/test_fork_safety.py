@@ -90,11 +90,9 @@ def test_a_fork_waits_for_a_line_of_the_log(setup: str, tmp_path: Path) -> None:
     # The stream has a lock only if it has a buffer.
     environment = {**os.environ, "PYTHONUNBUFFERED": ""}
     with open(tmp_path / "log", "wb") as stderr:
-        done = subprocess.run(
-            [sys.executable, "-c", script], stderr=stderr, env=environment, timeout=60
-        )
+        command = [sys.executable, "-c", script]
+        subprocess.run(command, check=True, stderr=stderr, env=environment, timeout=60)
 
-    assert done.returncode == 0
     assert (tmp_path / "log").read_bytes().count(b"the child") == 200
 
 
