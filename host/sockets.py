@@ -154,16 +154,28 @@ def _opened(fd: int, inode: int | None = None) -> Iterator[socket.socket | None]
 
 
 def _copy(fd: int, inode: int | None) -> socket.socket | None:
+    # Only sockets are copied: closing the copy of a file would release all locks that
+    # this process has on the file (fcntl(2)), such as those of SQLite on its database.
+    if not _is_socket(fd):
+        return None
     try:
         number = os.dup(fd)
     except OSError:
         return None
     status = os.fstat(number)
-    if not stat.S_ISSOCK(status.st_mode) or inode not in (None, status.st_ino):
-        os.close(number)
+    if not stat.S_ISSOCK(status.st_mode):
+        # A file has got the number meanwhile. So the copy has to stay open.
         return None
     copy = socket.socket(fileno=number)
-    if copy.family in (socket.AF_INET, socket.AF_INET6):
+    is_ours = copy.family in (socket.AF_INET, socket.AF_INET6)
+    if is_ours and inode in (None, status.st_ino):
         return copy
     copy.close()
     return None
+
+
+def _is_socket(fd: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:
+        return False
