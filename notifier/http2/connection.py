@@ -291,6 +291,8 @@ class Connection(asyncio.Protocol):
                     streams.add_data(flags, stream_id, payload)
                 else:
                     inbound.handle(streams, kind, flags, stream_id, payload)
+                    if streams.settings_acknowledged:
+                        plain = _STATUS_200
                 if time.perf_counter() > turn_ends:
                     break
         finally:

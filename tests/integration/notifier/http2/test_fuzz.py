@@ -42,6 +42,14 @@ def test_a_valid_transcript_yields_its_answers():
     assert answers[1] == Response(200, (), b"")
 
 
+def test_answers_behind_an_acknowledgement_are_read_alike_in_any_turn():
+    """The fast path begins within a read; it does not decode this wrong length."""
+    acknowledgement = bytes(3) + b"\x04\x01" + bytes(4)
+    answer = b"\0\0\x05\x01\x05\0\0\0\x03\x88\x0f\r\x013"
+
+    fuzz.survives_turns(acknowledgement + answer, [])
+
+
 @given(h2_bytes.anything)
 @settings(max_examples=60, deadline=None)
 def test_a_client_over_tls_survives_any_bytes(data):
