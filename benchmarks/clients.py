@@ -59,8 +59,12 @@ def request_of(sender: LoadSender) -> bytes:
 class LoadConnection:
     """A keep-alive connection to a server on this machine."""
 
-    def __init__(self, port: int, timeout_s: float = TIMEOUT_S) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout_s)
+    def __init__(
+        self, port: int, timeout_s: float = TIMEOUT_S, source: str = ""
+    ) -> None:
+        self._socket = socket.create_connection(
+            ("127.0.0.1", port), timeout_s, (source, 0)
+        )
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def post(self, request: bytes) -> float:

@@ -14,13 +14,16 @@ from host.answers import LONG, Answers
 from host.body import BlockingBody, BodyReader, BodyTruncated, Timeouts
 from host.lane import Lane
 from host.places import PLACES, Places
-from host.shares import Client
+from host.shares import Bounds, Client
 from host.thread_pool import ThreadPool
 from host.watcher import Patience, Watcher
 
 # Requests with short bodies that may write, and run at once. If nothing can be written,
 # they wait in these threads, and the others answer those that read.
-MAX_WRITES = 16
+WRITES = Bounds(total=16, address=16, caller=8)
+# Requests of one caller that only read and run at once, waiting long polls included.
+# Each thread that is busy holds up all others, because Python runs one at a time.
+READS_OF_A_CALLER = 8
 READING = ("GET", "HEAD", "OPTIONS")
 # The tasks of answered requests end at this interval at the latest.
 SETTLE_S = 0.25
@@ -65,8 +68,10 @@ class RsgiApp:
         self._app = app
         self._clients = clients or Clients()
         self._timeouts = timeouts or Timeouts()
-        self._threads = ThreadPool(threads + PLACES.total + MAX_WRITES)
-        self._writes = Lane(self._threads, MAX_WRITES)
+        self._threads = ThreadPool(threads + PLACES.total + WRITES.total)
+        reads = Bounds(total=threads, address=threads // 2, caller=READS_OF_A_CALLER)
+        self._reads = Lane(self._threads, reads)
+        self._writes = Lane(self._threads, WRITES)
         self._places = Places()
         self._answers = Answers()
         # The connections whose request has been received and not been answered.
@@ -156,9 +161,12 @@ class RsgiApp:
                 if wake_loop:
                     self._loop.call_soon_threadsafe(self._settle)
 
-        # A long body has a thread of its own.
-        is_free = scope.method in READING or wake_loop
-        (self._threads if is_free else self._writes).run(answer)
+        if wake_loop:
+            # A long body has a thread of its own.
+            self._threads.run(answer)
+        else:
+            lane = self._reads if scope.method in READING else self._writes
+            lane.run(answer, self._client(scope))
         self._running += 1
         if not self._is_settling:
             self._is_settling = True

@@ -177,7 +177,7 @@ def hold(port: int, sockets: int, asked: bytes) -> None:
         time.sleep(0.05)
 
 
-def repeat(port: int, asked: bytes, per_second: float) -> None:
+def repeat(port: int, asked: bytes, per_second: float, source: str = "") -> None:
     """One request after the other, whatever the answers."""
     connection: LoadConnection | None = None
     began_at, number = time.monotonic(), 0
@@ -186,7 +186,7 @@ def repeat(port: int, asked: bytes, per_second: float) -> None:
         time.sleep(max(due_at - time.monotonic(), 0))
         number += 1
         try:
-            connection = connection or LoadConnection(port)
+            connection = connection or LoadConnection(port, source=source)
             connection.exchange(asked)
         except RuntimeError:
             # Refused, on a connection that stays open.
