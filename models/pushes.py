@@ -4,9 +4,10 @@ The row is the job: it is written in the transaction of its message, and the eng
 that holds its lease pushes it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Boolean,
@@ -168,6 +169,20 @@ class Target(NamedTuple):
     attempts: int = 0
     # Whether the device has a reason that an accepted push removes; known to retries.
     is_marked: bool = False
+    # The language of the device's user, such as "de-AT".
+    locale: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What a notification shows on the devices of one platform and language."""
+
+    title: str
+    subtitle: str
+    # It is cut if it is too long.
+    body: str
+    # The fields of the platform, from the kind and from the message.
+    block: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,3 +204,22 @@ class Notification:
     created_at: datetime
     # The provider does not deliver it after this time.
     expires_at: datetime
+    # What apps need for notifications of their own.
+    sender_id: int = 0
+    sender_external_id: str | None = None
+    sender_avatar: str | None = None
+    chat_external_id: str | None = None
+    # More than two members.
+    is_group: bool = False
+    # None if no pattern asks for their number.
+    members: int | None = None
+    # The definitions of its kind and of that for mentions, where there are any.
+    definition: Mapping[str, Any] | None = None
+    mention_definition: Mapping[str, Any] | None = None
+    # What the service has set for this message alone.
+    changes: Mapping[str, Any] | None = None
+    # The users who are mentioned, and whether it is rendered for one of them.
+    mentions: frozenset[int] = frozenset()
+    is_mentioned: bool = False
+    # None: as every notification without a kind.
+    shown: Shown | None = None
