@@ -18,10 +18,8 @@ from models.kinds import apns
 from models.kinds.apns import OF_BOTTLEPOST, PushType
 from models.kinds.aps import Aps, apple_name
 from models.kinds.fcm_android import (
-    DATA,
     AnalyticsOptions,
     AndroidConfig,
-    AndroidV2Config,
 )
 from models.kinds.fields import (
     ABSENT,
@@ -29,8 +27,6 @@ from models.kinds.fields import (
     Https,
     Label,
     Problems,
-    Text,
-    Title,
     check_json,
     is_partial,
     refuse,
@@ -45,8 +41,11 @@ _is_value = re.compile(r"[ -~]{0,200}").fullmatch
 class FcmNotification(Block):
     """`notification`, which all platforms behind FCM share."""
 
-    title: Title = ABSENT
-    body: Text = ABSENT
+    OURS: ClassVar = {
+        name: f"is that of the patterns; android.notification may have another {name}"
+        for name in ("title", "body")
+    }
+
     image: Https = ABSENT
 
 
@@ -173,7 +172,7 @@ class FcmLink(Block):
 class FcmWebpush(Block):
     """`webpush`, for browsers that are registered with FCM."""
 
-    OURS: ClassVar = {"data": DATA}
+    OURS: ClassVar = {"data": "would take the place of the message's data"}
 
     headers: Annotated[dict[str, str], AfterValidator(_browser_headers)] = ABSENT
     notification: NotificationOptions = ABSENT
@@ -187,13 +186,13 @@ class FcmBlock(Block):
         **dict.fromkeys(("token", "fid", "topic", "condition"), ADDRESS),
         "name": "is Google's answer",
         "validate_only": "would push nothing",
-        "data": DATA,
+        "data": "is the data of the message, to which android.data is added",
+        "android_v2": "is a preview of Google's; android reaches the same phones",
     }
 
     data_only: bool = ABSENT
     notification: FcmNotification = ABSENT
     android: AndroidConfig = ABSENT
-    android_v2: AndroidV2Config = ABSENT
     apns: FcmApns = ABSENT
     webpush: FcmWebpush = ABSENT
     fcm_options: AnalyticsOptions = ABSENT
@@ -203,16 +202,11 @@ class FcmBlock(Block):
         if is_partial(info):
             return self
         problems: Problems = {}
-        given = self.model_fields_set
-        if {"android", "android_v2"} <= given:
-            problems["android_v2"] = "excludes android"
         if self.data_only:
             what = "is not sent with data_only"
-            if "notification" in given:
+            if "notification" in self.model_fields_set:
                 problems["notification"] = what
             if self.android and "notification" in self.android.model_fields_set:
                 problems["android", "notification"] = what
-            if self.android_v2 and self.android_v2.remote_notification:
-                problems["android_v2", "remote_notification"] = what
         refuse(problems)
         return self

@@ -2,7 +2,13 @@
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
 
 from models.kinds.fields import (
     ABSENT,
@@ -21,9 +27,6 @@ from models.kinds.fields import (
     is_partial,
     refuse,
 )
-
-DATA = "is the message's own data, with Bottlepost's key among it"
-COUNT = "is the number of the user's unread messages"
 
 
 class AnalyticsOptions(Block):
@@ -45,10 +48,12 @@ class LightSettings(Block):
     light_off_duration: Duration
 
 
-class ShownOnAndroid(Block):
-    """The fields of a notification that both forms for Android have."""
+class AndroidNotification(Block):
+    """`android.notification`."""
 
-    OURS: ClassVar = {"notification_count": COUNT}
+    OURS: ClassVar = {
+        "notification_count": "is the number of the user's unread messages"
+    }
 
     title: ShortText = ABSENT
     body: Text = ABSENT
@@ -83,6 +88,8 @@ class ShownOnAndroid(Block):
         ABSENT
     )
     image: Https = ABSENT
+    proxy: Literal["ALLOW", "DENY", "IF_PRIORITY_LOWERED"] = ABSENT
+    bypass_proxy_notification: bool = ABSENT
 
     @model_validator(mode="after")
     def _have_keys(self, info: ValidationInfo) -> Self:
@@ -99,65 +106,35 @@ class ShownOnAndroid(Block):
         return self
 
 
-class AndroidNotification(ShownOnAndroid):
-    """`android.notification`."""
-
-    proxy: Literal["ALLOW", "DENY", "IF_PRIORITY_LOWERED"] = ABSENT
-    bypass_proxy_notification: bool = ABSENT
+def _own_data(data: dict[str, str]) -> dict[str, str]:
+    refuse({name: "is a reserved name" for name in data if _is_reserved(name)})
+    return data
 
 
-class RemoteNotificationContent(ShownOnAndroid):
-    """`android_v2.remote_notification.notification`."""
-
-    id: Annotated[int, Field(ge=0, lt=2**31)] = ABSENT
-
-
-class RemoteNotification(Block):
-    """A notification that the system shows, in the newer form."""
-
-    mutable_content: bool = ABSENT
-    use_as_v1_data_message: bool = ABSENT
-    notification: RemoteNotificationContent
-
-
-class BackgroundSync(Block):
-    """Nothing is shown; it has no fields."""
-
-
-class _Delivery(Block):
-    """How a message gets to an Android phone."""
-
-    OURS: ClassVar = {"data": DATA}
-
-    collapse_key: ShortText = ABSENT
-    ttl: Ttl = ABSENT
-    restricted_package_name: Word = ABSENT
-    direct_boot_ok: bool = ABSENT
-    bandwidth_constrained_ok: bool = ABSENT
-    restricted_satellite_ok: bool = ABSENT
-    fcm_options: AnalyticsOptions = ABSENT
+def _is_reserved(name: str) -> bool:
+    """Whether Google or Bottlepost uses this key of the data."""
+    return name in ("from", "message_type", "bottlepost") or name.startswith(
+        ("google", "gcm")
+    )
 
 
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-class AndroidConfig(_Delivery):
+class AndroidConfig(Block):
     """`android` of FCM's message."""
 
+    collapse_key: ShortText = ABSENT
     priority: Annotated[Literal["normal", "high"], BeforeValidator(_lower)] = ABSENT
+    ttl: Ttl = ABSENT
+    restricted_package_name: Word = ABSENT
+    # FCM would put it in the place of all other data; Bottlepost adds it to them.
+    data: Annotated[
+        dict[str, Text], Field(max_length=32), AfterValidator(_own_data)
+    ] = ABSENT
     notification: AndroidNotification = ABSENT
-
-
-class AndroidV2Config(_Delivery):
-    """`android_v2`, a preview: it has no priority, and exactly one purpose."""
-
-    remote_notification: RemoteNotification = ABSENT
-    background_sync: BackgroundSync = ABSENT
-
-    @model_validator(mode="after")
-    def _has_one_purpose(self, info: ValidationInfo) -> Self:
-        purposes = {"remote_notification", "background_sync"} & self.model_fields_set
-        if len(purposes) != 1 and not is_partial(info):
-            refuse({"remote_notification": "or background_sync is needed, not both"})
-        return self
+    fcm_options: AnalyticsOptions = ABSENT
+    direct_boot_ok: bool = ABSENT
+    bandwidth_constrained_ok: bool = ABSENT
+    restricted_satellite_ok: bool = ABSENT

@@ -55,6 +55,13 @@ def _language(name: str) -> str:
     return canonical
 
 
+def _own_data(data: Any) -> Any:
+    if isinstance(data, dict):
+        ours = {"data": "is the data of the message", "bottlepost": "is Bottlepost's"}
+        refuse({name: what for name, what in ours.items() if name in data})
+    return data
+
+
 _pause = Annotated[int, Field(ge=0, le=10_000)]
 _pauses = TypeAdapter(
     Annotated[list[_pause], Field(max_length=100)], config=ConfigDict(strict=True)
@@ -93,7 +100,7 @@ class NotificationOptions(Block):
     renotify: bool = ABSENT
     silent: bool | None = ABSENT
     require_interaction: Annotated[bool, Field(alias="requireInteraction")] = ABSENT
-    data: Json = ABSENT
+    data: Annotated[Json, AfterValidator(_own_data)] = ABSENT
     actions: Annotated[list[ButtonOfNotification], Field(max_length=MAX_ACTIONS)] = (
         ABSENT
     )
