@@ -26,7 +26,11 @@ SUFFIXES = {
     "widgets": ".push-type.widgets",
     "controls": ".push-type.controls",
 }
+# Those that do not take every priority; the reason for a wrong one is our choice.
+PRIORITIES = {"location": ("5", "10"), "liveactivity": ("5", "10")}
 _VISIBLE = ("alert", "sound", "badge")
+# All that widgets and controls are told.
+_RELOAD = {"aps": {"content-changed": True}}
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TOPIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _NUMBER = re.compile(r"\d{1,15}")
@@ -97,10 +101,14 @@ def check_payload(body: bytes, push_type: str | None, priority: str) -> None:
     aps = payload.get("aps")
     if not isinstance(aps, dict):
         raise ApnsRefusal(400, "PayloadEmpty")
-    _check_kind(aps, push_type, priority)
+    check_kind(payload, push_type, priority)
 
 
-def _check_kind(aps: dict[str, Any], push_type: str | None, priority: str) -> None:
+def check_kind(payload: dict[str, Any], push_type: str | None, priority: str) -> None:
+    """Check that what is in `aps`, which is an object, fits the push type."""
+    aps = payload["aps"]
+    if push_type in ("widgets", "controls") and payload != _RELOAD:
+        raise ApnsRefusal(400, "InvalidPushType")
     visible = any(name in aps for name in _VISIBLE)
     silent = aps.get("content-available") == 1 and not visible
     if push_type == "background" and not silent:
@@ -110,6 +118,6 @@ def _check_kind(aps: dict[str, Any], push_type: str | None, priority: str) -> No
     # A push that shows nothing must not wake the screen, with or without a type.
     if silent and push_type in (None, "background") and priority != "5":
         raise ApnsRefusal(400, "BadPriority")
-    if push_type in ("widgets", "controls") and aps != {"content-changed": True}:
-        raise ApnsRefusal(400, "InvalidPushType")
+    if priority not in PRIORITIES.get(push_type or "", (priority,)):
+        raise ApnsRefusal(400, "BadPriority")
     aps_rules.check(aps, push_type)

@@ -21,14 +21,18 @@ def check(aps: dict[str, Any], push_type: str | None) -> None:
         known = KEYS.get(name)
         if known is None or not known(value):
             raise ApnsRefusal(400, "PayloadEmpty")
-    if push_type == "liveactivity":
-        _check_live_activity(aps)
-        return
-    score = aps.get("relevance-score", 0)
-    if not 0 <= score <= 1:
+    if "content-changed" in aps and push_type not in (None, "widgets", "controls"):
         raise ApnsRefusal(400, "PayloadEmpty")
     # The service extension runs for visible alerts only.
     if "mutable-content" in aps and not aps.get("alert"):
+        raise ApnsRefusal(400, "PayloadEmpty")
+    if push_type == "liveactivity":
+        _check_live_activity(aps)
+        return
+    if push_type is not None and OF_ACTIVITIES & aps.keys():
+        raise ApnsRefusal(400, "PayloadEmpty")
+    score = aps.get("relevance-score", 0)
+    if not 0 <= score <= 1:
         raise ApnsRefusal(400, "PayloadEmpty")
 
 
@@ -72,7 +76,8 @@ def _is_sound(value: Any) -> bool:
         return _is_text(value)
     return (
         value.keys() <= {"critical", "name", "volume"}
-        and value.get("critical", 0) in (0, 1)
+        and _is_whole(value.get("critical", 0))
+        and value.get("critical", 0) <= 1
         and bool(value.get("name"))
         and _is_text(value.get("name"))
         and _is_number(value.get("volume", 1))
@@ -95,6 +100,17 @@ ALERT: dict[str, Check] = {
     ),
     **dict.fromkeys(("title-loc-args", "subtitle-loc-args", "loc-args"), _is_texts),
 }
+_ACTIVITY: dict[str, Check] = {
+    "timestamp": _is_whole,
+    "event": lambda value: value in EVENTS,
+    "content-state": _is_object,
+    "attributes-type": _is_text,
+    "attributes": _is_object,
+    "stale-date": _is_whole,
+    "dismissal-date": _is_whole,
+    "input-push-token": _is_one,
+    "input-push-channel": _is_text,
+}
 KEYS: dict[str, Check] = {
     "alert": _is_alert,
     "badge": _is_whole,
@@ -109,24 +125,22 @@ KEYS: dict[str, Check] = {
     "filter-criteria": _is_text,
     "content-changed": lambda value: value is True,
     "url-args": _is_texts,
-    # Live Activities.
-    "timestamp": _is_whole,
-    "event": lambda value: value in EVENTS,
-    "content-state": _is_object,
-    "attributes-type": _is_text,
-    "attributes": _is_object,
-    "stale-date": _is_whole,
-    "dismissal-date": _is_whole,
-    "input-push-token": _is_one,
-    "input-push-channel": _is_text,
+    **_ACTIVITY,
 }
+# No other push has these.
+OF_ACTIVITIES = _ACTIVITY.keys()
 # The keys that an event of a Live Activity needs beside `timestamp`.
 NEEDED = {
     "start": {"content-state", "attributes-type", "attributes", "alert"},
     "update": {"content-state"},
     "end": set[str](),
 }
-ONLY_AT_START = {"attributes-type", "attributes", "input-push-token"}
+ONLY_AT_START = {
+    "attributes-type",
+    "attributes",
+    "input-push-token",
+    "input-push-channel",
+}
 
 
 def _check_live_activity(aps: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ LONGEST_TTL_S = 30 * DAY_S
 LONGEST_TTL_OF_PHONE_S = 28 * DAY_S
 SHORTEST_TTL_OF_PHONE_S = 60
 URGENCIES = ("very-low", "low", "normal", "high")
-_TTL = re.compile(r"\d{1,15}", re.ASCII)
+is_ttl = re.compile(r"\d{1,15}", re.ASCII).fullmatch
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _OLD_KEYS = re.compile(r"(?:^|[;,])\s*(?:salt|dh)=")
 
@@ -39,7 +39,7 @@ def check(manner: str, fields: Fields, body: bytes) -> int:
     if manner in PARTICULAR and fields.get("urgency", "normal") not in URGENCIES:
         raise WebpushRefusal("urgency")
     topic = fields.get("topic")
-    if topic is not None and not _is_topic(topic, manner):
+    if topic is not None and not is_topic(topic, manner):
         raise WebpushRefusal("topic")
     largest = LARGEST_FOR_PHONE if manner == "mozilla-phone" else LARGEST
     if len(body) > largest:
@@ -64,7 +64,7 @@ def _ttl_s(fields: Fields) -> int:
     text = fields.get("ttl")
     if text is None:
         raise WebpushRefusal("no-ttl")
-    if not _TTL.fullmatch(text):
+    if not is_ttl(text):
         raise WebpushRefusal("ttl")
     return int(text)
 
@@ -77,7 +77,7 @@ def _check_cache_policy(policy: str | None, ttl_s: int) -> None:
         raise WebpushRefusal("cache-policy")
 
 
-def _is_topic(topic: str, manner: str) -> bool:
+def is_topic(topic: str, manner: str) -> bool:
     # Apple decodes it, and base64 never has a length of 4n + 1.
     fits = len(topic) % 4 != 1 or manner not in PARTICULAR
     return fits and _TOPIC.fullmatch(topic) is not None

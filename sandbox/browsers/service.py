@@ -4,10 +4,9 @@ import json
 import secrets
 import time
 from collections import Counter
-from typing import Any
 
 from sandbox import faults
-from sandbox.browsers import manners, rules
+from sandbox.browsers import manners, options, rules
 from sandbox.browsers.browser import Unreadable
 from sandbox.browsers.manners import Refusal, WebpushRefusal
 from sandbox.browsers.subscriptions import Subscription, Subscriptions, digest_of
@@ -21,8 +20,6 @@ from sandbox.wire.exchange import Headers, Request, Response
 
 # After this many pushes that show nothing, Safari ends the subscription.
 SILENT_PUSHES = 3
-# A number of this value in `web_push` makes a push declarative.
-DECLARATIVE = 8030
 ENDED = "the browser has ended the subscription after three silent pushes"
 
 
@@ -192,24 +189,17 @@ def origin_of(request: Request) -> str:
 def is_shown(text: bytes) -> bool:
     """Whether a browser shows something for this text.
 
-    A declarative push is shown without a service worker; of all others, ours decides.
+    A declarative push is shown without a service worker; of all others, ours decides,
+    which hands `options` to the browser.
     """
     try:
         value = json.loads(text)
     except ValueError:
         return True
-    if not isinstance(value, dict) or _is_declarative(value):
+    if not isinstance(value, dict) or options.is_declarative(value):
         return True
-    return value.get("silent") is not True and bool(
-        value.get("title") or value.get("body")
-    )
-
-
-def _is_declarative(value: dict[str, Any]) -> bool:
-    version, shown = value.get("web_push"), value.get("notification")
-    if type(version) not in (int, float) or version != DECLARATIVE:
-        return False
-    if not isinstance(shown, dict):
-        return False
-    needed = (shown.get("title"), shown.get("navigate"))
-    return all(isinstance(text, str) and text for text in needed)
+    own = value.get("options", {})
+    given = {"tag": value.get("tag"), **own} if isinstance(own, dict) else {}
+    wrong = options.type_error(given)
+    is_text = bool(value.get("title") or value.get("body"))
+    return value.get("silent") is not True and is_text and wrong is None

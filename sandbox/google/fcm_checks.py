@@ -128,6 +128,8 @@ def light(value: Any, where: str) -> None:
     pause(value["light_on_duration"], f"{where}.light_on_duration")
     pause(value["light_off_duration"], f"{where}.light_off_duration")
     anything(value["color"], f"{where}.color")
+    if value["color"].keys() - {"red", "green", "blue", "alpha"}:
+        raise bad_field(f"{where}.color", "Cannot find field.")
     for part in value["color"].values():
         if type(part) not in (int, float) or not 0 <= part <= 1:
             raise bad_field(f"{where}.color", "a part is not from 0 to 1")

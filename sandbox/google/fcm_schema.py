@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from sandbox.google import fcm_checks
+from sandbox.google import fcm_checks, fcm_handed_on
 from sandbox.google.fcm_errors import bad_field, bad_token, unregistered
 
 LARGEST = 4096
@@ -132,6 +132,7 @@ def read(body: bytes) -> tuple[dict[str, Any], bool]:
         raise bad_field("message", "Recipient of the message is not set.")
     _check_address(message)
     _check_android(message)
+    fcm_handed_on.check(message)
     if len(body) > LARGEST_FOR_TOPIC:
         _check_size(message)
     return message, whole.get("validate_only", False)

@@ -316,6 +316,9 @@ def test_keys_of_the_reference_are_accepted(
         {**ALERT, "relevance-score": 1.5},
         {**ALERT, "own": 1},
         {"badge": 1, "mutable-content": 1},
+        {**ALERT, "content-changed": True},
+        {**ALERT, "event": "end"},
+        {**ALERT, "sound": {"critical": True, "name": "bell"}},
     ],
 )
 def test_a_key_that_a_phone_would_ignore_is_refused(
@@ -337,6 +340,8 @@ def test_a_key_that_a_phone_would_ignore_is_refused(
         ({k: v for k, v in START.items() if k != "alert"}, 400),
         ({**START, "event": "update"}, 400),
         ({**START, "dismissal-date": 5}, 400),
+        ({"timestamp": 1, "event": "end", "input-push-channel": "YQ=="}, 400),
+        ({"timestamp": 1, "event": "end", "mutable-content": 1}, 400),
         ({**START, "input-push-token": 1, "input-push-channel": "YQ=="}, 400),
     ],
 )
@@ -351,10 +356,43 @@ def test_live_activities_have_what_their_event_needs(
     assert apns.push(DEVICE, {"aps": aps}, **headers).status == status
 
 
+@pytest.mark.parametrize(
+    ("push_type", "suffix", "aps"),
+    [
+        ("location", ".location-query", {}),
+        (
+            "liveactivity",
+            ".push-type.liveactivity",
+            {"timestamp": 1, "event": "end"},
+        ),
+    ],
+)
+def test_some_types_do_not_take_the_lowest_priority(
+    apns: ApnsSender, push_type: str, suffix: str, aps: dict[str, object]
+) -> None:
+    for priority, status in (("10", 200), ("5", 200), ("1", 400)):
+        reply = apns.push(
+            DEVICE,
+            {"aps": aps},
+            apns_push_type=push_type,
+            apns_topic=TOPIC + suffix,
+            apns_priority=priority,
+        )
+        assert reply.status == status
+
+
 @pytest.mark.parametrize("push_type", ["widgets", "controls"])
-def test_widgets_carry_nothing_else(apns: ApnsSender, push_type: str) -> None:
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"aps": {"content-changed": True, "badge": 1}},
+        {"aps": {"content-changed": True}, "own": 1},
+    ],
+)
+def test_widgets_carry_nothing_else(
+    apns: ApnsSender, push_type: str, payload: dict[str, object]
+) -> None:
     topic = f"{TOPIC}.push-type.{push_type}"
-    payload = {"aps": {"content-changed": True, "badge": 1}}
 
     refused = apns.refused(DEVICE, payload, apns_push_type=push_type, apns_topic=topic)
 

@@ -374,10 +374,20 @@ SHOWN = {"title": "Ann", "navigate": "https://example.org/", "silent": True}
         ({"web_push": "8030", "notification": SHOWN}, False),
         ({"web_push": 8030, "notification": {"title": "Ann"}}, False),
         ({"web_push": 8030, "notification": {**SHOWN, "title": ""}}, False),
+        ({"web_push": 8030, "notification": {**SHOWN, "navigate": "/chat"}}, False),
+        ({"web_push": 8030, "notification": {**SHOWN, "silent": None}}, False),
+        ({"web_push": 8030, "notification": {**SHOWN, "dir": "up"}}, False),
+        ({"web_push": 8030, "notification": SHOWN, "app_badge": -1}, False),
+        ({"title": "Ann", "tag": "a", "options": {"renotify": True}}, True),
+        ({"title": "Ann", "options": {"renotify": True}}, False),
+        ({"title": "Ann", "options": {"silent": True, "vibrate": [1]}}, False),
+        ({"title": "Ann", "options": {"actions": [{"action": "a"}]}}, False),
+        ({"title": "Ann", "options": {"timestamp": "now"}}, False),
+        ({"title": "Ann", "options": {"dir": "up"}}, False),
         (b"no JSON", True),
     ],
 )
-def test_only_what_is_declarative_is_shown_without_a_worker(
+def test_a_push_is_shown_only_if_the_browser_takes_it(
     webpush: WebpushSender, text: object, is_shown: bool
 ) -> None:
     safari = webpush.subscribe("apple")

@@ -117,6 +117,31 @@ def test_message_of_the_reference_is_accepted(
         ),
         ({"token": "t", "apns": {"headers": {"a": 1}}}, "message.apns.headers[a]"),
         ({"token": "t", "apns": {"payload": []}}, "message.apns.payload"),
+        (
+            {"token": "t", "apns": {"headers": {"apns-priority": "7"}}},
+            "message.apns.headers",
+        ),
+        ({"token": "t", "apns": {"payload": {"aps": 1}}}, "message.apns.payload.aps"),
+        (
+            {"token": "t", "apns": {"payload": {"aps": {"own": 1}}}},
+            "message.apns.payload.aps",
+        ),
+        (
+            # Google adds the priority 10.
+            {"token": "t", "apns": {"payload": {"aps": {"content-available": 1}}}},
+            "message.apns.payload.aps",
+        ),
+        *(
+            (
+                {"token": "t", "webpush": {"headers": {name: value}}},
+                f"message.webpush.headers[{name}]",
+            )
+            for name, value in [
+                ("TTL", "soon"),
+                ("Urgency", "loud"),
+                ("Topic", "abcde"),
+            ]
+        ),
         ({"topic": "no spaces"}, "message.topic"),
         ({"topic": "/topics/news"}, "message.topic"),
         ({"condition": "anything"}, "message.condition"),
@@ -142,7 +167,10 @@ def test_message_of_the_reference_is_accepted(
         ),
         *(
             (
-                {"token": "t", "android": {"notification": {name: value}}},
+                {
+                    "token": "t",
+                    "android": {"notification": {name.split(".")[0]: value}},
+                },
                 f"message.android.notification.{name}",
             )
             for name, value in [
@@ -151,6 +179,7 @@ def test_message_of_the_reference_is_accepted(
                 ("event_time", "2026-01-31T10:00"),
                 ("vibrate_timings", ["-1s"]),
                 ("light_settings", {"color": {"red": 1}}),
+                ("light_settings.color", {**LIGHT, "color": {"hue": 1}}),
                 ("proxy", "MAYBE"),
             ]
         ),
