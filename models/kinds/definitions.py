@@ -110,6 +110,8 @@ def check(definition: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
     try:
         if size_of(definition) > LARGEST:
             raise Invalid(f"A definition has at most {LARGEST:,} bytes.", field="")
+        if partial:
+            definition = _with_canonical_locales(definition)
         given = _without_nulls(definition) if partial else definition
         found = KindDefinition.model_validate(given, context={"partial": partial})
     except ValidationError as refused:
@@ -120,6 +122,18 @@ def check(definition: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
     if partial:
         return _with_nulls(canonical, definition)
     return {"members": found.members, **canonical}
+
+
+def _with_canonical_locales(changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The changes by the names that the kind has, so that null finds its field."""
+    patterns = changes.get("patterns")
+    if not isinstance(patterns, Mapping):
+        return changes
+    names = {name: locales.canonical(str(name)) or name for name in patterns}
+    if len(set(names.values())) < len(names):
+        # One of them is there twice, which is refused.
+        return changes
+    return {**changes, "patterns": {names[name]: patterns[name] for name in patterns}}
 
 
 def _without_nulls(changes: Mapping[str, Any]) -> dict[str, Any]:

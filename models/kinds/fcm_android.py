@@ -119,7 +119,8 @@ def _is_reserved(name: str) -> bool:
 
 
 def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
+    """Google takes these names in lower case, too, and nothing in between."""
+    return value.lower() if value in ("NORMAL", "HIGH") else value
 
 
 class AndroidConfig(Block):

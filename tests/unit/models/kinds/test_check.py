@@ -146,6 +146,9 @@ def test_null_in_changes_removes_a_field() -> None:
     }
 
     assert kinds.check(changes, partial=True) == changes
+    assert kinds.check({"patterns": {"de_at": None}}, partial=True) == {
+        "patterns": {"de-AT": None}
+    }
     assert "null" not in refusal({"apns": None}).message
 
 
