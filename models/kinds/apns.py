@@ -48,9 +48,10 @@ SUFFIXES: dict[str, str] = {
 # These are no messages to read: their payload is sent as it is.
 RAW = frozenset(SUFFIXES) - {"alert", "background"}
 PRIORITIES = {"background": (5,), "location": (5, 10), "liveactivity": (5, 10)}
-LARGEST = 4096
-LARGEST_VOIP = 5120
-# The other half is for the texts and for what Bottlepost adds.
+# Apple takes 4,096 and 5,120 bytes; the rest is for the reference to the message.
+LARGEST = 4096 - 256
+LARGEST_VOIP = 5120 - 256
+# Half is for the texts and for what Bottlepost adds.
 LARGEST_SHOWN = 2048
 LONGEST_COLLAPSE_ID = 64
 OF_BOTTLEPOST = "bottlepost"

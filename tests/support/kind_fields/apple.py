@@ -471,25 +471,29 @@ ACTIVITIES = (
 RAW = (
     Field(
         "apns.headers.push_type",
-        "`voip`: topic `.voip`; the payload is the kind's own, at most 5,120 bytes.",
+        "`voip`: topic `.voip`; the payload is the kind's own.",
         ("voip",),
-        beside={"apns": {"payload": {"call": "{data.call}", "own": "x" * 5000}}},
+        beside={"apns": {"payload": {"call": "{data.call}", "own": "x" * 4500}}},
         about="voip",
     ),
     Field(
         "apns.payload",
-        "At most 5,120 bytes.",
-        ({"own": "x" * 5000},),
+        "At most 4,864 of Apple's 5,120 bytes; the rest is for the reference under "
+        "`bottlepost`.",
+        ({"own": "x" * 4800},),
         ({"own": "x" * 5110},),
-        beside=of_type("voip"),
+        ({"own": "x" * 4860},),
+        of_type("voip"),
         about="voip",
     ),
     Field(
         "apns.payload",
-        "At most 4,096 bytes.",
-        ({"own": "x" * 4000},),
+        "At most 3,840 of Apple's 4,096 bytes; the rest is for the reference under "
+        "`bottlepost`.",
+        ({"own": "x" * 3800},),
         ({"own": "x" * 4090},),
-        beside=of_type("complication"),
+        ({"own": "x" * 3840},),
+        of_type("complication"),
         about="complication",
     ),
     Field(
