@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 PAGE = ROOT / "docs" / "notifications.md"
 START = "<!-- fields: made by python -m tests.field_table -->"
 END = "<!-- end of fields -->"
-TEST = "test_fields"
+TEST = "test_field"
 HEAD = "| Field | Platform | Rule | Wrong values are refused by | Test |"
 
 

@@ -33,8 +33,12 @@ COUNT = "count"
 OTHER = "other"
 # The categories of CLDR.
 CATEGORIES = ("zero", "one", "two", "few", "many", OTHER)
-# Names of fields whose texts are addresses.
+# Names of fields whose texts are addresses, wherever these begin.
 ADDRESS_FIELDS = frozenset({"image", "icon", "badge", "navigate", "link"})
+# A text that begins like this is an address in every field.
+SCHEME = "https://"
+# What is in these belongs to the app.
+OWN_FIELDS = frozenset({"payload", "data", "content-state", "attributes"})
 # The language of the patterns under `default`, as far as plurals are concerned.
 _LANGUAGE_OF_DEFAULT = "en"
 # No longer number has a plural of its own, and an exponent could be huge.
@@ -126,25 +130,28 @@ def fill_block(block: Any, values: Values, locale: str) -> Any:
     begin a query. An address that is nothing but one placeholder is left alone, or left
     out if it is empty.
     """
-    if isinstance(block, str):
-        return fill(block, values, locale)
-    if isinstance(block, Mapping):
-        filled = {
-            name: _address(one, values, locale)
-            if name in ADDRESS_FIELDS and isinstance(one, str)
-            else fill_block(one, values, locale)
-            for name, one in block.items()
+    return _filled(block, values, locale, ADDRESS_FIELDS)
+
+
+def _filled(
+    value: Any, values: Values, locale: str, addresses: frozenset[str], name: str = ""
+) -> Any:
+    """The value of a field, whose name is among `addresses` if it is one."""
+    if isinstance(value, str):
+        is_address = name in addresses or value.startswith(SCHEME)
+        is_whole = value.startswith("{") and value.find("}") == len(value) - 1
+        escape = _quote if is_address and not is_whole else str
+        return fill(value, values, locale, escape)
+    if isinstance(value, Mapping):
+        # The app's own names say nothing.
+        inner = frozenset[str]() if name in OWN_FIELDS else addresses
+        found = {
+            key: _filled(one, values, locale, inner, key) for key, one in value.items()
         }
-        empty = {name for name in ADDRESS_FIELDS & filled.keys() if filled[name] == ""}
-        return {name: one for name, one in filled.items() if name not in empty}
-    if isinstance(block, list | tuple):
-        return [fill_block(one, values, locale) for one in block]
-    return block
-
-
-def _address(text: str, values: Values, locale: str) -> str:
-    is_whole = text.startswith("{") and text.find("}") == len(text) - 1
-    return fill(text, values, locale, str if is_whole else _quote)
+        return {k: one for k, one in found.items() if one != "" or k not in inner}
+    if isinstance(value, list | tuple):
+        return [_filled(one, values, locale, addresses, name) for one in value]
+    return value
 
 
 def _quote(text: str) -> str:

@@ -43,10 +43,10 @@ def test_any_value_of_a_field_is_taken_or_refused(field: Field, value: Any) -> N
 def test_right_changes_of_a_kind_are_taken_or_refused(one: Field, two: Field) -> None:
     """A kind with its changes is again one that may be saved, if they are taken."""
     for before, after in zip(one.right, two.right, strict=False):
-        kind, changes = one.definition(before), two.definition(after)
+        kind, changes = kinds.check(one.definition(before)), two.definition(after)
         changes.pop("members", None)
         try:
-            canonical = kinds.check_changes(kinds.check(kind), changes)
+            canonical = kinds.check_changes(kind, changes)
         except Invalid:
             continue
         merged = kinds.merge(kind, canonical)

@@ -138,6 +138,22 @@ def test_values_in_addresses_are_encoded() -> None:
     }
 
 
+def test_own_fields_may_have_the_names_of_addresses() -> None:
+    block = {
+        "payload": {"link": "to {text}", "image": "", "see": "https://a/{text}"},
+        "options": {"data": [{"icon": "{conversation}!"}], "icon": "/{text}"},
+    }
+
+    assert fill_block(block, VALUES, "de") == {
+        "payload": {
+            "link": "to See you at 8",
+            "image": "",
+            "see": "https://a/See%20you%20at%208",
+        },
+        "options": {"data": [{"icon": "Trip!"}], "icon": "/See%20you%20at%208"},
+    }
+
+
 def test_the_avatar_is_an_address_by_itself() -> None:
     assert fill_block({"icon": "{sender.avatar}"}, VALUES, "de") == {
         "icon": VALUES["sender.avatar"]
