@@ -130,7 +130,13 @@ def delete(
     session.execute(
         update(Message)
         .where(Message.id == message_id)
-        .values(text="", data=null(), mentions=null(), deleted_at=now)
+        .values(
+            text="",
+            data=null(),
+            mentions=null(),
+            notification=null(),
+            deleted_at=now,
+        )
     )
     unread.leave_out(session, message.chat_id, message.seq)
     return outbox.enqueue(

@@ -17,6 +17,8 @@ class User(Base):
     # The id in the app's own backend; imports refer to users by it.
     external_id: Mapped[str | None] = mapped_column(String(100), unique=True)
     name: Mapped[str] = mapped_column(String(200))
+    # Where phones find the user's picture; set by the service only.
+    avatar_url: Mapped[str | None] = mapped_column(String(1000))
     created_at: Mapped[datetime]
 
 

@@ -119,6 +119,10 @@ class Message(Base):
     mentions: Mapped[list[int] | None] = mapped_column(JSON)
     # Pushed without alert and sound.
     silent: Mapped[bool] = mapped_column(Boolean, default=False)
+    # The kind of its notification; it may have been removed since.
+    kind: Mapped[str | None] = mapped_column(String(64))
+    # What the service has set for the notification of this message alone.
+    notification: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     created_at: Mapped[datetime]
     edited_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]

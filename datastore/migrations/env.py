@@ -2,7 +2,13 @@
 
 from alembic import context
 
-from models import accounts, chats, imports, pushes  # noqa: F401 - imported to fill the metadata
+from models import (  # noqa: F401 - imported to fill the metadata
+    accounts,
+    chats,
+    imports,
+    kind_rows,
+    pushes,
+)
 from models.base import Base
 
 context.configure(

@@ -14,8 +14,9 @@ from sqlalchemy.exc import OperationalError
 
 from datastore import Datastore, chats, migrations
 from datastore.migrations import upgrade
+from models.accounts import User
 from models.base import Base
-from models.chats import Chat, Member
+from models.chats import Chat, Member, Message
 from models.pushes import PushJob
 from tests.support import chats as support_chats
 
@@ -192,6 +193,42 @@ def test_the_order_of_jobs_can_be_taken_back(store: Datastore) -> None:
         (job, chat) for job in posted
     ]
     assert all(row.due_at is not None for row in found)
+
+
+def test_rows_of_before_the_kinds_are_complete(store: Datastore) -> None:
+    chat = support_chats.make_chat(store, 2)
+    support_chats.post(store, chat)
+    run(store, command.downgrade, "0008")
+
+    upgrade(store)
+
+    with store.read() as session:
+        message = session.scalars(select(Message)).one()
+        avatars = session.scalars(select(User.avatar_url)).all()
+    assert (message.kind, message.notification) == (None, None)
+    assert set(avatars) == {None}
+
+
+def test_processes_from_before_the_kinds_go_on_posting(store: Datastore) -> None:
+    chat = support_chats.make_chat(store, 2)
+    with store.write() as session:
+        sender = session.scalars(select(User.id)).first()
+        older = "id", "chat_id", "seq", "sender_id", "text", "silent", "created_at"
+        session.execute(
+            insert(table("message", *map(column, older))).values(
+                id=1,
+                chat_id=chat,
+                seq=1,
+                sender_id=sender,
+                text="hello",
+                silent=literal_column("false"),
+                created_at=literal_column("CURRENT_TIMESTAMP"),
+            )
+        )
+
+    with store.read() as session:
+        message = session.scalars(select(Message)).one()
+    assert (message.text, message.kind, message.notification) == ("hello", None, None)
 
 
 def test_failed_migration_leaves_nothing(tmp_path: Path) -> None:
