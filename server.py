@@ -20,6 +20,7 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import configure_mappers
 
 import api
@@ -27,12 +28,13 @@ import config
 from api.app_tokens import AppTokens
 from api.client_address import ClientAddresses, share_of
 from api.context import AppContext
+from api.known_kinds import KnownKinds
 from api.long_poll import LongPoll
 from api.rate_limits import per_minute
 from api.seats import Seats
 from api.service_key import ServiceKey
 from config import Settings, SettingsError, certificates, run_directory, vapid
-from datastore import Datastore, budget, database_check
+from datastore import OUTAGES, Datastore, budget, database_check, kind_documents
 from datastore.database_check import DatabaseProblem, Unfit, Unreachable
 from datastore.schema_check import NotMigrated
 from host.body import Timeouts
@@ -47,6 +49,7 @@ from web import pages
 log = logging.getLogger(__name__)
 
 DATABASE_URL = "BOTTLEPOST_DATABASE_URL"
+KINDS_FILE = "BOTTLEPOST_KINDS_FILE"
 # Host → the status of a worker that it does not replace: gunicorn's WORKER_BOOT_ERROR,
 # uWSGI's UWSGI_FAILED_APP_CODE.
 GIVE_UP = {"gunicorn.arbiter": 3, "uwsgi": 22}
@@ -105,11 +108,36 @@ def _build(settings: Settings, max_waiting: int) -> bottle.Bottle:
         app_tokens=_app_tokens(settings),
         webpush_key=_webpush_key(settings),
         message_days=settings.message_days,
+        kinds=_kinds(settings),
     )
+    _store_kinds(app.kinds, settings)
     application = api.build(app)
     pages.mount(application, app, settings.demo_file)
     dispatcher.start()
     return application
+
+
+def _kinds(settings: Settings) -> KnownKinds:
+    """The kinds of the settings' file, which are checked at the start."""
+    path = settings.kinds_file
+    try:
+        return KnownKinds({} if path is None else kind_documents.read_file(path))
+    except kind_documents.BadKindFile as problem:
+        raise SettingsError(KINDS_FILE, str(problem)) from None
+
+
+def _store_kinds(kinds: KnownKinds, settings: Settings) -> None:
+    """Store the kinds of the file; if the database is not ready, /readyz does it."""
+    # A connection of its own, because the host may fork the application afterwards.
+    store = Datastore(settings.database_url)
+    try:
+        kinds.store_file(store)
+    except (SQLAlchemyError, *OUTAGES) as problem:
+        if settings.kinds_file is not None:
+            reason = getattr(problem, "orig", problem)
+            log.warning("bottlepost: %s is not stored yet: %s", KINDS_FILE, reason)
+    finally:
+        store.close()
 
 
 def _slots(settings: Settings) -> Callable[[], tuple[int, int]] | None:
@@ -238,6 +266,7 @@ def main(app: str = "server:create_own_app") -> None:
         if settings.dispatcher not in WITHOUT_WORKER_SLOTS:
             worker_slots(settings).close()
         _webpush_key(settings)
+        _kinds(settings)
     except SettingsError as problem:
         _exit(2, str(problem))
     _warn_of_certificate(settings)

@@ -2,7 +2,7 @@
 
 from bottle import Bottle
 
-from api import accounts, chats, health, imports, jobs, messages, metrics
+from api import accounts, chats, health, imports, jobs, kinds, messages, metrics
 from api.auth import Access
 from api.bodies import BODY_LIMIT, MEMBERS_BODY_LIMIT
 from api.context import AppContext
@@ -19,6 +19,7 @@ DEVICE_OF_USER = DEVICES + "/<device_id:id>"
 DEVICE = "/devices/<device_id:id>"
 TOKENS = USER + "/tokens"
 TOKEN = TOKENS + "/<token_id:id>"
+KIND = "/kinds/<name:name>"
 CREATED, CREATED_OR_EXISTING, NO_CONTENT = (201,), (201, 200), (204,)
 ACCEPTED = (202,)
 
@@ -98,6 +99,19 @@ IMPORTS = (
     Route("POST", "/import", imports.start, Access.SERVICE, UPLOAD_LIMIT, ACCEPTED),
     Route("GET", "/imports/<import_id:id>", imports.show, Access.SERVICE),
 )
+KINDS = (
+    Route("GET", "/kinds", kinds.list_kinds, Access.SERVICE),
+    Route("GET", KIND, kinds.show, Access.SERVICE),
+    Route(
+        "PUT",
+        KIND,
+        kinds.define,
+        Access.SERVICE,
+        BODY_LIMIT,
+        CREATED_OR_EXISTING,
+    ),
+    Route("DELETE", KIND, kinds.remove, Access.SERVICE, statuses=NO_CONTENT),
+)
 OPERATION = (
     Route("GET", "/jobs/<job_id:id>", jobs.show, Access.USER_OR_SERVICE),
     Route("POST", "/query", jobs.query, Access.USER_OR_SERVICE),
@@ -105,7 +119,7 @@ OPERATION = (
     Route("GET", "/readyz", health.ready, Access.ANYONE),
     Route("GET", "/metrics", metrics.show, Access.SERVICE),
 )
-DESCRIBED = CHATS + ACCOUNTS + IMPORTS + OPERATION
+DESCRIBED = CHATS + ACCOUNTS + KINDS + IMPORTS + OPERATION
 ROUTES = (*DESCRIBED, describing_route(DESCRIBED))
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from api.app_tokens import AppTokens
 from api.client_address import ClientAddresses, share_of
+from api.known_kinds import KnownKinds
 from api.long_poll import LongPoll
 from api.rate_limits import Limits, per_minute
 from api.request_metrics import Traffic
@@ -93,6 +94,8 @@ class AppContext:
     dispatcher: Dispatcher
     service_key: ServiceKey
     addresses: ClientAddresses = field(default_factory=ClientAddresses)
+    # The kinds of notifications; the default has no file.
+    kinds: KnownKinds = field(default_factory=KnownKinds)
     # The default lets one thread of the host wait for a long poll.
     long_poll: LongPoll = field(default_factory=lambda: LongPoll(max_waiting=1))
     limits: Limits = field(default_factory=per_minute)

@@ -27,4 +27,6 @@ def ready(context: RequestContext) -> Result[Readiness]:
             RouteTrouble(route=trouble.route, since=trouble.since)
             for trouble in provider_troubles.find_all(session)
         ]
+    # At the start of this worker the database may not have answered.
+    context.app.kinds.store_file(context.store)
     return Result(200, Readiness(troubles=found))

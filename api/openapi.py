@@ -8,7 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from api import uploads
 from api.auth import Access
-from api.routing import ID_DIGITS, Route
+from api.routing import ID_DIGITS, NAME, Route
 from api.schemas import In, Out
 
 SCHEMAS = "#/components/schemas/"
@@ -114,10 +114,13 @@ def _with_callers(access: Access, description: str) -> str:
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
-    number = {"type": "integer", "minimum": 1, "maximum": 10**ID_DIGITS - 1}
+    schemas = {
+        "id": {"type": "integer", "minimum": 1, "maximum": 10**ID_DIGITS - 1},
+        NAME: {"type": "string", "minLength": 1, "maxLength": 200},
+    }
     return [
-        {"name": name, "in": "path", "required": True, "schema": number}
-        for name in re.findall(r"<(\w+):id>", route.path)
+        {"name": name, "in": "path", "required": True, "schema": schemas[kind]}
+        for name, kind in re.findall(r"<(\w+):(\w+)>", route.path)
     ]
 
 

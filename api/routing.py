@@ -15,6 +15,8 @@ from api.context import AppContext, RawBody, RequestContext, Result
 from api.uploads import Upload
 from datastore import outages
 
+# What the parts of a path may be, by the name of the router's filter.
+NAME = "name"
 # Enough for every id, and below the largest integer of the databases.
 ID_DIGITS = 18
 
@@ -23,9 +25,9 @@ ID_DIGITS = 18
 class Route:
     """A row of the table.
 
-    A handler takes the request context, the numbers of the path, and `body` or `query`
-    if it has one; their annotations are the schemas that validate them. A handler with
-    an `upload` reads the body itself, piece by piece.
+    A handler takes the request context, the numbers and names of the path, and `body`
+    or `query` if it has one; their annotations are the schemas that validate them. A
+    handler with an `upload` reads the body itself, piece by piece.
     """
 
     method: str
@@ -39,7 +41,7 @@ class Route:
     @property
     def path_template(self) -> str:
         """The path in the notation of OpenAPI: /groupchat/{chat_id}."""
-        return re.sub(r"<(\w+):id>", r"{\1}", self.path)
+        return re.sub(r"<(\w+):\w+>", r"{\1}", self.path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,7 @@ class Endpoint:
     app: AppContext
 
     def callback(self) -> Callable[..., HTTPResponse]:
-        """The function that Bottle calls with the numbers of the path."""
+        """The function that Bottle calls with the numbers and names of the path."""
         hints = get_type_hints(self.route.handler)
         route = (self.route.method, self.route.path_template)
         body, query = hints.get("body"), hints.get("query")
@@ -111,6 +113,7 @@ def bottle_of(routes: Iterable[Route], app: AppContext) -> Bottle:
     """A Bottle application of these routes; its own errors are JSON, too."""
     bottle = Bottle()
     bottle.router.add_filter("id", lambda _: (rf"[0-9]{{1,{ID_DIGITS}}}", int, None))
+    bottle.router.add_filter(NAME, lambda _: (r"[^/]{1,200}", str, None))
     bottle.default_error_handler = errors.from_bottle
     for route in routes:
         endpoint = Endpoint(route=route, app=app)

@@ -32,6 +32,8 @@ WEB_ONLY = frozenset(
         "jwt_issuer",
         "jwt_subject",
         "demo_file",
+        # Engines read the kinds from the database.
+        "kinds_file",
         "user_sends_per_minute",
         "chat_sends_per_minute",
         "add_members",

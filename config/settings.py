@@ -112,6 +112,8 @@ class Settings:
     webpush_allow: Hosts = ()
     # What a push shows: sender and text, the sender, or only that there is a message.
     push_preview: Annotated[str, one_of(*PREVIEWS)] = PREVIEW_FULL
+    # The kinds of notifications as JSON; None = they are defined by the API alone.
+    kinds_file: File | None = None
     # Set by `make run`: the users of the demo page, which shows everybody their tokens.
     demo_file: LaterFile | None = None
     # Rate limits of one web worker, by user and by conversation; 0 = no limit.

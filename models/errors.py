@@ -83,6 +83,18 @@ class ClientIdUsed(Conflict):
     code = "client_id_used"
 
 
+class KindOfFile(Conflict):
+    """This kind is in the file of the settings: change it there."""
+
+    code = "kind_of_file"
+
+
+class UnknownKind(Invalid):
+    """There is no kind with this name."""
+
+    code = "unknown_kind"
+
+
 class LengthRequired(CallerError):
     """This needs a Content-Length: without one, a body that breaks off looks whole."""
 

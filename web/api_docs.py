@@ -15,6 +15,7 @@ CHAPTERS = {
     "groupchat": "Messages",
     "chats": "Conversations and members",
     "accounts": "Users, tokens and devices",
+    "kinds": "Kinds of notifications",
     "imports": "Imports",
     "jobs": "Jobs",
     "health": "Health",

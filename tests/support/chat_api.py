@@ -12,6 +12,7 @@ from bottle import Bottle
 import api
 from api.app_tokens import AppTokens
 from api.context import AppContext
+from api.known_kinds import KnownKinds
 from api.long_poll import LongPoll
 from api.rate_limits import Limits, per_minute
 from api.seats import Seats
@@ -65,6 +66,7 @@ class ChatApi:
     slots: Callable[[], tuple[int, int]] | None = None
     app_tokens: AppTokens | None = None
     message_days: int = 0
+    kinds: KnownKinds = field(default_factory=KnownKinds)
 
     def __post_init__(self) -> None:
         self.long_poll = LongPoll(self.max_waiting)
@@ -77,6 +79,7 @@ class ChatApi:
             webpush_key=self.webpush_key,
             app_tokens=self.app_tokens,
             slots=self.slots,
+            kinds=self.kinds,
             message_days=self.message_days,
         )
         self.anonymous = WsgiClient(self.app)

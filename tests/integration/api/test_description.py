@@ -75,7 +75,7 @@ def test_document_is_served_and_knows_every_route(chat_api):
         for method in methods
     }
     routes = {
-        (route.method, re.sub(r"<(\w+):id>", r"{\1}", route.path))
+        (route.method, re.sub(r"<(\w+):\w+>", r"{\1}", route.path))
         for route in api.DESCRIBED
     }
     assert known == routes

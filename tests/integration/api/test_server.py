@@ -1,5 +1,6 @@
 """`python server.py` as a process, over HTTP."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -138,6 +139,30 @@ def test_unusable_key_for_browsers_is_one_clear_line(tmp_path):
     assert ended == 2
     (line,) = wrong.log().splitlines()
     assert line.startswith("bottlepost: BOTTLEPOST_VAPID_KEY_FILE cannot be used: ")
+
+
+def test_bad_file_of_kinds_is_one_clear_line(tmp_path):
+    path = tmp_path / "kinds.json"
+    path.write_text(json.dumps({"call": {"members": True}, "alarm": {"apns": 7}}))
+
+    with Server(tmp_path, {"BOTTLEPOST_KINDS_FILE": str(path)}, wait=False) as wrong:
+        ended = wrong.process.wait(60)
+
+    assert ended == 2
+    (line,) = wrong.log().splitlines()
+    assert line.startswith("bottlepost: BOTTLEPOST_KINDS_FILE has a kind alarm: apns: ")
+
+
+def test_kinds_of_a_file_are_there_after_the_start(tmp_path):
+    path = tmp_path / "kinds.json"
+    path.write_text(json.dumps({"call": {"members": True}}))
+
+    environment = {"BOTTLEPOST_KINDS_FILE": str(path), "BOTTLEPOST_WORKERS": "3"}
+    with Server(tmp_path, environment) as server:
+        listed = server.client.get("/kinds").json["kinds"]
+
+    assert [(kind["name"], kind["from_file"]) for kind in listed] == [("call", True)]
+    assert "Traceback" not in server.log()
 
 
 def test_server_ends_when_it_is_asked_to(tmp_path):

@@ -41,6 +41,10 @@ TABLE = [
     ("POST", "/users/1/tokens", {}, 401, 403, 403, 403, 201),
     ("GET", "/users/1/tokens", None, 401, 403, 403, 403, 200),
     ("DELETE", "/users/1/tokens/1", None, 401, 403, 403, 403, 204),
+    ("GET", "/kinds", None, 401, 403, 403, 403, 200),
+    ("GET", "/kinds/call", None, 401, 403, 403, 403, 200),
+    ("PUT", "/kinds/call", {}, 401, 403, 403, 403, 200),
+    ("DELETE", "/kinds/call", None, 401, 403, 403, 403, 204),
     # Authorized callers are told what is missing.
     ("POST", "/import", {}, 401, 403, 403, 403, 415),
     ("GET", "/imports/1", None, 401, 403, 403, 403, 404),
@@ -56,11 +60,12 @@ CALLERS = ["nobody", "outsider", "member", "owner", "service"]
 
 @pytest.fixture
 def clients(chat_api, ann, bob, eve, chat):
-    """Ann (1) owns chat 1, in which Bob (2) is, and has device 1.
+    """Ann (1) owns chat 1, in which Bob (2) is, and has device 1. There is a kind.
 
     Message 1, with job 1, is Ann's, message 2 is Bob's.
     """
     ann.client.post("/devices", {"platform": "apns", "token": "of-ann"})
+    chat_api.service.put("/kinds/call", {})
     chat_api.say(ann, chat, "hello")
     chat_api.say(bob, chat, "hello")
     people = [chat_api.anonymous, eve.client, bob.client, ann.client, chat_api.service]
@@ -84,7 +89,7 @@ def test_table_knows_every_route():
 
     def shape(path: str) -> list[str]:
         return [
-            "#" if part.isdigit() or part.startswith("<") else part
+            "#" if part.isdigit() or part == "call" or part.startswith("<") else part
             for part in path.split("/")
         ]
 

@@ -52,7 +52,13 @@ def test_it_waits_for_the_migration_and_then_works(
     tmp_path: Path, provider: Sandbox, host: str, kind: str
 ) -> None:
     url = databases.empty_url(kind, tmp_path)
-    environment = {**provider.environment, **FAST, "BOTTLEPOST_DATABASE_URL": url}
+    (tmp_path / "kinds.json").write_text('{"call": {}}')
+    environment = {
+        **provider.environment,
+        **FAST,
+        "BOTTLEPOST_DATABASE_URL": url,
+        "BOTTLEPOST_KINDS_FILE": str(tmp_path / "kinds.json"),
+    }
     with Server(tmp_path, environment, HOSTS[host].split(), wait=False) as server:
         assert until(lambda: readiness(server), 60) == (503, REASON)
         assert server.log().count(f"bottlepost: {REASON}") == 1
@@ -64,6 +70,7 @@ def test_it_waits_for_the_migration_and_then_works(
         store.close()
 
         assert readiness(server) == (200, None)
+        assert server.client.get("/kinds/call").json["from_file"]
         system = RunningSystem(tmp_path, server, provider)
         conversation = system.conversation(3)
         job = system.wait_until_ended(conversation, conversation.post())

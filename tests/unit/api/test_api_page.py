@@ -14,7 +14,7 @@ def shape(path: str) -> str:
 
 def test_page_names_exactly_the_routes_there_are():
     written = {
-        (method, path.rstrip("`"))
+        (method, shape(path.rstrip("`")))
         for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/[^\s`]*)", PAGE)
     }
     routes = {(route.method, shape(route.path)) for route in api.ROUTES}
