@@ -74,7 +74,7 @@ ACCOUNTS = (
         CREATED_OR_EXISTING,
     ),
     Route("GET", "/users", accounts.find_user, Access.SERVICE),
-    Route("PATCH", USER, accounts.rename_user, Access.SERVICE),
+    Route("PATCH", USER, accounts.change_user, Access.SERVICE),
     Route(
         "POST",
         DEVICES,

@@ -36,7 +36,11 @@ def create_user(context: RequestContext, body: NewUser) -> Result[CreatedUser]:
     now = utc_now()
     with context.store.write() as session:
         user, is_new = accounts.add_user(
-            session, body.name, now, external_id=body.external_id
+            session,
+            body.name,
+            now,
+            external_id=body.external_id,
+            avatar_url=body.avatar_url,
         )
         token, _ = accounts.issue_token(session, user.id, now)
     user_out = UserOut.model_validate(user, from_attributes=True)
@@ -51,12 +55,13 @@ def find_user(context: RequestContext, query: UserQuery) -> Result[UserOut]:
     return Result(200, UserOut.model_validate(user, from_attributes=True))
 
 
-def rename_user(
+def change_user(
     context: RequestContext, user_id: int, body: ChangedUser
 ) -> Result[UserOut]:
-    """Rename a user; notifications that are already shown keep the old name."""
+    """Change a user's name or avatar; notifications already shown keep the old ones."""
+    changes = body.model_dump(exclude_unset=True)
     with context.store.write() as session:
-        user = accounts.rename_user(session, user_id, body.name)
+        user = accounts.change_user(session, user_id, changes)
     return Result(200, UserOut.model_validate(user, from_attributes=True))
 
 

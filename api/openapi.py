@@ -46,7 +46,10 @@ REASONS = {
 
 # Generated clients already use these names.
 TAGS = {"messages": "groupchat"}
-OPERATION_IDS = {"groupchat_delete": "groupchat_take_back"}
+OPERATION_IDS = {
+    "groupchat_delete": "groupchat_take_back",
+    "accounts_change_user": "accounts_rename_user",
+}
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Users, their API tokens and their devices."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import bindparam, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
@@ -54,10 +54,17 @@ _BY_EXTERNAL_ID = Prepared(
 
 
 def add_user(
-    session: Session, name: str, now: datetime, *, external_id: str | None = None
+    session: Session,
+    name: str,
+    now: datetime,
+    *,
+    external_id: str | None = None,
+    avatar_url: str | None = None,
 ) -> tuple[User, bool]:
     """A new user, or the one who has this external id; and whether they are new."""
-    user = User(name=name, external_id=external_id, created_at=now)
+    user = User(
+        name=name, external_id=external_id, avatar_url=avatar_url, created_at=now
+    )
     return get_or_create(session, user)
 
 
@@ -91,10 +98,11 @@ def same_external_id(
     return found
 
 
-def rename_user(session: Session, user_id: int, name: str) -> User:
-    """Raises NotFound when there is no such user."""
+def change_user(session: Session, user_id: int, changes: Mapping[str, Any]) -> User:
+    """Set columns of a user; raises NotFound when there is no such user."""
     user = _find_user(session, user_id)
-    user.name = name
+    for name, value in changes.items():
+        setattr(user, name, value)
     session.flush()
     return user
 

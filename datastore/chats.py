@@ -63,6 +63,7 @@ class ListedMember(NamedTuple):
 
     id: int
     name: str
+    avatar_url: str | None
     role: Role
     read_seq: int
 
@@ -339,7 +340,7 @@ def members(
 ) -> list[ListedMember]:
     """Members in the order of their ids."""
     rows = session.execute(
-        select(User.id, User.name, Member.role, Member.read_seq)
+        select(User.id, User.name, User.avatar_url, Member.role, Member.read_seq)
         .join(Member, Member.user_id == User.id)
         .where(Member.chat_id == chat_id, Member.user_id > after)
         .order_by(Member.user_id)

@@ -24,6 +24,11 @@ NO_USER = "no user has this external id"
 NO_CONVERSATION = "no conversation has this external id"
 NOT_THEIRS = "this token is registered by another user"
 
+# The columns that a row may set beside its external id.
+NAMED: dict[type[User | Chat], tuple[str, ...]] = {
+    User: ("name", "avatar_url"),
+    Chat: ("name",),
+}
 # Built once, because each row of a chunk may name another chat.
 _ROLES = select(Member.user_id, Member.role).where(
     Member.chat_id == bindparam("chat"),
@@ -57,29 +62,40 @@ def _put_named(
     session: Session, model: type[User | Chat], rows: Sequence[Row], now: datetime
 ) -> int:
     # The last of several rows with the same id counts.
-    wanted = {row.values["external_id"]: row.values["name"] for row in rows}
+    wanted: dict[str, dict[str, Any]] = defaultdict(dict)
+    for row in rows:
+        wanted[row.values["external_id"]] |= _named(row)
+    columns = NAMED[model]
     known = {
-        str(external_id): (number, name)
-        for external_id, number, name in session.execute(
-            select(model.external_id, model.id, model.name).where(
-                model.external_id.in_(wanted)
-            )
+        str(external_id): (number, dict(zip(columns, values, strict=True)))
+        for external_id, number, *values in session.execute(
+            select(
+                model.external_id,
+                model.id,
+                *(getattr(model, name) for name in columns),
+            ).where(model.external_id.in_(wanted))
         )
     }
+    empty = dict.fromkeys(columns)
     new = [
-        {"external_id": external_id, "name": name, "created_at": now}
-        for external_id, name in wanted.items()
+        {"external_id": external_id, **empty, **values, "created_at": now}
+        for external_id, values in wanted.items()
         if external_id not in known
     ]
-    renamed = [
-        {"id": number, "name": wanted[external_id]}
-        for external_id, (number, name) in known.items()
-        if wanted[external_id] != name
+    changed = [
+        {"id": number, **before, **wanted[external_id]}
+        for external_id, (number, before) in known.items()
+        if {**before, **wanted[external_id]} != before
     ]
     _insert(session, model, new)
-    if renamed:
-        session.execute(update(model), renamed)
-    return len(new) + len(renamed)
+    if changed:
+        session.execute(update(model), changed)
+    return len(new) + len(changed)
+
+
+def _named(row: Row) -> dict[str, Any]:
+    """The columns that the row sets."""
+    return {name: value for name, value in row.values.items() if name != "external_id"}
 
 
 def _put_devices(

@@ -3,14 +3,16 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     StringConstraints,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from api.schemas import Id, In, Key, Name, Out
@@ -18,12 +20,27 @@ from models import addresses, apns_tokens, subscriptions
 from models.accounts import Device
 
 MAX_TOKEN_S = 10 * 366 * 24 * 3600
+# A host, perhaps with a port, and printable ASCII without what needs an escape.
+_is_https = re.compile(
+    r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?#][!#-;=?-\[\]_a-z~]*)?"
+).fullmatch
+
+
+def _https(url: str) -> str:
+    if not _is_https(url):
+        raise ValueError("must be an address such as https://example.org/ann.png")
+    return url
+
+
+AvatarUrl = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_https)]
 
 
 class NewUser(In):
     name: Name
     external_id: Key | None = None
     """Your backend's id of the user; posted again, it finds the same user."""
+    avatar_url: AvatarUrl | None = None
+    """Where phones and apps find the user's picture."""
 
 
 class UserQuery(In):
@@ -31,7 +48,19 @@ class UserQuery(In):
 
 
 class ChangedUser(In):
-    name: Name
+    """What is left out stays unchanged."""
+
+    name: Name | None = None
+    avatar_url: AvatarUrl | None = None
+    """Null removes it."""
+
+    @model_validator(mode="after")
+    def _has_a_change(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("must have a name or avatar_url")
+        if "name" in self.model_fields_set and self.name is None:
+            raise ValueError("name must not be null")
+        return self
 
 
 class NewToken(In):
@@ -71,6 +100,7 @@ class UserOut(Out):
     id: int
     external_id: str | None
     name: str
+    avatar_url: str | None
     created_at: datetime
 
 

@@ -146,6 +146,7 @@ class MemberPage(In):
 class MemberOut(Out):
     id: int
     name: str
+    avatar_url: str | None
     role: Role
     read_seq: int
     """The number of the last message that the member has read."""

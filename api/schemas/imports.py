@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from api.schemas import In, Key, Name, Out
-from api.schemas.accounts import NewDevice
+from api.schemas.accounts import AvatarUrl, NewDevice
 from api.schemas.chats import Role
 from api.schemas.messages import JobLink
 
@@ -15,6 +15,8 @@ class UserRow(In):
     type: Literal["user"]
     external_id: Key
     name: Name
+    avatar_url: AvatarUrl | None = None
+    """A row without it leaves the user's as it is."""
 
 
 class ConversationRow(In):

@@ -113,6 +113,21 @@ def test_new_name_is_saved(store: Datastore) -> None:
         assert session.scalars(select(User.name)).one() == "Anna"
 
 
+def test_picture_is_saved_and_kept_by_rows_without_one(store: Datastore) -> None:
+    urls = [f"https://example.org/{n}.png" for n in range(2)]
+    pictures = [Row(1, "user", {**ANN.values, "avatar_url": url}) for url in urls]
+
+    changed = [
+        put(store, *rows).changed
+        for rows in ([ANN], [pictures[0]], [pictures[0]], [ANN], [pictures[1], ANN])
+    ]
+
+    with store.read() as session:
+        found = session.scalars(select(User.avatar_url)).all()
+    assert changed == [1, 1, 0, 0, 1]
+    assert found == [urls[1]]
+
+
 def test_last_of_several_rows_with_one_id_counts(store: Datastore) -> None:
     later = ANN._replace(line=9, values={"external_id": "u-1", "name": "Anna"})
 

@@ -51,6 +51,22 @@ def test_every_type_of_row_is_read():
     ]
 
 
+@pytest.mark.parametrize(
+    ("url", "is_good"),
+    [("https://example.org/a.png", True), ("http://example.org/a.png", False)],
+)
+def test_picture_of_a_user_has_an_address(url, is_good):
+    line = {"type": "user", "external_id": "u-1", "name": "Ann", "avatar_url": url}
+
+    (found,) = read(json.dumps(line).encode())
+
+    if is_good:
+        del line["type"]
+        assert found == Row(1, "user", line)
+    else:
+        assert (found.line, found.field) == (1, "avatar_url")
+
+
 def test_csv_says_the_same_in_columns():
     body = (
         "\ufefftype,external_id,name,user,platform,token,conversation\r\n"
