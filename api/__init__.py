@@ -24,7 +24,14 @@ CREATED, CREATED_OR_EXISTING, NO_CONTENT = (201,), (201, 200), (204,)
 ACCEPTED = (202,)
 
 CHATS = (
-    Route("POST", "/groupchat/send", messages.send, statuses=CREATED_OR_EXISTING),
+    Route(
+        "POST",
+        "/groupchat/send",
+        messages.send,
+        Access.USER_OR_SERVICE,
+        BODY_LIMIT,
+        CREATED_OR_EXISTING,
+    ),
     Route("GET", CHAT + "/messages", messages.history),
     Route("PATCH", MESSAGE, messages.edit),
     Route("DELETE", MESSAGE, messages.delete, statuses=NO_CONTENT),

@@ -1,27 +1,30 @@
 """Handlers for messages."""
 
+from collections.abc import Callable
+
 from sqlalchemy.orm import Session
 
-from api import page_size
+from api import looks, page_size
 from api.context import RequestContext, Result
 from api.schemas import messages as schemas
 from api.schemas.messages import message_out
 from datastore import chats, messages, sends, unread
 from models.base import utc_now
 from models.chats import Message
+from models.errors import Forbidden, Invalid
 
 
 def send(context: RequestContext, body: schemas.NewMessage) -> Result[schemas.Sent]:
     """Save a message and answer; the members get their pushes after the response.
 
     Costs the same for 2 members and for 200,000. The same client_id again changes
-    nothing, and the response is the same as the first time.
+    nothing, and the response is the same as the first time. The service names the
+    sender, who must be a member.
     """
-    user, limits = context.user, context.app.limits
-    limits.user.take(user.id)
-    admit = limits.chat.take if limits.chat.is_limiting else None
+    sender_id, admit = _sender(context, body)
+    draft = body.draft(looks.check(context, body.kind, body.notification))
     membership, posted = sends.send(
-        context.store, body.conversation, user.id, body.draft(), admit
+        context.store, body.conversation, sender_id, draft, admit
     )
     if posted.is_new:
         context.dispatcher.dispatch(posted.job_id)
@@ -37,6 +40,27 @@ def send(context: RequestContext, body: schemas.NewMessage) -> Result[schemas.Se
         job=schemas.JobLink(id=posted.job_id, url=f"/jobs/{posted.job_id}"),
     )
     return Result(201 if posted.is_new else 200, sent)
+
+
+def _sender(
+    context: RequestContext, body: schemas.NewMessage
+) -> tuple[int, Callable[[int], None] | None]:
+    """The sender, and the limit that the conversation has for them, if any.
+
+    Raises TooMany, or Forbidden if a user names a sender.
+    """
+    if context.is_service:
+        if body.sender is None:
+            problem = {"field": "sender", "problem": "the service must name the sender"}
+            raise Invalid(
+                "sender: the service must name the sender", problems=[problem]
+            )
+        return body.sender, None
+    user, limits = context.user, context.app.limits
+    if body.sender is not None:
+        raise Forbidden("Only the service key may name a sender.", field="sender")
+    limits.user.take(user.id)
+    return user.id, limits.chat.take if limits.chat.is_limiting else None
 
 
 def history(

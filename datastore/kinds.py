@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -13,12 +13,15 @@ from models.errors import Conflict, KindOfFile, NotFound
 from models.kind_rows import Kind
 
 MOST = 200
+# The kind of messages that name none, and of those that mention a device's owner.
+OF_MESSAGES, OF_MENTIONS = "message", "mention"
 # Members may name the kind.
 FOR_MEMBERS = "members"
 
 Definition = Mapping[str, Any]
 
 _ALL = Prepared(select(Kind.name, Kind.definition))
+_ONE = Prepared(select(Kind.definition).where(Kind.name == bindparam("known_as")))
 _NAMES = Prepared(select(Kind.name, Kind.for_members))
 
 
@@ -30,6 +33,12 @@ def all(session: Session) -> dict[str, dict[str, Any]]:
 def names(link: Link) -> dict[str, bool]:
     """The names, and whether members may use them."""
     return dict(_NAMES.all(link, {}))
+
+
+def definition(link: Link, name: str) -> Definition | None:
+    """None if there is no such kind."""
+    row = _ONE.first(link, {"known_as": name})
+    return None if row is None else row[0]
 
 
 def listed(session: Session) -> Sequence[Kind]:

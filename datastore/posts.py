@@ -22,6 +22,10 @@ class Draft:
     data: dict[str, str] | None = None
     mentions: list[int] | None = None
     silent: bool = False
+    # The kind of its notification.
+    kind: str | None = None
+    # What the service sets for this notification alone.
+    notification: dict[str, Any] | None = None
     # The push waits until then; the conversation shows the message at once.
     deliver_after: datetime | None = None
     ttl_s: int = LONGEST_TTL_S
@@ -34,6 +38,8 @@ class Draft:
             "data": self.data or None,
             "mentions": self.mentions or None,
             "silent": self.silent,
+            "kind": self.kind,
+            "notification": self.notification or None,
         }
 
     def digest(self) -> str:
@@ -64,6 +70,8 @@ class NewMessage(NamedTuple):
     data: dict[str, str] | None
     mentions: list[int] | None
     silent: bool
+    kind: str | None
+    notification: dict[str, Any] | None
     created_at: datetime
     edited_at: datetime | None = None
     deleted_at: datetime | None = None

@@ -86,6 +86,8 @@ def statement(*, has_client_id: bool) -> Prepared:
             "data": _given("data", Message.data),
             "mentions": _given("mentions", Message.mentions),
             "silent": _given("silent", Message.silent),
+            "kind": _given("kind", Message.kind),
+            "notification": _given("notification", Message.notification),
             "created_at": _given("now", Message.created_at),
         },
         place,

@@ -83,6 +83,8 @@ def send(request: PageRequest) -> HTTPResponse:
         # The browser sends its cookie with any form, so check where this one is from.
         request.check_origin()
     context = request.context(token)
+    if context.is_service:
+        raise Forbidden("Operators send no messages from a form.")
     sent = messages.send(context, bodies.from_form(form, NewMessage))
     assert sent.body is not None  # noqa: S101 - a send always has a body
     answer = redirect(sent.body.job.url)

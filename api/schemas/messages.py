@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -63,6 +63,10 @@ def _fits(data: dict[str, str]) -> dict[str, str]:
 Data = Annotated[dict[DataKey, DataValue], Field(max_length=32), AfterValidator(_fits)]
 
 
+# Its letters are checked with the names that there are.
+KindName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
 class NewMessage(In):
     conversation: Id
     message: Text
@@ -78,8 +82,16 @@ class NewMessage(In):
     """The push waits until this time; the message is visible at once."""
     ttl: Annotated[int, Field(ge=0, le=LONGEST_TTL_S)] = LONGEST_TTL_S
     """Seconds after which the push is no longer worth delivering."""
+    kind: KindName | None = None
+    """The kind of the notification; a member may use only kinds for members."""
+    notification: dict[str, Any] | None = None
+    """What the kind's definition does not say of this notification: a part of a
+    definition. Service key only."""
+    sender: Id | None = None
+    """The member who sends the message. Needed with the service key, and only then."""
 
-    def draft(self) -> Draft:
+    def draft(self, notification: dict[str, Any] | None = None) -> Draft:
+        """The message; `notification` has been checked."""
         return Draft(
             text=self.message,
             client_id=self.client_id,
@@ -88,6 +100,8 @@ class NewMessage(In):
             silent=self.silent,
             deliver_after=self.deliver_after,
             ttl_s=self.ttl,
+            kind=self.kind,
+            notification=notification,
         )
 
 
@@ -107,6 +121,7 @@ class MessageOut(Out):
     data: dict[str, str] | None
     mentions: list[int] | None
     silent: bool
+    kind: str | None
     created_at: datetime
     edited_at: datetime | None
     deleted_at: datetime | None
@@ -123,6 +138,7 @@ def message_out(message: Message | StoredMessage) -> MessageOut:
         data=message.data,
         mentions=message.mentions,
         silent=message.silent,
+        kind=message.kind,
         created_at=message.created_at,
         edited_at=message.edited_at,
         deleted_at=message.deleted_at,

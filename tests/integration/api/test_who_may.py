@@ -5,7 +5,9 @@ import pytest
 # Method, path, body; then no token, outsider, member, owner, service.
 TABLE = [
     ("POST", "/groupchat/send", {"conversation": 1, "message": "x"},
-     401, 404, 201, 201, 403),
+     401, 404, 201, 201, 400),
+    ("POST", "/groupchat/send", {"conversation": 1, "message": "x", "sender": 2},
+     401, 403, 403, 403, 201),
     ("GET", "/groupchat/1/messages", None, 401, 404, 200, 200, 403),
     ("PATCH", "/groupchat/1/messages/1", {"message": "x"}, 401, 404, 403, 200, 403),
     ("PATCH", "/groupchat/1/messages/2", {"message": "x"}, 401, 404, 200, 403, 403),

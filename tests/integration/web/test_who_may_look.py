@@ -16,6 +16,7 @@ TABLE = [
     ("GET", "/demo/inbox", None, 404, 404, 404, 404),
     ("GET", "/static/site.css", None, 200, 200, 200, 200),
     ("POST", "/groupchat/send", SENT, 401, 404, 303, 403),
+    ("POST", "/groupchat/send", {**SENT, "sender": 2}, 401, 403, 403, 403),
     ("POST", "/query", {"id": 1}, 303, 303, 303, 303),
     ("GET", "/jobs/1", None, 401, 404, 200, 200),
     ("GET", "/jobs/1/result", None, 401, 404, 303, 303),
