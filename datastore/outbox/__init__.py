@@ -4,8 +4,8 @@ The engine whose name is in `lease_owner` works on the job until `due_at`. Every
 write checks that name, so an engine that was presumed dead changes nothing.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from datastore.outbox import order
+from datastore.outbox import looks, order
 from datastore.prepared import Prepared, PreparedInsert, Row, link_of
 from datastore.prepared_lists import PreparedForIds
 from models.accounts import User
@@ -140,7 +140,10 @@ _OF_CLAIM: dict[str, Any] = {
 # … those that are fields of its notification besides …
 _OF_NOTIFICATION: dict[str, Any] = {
     "chat_name": Chat.name,
+    "chat_external_id": Chat.external_id,
     "sender_name": User.name,
+    "sender_external_id": User.external_id,
+    "sender_avatar": User.avatar_url,
     "text": Message.text,
     "silent": Message.silent,
     "created_at": Message.created_at,
@@ -152,8 +155,12 @@ _OTHERS = (
     PushJob.cursor_device,
     Message.mentions,
     Message.data,
+    Message.kind,
+    Message.notification,
+    looks.third_member(),
     Message.deleted_at,
     Chat.deleted_at,
+    looks.stamp(),
 )
 _LOAD = PreparedForIds(
     lambda ids: (
@@ -169,20 +176,30 @@ _LOAD = PreparedForIds(
 def load(session: Session, owner: str, ids: Sequence[int]) -> list[Claim]:
     """The jobs among these that are leased to the owner, in the order of messages."""
     rows = _LOAD.all(link_of(session), ids, {"owner": owner})
-    return sorted(map(_claim, rows), key=attrgetter("message_id", "job_id"))
+    known = looks.known(session, rows[0][-1]) if rows else looks.NO_LOOKS
+    claims = [_claim(row, known) for row in rows]
+    if counts := looks.count_members(session, [c.notification for c in claims], known):
+        claims = [_with_members(claim, counts) for claim in claims]
+    return sorted(claims, key=attrgetter("message_id", "job_id"))
 
 
-def _claim(row: Row) -> Claim:
+def _with_members(claim: Claim, counts: Mapping[int, int]) -> Claim:
+    members = counts.get(claim.chat_id)
+    return replace(claim, notification=replace(claim.notification, members=members))
+
+
+def _claim(row: Row, known: looks.Looks) -> Claim:
     values = iter(row)
     # `zip` asks its first argument first, so it takes no value that it does not pair.
     fields = dict(zip(_OF_CLAIM, values, strict=False))
     shown = dict(zip(_OF_NOTIFICATION, values, strict=False))
-    *cursor, mentions, data, message_deleted_at, chat_deleted_at = values
-    has_been_deleted = bool(message_deleted_at or chat_deleted_at)
+    *cursor, mentions, data, kind, changes, third, deleted_at, ended_at, _ = values
+    has_been_deleted = bool(deleted_at or ended_at)
+    mentions = tuple(mentions or ())
     return Claim(
         **fields,
         cursor=(cursor[0], cursor[1]),
-        mentions=tuple(mentions or ()),
+        mentions=mentions,
         is_deleted=fields["kind"] == MESSAGE and has_been_deleted,
         notification=Notification(
             job_id=fields["job_id"],
@@ -191,6 +208,9 @@ def _claim(row: Row) -> Claim:
             chat_id=fields["chat_id"],
             seq=fields["seq"],
             data=data or {},
+            sender_id=fields["sender_id"],
+            is_group=third is not None,
             **shown,
+            **looks.of_message(known, kind, changes, mentions),
         ),
     )

@@ -169,7 +169,7 @@ def listeners(
     rows = _LISTENERS.all(link, values)
     if not rows or len(rows) == limit or rows[0][-1] is not None:
         return None
-    return [Listener(Target(*row[:-3]), row[-3], row[-2]) for row in rows]
+    return [Listener(_target(row[:-3]), row[-3], row[-2]) for row in rows]
 
 
 def choose(listeners: Sequence[Listener], claim: Claim, now: datetime) -> list[Target]:
@@ -229,14 +229,18 @@ def _unpack(packed: Sequence[str]) -> list[Target]:
     """The devices of JSON arrays, one for each column of the query."""
     columns = dict(zip(_TARGET_NAMES, map(json.loads, packed), strict=True))
     columns["registered_at"] = map(parse_utc, columns["registered_at"])
+    locales = columns.pop("locale")
     # SQL promises no order within the arrays.
-    defaults = map(repeat, _DEFAULTS)
-    rows = sorted(zip(*columns.values(), *defaults, strict=False), key=_row_key)
+    others = map(repeat, _OF_RETRIES)
+    rows = sorted(zip(*columns.values(), *others, locales, strict=False), key=_row_key)
     return list(map(_new_target, rows))
 
 
-# The values of the other fields, in their order.
-_DEFAULTS = Target._field_defaults.values()
+def _target(row: Sequence[Any]) -> Target:
+    """The device of a row of `_TARGET_COLUMNS`."""
+    return _new_target((*row[:-1], *_OF_RETRIES, row[-1]))
+
+
 # Not by Target's constructor, which takes twice as long.
 _new_target: Callable[[tuple[Any, ...]], Target] = partial(tuple.__new__, Target)
 
@@ -266,7 +270,7 @@ def _batch_of(
 ) -> Batch:
     """Rows are devices; each ends with the first member who is caught up."""
     if rows:
-        return Batch([Target(*row[:-1]) for row in rows], rows[0][-1])
+        return Batch([_target(row[:-1]) for row in rows], rows[0][-1])
     return _empty_batch(session, claim, after)
 
 
@@ -329,8 +333,11 @@ _TARGET_COLUMNS: tuple[Any, ...] = (
     Device.environment,
     Device.registered_at,
     unread.badge().label("badge"),
+    Device.locale,
 )
 _TARGET_NAMES = [column.key for column in _TARGET_COLUMNS]
+# The fields between the badge and the locale, which only retries have.
+_OF_RETRIES = (0, False)
 
 
 def _name(name: str, place: int) -> str:

@@ -50,6 +50,7 @@ def find_due(
                 badge=badge,
                 attempts=attempts,
                 is_marked=device.reason is not None,
+                locale=device.locale,
             )
         )
     return targets, pointless

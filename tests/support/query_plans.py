@@ -13,13 +13,13 @@ def plan_of(store: Datastore, work: Callable[[], object], about: str) -> list[st
     """The plans of all statements that `work` executes and that contain `about`."""
     return [
         line
-        for sql, parameters in _statements(store, work)
+        for sql, parameters in statements_of(store, work)
         if about in sql
         for line in _explain(store, sql, parameters)
     ]
 
 
-def _statements(store: Datastore, work: Callable[[], object]) -> list[Any]:
+def statements_of(store: Datastore, work: Callable[[], object]) -> list[Any]:
     found: list[Any] = []
 
     def keep(_c: Any, _cur: Any, sql: str, parameters: Any, *_rest: Any) -> None:

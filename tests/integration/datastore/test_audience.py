@@ -117,3 +117,13 @@ def test_a_withdrawal_does_not_show_the_unread_messages_of_another_user(
 
     [target] = due(store, claim)[0]
     assert (first_badge, target.badge) == (1, 0)
+
+
+def test_a_retry_knows_the_language_of_its_device(store: Datastore) -> None:
+    message, phone = sent(store)
+    with store.write() as session:
+        session.get_one(Device, phone.device).locale = "de-AT"
+
+    [target] = due(store, message)[0]
+
+    assert target.locale == "de-AT"

@@ -143,6 +143,7 @@ def test_reading_many_claims_together_equals_reading_each(store: Datastore) -> N
     loaded.append(claimed(store, silent))
     loaded.append(replace(loaded[0], job_id=-1, mentions=[2]))
     loaded.append(replace(loaded[2], job_id=-2, cursor=batch(store, loaded[2])[3][:2]))
+    change(store, update(Device).where(Device.id % 3 == 0).values(locale="ja"))
 
     with store.read() as session:
         found = fanout.first_targets(session, loaded, limit=7, now=utc_now())
@@ -153,6 +154,7 @@ def test_reading_many_claims_together_equals_reading_each(store: Datastore) -> N
     counts = [len(found[claim.job_id]) for claim in loaded]
     # Ten chats, one that is muted, and two odd claims.
     assert counts == [6, 0, 7, 2, 4, 7, 2, 6, 4, 7, 0, 6, 6]
+    assert {target.locale for target in found[loaded[0].job_id]} == {"ja", None}
 
 
 def test_counting_agrees_with_reading(store: Datastore) -> None:
@@ -209,7 +211,7 @@ def test_a_batch_has_the_values_of_all_devices(store: Datastore) -> None:
     tokens = {2: '{"url": "https://push.example/ü"}', 3: "it's \\ \u2028 one@example"}
     for user, time in times.items():
         values = {"app": f"app of {user}", "environment": "sandbox"}
-        values |= {"token": tokens[user], "registered_at": time}
+        values |= {"token": tokens[user], "registered_at": time, "locale": f"de-{user}"}
         change(store, update(Device).where(Device.user_id == user).values(values))
 
     found = {target.user_id: target for target in batch(store, claim)}
@@ -220,6 +222,7 @@ def test_a_batch_has_the_values_of_all_devices(store: Datastore) -> None:
     assert [found[2].app, found[4].app] == ["app of 2", None]
     assert [found[2].environment, found[4].environment] == ["sandbox", "production"]
     assert [target.badge for target in found.values()] == [1, 1, 1]
+    assert [found[user].locale for user in (2, 3, 4)] == ["de-2", "de-3", None]
     assert all(isinstance(target, Target) for target in found.values())
     assert {target.attempts for target in found.values()} == {0}
 
@@ -263,6 +266,7 @@ def test_the_devices_of_a_moment_serve_each_message_like_a_read_of_its_own(
             store, update(Member).where(of_chat, Member.user_id == user).values(values)
         )
     change(store, update(Device).where(Device.user_id == 7).values(disabled_at=now))
+    change(store, update(Device).where(Device.id % 2 == 0).values(locale="pt-BR"))
     batch(store, replace(claim, seq=9))
 
     with store.read() as session:
