@@ -74,12 +74,15 @@ _DEVICES = """
         SELECT id, user_id,
                CASE WHEN user_id % 10 < 7 THEN 'fcm' ELSE 'apns' END AS platform,
                CASE WHEN user_id % 10 < 7
-                    THEN substr(sha, 1, 22) || '\\:APA91b' || sha || substr(sha, 1, 49)
+                    THEN 'c' || substr(sha, 1, 21) || '\\:APA91b' || sha
+                         || substr(sha, 1, 49)
                     ELSE sha END AS token
         FROM hashed
     )
     SELECT id, user_id, platform, token, {hash}, 'production', {created} FROM named
 """
+# What the hash is of: the installation id with which a token of Google begins.
+_PHONE = "CASE WHEN platform = 'fcm' THEN substr(token, 1, 22) ELSE token END"
 _MEMBERS = """
     INSERT INTO member (chat_id, user_id, role, joined_seq, read_seq, caught_up)
     SELECT chat_id, user_id, role, 0,
@@ -212,7 +215,7 @@ class Builder:
         seed = self._town.seed
         sql = _DEVICES.format(
             created=bulk.moment.format("0"),
-            hash=bulk.digest.format("token"),
+            hash=bulk.digest.format(_PHONE),
             sha=bulk.digest.format(f"'{seed:d} ' || CAST(id AS TEXT)"),
         )
         users = self._town.users

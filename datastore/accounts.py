@@ -212,6 +212,8 @@ def register_device(
     _find_user(session, user_id, for_update=True)
     values = {
         "user_id": user_id,
+        # Of a phone's tokens, the one that was registered last is valid.
+        "token": normalise(platform, token),
         "app": app,
         "environment": environment,
         "locale": locale,
@@ -223,8 +225,8 @@ def register_device(
     if device is None or device.user_id != user_id:
         _make_room(session, user_id)
     if device is None:
-        form = normalise(platform, token)
-        new = Device(platform=platform, token=form, token_hash=sha256(form), **values)
+        token_hash = device_rows.hash_of(platform, token)
+        new = Device(platform=platform, token_hash=token_hash, **values)
         try:
             with session.begin_nested():
                 session.add(new)

@@ -13,7 +13,6 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from datastore import departures, device_rows, unread
-from datastore.hashes import sha256
 from datastore.unsubscribe import UNSUBSCRIBED
 from models import apns_tokens
 from models.accounts import Device, User
@@ -125,18 +124,23 @@ def _put_devices(
 
 
 def _key(row: Row) -> tuple[str, str]:
-    """The platform and the token; an older version may have read the file."""
+    """The platform, and what all tokens of the phone have in common."""
     platform = row.values["platform"]
-    return platform, apns_tokens.normalise(platform, row.values["token"])
+    return platform, device_rows.identity(platform, row.values["token"])
+
+
+def _token(row: Row) -> str:
+    """The form that is stored; an older version may have read the file."""
+    return apns_tokens.normalise(row.values["platform"], row.values["token"])
 
 
 def _new_device(row: Row, user_id: int, now: datetime) -> dict[str, Any]:
-    platform, token = _key(row)
+    platform, token = row.values["platform"], _token(row)
     return {
         "user_id": user_id,
         "platform": platform,
         "token": token,
-        "token_hash": sha256(token),
+        "token_hash": device_rows.hash_of(platform, token),
         "app": row.values.get("app"),
         "environment": row.values["environment"],
         "locale": row.values.get("locale"),
@@ -149,14 +153,19 @@ def _new_device(row: Row, user_id: int, now: datetime) -> dict[str, Any]:
 def _correct(device: Device, row: Row, now: datetime) -> bool:
     """Update a known device; returns whether anything has changed.
 
-    Its environment is kept, because a provider's response may have corrected it.
+    Its environment is kept, because a provider's response may have corrected it, and so
+    is the token that its phone has registered, unless it is no longer valid.
     """
     app = row.values.get("app", device.app)
     locale = row.values.get("locale", device.locale)
-    if (app, locale) == (device.app, device.locale):
+    stored = apns_tokens.normalise(device.platform, device.token)
+    token = stored if device.disabled_at is None else _token(row)
+    if (app, locale, token) == (device.app, device.locale, stored):
         return False
-    if app != device.app and device.reason != UNSUBSCRIBED:
-        # With another app, the token may be valid again.
+    if token != stored:
+        device.token = token
+    if (app, token) != (device.app, stored) and device.reason != UNSUBSCRIBED:
+        # With another app or token, it may be valid again.
         device.registered_at, device.disabled_at, device.reason = now, None, None
     device.app, device.locale = app, locale
     return True
@@ -260,10 +269,12 @@ def _devices(
                 Device.platform == platform, Device.token_hash.in_(some)
             )
         ):
-            found[platform, apns_tokens.normalise(platform, device.token)].append(
-                device
-            )
+            found[_key_of(device)].append(device)
     return {key: device_rows.newest(devices) for key, devices in found.items()}
+
+
+def _key_of(device: Device) -> tuple[str, str]:
+    return device.platform, device_rows.identity(device.platform, device.token)
 
 
 def _roles(

@@ -10,8 +10,7 @@ from sqlalchemy import func, inspect, select, text
 from benchmarks import town
 from benchmarks.report import Report
 from benchmarks.town_plan import MOST_CHATS, Town
-from datastore import Datastore
-from datastore.hashes import sha256
+from datastore import Datastore, device_rows
 from datastore.outbox import due_work
 from models.accounts import Device, User
 from models.chats import Chat, Member, Message
@@ -110,7 +109,7 @@ def test_tokens_are_unique_and_stored_with_their_hash(filled: Datastore) -> None
 
     assert len({device.token for device in devices}) == TOWN.devices
     for device in devices:
-        assert device.token_hash == sha256(device.token)
+        assert device.token_hash == device_rows.hash_of(device.platform, device.token)
         assert len(device.token) == (64 if device.platform == "apns" else 142)
     android = sum(device.platform == "fcm" for device in devices)
     assert android / TOWN.devices == pytest.approx(0.7, abs=0.05)

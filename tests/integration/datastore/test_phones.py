@@ -1,4 +1,4 @@
-"""A phone is one row, in whichever case its app has written Apple's token."""
+"""A phone is one row, whichever of its tokens its app has registered, and however."""
 
 from datetime import timedelta
 
@@ -53,16 +53,21 @@ def rows(store: Datastore) -> dict[int, tuple[int, str]]:
     """The user and the token of each device."""
     with store.read() as session:
         found = session.scalars(select(Device)).all()
-    assert all(device.token_hash == sha256(device.token) for device in found)
+    assert all(
+        device.token_hash == device_rows.hash_of(device.platform, device.token)
+        for device in found
+    )
     return {device.id: (device.user_id, device.token) for device in found}
 
 
-def register(store: Datastore, user: int, token: str) -> tuple[int, bool]:
+def register(
+    store: Datastore, user: int, token: str, platform: str = "apns"
+) -> tuple[int, bool]:
     with store.write() as session:
         device, is_new = accounts.register_device(
             session,
             user,
-            platform="apns",
+            platform=platform,
             token=token,
             app=None,
             environment="production",
@@ -191,3 +196,111 @@ def test_import_that_an_older_version_has_read_finds_the_phone(
     assert (again.changed, again.problems) == (0, [])
     join_all(store)
     assert list(rows(store).values()) == [(ann, TOKEN)]
+
+
+FID = "cXf3_h-0QzWm1a2b3c4d5e"
+TOKENS = [FID, f"{FID}:APA91bFirst", f"{FID}:APA91bSecond"]
+OTHERS = ["d" + TOKENS[1][1:], "e" + FID[1:], "cXf3_h-0QzW:APA91bFirst"]
+
+
+@pytest.mark.parametrize("old", TOKENS)
+@pytest.mark.parametrize("new", TOKENS)
+def test_token_and_id_of_an_installation_are_one_device(
+    store: Datastore, ann: int, bob: int, old: str, new: str
+) -> None:
+    others = [register(store, ann, token, "fcm")[0] for token in OTHERS]
+    phone, _ = register(store, ann, old, "fcm")
+
+    assert register(store, bob, new, "fcm") == (phone, False)
+    found = rows(store)
+    assert found.pop(phone) == (bob, new)
+    assert list(found) == others
+
+
+def test_installations_of_another_platform_are_others(
+    store: Datastore, ann: int
+) -> None:
+    for platform in ("fcm", "apns"):
+        assert register(store, ann, FID, platform)[1]
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_registration_finds_a_token_that_an_older_version_has_stored(
+    store: Datastore, ann: int, bob: int, token: str
+) -> None:
+    phone = add_row(store, ann, token, platform="fcm")
+    join_all(store)
+
+    assert register(store, bob, FID, "fcm") == (phone, False)
+    assert rows(store) == {phone: (bob, FID)}
+
+
+@pytest.mark.parametrize("limit", [1, 9], ids=["one by one", "together"])
+@pytest.mark.parametrize("newest", range(3))
+def test_newest_of_the_tokens_of_an_installation_survives(
+    store: Datastore, ann: int, bob: int, newest: int, limit: int
+) -> None:
+    ids = [
+        add_row(
+            store,
+            bob if n == newest else ann,
+            token,
+            platform="fcm",
+            age_s=0 if n == newest else 60 + n,
+        )
+        for n, token in enumerate(TOKENS)
+    ]
+    phone = add_row(store, ann, TOKEN.upper())
+    others = {add_row(store, ann, token, platform="fcm"): token for token in OTHERS}
+
+    assert join_all(store, limit=limit) == 2
+    assert join_all(store) == 0
+    found = rows(store)
+    assert found.pop(ids[newest]) == (bob, TOKENS[newest])
+    assert found.pop(phone) == (ann, TOKEN)
+    assert found == {device: (ann, token) for device, token in others.items()}
+
+
+def put(store: Datastore, *tokens: str) -> import_rows.Put:
+    values = {"user": "Ann", "platform": "fcm", "environment": "production"}
+    lines = [
+        Row(n, "device", {**values, "token": token}) for n, token in enumerate(tokens)
+    ]
+    with store.write() as session:
+        return import_rows.put(session, lines, utc_now())
+
+
+@pytest.mark.parametrize("old", TOKENS)
+@pytest.mark.parametrize("new", TOKENS)
+def test_import_keeps_what_the_phone_has_registered(
+    store: Datastore, ann: int, old: str, new: str
+) -> None:
+    phone, _ = register(store, ann, old, "fcm")
+
+    assert put(store, new) == (0, [])
+    assert rows(store) == {phone: (ann, old)}
+
+
+def test_import_replaces_a_token_that_is_no_longer_valid(
+    store: Datastore, ann: int
+) -> None:
+    phone, _ = register(store, ann, TOKENS[1], "fcm")
+    with store.write() as session:
+        device = session.get_one(Device, phone)
+        device.disabled_at, device.reason = NOW, "UNREGISTERED"
+
+    same, other, again = (put(store, token) for token in (*TOKENS[1:], TOKENS[2]))
+
+    assert [each.changed for each in (same, other, again)] == [0, 1, 0]
+    assert rows(store) == {phone: (ann, TOKENS[2])}
+    with store.read() as session:
+        device = session.get_one(Device, phone)
+        assert (device.disabled_at, device.reason) == (None, None)
+
+
+def test_import_of_both_makes_one_device(store: Datastore, ann: int) -> None:
+    both = put(store, *TOKENS)
+    again = put(store, *TOKENS)
+
+    assert (both.changed, again.changed) == (1, 0)
+    assert list(rows(store).values()) == [(ann, TOKENS[-1])]

@@ -341,6 +341,26 @@ def test_it_joins_the_rows_of_phones_that_older_versions_stored_twice(
         until(are_joined)
 
 
+def test_it_joins_a_token_and_the_id_of_its_installation(
+    store: Datastore, make_settings
+) -> None:
+    fid = "cXf3_h-0QzWm1a2b3c4d5e"
+    tokens = [f"{fid}:APA91bFirst", fid]
+    make_chat(store, 2, platforms=["fcm"], tokens=tokens)
+    with store.write() as session:
+        for device in session.scalars(select(Device)):
+            device.token_hash = sha256(device.token)
+
+    def are_joined() -> bool:
+        with store.read() as session:
+            found = session.scalars(select(Device.token)).all()
+        # And the sender's own.
+        return len(found) == 2 and fid in found
+
+    with _watching(make_settings(watchdog_s=0.1), WakeCounter()):
+        until(are_joined)
+
+
 def test_joining_the_rows_of_phones_goes_on_after_an_error(store: Datastore) -> None:
     make_chat(store, 2, tokens=["AB" * 32, "CD" * 32])
     with store.write() as session:
