@@ -83,8 +83,10 @@ def _counts_members(definition: Definition) -> bool:
 def of_message(
     looks: Looks, kind: str | None, changes: Definition | None, mentions: Sequence[int]
 ) -> dict[str, Any]:
-    """The fields of the notification of a message."""
+    """The fields of the notification of a message, where they have values."""
     definitions = looks.definitions
+    if not (definitions or changes or mentions):
+        return {}
     definition = definitions.get(kind or OF_MESSAGES)
     if definition is None:
         definition = definitions.get(OF_MESSAGES)
@@ -112,7 +114,11 @@ def count_members(
     session: Session, notifications: Sequence[Notification], looks: Looks
 ) -> dict[int, int]:
     """How many members the chats have whose patterns ask for it; most do not."""
-    asking = {each.chat_id for each in notifications if _asks(each, looks)}
+    asking = {
+        each.chat_id
+        for each in notifications
+        if (looks.counting or each.changes) and _asks(each, looks)
+    }
     return dict(_COUNT.all(link_of(session), list(asking))) if asking else {}
 
 
@@ -120,4 +126,4 @@ def _asks(notification: Notification, looks: Looks) -> bool:
     used = notification.definition, notification.mention_definition
     if any(looks.definitions[name] in used for name in looks.counting):
         return True
-    return notification.changes is not None and _counts_members(notification.changes)
+    return _counts_members(notification.changes or {})
