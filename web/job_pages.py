@@ -84,7 +84,8 @@ def send(request: PageRequest) -> HTTPResponse:
         request.check_origin()
     context = request.context(token)
     if context.is_service:
-        raise Forbidden("Operators send no messages from a form.")
+        # The service sends through the API, where it names the sender.
+        raise Forbidden("This needs the token of a user.")
     sent = messages.send(context, bodies.from_form(form, NewMessage))
     assert sent.body is not None  # noqa: S101 - a send always has a body
     answer = redirect(sent.body.job.url)
