@@ -135,6 +135,58 @@ def test_each_message_has_its_writer_and_its_time() -> None:
     assert html.index("Ahoy") < html.index("<b>Bob</b>") < html.index("Aye")
 
 
+def test_without_a_kind_every_byte_is_as_ever() -> None:
+    raw = _write({}, {"sender_name": "", "chat_name": "", "message_id": 8})
+
+    boundary = _read(raw).get_boundary()
+    assert boundary is not None
+    assert raw.replace(boundary.encode(), b"=").replace(b"\r\n", b"\n") == MAIL
+
+
+MAIL = b"""\
+From: Harbour Chat <chat@harbour.example>
+To: bob@example.org
+Subject: Conversation 3
+Date: Sun, 15 Jun 2025 12:30:00 +0000
+Message-ID: <bottlepost-message-7-8-2-device-42@harbour.example>
+In-Reply-To: <bottlepost-chat-3@harbour.example>
+References: <bottlepost-chat-3@harbour.example>
+List-Unsubscribe: <mailto:chat@harbour.example?subject=unsubscribe%2042>
+Auto-Submitted: auto-generated
+MIME-Version: 1.0
+Content-Type: multipart/alternative;
+ boundary="="
+
+--=
+Content-Type: text/plain; charset="utf-8"
+Content-Transfer-Encoding: 7bit
+
+Ada, 2025-01-01 00:00 UTC:
+Ship ahoy
+
+Somebody, 2025-01-01 00:00 UTC:
+Ship ahoy
+
+--=
+Content-Type: text/html; charset="utf-8"
+Content-Transfer-Encoding: quoted-printable
+MIME-Version: 1.0
+
+<!DOCTYPE html>
+<html><head><meta charset=3D"utf-8"><title>Conversation 3</title></head>
+<body style=3D"font-family:sans-serif">
+<p dir=3D"auto"><b>Ada</b> <small style=3D"color:#666">2025-01-01 00:00 UTC</=
+small><br>
+Ship ahoy</p>
+<p dir=3D"auto"><b>Somebody</b> <small style=3D"color:#666">2025-01-01 00:00 =
+UTC</small><br>
+Ship ahoy</p>
+</body></html>
+
+--=--
+"""
+
+
 def test_markup_is_shown_and_not_obeyed() -> None:
     html = _body(
         _write(

@@ -44,6 +44,38 @@ def test_a_message_is_told_with_all_that_is_shown() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("changes", "before", "after"),
+    [
+        (
+            {"data": {"link": "app://x"}},
+            b'{"title":"Ada","chat":"Harbour","body":"Ship ahoy","silent":false,'
+            b'"tag":"message-7","badge":',
+            b',"data":{"link":"app://x"},"bottlepost":{',
+        ),
+        (
+            {"kind": WITHDRAW, "text": ""},
+            b'{"title":"Ada","chat":"Harbour","body":"Message deleted","silent":false,'
+            b'"tag":"message-7","badge":',
+            b',"data":{},"bottlepost":{',
+        ),
+        (
+            {"kind": READ},
+            b'{"silent":true,"tag":"read-3","badge":',
+            b',"data":{},"bottlepost":{',
+        ),
+    ],
+    ids=["message", "withdrawal", "read mark"],
+)
+def test_without_a_kind_every_byte_is_as_service_workers_know_it(
+    changes: dict[str, Any], before: bytes, after: bytes
+) -> None:
+    rendered = webpush_payload.render(make_notification(**changes))
+
+    assert rendered.before == before
+    assert rendered.after.startswith(after)
+
+
 def test_a_silent_message_says_nothing_to_be_shown() -> None:
     payload, fields = _push(silent=True, data={"k": "v"})
 
