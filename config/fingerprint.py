@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from config import vapid
+from config import catalogue, vapid
 from config.settings import Settings
 
 # As many hexadecimal digits as a log line shows.
@@ -45,6 +45,7 @@ WEB_ONLY = frozenset(
 # What a push shows, and how it reaches the providers; the same on all hosts.
 OF_PUSHES = (
     "push_preview",
+    "catalogue_dir",
     "apns_url",
     "apns_sandbox_url",
     "apns_key_file",
@@ -91,7 +92,9 @@ def code() -> str:
     Call it early: afterwards the files may be replaced by those of a newer version.
     """
     root = Path(__file__).parent.parent
-    files = sorted(path for name in _PACKAGES for path in (root / name).rglob("*.py"))
+    kinds = ("*.py", "*.json")
+    folders = [(root / name, kind) for name in _PACKAGES for kind in kinds]
+    files = sorted(path for folder, kind in folders for path in folder.rglob(kind))
     parts = [sys.version.encode()]
     for path in files:
         parts += str(path.relative_to(root)).encode(), _read(path) or b""
@@ -132,6 +135,8 @@ def _content(settings: Settings, name: str) -> bytes:
         value = None
     if name == "vapid_key_file" and value is None and settings.vapid_subject:
         value = settings.run_dir / vapid.FILE_NAME
+    if isinstance(value, Path) and name == "catalogue_dir":
+        return catalogue.content(value)
     if isinstance(value, Path):
         content = _read(value)
         return str(value).encode() if content is None else content

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
+from config import catalogue
+
 # Printable ASCII without what would end it inside a header.
 _is_contact = re.compile(r"(mailto:[^@\s<>,]+@|https://)[!-;=?-~]+", re.ASCII).fullmatch
 _PRIVATE_NAMES = (".localhost", ".local", ".invalid", ".test", ".internal")
@@ -242,6 +244,12 @@ def _directory(text: str) -> Path:
     return path
 
 
+def _catalogue(text: str) -> Path:
+    path = _path(text)
+    catalogue.check(path)
+    return path
+
+
 def content(path: str) -> str:
     """The text of the file, without spaces and line ends around it."""
     try:
@@ -268,5 +276,7 @@ Proxies = Annotated[tuple[str, ...], TextReader(_proxies)]
 File = Annotated[Path, TextReader(_file)]
 # A file that may be created later.
 LaterFile = Annotated[Path, TextReader(_path)]
+# A directory with texts in several languages.
+Catalogue = Annotated[Path, TextReader(_catalogue)]
 # A directory, which is created for its owner only.
 Directory = Annotated[Path, TextReader(_directory)]

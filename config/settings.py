@@ -16,6 +16,7 @@ from config import database_url, environment, public_keys, smtp
 from config.database_url import DatabaseUrl
 from config.environment import SettingsError
 from config.setting_types import (
+    Catalogue,
     Contact,
     Directory,
     File,
@@ -114,6 +115,8 @@ class Settings:
     push_preview: Annotated[str, one_of(*PREVIEWS)] = PREVIEW_FULL
     # The kinds of notifications as JSON; None = they are defined by the API alone.
     kinds_file: File | None = None
+    # Files with our own texts in more languages, or in other words; None = ours.
+    catalogue_dir: Catalogue | None = None
     # Set by `make run`: the users of the demo page, which shows everybody their tokens.
     demo_file: LaterFile | None = None
     # Rate limits of one web worker, by user and by conversation; 0 = no limit.

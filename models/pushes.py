@@ -221,5 +221,7 @@ class Notification:
     # The users who are mentioned, and whether it is rendered for one of them.
     mentions: frozenset[int] = frozenset()
     is_mentioned: bool = False
+    # The language of our own texts in it; None: not chosen yet.
+    locale: str | None = None
     # None: as every notification without a kind.
     shown: Shown | None = None

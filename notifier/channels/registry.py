@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from config import Settings
-from notifier.channels import Channel, ProviderTokens, Troubles
+from notifier.channels import Channel, ProviderTokens, Troubles, catalogue
 from notifier.channels.misconfigured import Misconfigured
 
 
@@ -43,6 +43,7 @@ def create(
     A channel whose credentials cannot be read is there too: it keeps the devices and
     reports what is wrong, so that the others go on.
     """
+    catalogue.use(settings.catalogue_dir)
     created: dict[str, Channel] = {}
     for platform, entry in REGISTRY.items():
         if getattr(settings, entry.setting) is None:

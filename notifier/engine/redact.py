@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from config import PREVIEW_FULL, PREVIEW_SENDER
 from models.pushes import Notification
+from notifier.channels.catalogue import BuiltIn
 
-# Shown instead of the message; the app fetches the real one.
-STAND_IN = "New message"
+# Shown instead of the message, in the device's language; the app fetches the real one.
+STAND_IN = BuiltIn("new_message")
 
 
 def redact(notification: Notification, preview: str) -> Notification:
