@@ -4,6 +4,8 @@ import hashlib
 from base64 import urlsafe_b64encode
 
 from models.pushes import MESSAGE, READ, Notification
+from notifier.channels import about
+from notifier.channels.about import Reference
 
 # The app finds the reference to the message under this key.
 KEY = "bottlepost"
@@ -29,9 +31,26 @@ def topic(notification: Notification) -> str:
     return urlsafe_b64encode(digest[:24]).decode()
 
 
-def reference(notification: Notification) -> dict[str, int | str]:
-    """Where the app finds the message, and the kind of a push that shows none."""
-    place: dict[str, int | str] = {
+def reference(notification: Notification) -> Reference:
+    """Where the app finds the message, and who wrote it.
+
+    A push that shows no message has its kind in place of the latter.
+    """
+    return {**_place(notification), **about.details(notification)}
+
+
+def references(notification: Notification) -> list[Reference]:
+    """The reference, and shorter ones for a message that leaves it no room."""
+    place = _place(notification)
+    full = about.details(notification)
+    if not full:
+        return [place]
+    by_name = about.details(notification, with_avatar=False)
+    return [{**place, **full}, {**place, **by_name}, place]
+
+
+def _place(notification: Notification) -> Reference:
+    place: Reference = {
         "conversation": notification.chat_id,
         "message": notification.message_id,
         "seq": notification.seq,

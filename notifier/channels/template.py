@@ -34,6 +34,11 @@ class Placeholder:
             before, _, after = document.partition(mark)
         return before, after
 
+    def pieces(self, document: bytes) -> tuple[bytes, ...]:
+        """The document around the placeholder, wherever it stands; often nowhere."""
+        mark = self.mark.encode()
+        return tuple(document.replace(b'"%b"' % mark, mark).split(mark))
+
 
 def clean(text: str) -> str:
     """Text that can be encoded: half a surrogate pair becomes a question mark."""
@@ -53,7 +58,12 @@ def fit_with_badge(
     render: Callable[[str], bytes], text: str, limit: int, badge: Placeholder
 ) -> bytes:
     """`fit`, when the badge's digits replace the placeholder and its quotes."""
-    return fit(render, text, limit + len(badge.mark) + 2 - BADGE_DIGITS)
+    return fit(render, text, limit_with_badge(limit, badge))
+
+
+def limit_with_badge(limit: int, badge: Placeholder) -> int:
+    """The limit while the placeholder and its quotes stand for the badge's digits."""
+    return limit + len(badge.mark) + 2 - BADGE_DIGITS
 
 
 def fit(render: Callable[[str], bytes], text: str, limit: int) -> bytes:
