@@ -68,9 +68,17 @@ class Apns:
         groups: dict[tuple[str, str | None], list[Target]] = defaultdict(list)
         for target in targets:
             groups[target.environment, target.app].append(target)
+        suffix = rendered.topic_suffix
         # The failure of one app or environment does not delay the others.
         await wait_for_all(
-            self._push(rendered, environment, app or self._topic, group, report)
+            self._push(
+                rendered,
+                environment,
+                # A device may be registered with the whole topic.
+                (app or self._topic).removesuffix(suffix) + suffix,
+                group,
+                report,
+            )
             for (environment, app), group in groups.items()
         )
         if self._certificate is not None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from models.pushes import READ, WITHDRAW, Notification, Target
-from notifier.channels import push_ids
+from models.pushes import MESSAGE, READ, WITHDRAW, Notification, Shown, Target
+from notifier.channels import aps, push_ids
+from notifier.channels.about import Reference, fit_about
+from notifier.channels.apns.headers import Headers
 from notifier.channels.apns.library import (
     MAX_PAYLOAD_SIZE,
     NotificationPriority,
@@ -17,14 +19,17 @@ from notifier.channels.apns.library import (
 from notifier.channels.template import (
     Placeholder,
     clean,
-    fit_with_badge,
     json_bytes,
+    limit_with_badge,
 )
 from notifier.http2 import Request, literal
 
 RESERVED_KEYS = frozenset({"aps", push_ids.KEY})
+MAX_VOIP_SIZE = 5120
 
 Custom = Mapping[str, object]
+# Renders a document, given the reference to the message and the text.
+Render = Callable[[Reference, str], dict[str, Any]]
 
 
 # Not by Request's constructor, which takes twice as long.
@@ -37,23 +42,24 @@ class ApnsPayload(NamedTuple):
     """The parts that all pushes of a job share."""
 
     # The payload around the badge.
-    before: bytes
-    after: bytes
+    pieces: tuple[bytes, ...]
     # The job's header fields and the beginning of each push's apns-id.
     fields: bytes
     push_type: str
     priority: str
+    # What the push type adds to the app's topic.
+    topic_suffix: str = ""
 
     def requests(self, targets: Sequence[Target]) -> list[Request]:
         """The pushes to these devices; on the hot path."""
-        before, after, fields, *_ = self
+        pieces, fields, *_ = self
         bodies: dict[int, bytes] = {}
         found: list[Request] = []
         for target in targets:
             badge = target.badge
             body = bodies.get(badge)
             if body is None:
-                body = bodies[badge] = b"%b%d%b" % (before, badge, after)
+                body = bodies[badge] = (b"%d" % badge).join(pieces)
             token = target.token.encode()
             # Nearly all tokens are hexadecimal digits, which need no quoting.
             if not token.isalnum():
@@ -67,72 +73,144 @@ def render(notification: Notification) -> ApnsPayload:
     """Raises ValueError when the notification does not fit into a push."""
     if reserved := RESERVED_KEYS & notification.data.keys():
         raise ValueError(f"the data key {min(reserved)!r} is reserved with APNs")
+    shown = notification.shown if notification.kind == MESSAGE else None
+    block = {} if shown is None else shown.block
+    headers = Headers.read(block.get("headers", {}), notification)
+    payload = block.get("payload", {})
     custom: dict[str, object] = {
-        clean(k): clean(v) for k, v in notification.data.items()
+        **{clean(k): clean(v) for k, v in notification.data.items()},
+        # A member's data never takes the place of what the service has set.
+        **{k: v for k, v in payload.items() if k not in RESERVED_KEYS},
     }
+    if headers.push_type in aps.RAW_TYPES:
+        return _raw(notification, headers, block, custom)
     badge = Placeholder()
     kind, priority = NotificationType.Alert, NotificationPriority.Immediate
     if notification.kind == READ:
         # Apple counts a badge as an alert, but this one can wait.
         priority = NotificationPriority.Delayed
         document = _read(notification, custom, badge)
-    elif notification.silent or notification.kind == WITHDRAW:
+    elif (
+        notification.silent
+        or notification.kind == WITHDRAW
+        or headers.push_type == NotificationType.Background
+    ):
         # Apple refuses background pushes with immediate priority.
         kind, priority = NotificationType.Background, NotificationPriority.Delayed
         document = _background(notification, custom, badge)
+        headers = headers._replace(priority=None)
     else:
-        document = _alert(notification, custom, badge)
-    before, after = badge.split(document)
-    return ApnsPayload(before, after, _fields(notification), kind.value, priority.value)
+        document = _alert(notification, shown or _built_in(notification), custom, badge)
+    return ApnsPayload(
+        badge.pieces(document),
+        _fields(notification, headers),
+        kind.value,
+        headers.priority or priority.value,
+        headers.topic_suffix,
+    )
 
 
-def _alert(notification: Notification, custom: Custom, badge: Placeholder) -> bytes:
-    def with_text(text: str) -> bytes:
-        alert = PayloadAlert(
-            title=clean(notification.sender_name),
-            subtitle=clean(notification.chat_name),
-            body=text,
-        )
+def _built_in(notification: Notification) -> Shown:
+    return Shown(
+        title=clean(notification.sender_name),
+        subtitle=clean(notification.chat_name),
+        body=clean(notification.text),
+    )
+
+
+def _alert(
+    notification: Notification, shown: Shown, custom: Custom, badge: Placeholder
+) -> bytes:
+    own = shown.block.get("aps", {})
+
+    def render(reference: Reference, text: str) -> dict[str, Any]:
+        alert = PayloadAlert(title=shown.title, subtitle=shown.subtitle, body=text)
         payload = Payload(
             alert=alert,
             badge=badge.mark,
             sound="default",
-            custom={**custom, push_ids.KEY: push_ids.reference(notification)},
+            custom={**custom, push_ids.KEY: reference},
             thread_id=f"chat-{notification.chat_id}",
         )
-        return json_bytes(payload.dict())
+        document: dict[str, Any] = payload.dict()
+        document["aps"] = aps.with_own(document["aps"], own, text)
+        return document
 
-    return _fit(with_text, clean(notification.text), badge)
+    return _fit(notification, render, clean(aps.body_of(shown, own)), badge)
 
 
 def _background(
     notification: Notification, custom: Custom, badge: Placeholder
 ) -> bytes:
     """A background push may show nothing, so the app gets the badge as data."""
-    reference = {**push_ids.reference(notification), "badge": badge.mark}
-    custom = {**custom, push_ids.KEY: reference}
-    payload = Payload(content_available=True, custom=custom)
-    return _fit(lambda text: json_bytes(payload.dict()), "", badge)
+
+    def render(reference: Reference, text: str) -> dict[str, Any]:
+        with_badge = {**reference, "badge": badge.mark}
+        own = {**custom, push_ids.KEY: with_badge}
+        document: dict[str, Any] = Payload(content_available=True, custom=own).dict()
+        return document
+
+    return _fit(notification, render, "", badge)
 
 
 def _read(notification: Notification, custom: Custom, badge: Placeholder) -> bytes:
-    custom = {**custom, push_ids.KEY: push_ids.reference(notification)}
-    payload = Payload(badge=badge.mark, custom=custom)
-    return _fit(lambda text: json_bytes(payload.dict()), "", badge)
+    def render(reference: Reference, text: str) -> dict[str, Any]:
+        own = {**custom, push_ids.KEY: reference}
+        document: dict[str, Any] = Payload(badge=badge.mark, custom=own).dict()
+        return document
+
+    return _fit(notification, render, "", badge)
 
 
-def _fit(render: Callable[[str], bytes], text: str, badge: Placeholder) -> bytes:
-    return fit_with_badge(render, text, MAX_PAYLOAD_SIZE, badge)
+def _raw(
+    notification: Notification,
+    headers: Headers,
+    block: Mapping[str, Any],
+    custom: Custom,
+) -> ApnsPayload:
+    """A push that the system or the app reads as the kind has it."""
+    push_type = headers.push_type or ""
+
+    def render(reference: Reference, text: str) -> dict[str, Any]:
+        if push_type == "mdm":
+            return dict(block.get("payload", {}))
+        keys = {"aps": aps.raw(block.get("aps", {}), push_type, notification)}
+        if push_type in aps.RELOADS:
+            return keys
+        return {**keys, **custom, push_ids.KEY: reference}
+
+    limit = MAX_VOIP_SIZE if push_type == "voip" else MAX_PAYLOAD_SIZE
+    return ApnsPayload(
+        (_fit(notification, render, "", None, limit),),
+        _fields(notification, headers),
+        push_type,
+        headers.priority or NotificationPriority.Immediate.value,
+        headers.topic_suffix,
+    )
 
 
-def _fields(notification: Notification) -> bytes:
+def _fit(
+    notification: Notification,
+    render: Render,
+    text: str,
+    badge: Placeholder | None,
+    limit: int = MAX_PAYLOAD_SIZE,
+) -> bytes:
+    return fit_about(
+        lambda reference, text: json_bytes(render(reference, text)),
+        push_ids.references(notification),
+        text,
+        limit if badge is None else limit_with_badge(limit, badge),
+    )
+
+
+def _fields(notification: Notification, headers: Headers) -> bytes:
     """The job's header fields; the device's digits complete the last one."""
-    expires_at = max(int(notification.expires_at.timestamp()), 0)
     # literal() does not compress, so the end of a value can be replaced by another of
     # the same length.
     apns_id = literal("apns-id", push_ids.uuid_prefix(notification) + "0" * 12)[:-12]
     return (
-        literal("apns-collapse-id", push_ids.tag(notification))
-        + literal("apns-expiration", str(expires_at))
+        literal("apns-collapse-id", headers.collapse_id)
+        + literal("apns-expiration", str(headers.expiration))
         + apns_id
     )

@@ -1,0 +1,75 @@
+"""Apple's dictionary `aps`, with what a kind sets in it; for APNs and behind FCM."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.pushes import Notification, Shown
+
+Aps = Mapping[str, Any]
+
+# Push types whose payload is the kind's own, and what each adds to the app's topic.
+RAW_TYPES = {
+    "voip": ".voip",
+    "complication": ".complication",
+    "fileprovider": ".pushkit.fileprovider",
+    # Its topic is the UID of a certificate, which the device names as its app.
+    "mdm": "",
+    "location": ".location-query",
+    "liveactivity": ".push-type.liveactivity",
+    "pushtotalk": ".voip-ptt",
+    "widgets": ".push-type.widgets",
+    "controls": ".push-type.controls",
+}
+# The system draws these itself, and takes nothing else.
+RELOADS = ("widgets", "controls")
+# A key for a text of the app's own, and the text that it takes the place of.
+_LOCALIZED = {
+    "title-loc-key": "title",
+    "subtitle-loc-key": "subtitle",
+    "loc-key": "body",
+}
+
+
+def body_of(shown: Shown, own: Aps) -> str:
+    """The text of the alert, which is cut if it is too long."""
+    return str(own.get("alert", {}).get("body", shown.body))
+
+
+def with_own(aps: Aps, own: Aps, text: str) -> dict[str, Any]:
+    """The built-in keys, with the kind's own ones in their place.
+
+    `text` is what `body_of` gives, perhaps cut.
+    """
+    merged = {**aps, **own}
+    if alert := own.get("alert"):
+        merged["alert"] = _alert(aps["alert"], alert, text)
+    if merged["sound"] == "":
+        # Apple has no name for silence.
+        del merged["sound"]
+    return merged
+
+
+def _alert(built_in: Aps, own: Aps, text: str) -> dict[str, Any]:
+    merged = {**built_in, **own}
+    if text:
+        merged["body"] = text
+    else:
+        merged.pop("body", None)
+    for key, name in _LOCALIZED.items():
+        if key in own:
+            # A phone would prefer the text.
+            merged.pop(name, None)
+    return merged
+
+
+def raw(own: Aps, push_type: str, notification: Notification) -> dict[str, Any]:
+    """The keys for a push type whose payload is the kind's own."""
+    if push_type in RELOADS:
+        return {"content-changed": True}
+    if push_type != "liveactivity":
+        return dict(own)
+    aps = {"timestamp": int(notification.created_at.timestamp()), **own}
+    shown = notification.shown
+    if aps.get("event") == "start" and "alert" not in aps and shown is not None:
+        aps["alert"] = {"title": shown.title, "body": shown.body}
+    return aps
