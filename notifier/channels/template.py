@@ -18,6 +18,8 @@ _numbers = itertools.count()
 
 # In quotes, with every character beyond ASCII escaped.
 json_string = json.JSONEncoder().encode
+# Made once, because that takes as long as a short document.
+json_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Placeholder:
@@ -51,7 +53,7 @@ def one_line(text: str) -> str:
 
 
 def json_bytes(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return json_text(value).encode()
 
 
 def fit_with_badge(

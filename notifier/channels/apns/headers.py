@@ -25,21 +25,18 @@ class Headers(NamedTuple):
     @classmethod
     def read(cls, own: Mapping[str, Any], notification: Notification) -> "Headers":
         """The kind's own headers, completed from the notification."""
+        expiration = max(int(notification.expires_at.timestamp()), 0)
+        tag = push_ids.tag(notification)
+        if not own:
+            return cls(None, None, expiration, tag, "")
         push_type = own.get("push_type")
         priority = own.get("priority")
-        expiration = own.get("expiration")
-        if expiration is None:
-            expiration = max(int(notification.expires_at.timestamp()), 0)
-        collapse_id = own.get("collapse_id") or push_ids.tag(notification)
-        suffix = own.get("topic_suffix")
-        if suffix is None:
-            suffix = RAW_TYPES.get(push_type or "", "")
         return cls(
             push_type,
             None if priority is None else str(priority),
-            int(expiration),
-            _short(collapse_id),
-            suffix,
+            own.get("expiration", expiration),
+            _short(own.get("collapse_id") or tag),
+            own.get("topic_suffix") or RAW_TYPES.get(push_type or "", ""),
         )
 
 

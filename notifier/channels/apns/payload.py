@@ -76,12 +76,13 @@ def render(notification: Notification) -> ApnsPayload:
     shown = notification.shown if notification.kind == MESSAGE else None
     block = {} if shown is None else shown.block
     headers = Headers.read(block.get("headers", {}), notification)
-    payload = block.get("payload", {})
     custom: dict[str, object] = {
-        **{clean(k): clean(v) for k, v in notification.data.items()},
-        # A member's data never takes the place of what the service has set.
-        **{k: v for k, v in payload.items() if k not in RESERVED_KEYS},
+        clean(k): clean(v) for k, v in notification.data.items()
     }
+    # A member's data never takes the place of what the service has set.
+    for name, value in block.get("payload", {}).items():
+        if name not in RESERVED_KEYS:
+            custom[name] = value
     if headers.push_type in aps.RAW_TYPES:
         return _raw(notification, headers, block, custom)
     badge = Placeholder()
@@ -100,7 +101,7 @@ def render(notification: Notification) -> ApnsPayload:
         document = _background(notification, custom, badge)
         headers = headers._replace(priority=None)
     else:
-        document = _alert(notification, shown or _built_in(notification), custom, badge)
+        document = _alert(notification, shown, custom, badge)
     return ApnsPayload(
         badge.pieces(document),
         _fields(notification, headers),
@@ -110,33 +111,35 @@ def render(notification: Notification) -> ApnsPayload:
     )
 
 
-def _built_in(notification: Notification) -> Shown:
-    return Shown(
-        title=clean(notification.sender_name),
-        subtitle=clean(notification.chat_name),
-        body=clean(notification.text),
-    )
-
-
 def _alert(
-    notification: Notification, shown: Shown, custom: Custom, badge: Placeholder
+    notification: Notification,
+    shown: Shown | None,
+    custom: Custom,
+    badge: Placeholder,
 ) -> bytes:
-    own = shown.block.get("aps", {})
+    if shown is None:
+        own: aps.Aps = {}
+        title, subtitle = clean(notification.sender_name), clean(notification.chat_name)
+        body = clean(notification.text)
+    else:
+        own = shown.block.get("aps", {})
+        title, subtitle = shown.title, shown.subtitle
+        body = clean(aps.body_of(shown, own))
 
     def render(reference: Reference, text: str) -> dict[str, Any]:
-        alert = PayloadAlert(title=shown.title, subtitle=shown.subtitle, body=text)
         payload = Payload(
-            alert=alert,
+            alert=PayloadAlert(title=title, subtitle=subtitle, body=text),
             badge=badge.mark,
             sound="default",
             custom={**custom, push_ids.KEY: reference},
             thread_id=f"chat-{notification.chat_id}",
         )
         document: dict[str, Any] = payload.dict()
-        document["aps"] = aps.with_own(document["aps"], own, text)
+        if own:
+            document["aps"] = aps.with_own(document["aps"], own, text)
         return document
 
-    return _fit(notification, render, clean(aps.body_of(shown, own)), badge)
+    return _fit(notification, render, body, badge)
 
 
 def _background(

@@ -81,7 +81,7 @@ class Fcm:
     async def _push(
         self, rendered: FcmPayload, targets: Sequence[Target], report: Report
     ) -> None:
-        requests = [rendered.request(target) for target in targets]
+        requests = rendered.requests(targets)
         await self._route.push(PushBatch(self._head, requests, targets, report))
 
     @property

@@ -1,14 +1,16 @@
 """The payload for FCM: rendered once, completed for each device."""
 
-import json
-from typing import Any, NamedTuple
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from pyfcm import FCMNotification
 
-from models.pushes import MESSAGE, Notification, Target
+from models.pushes import Notification, Target
 from notifier.channels import push_ids
-from notifier.channels.template import Placeholder, clean, fit, json_string
-from notifier.channels.ttl import ttl_s
+from notifier.channels.about import Reference, fit_about
+from notifier.channels.fcm.content import content, text_of
+from notifier.channels.template import Placeholder, json_string
 from notifier.http2 import Request
 
 MAX_PAYLOAD_SIZE = 4096
@@ -17,23 +19,37 @@ TOKEN_ROOM = 300
 RESERVED_KEYS = frozenset({"from", "message_type", push_ids.KEY})
 RESERVED_BEGINNINGS = ("google", "gcm")
 
-# Arguments of pyfcm's parse_payload.
-Content = dict[str, Any]
+# A Firebase Installation ID, which apps register in place of a token.
+_is_fid = re.compile(r"[cdef][A-Za-z0-9_-]{21}").fullmatch
+FID_LENGTH = 22
 
 
 class FcmPayload(NamedTuple):
-    """The message around the badge and the token of a device."""
+    """The message around the badges and the token of a device."""
 
-    before: bytes
-    between: bytes
+    # The beginning, around the badge, up to the name of the token.
+    pieces: tuple[bytes, ...]
     after: bytes
 
     def request(self, target: Target) -> Request:
-        """The push to one device; on the hot path."""
-        token = json_string(target.token).encode()
-        return Request(
-            b"%b%d%b%b%b" % (self.before, target.badge, self.between, token, self.after)
-        )
+        """The push to one device."""
+        return self.requests([target])[0]
+
+    def requests(self, targets: Sequence[Target]) -> list[Request]:
+        """The pushes to these devices; on the hot path."""
+        pieces, after = self
+        starts: dict[int, bytes] = {}
+        found: list[Request] = []
+        for target in targets:
+            badge, token = target.badge, target.token
+            start = starts.get(badge)
+            if start is None:
+                start = starts[badge] = (b"%d" % badge).join(pieces)
+            is_fid = len(token) == FID_LENGTH and _is_fid(token)
+            name = b'"fid":' if is_fid else b'"token":'
+            body = b"%b%b%b%b" % (start, name, json_string(token).encode(), after)
+            found.append(Request(body))
+        return found
 
 
 class Renderer:
@@ -48,77 +64,31 @@ class Renderer:
     def render(self, notification: Notification) -> FcmPayload:
         """Raises ValueError when the notification does not fit into a push."""
         _check_keys(notification)
-        is_shown = notification.kind == MESSAGE and not notification.silent
-        # pyfcm sorts the keys, so the badge is always found before the token.
         badge, token = Placeholder(), Placeholder()
-        content = (
-            _notification(notification, badge)
-            if is_shown
-            else _data_only(notification, badge)
-        )
 
-        def with_text(text: str) -> bytes:
-            shown = (
-                {"notification_title": clean(notification.sender_name)}
-                if is_shown
-                else {}
-            )
-            if text:
-                shown["notification_body"] = text
+        def render(reference: Reference, text: str) -> bytes:
+            arguments = content(notification, reference, badge, text)
             document: bytes = self._pyfcm.parse_payload(
-                fcm_token=token.mark, **content, **shown
+                fcm_token=token.mark, **arguments
             )
             return document
 
-        limit = MAX_PAYLOAD_SIZE - TOKEN_ROOM + len(token.mark) + len(badge.mark)
-        document = fit(with_text, clean(notification.text) if is_shown else "", limit)
+        text = text_of(notification)
+        references = push_ids.references(notification)
+        marks = 1
+        if notification.shown is not None:
+            # iPhones have the badge in another place than Android.
+            marks = render(references[-1], "").count(badge.mark.encode())
+        room = len(token.mark) + marks * len(badge.mark)
+        limit = MAX_PAYLOAD_SIZE - TOKEN_ROOM + room
+        document = fit_about(render, references, text, limit)
+        # pyfcm sorts the keys, so every badge is found before the token.
         start, after = token.split(document)
-        before, between = badge.split(start)
-        return FcmPayload(before, between, after)
+        start = start.removesuffix(b'"token":')
+        return FcmPayload(badge.pieces(start), after)
 
 
 def _check_keys(notification: Notification) -> None:
     for key in notification.data:
         if key in RESERVED_KEYS or key.startswith(RESERVED_BEGINNINGS):
             raise ValueError(f"the data key {key!r} is reserved with FCM")
-
-
-def _notification(notification: Notification, badge: Placeholder) -> Content:
-    """A notification that Android shows by itself.
-
-    It has no collapse_key, which notifications ignore: the tag replaces an earlier try.
-    """
-    shown = {"tag": push_ids.tag(notification), "notification_count": badge.mark}
-    return {
-        "data_payload": _data(notification, _json(push_ids.reference(notification))),
-        "android_config": {
-            "priority": "high",
-            "ttl": f"{ttl_s(notification)}s",
-            "notification": shown,
-        },
-    }
-
-
-def _data_only(notification: Notification, badge: Placeholder) -> Content:
-    """Data for the app alone: the badge, and the tag of a notification to remove.
-
-    It has no collapse_key, because FCM keeps at most four of them for an offline phone.
-    """
-    reference = _json(
-        {**push_ids.reference(notification), "tag": push_ids.tag(notification)}
-    )
-    with_badge = f'{reference[:-1]},"badge":{badge.mark}}}'
-    return {
-        "data_payload": _data(notification, with_badge),
-        "android_config": {"priority": "normal", "ttl": f"{ttl_s(notification)}s"},
-    }
-
-
-def _data(notification: Notification, reference: str) -> dict[str, str]:
-    """FCM accepts only strings."""
-    data = {clean(k): clean(v) for k, v in notification.data.items()}
-    return {**data, push_ids.KEY: reference}
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))

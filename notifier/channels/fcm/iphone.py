@@ -1,0 +1,67 @@
+"""The block `apns` of a message, for iPhones that are registered with FCM.
+
+FCM hands it to Apple as it is, beside the data of the message.
+"""
+
+from typing import Any
+
+from models.pushes import Notification, Shown
+from notifier.channels import aps, push_ids
+from notifier.channels.about import Reference
+from notifier.channels.template import Placeholder
+
+BACKGROUND = "background"
+
+
+def config(
+    notification: Notification,
+    shown: Shown,
+    reference: Reference,
+    badge: Placeholder,
+    text: str,
+) -> dict[str, Any]:
+    """What a push straight to APNs would have, and the kind's own fields."""
+    own = shown.block.get("apns", {})
+    payload = own.get("payload", {})
+    headers = {
+        "apns-collapse-id": push_ids.tag(notification),
+        "apns-expiration": str(max(int(notification.expires_at.timestamp()), 0)),
+        "apns-priority": "10",
+        **own.get("headers", {}),
+    }
+    push_type = headers.get("apns-push-type")
+    if "live_activity_token" in own:
+        push_type = "liveactivity"
+    mine = payload.get("aps", {})
+    if push_type in aps.RAW_TYPES:
+        keys = aps.raw(mine, push_type, notification)
+    elif notification.silent or push_type == BACKGROUND:
+        # Apple refuses background pushes with immediate priority.
+        headers |= {"apns-priority": "5", "apns-push-type": BACKGROUND}
+        keys = {"content-available": 1}
+    else:
+        keys = _alert(notification, shown, mine, badge, text)
+    return {
+        **own,
+        "headers": headers,
+        "payload": {**payload, "aps": keys, push_ids.KEY: reference},
+    }
+
+
+def _alert(
+    notification: Notification,
+    shown: Shown,
+    own: aps.Aps,
+    badge: Placeholder,
+    text: str,
+) -> dict[str, Any]:
+    texts = {"title": shown.title, "subtitle": shown.subtitle, "body": text}
+    keys = {
+        "alert": {name: value for name, value in texts.items() if value},
+        "badge": badge.mark,
+        "sound": "default",
+        "thread-id": f"chat-{notification.chat_id}",
+    }
+    # A text of this block alone is not the one that was cut.
+    theirs = aps.body_of(shown, own)
+    return aps.with_own(keys, own, text if theirs == shown.body else theirs)
