@@ -47,6 +47,13 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def shorten(text: str, length: int) -> str:
+    """The text, cut at the end of a character if it is longer."""
+    if len(text) <= length:
+        return text
+    return text[: whole_characters(text, length - 1)] + ELLIPSIS
+
+
 def one_line(text: str) -> str:
     """The text without control characters and line ends, its words one space apart."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

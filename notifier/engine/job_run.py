@@ -201,7 +201,7 @@ class JobRun:
         await before.wait()
         await self.recorder.wait_for_lease()
         push.sent_behind(before)
-        await self.pushes.send(target.platform, [target], batch, self.report)
+        await self.pushes.push(batch, [target], self.report)
 
     def _end_push(self, task: asyncio.Task[None]) -> None:
         self._open_batches.pop(task, None)

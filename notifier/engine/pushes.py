@@ -9,6 +9,7 @@ from typing import Any
 from models.pushes import Notification, Target
 from notifier.channels import Channel
 from notifier.engine.tally import TargetBatch
+from notifier.engine.variants import Variant, Variants
 from notifier.outcome import ChannelDown, Kind, Outcome
 
 log = logging.getLogger(__name__)
@@ -20,16 +21,24 @@ Report = Callable[[TargetBatch, Sequence[Target], Outcome], None]
 
 
 class Pushes:
-    """The pushes of one job; its notification is rendered once for each channel."""
+    """The pushes of one job; each variant of its notification is rendered once."""
 
-    __slots__ = ("_channels", "_notification", "_rendered", "answers", "under_way")
+    __slots__ = (
+        "_channels",
+        "_notification",
+        "_rendered",
+        "_variants",
+        "answers",
+        "under_way",
+    )
 
     def __init__(
         self, notification: Notification, channels: Mapping[str, Channel]
     ) -> None:
         self._notification = notification
         self._channels = channels
-        self._rendered: dict[str, Any] = {}
+        self._variants = Variants(notification)
+        self._rendered: dict[tuple[str, Variant | None], Any] = {}
         # How many sends have not ended, and how often one has reported something.
         self.under_way = 0
         self.answers = 0
@@ -41,23 +50,35 @@ class Pushes:
         by_platform: dict[str, list[Target]] = defaultdict(list)
         for target in targets:
             by_platform[target.platform].append(target)
-        sends = [self.send(*those, batch, report) for those in by_platform.items()]
+        sends = [
+            self._push(platform, variant, those, batch, report)
+            for platform, found in by_platform.items()
+            for variant, those in self._group(platform, found)
+        ]
         # One platform, the usual case, needs no task of its own.
         await (sends[0] if len(sends) == 1 else asyncio.gather(*sends))
+
+    def _group(
+        self, platform: str, targets: list[Target]
+    ) -> Iterable[tuple[Variant | None, list[Target]]]:
+        if not self._variants.are_many(platform):
+            return ((None, targets),)
+        return self._variants.group(platform, targets).items()
 
     def await_token(self, targets: Iterable[Target]) -> bool:
         """Whether a push to one of these may wait for a provider token, not sent."""
         channels = {self._channels.get(target.platform) for target in targets}
         return any(channel is not None and channel.awaits_token for channel in channels)
 
-    async def send(
+    async def _push(
         self,
         platform: str,
+        variant: Variant | None,
         targets: Sequence[Target],
         batch: TargetBatch,
         report: Report,
     ) -> None:
-        """Push to devices of one platform."""
+        """Push to devices of one platform, which show the same."""
 
         def on_outcome(some: Sequence[Target], outcome: Outcome) -> None:
             self.answers += 1
@@ -65,7 +86,7 @@ class Pushes:
 
         self.under_way += 1
         try:
-            outcome = await self._send(platform, targets, on_outcome)
+            outcome = await self._send(platform, variant, targets, on_outcome)
         finally:
             self.under_way -= 1
         if missing := batch.unanswered(targets):
@@ -74,6 +95,7 @@ class Pushes:
     async def _send(
         self,
         platform: str,
+        variant: Variant | None,
         targets: Sequence[Target],
         report: Callable[[Sequence[Target], Outcome], None],
     ) -> Outcome:
@@ -83,7 +105,7 @@ class Pushes:
             words = "this channel is not configured"
             return Outcome(Kind.CREDENTIALS, words, UNCONFIGURED_RETRY_S)
         try:
-            rendered = self._render(platform, channel)
+            rendered = self._render(platform, variant, channel)
         except ValueError as problem:
             return Outcome(Kind.REFUSED, str(problem))
         try:
@@ -96,10 +118,14 @@ class Pushes:
             log.exception("job %d: channel %s failed", job_id, platform)
         return _NO_ANSWER
 
-    def _render(self, platform: str, channel: Channel) -> Any:
-        if platform not in self._rendered:
-            self._rendered[platform] = channel.render(self._notification)
-        return self._rendered[platform]
+    def _render(self, platform: str, variant: Variant | None, channel: Channel) -> Any:
+        key = platform, variant
+        if key not in self._rendered:
+            notification = self._notification
+            if variant is not None:
+                notification = self._variants.resolve(platform, variant)
+            self._rendered[key] = channel.render(notification)
+        return self._rendered[key]
 
 
 _NO_ANSWER = Outcome(Kind.LATER, "the channel gave no answer")

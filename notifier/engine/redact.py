@@ -1,8 +1,11 @@
 """Hides as much of a message from its push as `BOTTLEPOST_PUSH_PREVIEW` asks for."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from config import PREVIEW_FULL, PREVIEW_SENDER
+from models.kinds import patterns
 from models.pushes import Notification
 from notifier.channels.catalogue import BuiltIn
 
@@ -10,11 +13,58 @@ from notifier.channels.catalogue import BuiltIn
 STAND_IN = BuiltIn("new_message")
 
 
+# Fields that hold words, in the blocks of all platforms.
+TEXTS = frozenset(
+    {
+        "actions",
+        "alert",
+        "body",
+        "body_loc_args",
+        "body_loc_key",
+        "email",
+        "patterns",
+        "ticker",
+        "title",
+        "title_loc_args",
+        "title_loc_key",
+    }
+)
+
+
 def redact(notification: Notification, preview: str) -> Notification:
     """The notification with only what providers and lock screens may see."""
     if preview == PREVIEW_FULL:
         return notification
-    notification = replace(notification, text=STAND_IN, data={})
+    # What the service sets for a single message says something about that message.
+    notification = replace(notification, text=STAND_IN, data={}, changes=None)
     if preview == PREVIEW_SENDER:
         return notification
-    return replace(notification, sender_name=STAND_IN, chat_name="", text="")
+    of_mention = notification.mention_definition
+    return replace(
+        notification,
+        sender_name=STAND_IN,
+        chat_name="",
+        text="",
+        sender_id=0,
+        sender_external_id=None,
+        sender_avatar=None,
+        chat_external_id=None,
+        is_group=False,
+        members=None,
+        definition=_constants(notification.definition),
+        mention_definition=_constants(of_mention),
+        # Without its own look, a mention would not be told apart from other messages.
+        mentions=frozenset() if of_mention is None else notification.mentions,
+    )
+
+
+def _constants(block: Any) -> Any:
+    """The block without texts, and without the fields that have placeholders."""
+    if not isinstance(block, Mapping):
+        return block
+    return {
+        name: _constants(value)
+        for name, value in block.items()
+        if name not in TEXTS
+        and not (isinstance(value, str | list) and patterns.placeholders(value))
+    }
