@@ -28,6 +28,8 @@ _LOCALIZED = {
     "subtitle-loc-key": "subtitle",
     "loc-key": "body",
 }
+# Apple refuses these in a background push, or a phone has no use for them there.
+_SEEN = ("alert", "badge", "sound", "mutable-content", "interruption-level")
 
 
 def body_of(shown: Shown, own: Aps) -> str:
@@ -35,15 +37,22 @@ def body_of(shown: Shown, own: Aps) -> str:
     return str(own.get("alert", {}).get("body", shown.body))
 
 
+def background(own: Aps) -> dict[str, Any]:
+    """The keys of a push that shows nothing."""
+    unseen = {name: value for name, value in own.items() if name not in _SEEN}
+    return {"content-available": 1, **unseen}
+
+
 def with_own(aps: Aps, own: Aps, text: str) -> dict[str, Any]:
     """The built-in keys, with the kind's own ones in their place.
 
     `text` is what `body_of` gives, perhaps cut.
     """
-    merged = {**aps, **own}
+    # A placeholder without a value leaves the built-in one.
+    merged = {**aps, **{name: value for name, value in own.items() if value != ""}}
     if alert := own.get("alert"):
         merged["alert"] = _alert(aps["alert"], alert, text)
-    if merged["sound"] == "":
+    if own.get("sound") == "":
         # Apple has no name for silence.
         del merged["sound"]
     return merged

@@ -98,7 +98,7 @@ def render(notification: Notification) -> ApnsPayload:
     ):
         # Apple refuses background pushes with immediate priority.
         kind, priority = NotificationType.Background, NotificationPriority.Delayed
-        document = _background(notification, custom, badge)
+        document = _background(notification, block.get("aps", {}), custom, badge)
         headers = headers._replace(priority=None)
     else:
         document = _alert(notification, shown, custom, badge)
@@ -143,14 +143,17 @@ def _alert(
 
 
 def _background(
-    notification: Notification, custom: Custom, badge: Placeholder
+    notification: Notification, own: aps.Aps, custom: Custom, badge: Placeholder
 ) -> bytes:
     """A background push may show nothing, so the app gets the badge as data."""
 
     def render(reference: Reference, text: str) -> dict[str, Any]:
         with_badge = {**reference, "badge": badge.mark}
-        own = {**custom, push_ids.KEY: with_badge}
-        document: dict[str, Any] = Payload(content_available=True, custom=own).dict()
+        document: dict[str, Any] = Payload(
+            content_available=True, custom={**custom, push_ids.KEY: with_badge}
+        ).dict()
+        if own:
+            document["aps"] = aps.background(own)
         return document
 
     return _fit(notification, render, "", badge)

@@ -137,7 +137,8 @@ def _add_android(found: Content, block: Mapping[str, Any], *, is_silent: bool) -
     android |= own
     if "notification" not in android:
         return
-    android["notification"] |= own_notification
+    # A placeholder without a value leaves the built-in one.
+    android["notification"] |= {k: v for k, v in own_notification.items() if v != ""}
     for part in ("title", "body"):
         if f"{part}_loc_key" in own_notification:
             # A phone would prefer the text.

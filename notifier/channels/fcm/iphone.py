@@ -38,7 +38,7 @@ def config(
     elif notification.silent or push_type == BACKGROUND:
         # Apple refuses background pushes with immediate priority.
         headers |= {"apns-priority": "5", "apns-push-type": BACKGROUND}
-        keys = {"content-available": 1}
+        keys = aps.background(mine)
     else:
         keys = _alert(notification, shown, mine, badge, text)
     return {

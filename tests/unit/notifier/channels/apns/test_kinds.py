@@ -81,6 +81,10 @@ def test_an_empty_sound_is_none() -> None:
     assert "sound" not in payload(render({"aps": {"sound": ""}}))["aps"]
 
 
+def test_a_placeholder_without_a_value_leaves_the_built_in_key() -> None:
+    assert payload(render({"aps": {"thread-id": ""}}))["aps"]["thread-id"] == "chat-3"
+
+
 @pytest.mark.parametrize(
     ("key", "replaced"),
     [("title-loc", "title"), ("subtitle-loc", "subtitle"), ("loc", "body")],
@@ -148,7 +152,7 @@ def test_a_collapse_id_that_apple_would_refuse_is_hashed(collapse_id: str) -> No
 def test_a_background_push_shows_nothing(changes: dict[str, Any]) -> None:
     block = {
         "headers": {} if changes else {"push_type": "background"},
-        "aps": {"category": "CALL"},
+        "aps": {"alert": {"title": "T"}, "sound": "s", "thread-id": "calls"},
         "payload": {"room": "blue"},
     }
 
@@ -156,7 +160,7 @@ def test_a_background_push_shows_nothing(changes: dict[str, Any]) -> None:
 
     assert (rendered.push_type, rendered.priority) == ("background", "5")
     assert payload(rendered) == {
-        "aps": {"content-available": 1},
+        "aps": {"content-available": 1, "thread-id": "calls"},
         "room": "blue",
         "bottlepost": {**REFERENCE, "badge": 4},
     }

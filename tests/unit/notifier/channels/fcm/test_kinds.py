@@ -157,6 +157,12 @@ def test_a_field_of_androids_notification_is_sent_as_it_is(field: str) -> None:
     assert shown.keys() == {"tag", "notification_count", field}
 
 
+def test_a_placeholder_without_a_value_leaves_the_built_in_field() -> None:
+    shown = message({"android": {"notification": {"tag": ""}}})["android"]
+
+    assert shown["notification"]["tag"] == "message-7"
+
+
 def test_data_for_android_is_added_to_that_of_the_message() -> None:
     block = {"android": {"data": {"room": "blue", "bottlepost": "mine"}}}
 
