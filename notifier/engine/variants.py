@@ -42,7 +42,14 @@ class Variant(NamedTuple):
 class Variants:
     """The variants of one notification."""
 
-    __slots__ = ("_has_built_in", "_look", "_look_of_mention", "_notification", "_vary")
+    __slots__ = (
+        "_has_built_in",
+        "_look",
+        "_look_of_mention",
+        "_mentions",
+        "_notification",
+        "_vary",
+    )
 
     def __init__(self, notification: Notification) -> None:
         self._notification = notification
@@ -55,8 +62,10 @@ class Variants:
             self._look_of_mention = _whole(
                 notification, notification.mention_definition
             )
+        is_read = notification.kind == READ
+        self._mentions = frozenset() if is_read else notification.mentions
         self._vary = bool(
-            self._has_built_in or self._look is not None or notification.mentions
+            self._has_built_in or self._look is not None or self._mentions
         )
 
     def are_many(self, platform: str) -> bool:
@@ -75,7 +84,7 @@ class Variants:
         return groups
 
     def _by_mention(self, targets: list[Target]) -> Iterable[tuple[bool, list[Target]]]:
-        mentions = self._notification.mentions
+        mentions = self._mentions
         mentioned = [t for t in targets if t.user_id in mentions] if mentions else []
         if not mentioned:
             return ((False, targets),)

@@ -26,18 +26,29 @@ def test_every_device_of_the_others_is_pushed_once(system: RunningSystem) -> Non
 
 
 def test_the_push_says_who_wrote_what(system: RunningSystem) -> None:
-    conversation = system.conversation(2)
+    pairs = {
+        platform: system.conversation(1, platforms=(platform,))
+        for platform in ("apns", "fcm")
+    }
 
-    posted = conversation.post("Grüße 🐙")
-    system.wait_until_ended(conversation, posted)
+    posts = {name: pair.post("Grüße 🐙") for name, pair in pairs.items()}
+    for name, posted in posts.items():
+        system.wait_until_ended(pairs[name], posted)
 
-    sender = f"user {posted.json['message']['sender']}"
-    payloads = {push["platform"]: push for push in system.sandbox.inbox()}
-    alert = payloads["apns"]["payload"]["aps"]["alert"]
-    assert alert == {"title": sender, "subtitle": "chat of 2", "body": "Grüße 🐙"}
-    assert payloads["apns"]["payload"]["aps"]["thread-id"] == f"chat-{conversation.id}"
-    shown = payloads["fcm"]["payload"]["notification"]
-    assert shown == {"title": sender, "body": "Grüße 🐙"}
+    senders = {
+        name: f"user {posted.json['message']['sender']}"
+        for name, posted in posts.items()
+    }
+    payloads = {push["platform"]: push["payload"] for push in system.sandbox.inbox()}
+    aps = payloads["apns"]["aps"]
+    assert aps["alert"] == {
+        "title": senders["apns"],
+        "subtitle": "chat of 1",
+        "body": "Grüße 🐙",
+    }
+    assert aps["thread-id"] == f"chat-{pairs['apns'].id}"
+    shown = payloads["fcm"]["notification"]
+    assert shown == {"title": senders["fcm"], "body": "Grüße 🐙"}
 
 
 def test_the_answer_does_not_wait_for_slow_phones(system: RunningSystem) -> None:
@@ -76,7 +87,8 @@ def test_messages_arrive_in_the_order_they_were_written(system: RunningSystem) -
         shown = [
             payload["aps"]["alert"]["body"]
             if "aps" in payload
-            else payload["notification"]["body"]
+            # In a group the sender stands before the text.
+            else payload["notification"]["body"].split(": ")[-1]
             for payload in arrived
         ]
         assert shown == [str(n) for n in range(12)]
