@@ -71,8 +71,9 @@ def static(request: PageRequest, name: str) -> HTTPResponse:
 def worker(request: PageRequest) -> HTTPResponse:
     """The service worker, at an address whose scope includes all pages."""
     answer = static(request, WORKER)
-    # It outlives the page, and loads nothing but our icons.
-    answer.set_header("Content-Security-Policy", "default-src 'none'; img-src 'self'")
+    # It outlives the page, and loads nothing but icons: ours, and the senders' avatars.
+    policy = "default-src 'none'; img-src 'self' https:"
+    answer.set_header("Content-Security-Policy", policy)
     return answer
 
 

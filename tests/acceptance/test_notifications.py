@@ -20,8 +20,9 @@ from tests.support.wait import until
 
 SUBSCRIBE = Path(__file__).with_name("subscribe.js").read_text()
 CLICK = """async () => {
+  const seq = (one) => one.data.bottlepost.seq;
   const all = await self.registration.getNotifications();
-  const notification = all.sort((one, other) => one.data.seq - other.data.seq).at(-1);
+  const notification = all.sort((one, other) => seq(one) - seq(other)).at(-1);
   self.dispatchEvent(new NotificationEvent("notificationclick", { notification }));
 }"""
 
@@ -149,6 +150,122 @@ def test_a_browser_notifies_one_person_at_a_time(tab, running_demo, token) -> No
     expect(demo_notifications.status(page)).to_contain_text("This browser notifies Bo")
     assert demo_notifications.browsers_of(running_demo, "Ada") == []
     assert len(demo_notifications.browsers_of(running_demo, "Bo")) == 1
+
+
+AVATAR = "https://cdn.example.org/bo.png"
+LINK = "https://chat.example.org/c/1"
+
+
+def seen(page: Page) -> list[dict[str, Any]]:
+    found = page.evaluate("""() => navigator.serviceWorker.ready
+      .then((registration) => registration.getNotifications())
+      .then((all) => all.map((one) => ({
+        title: one.title, body: one.body, icon: one.icon, image: one.image,
+        lang: one.lang, dir: one.dir, silent: one.silent, data: one.data,
+        requireInteraction: one.requireInteraction, renotify: one.renotify,
+        actions: one.actions.map(({ action, title }) => ({ action, title })),
+      })))""")
+    return list(found)
+
+
+def test_the_worker_shows_who_wrote_it(tab, running_demo, token) -> None:
+    page = tab.page
+    use(token, page)
+    worker = turn_on(page, running_demo)
+    sender = {"id": 2, "name": "Bo", "avatar": AVATAR}
+    about = {"conversation": 1, "message": 1, "seq": 1, "sender": sender}
+
+    worker.deliver(push(1, bottlepost=about))
+    worker.wait_until_shown(("Bo · Lighthouse", "no. 1"))
+    worker.deliver(
+        push(
+            2,
+            bottlepost={**about, "message": 2, "seq": 2},
+            options={
+                "icon": "https://cdn.example.org/call.png",
+                "image": "https://cdn.example.org/sea.jpg",
+                "lang": "de",
+                "dir": "ltr",
+                "renotify": True,
+                "requireInteraction": True,
+                "data": {"room": "3"},
+                "actions": [{"action": "reply", "title": "Reply", "navigate": LINK}],
+            },
+        )
+    )
+    until(lambda: len(worker.shown) == 2)
+
+    first, second = sorted(seen(page), key=lambda one: one["body"])
+    assert first["icon"] == AVATAR
+    assert second["icon"].endswith("/call.png")
+    assert second["image"].endswith("/sea.jpg")
+    assert (second["lang"], second["dir"]) == ("de", "ltr")
+    assert second["renotify"]
+    assert second["requireInteraction"]
+    assert second["actions"] == [{"action": "reply", "title": "Reply"}]
+    assert second["data"]["room"] == "3"
+    assert second["data"]["links"]["reply"] == LINK
+
+
+def declarative(seq: int, **more: Any) -> dict[str, Any]:
+    """A declarative push as the server writes it."""
+    about = {"conversation": 1, "message": seq, "seq": seq}
+    notification = {
+        "title": "Bo · Lighthouse",
+        "body": f"no. {seq}",
+        "tag": f"message-{seq}",
+        "navigate": LINK,
+        "data": {"data": {}, "bottlepost": about},
+        "mutable": True,
+        "app_badge": seq,
+        **more,
+    }
+    top = {"web_push": 8030, "mutable": True, "app_badge": seq}
+    return {**top, "notification": notification}
+
+
+def test_the_worker_understands_a_declarative_push(tab, running_demo, token) -> None:
+    page = tab.page
+    use(token, page)
+    worker = turn_on(page, running_demo)
+
+    worker.deliver(declarative(1))
+    worker.deliver(declarative(2))
+    worker.wait_until_shown(("Bo · Lighthouse", "no. 1"), ("Bo · Lighthouse", "no. 2"))
+    assert {one["data"]["links"][""] for one in seen(page)} == {LINK}
+
+    worker.deliver(quiet("read", 1))
+    worker.wait_until_shown(("Bo · Lighthouse", "no. 2"))
+
+    about = {"kind": "withdraw", "conversation": 1, "message": 2, "seq": 2}
+    worker.deliver(
+        declarative(2, body="Deleted", silent=True, data={"bottlepost": about})
+    )
+    worker.wait_until_shown(("Bo · Lighthouse", "Deleted"))
+
+
+SAFARI = """async (notification) => {
+  const event = new PushEvent("push");
+  Object.defineProperty(event, "notification", { value: notification });
+  self.dispatchEvent(event);
+}"""
+
+
+def test_the_worker_takes_what_safari_has_read(tab, running_demo, token) -> None:
+    """Safari hands over the notification, and on iOS no text."""
+    page = tab.page
+    use(token, page)
+    worker = turn_on(page, running_demo)
+    read = {"lang": "", "dir": "auto", "silent": None, "icon": ""}
+
+    page.context.service_workers[0].evaluate(
+        SAFARI, {**declarative(1)["notification"], **read}
+    )
+
+    worker.wait_until_shown(("Bo · Lighthouse", "no. 1"))
+    (one,) = seen(page)
+    assert one["icon"].endswith("/static/icon.png")
+    assert one["data"]["bottlepost"]["seq"] == 1
 
 
 def test_the_worker_replaces_and_withdraws_by_the_tag(tab, running_demo, token) -> None:

@@ -85,7 +85,7 @@ def _document(
         return None
     target = make_target(7, "a" * 160, badge=badge)
     if isinstance(rendered, webpush_payload.WebpushPayload):
-        return rendered.before + str(badge).encode() + rendered.after
+        return rendered.text(badge)
     if isinstance(rendered, apns_payload.ApnsPayload):
         [request] = rendered.requests([target])
     else:

@@ -3,55 +3,90 @@ const ICON = "/static/icon.png";
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
-self.addEventListener("push", (event) => event.waitUntil(handle(read(event.data))));
+self.addEventListener("push", (event) => event.waitUntil(handle(read(event))));
 self.addEventListener("notificationclick", (event) => {
-  const { notification } = event;
+  const { notification, action } = event;
   notification.close();
-  event.waitUntil(Promise.all([open(notification.data), closeRead(notification.data)]));
+  const about = aboutOf(notification.data);
+  event.waitUntil(Promise.all([open(linkOf(notification, action), about), closeRead(about)]));
 });
 
-function read(data) {
+// What to show: { heading, options }; what it is about; and the badge.
+function read({ data, notification }) {
+  // Safari has read a declarative push already, and on iOS it keeps the text to itself.
+  if (notification) return declarative({ notification: copyOf(notification) });
+  let push;
   try {
-    return data.json();
+    push = data.json();
   } catch {
     // Not from our server, but for example from a browser's developer tools.
-    return { title: "Bottlepost", body: data?.text() };
+    return { heading: "Bottlepost", options: { body: data?.text() } };
   }
+  return push.web_push === 8030 ? declarative(push) : ordinary(push);
 }
 
+function ordinary({ title, chat, body, tag, silent, badge, data, bottlepost, options }) {
+  const heading = [title, chat].filter(Boolean).join(" · ");
+  const icon = bottlepost?.sender?.avatar;
+  const own = { ...options, data: { ...objectOf(options?.data), data, bottlepost } };
+  return { heading, isQuiet: silent, badge, options: withLinks({ body, tag, icon, ...own }) };
+}
+
+function declarative({ notification: { title, ...options }, app_badge: badge }) {
+  return { heading: title, badge, options: withLinks(options) };
+}
+
+const OPTIONS = ["title", "body", "tag", "icon", "lang", "dir", "silent", "navigate", "data"];
+const copyOf = (one) =>
+  Object.fromEntries(OPTIONS.map((name) => [name, one[name]]).filter(([, value]) => value));
+
+function objectOf(own) {
+  if (own === undefined) return {};
+  return own?.constructor === Object ? own : { own };
+}
+
+// Most browsers drop the addresses of options that they do not know, but keep the data.
+function withLinks(options) {
+  const { icon, navigate, actions = [], data } = options;
+  const buttons = actions.map((one) => [one.action, one.navigate]);
+  const links = { "": navigate, ...Object.fromEntries(buttons) };
+  return { ...options, icon: icon || ICON, data: { ...objectOf(data), links } };
+}
+
+const linkOf = ({ data }, action) => data?.links?.[action] ?? data?.links?.[""];
+// An earlier version of this worker showed notifications with less data.
+const aboutOf = (data) => data?.bottlepost ?? (data?.seq ? data : undefined);
+
 async function handle(push) {
-  const act = push.silent ? close : push.bottlepost?.kind === "withdraw" ? replace : show;
+  const kind = aboutOf(push.options.data)?.kind;
+  const act = push.isQuiet ? close : kind === "withdraw" ? replace : show;
   await Promise.all([act(push), showBadge(push.badge)]);
 }
 
-function show({ title, chat, body, tag, bottlepost }, options = {}) {
-  const heading = [title, chat].filter(Boolean).join(" · ");
-  // A message that is pushed twice replaces its first notification without a sound.
-  return self.registration.showNotification(heading, {
-    body,
-    tag,
-    icon: ICON,
-    data: bottlepost,
-    ...options,
-  });
+// A message that is pushed twice replaces its first notification without a sound.
+function show({ heading, options }, more = {}) {
+  return self.registration.showNotification(heading, { ...options, ...more });
 }
 
 // Browsers want a notification for each push, so a deleted message leaves a note, without
 // a sound. Safari does not replace by the tag.
 async function replace(push) {
-  for (const one of await self.registration.getNotifications({ tag: push.tag })) one.close();
-  await show(push, { silent: true });
+  const { tag } = push.options;
+  for (const one of await self.registration.getNotifications({ tag })) one.close();
+  await show(push, { silent: true, vibrate: undefined });
 }
 
 // The page marks all messages up to the clicked one as read.
-async function closeRead(clicked) {
-  if (clicked) await close({ bottlepost: { ...clicked, kind: "read" } });
+async function closeRead(about) {
+  if (about) await close({ options: { data: { bottlepost: { ...about, kind: "read" } } } });
 }
 
-async function close({ tag, bottlepost: { kind, conversation, seq } }) {
+async function close({ options: { tag, data } }) {
+  const { kind, conversation, seq } = aboutOf(data) ?? {};
+  const isRead = (one) => one?.conversation === conversation && one.seq <= seq;
   const mustClose = {
     withdraw: (one) => one.tag === tag,
-    read: ({ data }) => data?.conversation === conversation && data.seq <= seq,
+    read: (one) => isRead(aboutOf(one.data)),
   };
   const shown = await self.registration.getNotifications();
   for (const one of shown.filter(mustClose[kind] ?? (() => false))) one.close();
@@ -63,12 +98,13 @@ async function showBadge(badge) {
   await navigator.setAppBadge(badge).catch(() => {});
 }
 
-// Focuses the open page, or opens a new one.
-async function open(message) {
+// Opens the address of the notification; without one, focuses the open page or opens one.
+async function open(link, message) {
   const pages = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
-  const page = pages.find((one) => new URL(one.url).pathname === "/");
-  if (!page) {
-    await self.clients.openWindow(message ? `/#read-${message.seq}` : "/");
+  const home = new URL(link ?? "/", self.location.origin);
+  const page = pages.find((one) => new URL(one.url).pathname === home.pathname);
+  if (!page || home.origin !== self.location.origin) {
+    await self.clients.openWindow(link ?? (message ? `/#read-${message.seq}` : "/"));
     return;
   }
   if (message) page.postMessage({ opened: message.seq });

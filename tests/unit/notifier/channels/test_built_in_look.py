@@ -61,7 +61,7 @@ def test_fcm_gets_the_same_bytes(look: str) -> None:
 def test_browsers_get_the_same_bytes(look: str) -> None:
     rendered = webpush_payload.render(make_notification(**CONTENT | LOOKS[look]))
 
-    plaintext = b"%b%d%b" % (rendered.before, 12, rendered.after)
+    plaintext = rendered.text(12)
 
     assert squeezed(plaintext) == pinned("webpush", look)
 

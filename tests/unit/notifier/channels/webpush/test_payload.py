@@ -72,8 +72,9 @@ def test_without_a_kind_every_byte_is_as_service_workers_know_it(
 ) -> None:
     rendered = webpush_payload.render(make_notification(**changes))
 
-    assert rendered.before == before
-    assert rendered.after.startswith(after)
+    assert rendered.pieces[0] == before
+    assert rendered.pieces[1].startswith(after)
+    assert len(rendered.pieces) == 2
 
 
 def test_a_silent_message_says_nothing_to_be_shown() -> None:
