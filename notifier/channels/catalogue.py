@@ -94,12 +94,13 @@ def localize(notification: Notification, locale: str | None) -> Notification:
     return replace(
         notification,
         locale=language(locale),
-        sender_name=_in(notification.sender_name, locale),
-        text=_in(notification.text, locale),
+        sender_name=translate(notification.sender_name, locale),
+        text=translate(notification.text, locale),
     )
 
 
-def _in(words: str, locale: str | None) -> str:
+def translate(words: str, locale: str | None) -> str:
+    """A built-in text in the language of the locale; any other one as it is."""
     return text(words.name, locale) if isinstance(words, BuiltIn) else words
 
 

@@ -79,14 +79,15 @@ class Email:
         notifications = {
             entry.notification.message_id: entry.notification for entry in entries
         }
+        device = min(
+            (entry.target for entry in entries), key=lambda target: target.device_id
+        )
         mail = self._template.write(
             sorted(notifications.values(), key=lambda notification: notification.seq),
             to=address,
-            device_id=min(entry.target.device_id for entry in entries),
+            device_id=device.device_id,
             now=utc_now(),
-        )
-        device = min(
-            (entry.target for entry in entries), key=lambda target: target.device_id
+            locale=device.locale,
         )
         # The first try has only waited for its digest.
         device = device._replace(attempts=max(device.attempts - 1, 0))

@@ -1,6 +1,5 @@
 """A mail with messages of one conversation, for one of its members."""
 
-import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from email.headerregistry import (
@@ -12,16 +11,14 @@ from email.headerregistry import (
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from email.utils import format_datetime
-from html import escape
 from urllib.parse import quote
 
 from models.pushes import Notification
 from models.unsubscribe import FIELD, VALUE
-from notifier.channels.characters import whole_characters
-from notifier.channels.template import clean, one_line
+from notifier.channels import catalogue
+from notifier.channels.email import bodies
+from notifier.channels.email.bodies import header_text
 
-# RFC 5322 allows 998; names are cut long before.
-LONGEST_HEADER = 200
 URLS = "List-Unsubscribe"
 
 
@@ -39,8 +36,6 @@ HEADERS = HeaderRegistry()
 HEADERS.map_to_type(URLS, UrlList)
 # Not every server supports 8BITMIME.
 POLICY = SMTP.clone(cte_type="7bit", header_factory=HEADERS)
-
-_control_characters = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]").sub
 
 
 class MailTemplate:
@@ -68,17 +63,21 @@ class MailTemplate:
         to: str,
         device_id: int,
         now: datetime,
+        locale: str | None = None,
     ) -> bytes:
-        """The mail with these messages of one conversation, in this order."""
+        """The mail with these messages of one conversation, in this order.
+
+        `locale` is the language of our own words in it.
+        """
         first, last = notifications[0], notifications[-1]
-        chat_name = _header_text(last.chat_name) or f"Conversation {last.chat_id}"
+        subject = _subject(last, locale)
         thread = self._id(f"chat-{last.chat_id}")
         mail = EmailMessage(policy=POLICY)
         mail["From"] = self._sender
         mail["To"] = Address(addr_spec=to)
         # The same for each mail of a conversation, because mail programs that ignore
         # References use the subject for their threads.
-        mail["Subject"] = chat_name
+        mail["Subject"] = subject
         mail["Date"] = format_datetime(now)
         # The same messages to the same device have the same id, so that mail programs
         # can recognise a repeated mail.
@@ -89,8 +88,9 @@ class MailTemplate:
         self._let_unsubscribe(mail, device_id)
         # RFC 3834: prevents automatic replies, such as vacation notices.
         mail["Auto-Submitted"] = "auto-generated"
-        mail.set_content(_plain(notifications))
-        mail.add_alternative(_html(chat_name, notifications), subtype="html")
+        mail.set_content(bodies.plain(notifications, locale))
+        html = bodies.html(subject, notifications, locale)
+        mail.add_alternative(html, subtype="html")
         return mail.as_bytes()
 
     def _id(self, name: str) -> str:
@@ -108,46 +108,12 @@ class MailTemplate:
         mail[URLS] = ", ".join(f"<{url}>" for url in urls)
 
 
-def _plain(notifications: Sequence[Notification]) -> str:
-    return "\n".join(
-        f"{_byline(notification)}\n{_text(notification)}\n"
-        for notification in notifications
-    )
-
-
-def _html(title: str, notifications: Sequence[Notification]) -> str:
-    paragraphs = "".join(
-        f'<p dir="auto"><b>{escape(_sender(notification))}</b> '
-        f'<small style="color:#666">{_time(notification)}</small><br>\n'
-        f"{escape(_text(notification)).replace(chr(10), '<br>' + chr(10))}</p>\n"
-        for notification in notifications
-    )
+def _subject(notification: Notification, locale: str | None) -> str:
+    """That of the kind, or the conversation's name."""
+    shown = notification.shown
+    own = "" if shown is None else shown.block.get("subject") or shown.subtitle
     return (
-        '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
-        f"<title>{escape(title)}</title></head>\n"
-        f'<body style="font-family:sans-serif">\n{paragraphs}</body></html>\n'
+        header_text(own)
+        or header_text(notification.chat_name)
+        or catalogue.text("conversation", locale, number=notification.chat_id)
     )
-
-
-def _byline(notification: Notification) -> str:
-    return f"{_sender(notification)}, {_time(notification)}:"
-
-
-def _sender(notification: Notification) -> str:
-    return _header_text(notification.sender_name) or "Somebody"
-
-
-def _time(notification: Notification) -> str:
-    return notification.created_at.strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _text(notification: Notification) -> str:
-    """The text with "\\n" as its only line end, and tabs as its only controls."""
-    return _control_characters("", "\n".join(clean(notification.text).splitlines()))
-
-
-def _header_text(name: str) -> str:
-    """A name that is safe in a header: nothing in it can begin another header."""
-    # Python decodes "=?utf-8?q?=0A?=" in a header it writes, with its line end.
-    text = one_line(clean(name)).replace("=?", "= ?")
-    return text[: whole_characters(text, LONGEST_HEADER)]
