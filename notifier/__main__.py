@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import click
 
 import config
 from config import Settings, SettingsError, run_directory
-from datastore import OUTAGES, Datastore, database_check
+from datastore import OUTAGES, Datastore, database_check, kind_documents, kinds
 from datastore.database_check import DatabaseProblem, Unfit
 from datastore.schema_check import NotMigrated
+from models.errors import CallerError
 from notifier import partition, prune
 from notifier.process import generation
 
@@ -150,6 +151,63 @@ def make_partitions() -> None:
         except partition.Unsupported:
             _exit("only PostgreSQL has partitions")
     print(f"push jobs are {'now' if is_new else 'already'} partitioned by month")
+
+
+@commands.command()
+@click.argument("kind", default="message")
+@click.option("--locale", help="The locale of the device, such as de-AT.")
+@click.option(
+    "--mentioned", is_flag=True, help="The device's owner is mentioned in the message."
+)
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    type=click.Choice(["apns", "fcm", "webpush", "email"]),
+    help="One or more; all by default.",
+)
+@click.option("--message", type=click.File("rb"), help="A sample message as JSON.")
+@click.option(
+    "--file",
+    "kinds_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Take the kinds from this file, and not from the database.",
+)
+@click.option("--raw", is_flag=True, help="Print the bodies as they are, unindented.")
+def preview(
+    *,
+    kind: str,
+    locale: str | None,
+    mentioned: bool,
+    platforms: tuple[str, ...],
+    message: BinaryIO | None,
+    kinds_file: Path | None,
+    raw: bool,
+) -> None:
+    """Print the requests of a sample message of a KIND.  [default: message]"""
+    settings = config.from_env()
+    # Imported here, because no other command makes pushes.
+    printed = import_module("notifier.preview.printed")
+    try:
+        content = None if message is None else message.read()
+        wanted = printed.wanted(kind, locale, mentioned, platforms, content)
+        if kinds_file is None:
+            defined = _kinds_of_database(settings)
+        else:
+            defined = kind_documents.read_file(kinds_file)
+        print(printed.text(settings, defined, wanted, is_raw=raw), end="")
+    except (ValueError, CallerError) as problem:
+        _exit(str(problem))
+
+
+def _kinds_of_database(settings: Settings) -> dict[str, dict[str, Any]]:
+    _require_database(settings)
+    with (
+        _problems_reported(),
+        closing(Datastore(settings.database_url)) as store,
+        store.read() as session,
+    ):
+        return kinds.all(session)
 
 
 def _wait_for_database(settings: Settings) -> None:

@@ -59,9 +59,19 @@ ARROWS: dict[str, set[str]] = {
     },
     "notifier.partition": {"datastore", "models", "config"},
     "notifier.prune": {"notifier.partition", "datastore", "models", "config"},
+    # It has the channels make requests that nobody sends.
+    "notifier.preview": {
+        "notifier.engine",
+        "notifier.channels",
+        "notifier.http2",
+        "models",
+        "config",
+    },
     # It imports the workers of the dispatchers by name, when they are asked for. The
     # process part tells which settings they have.
+    # It imports the preview so, too.
     "notifier.__main__": {
+        "models",
         "notifier.process",
         "notifier.partition",
         "notifier.prune",
@@ -76,12 +86,13 @@ ARROWS: dict[str, set[str]] = {
     "web": {"api", "datastore", "models"},
     # It would carry any WSGI application.
     "host": set(),
-    # The dashboard shows how many slots of PushProcess are taken.
+    # The dashboard shows how many slots of PushProcess are taken, and previews.
     "server": {
         "api",
         "web",
         "host",
         "notifier.dispatchers",
+        "notifier.preview",
         "notifier.process",
         "datastore",
         "config",

@@ -128,7 +128,7 @@ class _WebpushBatch(PushBatch):
     ) -> None:
         self._requests: list[Request] = []
         targets = [target for target, _ in addressees]
-        super().__init__(_head, self._requests, targets, report)
+        super().__init__(head_of, self._requests, targets, report)
         self.addressees = addressees
         self._rendered = rendered
         self._on_answer = on_answer
@@ -189,7 +189,7 @@ class _WebpushBatch(PushBatch):
 
 
 @lru_cache(maxsize=256)
-def _head(authorization: str | None) -> Head:
+def head_of(authorization: str | None) -> Head:
     return Head(
         (
             ("authorization", authorization or ""),
