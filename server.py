@@ -42,6 +42,7 @@ from host.rsgi import Clients, RsgiApp, caller_of
 from host.shares import Client
 from host.watcher import Patience
 from notifier import dispatchers
+from notifier.preview import Drawing
 from notifier.process import fork_server, generation
 from notifier.process.slots import Slots, worker_slots
 from web import pages
@@ -109,6 +110,7 @@ def _build(settings: Settings, max_waiting: int) -> bottle.Bottle:
         webpush_key=_webpush_key(settings),
         message_days=settings.message_days,
         kinds=_kinds(settings),
+        preview=Drawing(settings),
     )
     _store_kinds(app.kinds, settings)
     application = api.build(app)

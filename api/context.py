@@ -1,10 +1,10 @@
 """The context of a request, and the result that its handler returns."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from api.app_tokens import AppTokens
 from api.client_address import ClientAddresses, share_of
@@ -18,6 +18,7 @@ from api.service_key import ServiceKey
 from datastore import Datastore
 from datastore.accounts import Identity
 from models.errors import Forbidden
+from models.previews import Preview
 from notifier.dispatchers import Dispatcher
 
 
@@ -28,6 +29,20 @@ class RawBody:
     content: bytes
     headers: dict[str, str] = field(default_factory=dict)
     content_type: ClassVar[str]
+
+
+class DrawPreviews(Protocol):
+    """Makes the requests of a sample message, and what devices show of them."""
+
+    def __call__(
+        self,
+        kinds: Mapping[str, dict[str, Any]],
+        kind: str,
+        *,
+        locale: str | None,
+        is_mentioned: bool,
+        text: str,
+    ) -> Sequence[Preview]: ...
 
 
 Body_co = TypeVar("Body_co", bound=Out | RawBody | None, covariant=True)
@@ -111,6 +126,8 @@ class AppContext:
     traffic: Traffic = field(default_factory=Traffic)
     # The running and the allowed number of PushProcesses; None without any.
     slots: Callable[[], tuple[int, int]] | None = None
+    # What a sample message of a kind would look like; None if it cannot be shown.
+    preview: DrawPreviews | None = None
     # Days after which messages are pruned; 0 keeps them.
     message_days: int = 0
     # None if the app signs no tokens of its own.

@@ -17,7 +17,7 @@ from web.session import OPERATOR_COOKIE, set_cookie
 REFRESH_S = 30
 LARGEST_ID_DIGITS = 18
 # The pages that a login may redirect to; the first is the default.
-LOGIN_TARGETS = ("/dashboard", "/imports")
+LOGIN_TARGETS = ("/dashboard", "/imports", "/notifications")
 
 
 class Span(NamedTuple):

@@ -20,6 +20,7 @@ from web import (
     demo_page,
     import_page,
     job_pages,
+    notification_page,
     unsubscribe_page,
 )
 from web.page_request import SAFE_HEADERS, PageRequest, page
@@ -93,6 +94,7 @@ ROUTES = (
     PageRoute(
         "GET", "/imports/<import_id:id>/<outcome:re:result|error>", job_pages.upload
     ),
+    PageRoute("GET", notification_page.PATH, notification_page.show),
     PageRoute("GET", unsubscribe_page.ADDRESS, unsubscribe_page.show),
     PageRoute("POST", unsubscribe_page.ADDRESS, unsubscribe_page.end, takes_file=True),
     PageRoute("GET", "/dashboard", dashboard.show),

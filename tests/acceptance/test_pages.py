@@ -18,7 +18,7 @@ REFUSALS = {
     "Pixel": "invalid-payload",
     "Galaxy": "invalid-payload",
 }
-PAGES = ["/", "/dashboard", "/jobs/1/result", "/imports", "/docs"]
+PAGES = ["/", "/dashboard", "/jobs/1/result", "/imports", "/notifications", "/docs"]
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ TABLE = [
     ("POST", "/imports", {}, 401, 401, 401, 415),
     ("GET", "/imports/1", None, 401, 403, 403, 200),
     ("GET", "/imports/1/error", None, 401, 403, 403, 303),
+    ("GET", "/notifications", None, 200, 200, 200, 200),
     ("GET", f"/unsubscribe/{'1' * 32}", None, 404, 404, 404, 404),
     # All are told that it must be the form of the button.
     ("POST", f"/unsubscribe/{'1' * 32}", {}, 400, 400, 400, 400),
@@ -65,7 +66,11 @@ def test_visitor_gets_what_the_table_says(visitors, row, visitor):
 @pytest.mark.parametrize("visitor", VISITORS)
 @pytest.mark.parametrize(
     ("path", "secret"),
-    [("/dashboard", "Failing devices"), ("/imports", "Recent imports")],
+    [
+        ("/dashboard", "Failing devices"),
+        ("/imports", "Recent imports"),
+        ("/notifications", "The sample"),
+    ],
 )
 def test_only_operators_see_more_than_the_login(visitors, path, secret, visitor):
     html = visitors[visitor].get(path).body.decode()
