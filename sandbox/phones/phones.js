@@ -21,7 +21,8 @@ function text(push) {
     return { title, body: alert?.body ?? "", badge };
   }
   if (push.platform === "webpush") {
-    const { title, chat, body = "", badge } = payload.web_push ? payload.notification : payload;
+    const { title, chat, body = "" } = payload.web_push ? payload.notification : payload;
+    const badge = payload.app_badge ?? payload.badge;
     return { title: [title, chat].filter(Boolean).join(" · "), body, badge };
   }
   const seen = { ...payload.notification, ...payload.android?.notification };
@@ -30,7 +31,7 @@ function text(push) {
 }
 
 function collapseId(push) {
-  if (push.platform === "webpush") return push.payload?.tag;
+  if (push.platform === "webpush") return push.payload?.tag ?? push.payload?.notification?.tag;
   const android = push.payload?.android;
   return push.platform === "apns"
     ? push.headers["apns-collapse-id"]
@@ -39,7 +40,8 @@ function collapseId(push) {
 
 // The data for the app; kind "withdraw" removes a notification.
 function appData(push) {
-  const data = push.payload?.bottlepost ?? push.payload?.data?.bottlepost;
+  const { bottlepost, data: own, notification } = push.payload ?? {};
+  const data = bottlepost ?? own?.bottlepost ?? notification?.data?.bottlepost;
   try {
     return (typeof data === "string" ? JSON.parse(data) : data) ?? {};
   } catch {

@@ -38,3 +38,37 @@ def test_a_phone_and_a_browser_show_their_pushes(
         assert tab.complaints == []
     phones.client.close()
     browsers.client.close()
+
+
+def test_a_declarative_push_is_shown_as_safari_does(
+    shared_sandbox: Sandbox, browser: Any
+) -> None:
+    shared_sandbox.reset()
+    browsers = WebpushSender(shared_sandbox)
+    safari = browsers.subscribe("apple", name="cleos-safari")
+    about = {"conversation": 1, "message": 1, "seq": 1}
+
+    def push(body: str) -> None:
+        shown = {
+            "title": "Ann · Lighthouse",
+            "body": body,
+            "tag": "message-1",
+            "navigate": "https://chat.example.org/",
+            "data": {"bottlepost": about},
+        }
+        top = {"web_push": 8030, "mutable": True, "app_badge": 4}
+        browsers.push(safari, {**top, "notification": shown})
+
+    push("Land in sight")
+    push("Land ahead")
+
+    with Tab(browser, ignore_https_errors=True) as tab:
+        tab.page.goto(f"{shared_sandbox.url}/")
+
+        cards = tab.page.locator(".webpush .card")
+        expect(cards).to_contain_text("Land ahead")
+        expect(cards).to_contain_text("Ann · Lighthouse")
+        expect(cards).to_have_count(1)
+        expect(tab.page.locator(".webpush .foot")).to_contain_text("badge 4")
+        assert tab.complaints == []
+    browsers.client.close()
