@@ -7,6 +7,7 @@ then come from the language's own base, or from English.
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from string import Formatter
 
@@ -62,9 +63,12 @@ def check(directory: Path) -> None:
 
 
 def content(directory: Path) -> bytes:
-    """All files, for a digest of them."""
-    parts = (f"{path.name}\0{path.read_text()}\0" for path in directory.glob("*.json"))
-    return "".join(sorted(parts)).encode()
+    """All files, for a digest of them; what cannot be read is left out."""
+    found = b""
+    for path in sorted(directory.glob("*.json")):
+        with suppress(OSError):
+            found += b"%b\0%b\0" % (path.name.encode(), path.read_bytes())
+    return found
 
 
 def _read(path: Path) -> Texts:

@@ -36,3 +36,19 @@ def test_rules_for_members_do_not_matter_to_pushes(settings: Settings) -> None:
     other = replace(settings, add_members="service", user_adds_per_hour=1)
 
     assert fingerprint.of(settings, b"") == fingerprint.of(other, b"")
+
+
+def test_the_content_of_our_own_texts_matters(
+    settings: Settings, tmp_path: Path
+) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    file = texts / "nl.json"
+    file.write_text('{"new_message": "Bericht"}')
+    with_texts = replace(settings, catalogue_dir=texts)
+    before = fingerprint.of(with_texts, b"")
+
+    file.write_text('{"new_message": "Nieuw bericht"}')
+
+    assert fingerprint.of(with_texts, b"") != before
+    assert before != fingerprint.of(settings, b"")
