@@ -55,12 +55,14 @@ def _merged(ours: Mapping[str, Texts], added: Mapping[str, Texts]) -> dict[str, 
 @lru_cache(maxsize=1024)
 def language(locale: str | None) -> str:
     """The locale of the catalogue that a device gets: `de` for `de-AT`."""
-    known = {name.lower(): name for name in _languages}
-    for each in locales.fallbacks(locale) if locale else ():
-        wanted = known.get(each.lower()) or BASES.get(each.lower())
-        if wanted in _languages:
-            return wanted
-    return ENGLISH
+    return _chain(locale)[0]
+
+
+def _chain(locale: str | None) -> list[str]:
+    """The locales whose texts fit, best first; the last one is English."""
+    chain = locales.fallbacks(locale)
+    known = [name for each in chain for name in (each, BASES.get(each, each))]
+    return [*dict.fromkeys(name for name in known if name in _languages), ENGLISH]
 
 
 def text(name: str, locale: str | None, **values: object) -> str:
@@ -113,8 +115,8 @@ def has_built_in(notification: Notification) -> bool:
 
 
 def _find(name: str, locale: str | None) -> str:
-    chosen = language(locale)
-    for each in (chosen, *locales.fallbacks(chosen), ENGLISH):
-        if words := _languages.get(each, {}).get(name):
-            return words
-    raise KeyError(name)
+    return next(
+        words
+        for each in _chain(locale)
+        if (words := _languages[each].get(name)) is not None
+    )

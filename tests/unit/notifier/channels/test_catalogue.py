@@ -80,6 +80,7 @@ def test_only_arabic_is_written_from_right_to_left(locale: str) -> None:
 def test_files_add_languages_and_change_words(tmp_path: Path) -> None:
     (tmp_path / "nl.json").write_text('{"new_message": "Nieuw bericht"}')
     (tmp_path / "de.json").write_text('{"new_message": "Post!"}')
+    (tmp_path / "pt-PT.json").write_text('{"somebody": "Quem?"}')
     (tmp_path / "de-AT.json").write_text('{"somebody": "Irgendwer"}')
 
     catalogue.use(tmp_path)
@@ -92,6 +93,9 @@ def test_files_add_languages_and_change_words(tmp_path: Path) -> None:
     assert catalogue.text("message_deleted", "de") == "Nachricht gelöscht"
     assert catalogue.text("new_message", "de-AT") == "Post!"
     assert catalogue.text("somebody", "de-AT") == "Irgendwer"
+    assert catalogue.text("somebody", "pt-PT") == "Quem?"
+    assert catalogue.text("new_message", "pt-PT") == "Nova mensagem"
+    assert catalogue.text("new_message", "fr") == "Nouveau message"
 
 
 def test_words_with_braces_and_names_stay_as_they_are() -> None:
