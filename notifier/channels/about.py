@@ -13,34 +13,37 @@ from notifier.channels.template import clean, fit
 # What an app finds under its key `bottlepost`.
 Reference = dict[str, Any]
 
+AVATAR = "avatar"
 # So much of the text is worth more than an avatar or a name: what lock screens show.
 ENOUGH_TEXT = 200
 
 
-def details(notification: Notification, *, with_avatar: bool = True) -> Reference:
+def details(notification: Notification) -> Reference:
     """Sender and conversation; nothing if their names may not be shown."""
     if notification.kind != MESSAGE or not notification.sender_id:
         return {}
-    avatar = notification.sender_avatar if with_avatar else None
-    sender = _without_gaps(
-        id=notification.sender_id,
-        external_id=notification.sender_external_id,
-        name=notification.sender_name,
-        avatar=avatar,
-    )
-    chat = _without_gaps(
-        external_id=notification.chat_external_id, name=notification.chat_name
-    )
-    found = {"sender": sender, "chat": {**chat, "group": notification.is_group}}
-    return {**found, "mentioned": True} if notification.is_mentioned else found
+    sender: Reference = {"id": notification.sender_id}
+    chat: Reference = {}
+    for about, name, value in (
+        (sender, "external_id", notification.sender_external_id),
+        (sender, "name", notification.sender_name),
+        (sender, AVATAR, notification.sender_avatar),
+        (chat, "external_id", notification.chat_external_id),
+        (chat, "name", notification.chat_name),
+    ):
+        if value:
+            about[name] = clean(value)
+    chat["group"] = notification.is_group
+    found: Reference = {"sender": sender, "chat": chat}
+    if notification.is_mentioned:
+        found["mentioned"] = True
+    return found
 
 
-def _without_gaps(**values: str | int | None) -> Reference:
-    return {
-        name: clean(value) if isinstance(value, str) else value
-        for name, value in values.items()
-        if value
-    }
+def without_avatar(reference: Reference) -> Reference:
+    """The same without the picture, which is the longest part."""
+    sender = reference["sender"]
+    return {**reference, "sender": {k: v for k, v in sender.items() if k != AVATAR}}
 
 
 def fit_about(

@@ -42,11 +42,13 @@ def reference(notification: Notification) -> Reference:
 def references(notification: Notification) -> list[Reference]:
     """The reference, and shorter ones for a message that leaves it no room."""
     place = _place(notification)
-    full = about.details(notification)
-    if not full:
+    details = about.details(notification)
+    if not details:
         return [place]
-    by_name = about.details(notification, with_avatar=False)
-    return [{**place, **full}, {**place, **by_name}, place]
+    full = {**place, **details}
+    if not notification.sender_avatar:
+        return [full, place]
+    return [full, about.without_avatar(full), place]
 
 
 def _place(notification: Notification) -> Reference:
