@@ -1,6 +1,6 @@
 """The whole engine (fan-out, send, record) and bare clients, to 1,000,000 members.
 
-    python -m benchmarks.engine [--quick] [--json] [--members 1000000]
+    python -m benchmarks.engine [--quick] [--json] [--members 1000000] [--locales]
 
 The engine runs a job from a real SQLite database and pushes over TLS to a sink that
 answers 200; aioapns and node-apn push payloads from memory. They take turns, and the
@@ -10,13 +10,16 @@ Then conversations grow tenfold up to `--members`, while memory and time per pus
 stay the same. A small job mostly spends its time on starting (connection, token,
 statements), which makes large jobs look better. So the marginal cost of a push is shown
 too: the difference in time between two sizes, divided by the difference in pushes.
+
+At last the largest conversation gets a message of a kind with texts in four languages,
+to devices of one locale and of four; with --locales this is measured alone.
 """
 
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +31,7 @@ from tests.support import tls
 # On the disk of the checkout: /tmp may be memory, where nothing waits for a disk.
 SCRATCH = Path("var")
 MEMBERS = 100_000
+LOCALES = ("de", "fr", "ja", "en")
 SMALLEST, LARGEST, LARGEST_QUICK = 1_000, 1_000_000, 100_000
 
 
@@ -42,9 +46,9 @@ def scratch() -> Iterator[Path]:
         shutil.rmtree(run_dir)
 
 
-def engine(sinks: Sinks, members: int) -> Figures:
+def engine(sinks: Sinks, members: int, locales: Sequence[str] = ()) -> Figures:
     with scratch() as run_dir:
-        push_engine.fill(run_dir, members)
+        push_engine.fill(run_dir, members, locales=locales)
         command = [sys.executable, "-m", "benchmarks.push_engine", str(run_dir)]
         command += [sinks.plain, str(tls.authority().ca_file)]
         ended = subprocess.run(
@@ -116,13 +120,30 @@ def compare_marginal_costs(
     report.goal(words, ratio, at_most=1.1)
 
 
+def speak(report: Report, sinks: Sinks, members: int, rounds: int) -> None:
+    """One locale and four in turn; the medians of the ratios of turns count."""
+    cases = {"one": LOCALES[:1] * 4, "four": LOCALES}
+    found: dict[str, list[Figures]] = {name: [] for name in cases}
+    for turn in range(rounds):
+        for name in list(cases)[:: -1 if turn % 2 else 1]:
+            figures = engine(sinks, members, cases[name])
+            found[name].append(figures)
+            report.row(locales=name, **figures)
+    for column, words in (("wall_us", "time"), ("cpu_us", "CPU time")):
+        pairs = zip(found["four"], found["one"], strict=True)
+        ratio = median([four[column] / one[column] for four, one in pairs])
+        report.goal(f"{words} of four locales ÷ one", ratio, at_most=1.1)
+
+
 def main() -> None:
-    chosen = options((__doc__ or "").splitlines()[0], members=0)
+    chosen = options((__doc__ or "").splitlines()[0], members=0, locales=False)
     report = Report("The whole engine, SQLite with synchronous=FULL, one process")
     members = chosen.members or (LARGEST_QUICK if chosen.quick else LARGEST)
     with pushing.sinks() as sinks:
-        compare(report, sinks, 2 if chosen.quick else 7)
-        grow(report, sinks, sizes_up_to(members), 1 if chosen.quick else 3)
+        if not chosen.locales:
+            compare(report, sinks, 2 if chosen.quick else 7)
+            grow(report, sinks, sizes_up_to(members), 1 if chosen.quick else 3)
+        speak(report, sinks, members, 1 if chosen.quick else 5)
     report.print(as_json=chosen.json)
 
 

@@ -12,6 +12,7 @@ import asyncio
 import gc
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import (
     ColumnElement,
     Text,
+    case,
     cast,
     func,
     insert,
@@ -28,11 +30,14 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    update,
 )
 
 from config import Settings
 from datastore import Datastore
+from datastore import kinds as stored_kinds
 from datastore.migrations import upgrade
+from models import kinds
 from models.accounts import Device, User
 from models.base import utc_now
 from models.chats import Chat, Member
@@ -40,8 +45,18 @@ from notifier.engine import collect_rarely, loop
 from tests.support import chats
 
 
-def fill(run_dir: Path, members: int, database_url: str | None = None) -> None:
-    """Create a conversation of members with a device each, and post a message to it."""
+def fill(
+    run_dir: Path,
+    members: int,
+    database_url: str | None = None,
+    *,
+    locales: Sequence[str] = (),
+) -> None:
+    """Create a conversation of members with a device each, and post a message to it.
+
+    With locales, the devices have them in turn, and messages are of a kind with a text
+    for each of them.
+    """
     run_dir.mkdir(parents=True, exist_ok=True)
     store = Datastore(database_url or _sqlite(run_dir))
     upgrade(store)
@@ -84,11 +99,23 @@ def fill(run_dir: Path, members: int, database_url: str | None = None) -> None:
         ]
         with store.write() as session:
             session.execute(insert(model).from_select(list(values), select(*columns)))
+    if locales:
+        _define_kind(store, locales)
     with store.write() as session:
         # As the database does it from time to time.
         session.execute(text("ANALYZE"))
     chats.post(store, 1, text="Land in sight")
     store.close()
+
+
+def _define_kind(store: Datastore, locales: Sequence[str]) -> None:
+    patterns = {locale: {"title": f"{{sender}} ({locale})"} for locale in locales}
+    definition = {"patterns": {"default": {"title": "{sender}"}, **patterns}}
+    turns = {n: locale for n, locale in enumerate(locales)}
+    locale = case(turns, value=Device.user_id % len(locales))
+    with store.write() as session:
+        stored_kinds.save(session, "message", kinds.check(definition), utc_now())
+        session.execute(update(Device).values(locale=locale))
 
 
 def _sqlite(run_dir: Path) -> str:
