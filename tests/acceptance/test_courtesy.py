@@ -28,7 +28,9 @@ def shown(system: RunningSystem, token: str | None = None) -> list[str]:
     for payload in payloads:
         apple = payload.get("aps", {}).get("alert", {})
         google = payload.get("notification", {})
-        texts += filter(None, [apple.get("body"), google.get("body")])
+        # Android's text says who has written it.
+        googles = google.get("body", "").split(": ")[-1]
+        texts += filter(None, [apple.get("body"), googles])
     return texts
 
 
