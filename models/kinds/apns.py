@@ -4,6 +4,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
+from models.apns_push_types import (
+    LONGEST_COLLAPSE_ID,
+    RAW_TYPES,
+    RELOADS,
+    SUFFIXES,
+)
 from models.kinds.aps import OF_ACTIVITIES, Aps
 from models.kinds.fields import (
     ABSENT,
@@ -30,30 +36,13 @@ PushType = Literal[
     "widgets",
     "controls",
 ]
-# What follows the app's bundle id in the topic.
-SUFFIXES: dict[str, str] = {
-    "alert": "",
-    "background": "",
-    "voip": ".voip",
-    "complication": ".complication",
-    "fileprovider": ".pushkit.fileprovider",
-    # Its topic is the whole name in the certificate, which is the app of the device.
-    "mdm": "",
-    "location": ".location-query",
-    "liveactivity": ".push-type.liveactivity",
-    "pushtotalk": ".voip-ptt",
-    "widgets": ".push-type.widgets",
-    "controls": ".push-type.controls",
-}
-# These are no messages to read: their payload is sent as it is.
-RAW = frozenset(SUFFIXES) - {"alert", "background"}
+RAW = frozenset(RAW_TYPES)
 PRIORITIES = {"background": (5,), "location": (5, 10), "liveactivity": (5, 10)}
 # Apple takes 4,096 and 5,120 bytes; the rest is for the reference to the message.
 LARGEST = 4096 - 256
 LARGEST_VOIP = 5120 - 256
 # Half is for the texts and for what Bottlepost adds.
 LARGEST_SHOWN = 2048
-LONGEST_COLLAPSE_ID = 64
 OF_BOTTLEPOST = "bottlepost"
 
 
@@ -147,7 +136,7 @@ def _check_aps(push_type: str, aps: Aps) -> dict[str, str]:
     given = aps.given
     if push_type == "mdm":
         return dict.fromkeys(given, "is not sent with mdm")
-    if push_type in ("widgets", "controls"):
+    if push_type in RELOADS:
         others = {k: f"is not sent with {push_type}" for k in given}
         others.pop("content-changed", None)
         needed = {} if "content-changed" in given else {"content-changed": "is needed"}
@@ -208,7 +197,7 @@ def _check_activity(aps: Aps) -> dict[str, str]:
 
 
 def _check_own(push_type: str, payload: dict[str, Any]) -> dict[str, str]:
-    if push_type in ("widgets", "controls"):
+    if push_type in RELOADS:
         return dict.fromkeys(payload, f"is not sent with {push_type}")
     if push_type == "mdm":
         return _check_texts(payload, needed=("mdm",), known=("mdm",))

@@ -3,25 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from models.apns_push_types import RELOADS
 from models.pushes import Notification, Shown
 
 Aps = Mapping[str, Any]
 
-# Push types whose payload is the kind's own, and what each adds to the app's topic.
-RAW_TYPES = {
-    "voip": ".voip",
-    "complication": ".complication",
-    "fileprovider": ".pushkit.fileprovider",
-    # Its topic is the UID of a certificate, which the device names as its app.
-    "mdm": "",
-    "location": ".location-query",
-    "liveactivity": ".push-type.liveactivity",
-    "pushtotalk": ".voip-ptt",
-    "widgets": ".push-type.widgets",
-    "controls": ".push-type.controls",
-}
-# The system draws these itself, and takes nothing else.
-RELOADS = ("widgets", "controls")
 # A key for a text of the app's own, and the text that it takes the place of.
 _LOCALIZED = {
     "title-loc-key": "title",

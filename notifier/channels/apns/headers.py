@@ -4,12 +4,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from models.apns_push_types import LONGEST_COLLAPSE_ID, RAW_TYPES
 from models.pushes import Notification
 from notifier.channels import push_ids
-from notifier.channels.aps import RAW_TYPES
 from notifier.channels.header_text import is_header_text
-
-LONGEST_COLLAPSE_ID = 64
 
 
 class Headers(NamedTuple):

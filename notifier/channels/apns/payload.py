@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from models.apns_push_types import RAW_TYPES, RELOADS
 from models.pushes import MESSAGE, READ, WITHDRAW, Notification, Shown, Target
 from notifier.channels import aps, push_ids
 from notifier.channels.about import Reference, fit_about
@@ -83,7 +84,7 @@ def render(notification: Notification) -> ApnsPayload:
     for name, value in block.get("payload", {}).items():
         if name not in RESERVED_KEYS:
             custom[name] = value
-    if headers.push_type in aps.RAW_TYPES:
+    if headers.push_type in RAW_TYPES:
         return _raw(notification, headers, block, custom)
     badge = Placeholder()
     kind, priority = NotificationType.Alert, NotificationPriority.Immediate
@@ -181,7 +182,7 @@ def _raw(
         if push_type == "mdm":
             return dict(block.get("payload", {}))
         keys = {"aps": aps.raw(block.get("aps", {}), push_type, notification)}
-        if push_type in aps.RELOADS:
+        if push_type in RELOADS:
             return keys
         return {**keys, **custom, push_ids.KEY: reference}
 

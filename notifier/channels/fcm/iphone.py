@@ -5,6 +5,7 @@ FCM hands it to Apple as it is, beside the data of the message.
 
 from typing import Any
 
+from models.apns_push_types import RAW_TYPES
 from models.pushes import Notification, Shown
 from notifier.channels import aps, push_ids
 from notifier.channels.about import Reference
@@ -33,7 +34,7 @@ def config(
     if "live_activity_token" in own:
         push_type = "liveactivity"
     mine = payload.get("aps", {})
-    if push_type in aps.RAW_TYPES:
+    if push_type in RAW_TYPES:
         keys = aps.raw(mine, push_type, notification)
     elif notification.silent or push_type == BACKGROUND:
         # Apple refuses background pushes with immediate priority.

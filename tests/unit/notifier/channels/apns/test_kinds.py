@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hpack import Decoder
 
+from models.apns_push_types import RAW_TYPES
 from models.kinds import apns as rules
 from models.pushes import WITHDRAW, Shown
-from notifier.channels import aps
 from notifier.channels.apns import payload as apns_payload
 from notifier.channels.apns.payload import ApnsPayload
 from tests.support.notifications import make_notification, make_target
@@ -184,7 +184,7 @@ def test_a_withdrawal_is_that_of_any_message() -> None:
 
 
 def test_push_types_and_topics_are_those_of_the_rules() -> None:
-    assert {name: rules.SUFFIXES[name] for name in RAW} == aps.RAW_TYPES
+    assert {name: rules.SUFFIXES[name] for name in RAW} == RAW_TYPES
 
 
 @pytest.mark.parametrize("push_type", RAW)
