@@ -104,7 +104,7 @@ class RsgiApp:
         headers = scope.headers
         length = headers.get("content-length")
         if length == "0" or (length is None and "transfer-encoding" not in headers):
-            await self._run(scope, proto, io.BytesIO(), None)
+            await self._run(scope, proto, self._client(scope), io.BytesIO(), None)
             return
         try:
             await self._receive(scope, proto, None if length is None else int(length))
@@ -116,10 +116,10 @@ class RsgiApp:
     async def _receive(self, scope: Any, proto: Any, length: int | None) -> None:
         body = BodyReader(aiter(proto), length, self._timeouts)
         ahead = await body.read_ahead()
-        if body.is_complete:
-            await self._run(scope, proto, io.BytesIO(ahead), len(ahead))
-            return
         client = self._client(scope)
+        if body.is_complete:
+            await self._run(scope, proto, client, io.BytesIO(ahead), len(ahead))
+            return
         if not await self._places.take(client, self._timeouts.silent_s):
             _refuse(
                 proto, 503, "unavailable", "Too many large requests at once; try again."
@@ -127,7 +127,7 @@ class RsgiApp:
             return
         try:
             stream = io.BufferedReader(BlockingBody(ahead, body, self._loop))
-            await self._run(scope, proto, stream, length, wake_loop=True)
+            await self._run(scope, proto, client, stream, length, wake_loop=True)
         finally:
             self._places.give_back(client)
 
@@ -139,6 +139,7 @@ class RsgiApp:
         self,
         scope: Any,
         proto: Any,
+        client: Client,
         body: IO[bytes],
         length: int | None,
         *,
@@ -155,7 +156,7 @@ class RsgiApp:
 
         def answer() -> None:
             try:
-                self._answer(scope, proto, body, length)
+                self._answer(scope, proto, client, body, length)
             finally:
                 self._answered.append(answered)
                 if wake_loop:
@@ -166,7 +167,7 @@ class RsgiApp:
             self._threads.run(answer)
         else:
             lane = self._reads if scope.method in READING else self._writes
-            lane.run(answer, self._client(scope))
+            lane.run(answer, client)
         self._running += 1
         if not self._is_settling:
             self._is_settling = True
@@ -186,7 +187,12 @@ class RsgiApp:
             self._loop.call_later(SETTLE_S, self._settle_later)
 
     def _answer(
-        self, scope: Any, proto: Any, body: IO[bytes], length: int | None
+        self,
+        scope: Any,
+        proto: Any,
+        client: Client,
+        body: IO[bytes],
+        length: int | None,
     ) -> None:
         """Call the WSGI application in a thread; granian accepts responses from any."""
         head: list[Any] = []
@@ -208,7 +214,7 @@ class RsgiApp:
             self._busy.discard(scope.client)
         answer = b"".join(content)
         if len(answer) >= LONG and not self._answers.admit(
-            scope.client, self._client(scope), len(answer)
+            scope.client, client, len(answer)
         ):
             _refuse(
                 proto, 503, "unavailable", "Take the answers before you ask for more."
