@@ -1,8 +1,6 @@
 """The subject and both bodies of a kind, in the language of the device."""
 
 import email
-from datetime import UTC, datetime
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Any
@@ -14,23 +12,8 @@ from hypothesis import strategies as st
 from models.pushes import Shown
 from notifier.channels.email.payload import MailTemplate
 from notifier.engine import redact
+from tests.support.mails import HEADERS, NOW, SENDER
 from tests.support.notifications import make_notification
-
-NOW = datetime(2025, 6, 15, 12, 30, tzinfo=UTC)
-SENDER = Address("Harbour Chat", addr_spec="chat@harbour.example")
-HEADERS = {
-    "From",
-    "To",
-    "Subject",
-    "Date",
-    "Message-ID",
-    "In-Reply-To",
-    "References",
-    "List-Unsubscribe",
-    "Auto-Submitted",
-    "MIME-Version",
-    "Content-Type",
-}
 
 
 def _shown(block: dict[str, Any] | None = None, **texts: str) -> Shown:

@@ -1,8 +1,6 @@
 """A mail names its writers, and no text in it can become a header or markup."""
 
 import email
-from datetime import UTC, datetime
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Any
@@ -12,23 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.channels.email.payload import MailTemplate
+from tests.support.mails import HEADERS, NOW, SENDER
 from tests.support.notifications import make_notification
-
-NOW = datetime(2025, 6, 15, 12, 30, tzinfo=UTC)
-SENDER = Address("Harbour Chat", addr_spec="chat@harbour.example")
-HEADERS = {
-    "From",
-    "To",
-    "Subject",
-    "Date",
-    "Message-ID",
-    "In-Reply-To",
-    "References",
-    "List-Unsubscribe",
-    "Auto-Submitted",
-    "MIME-Version",
-    "Content-Type",
-}
 
 
 def _write(*notifications: dict[str, Any], unsubscribe: str | None = None) -> bytes:
