@@ -10,7 +10,7 @@ from datastore import Datastore, kinds, outages
 from models.base import utc_now
 from models.errors import Forbidden, UnknownKind
 
-# For so long another worker's change may go unnoticed.
+# How long a change by another worker may go unnoticed.
 MAX_AGE_S = 5.0
 
 

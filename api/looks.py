@@ -24,7 +24,7 @@ def check(
     if changes is None:
         return None
     with context.store.lookup() as link:
-        definition = kinds.definition(link, kind or kinds.OF_MESSAGES)
+        definition = kinds.definition(link, kind or rules.OF_MESSAGES)
     try:
         return rules.check_changes(definition, changes)
     except Invalid as problem:

@@ -11,14 +11,11 @@ from sqlalchemy.orm import Session
 from datastore.prepared import Link, Prepared, link_of
 from models.errors import Conflict, KindOfFile, NotFound
 from models.kind_rows import Kind
+from models.kinds import Definition
 
 MOST = 200
-# The kind of messages that name none, and of those that mention a device's owner.
-OF_MESSAGES, OF_MENTIONS = "message", "mention"
 # Members may name the kind.
 FOR_MEMBERS = "members"
-
-Definition = Mapping[str, Any]
 
 _ALL = Prepared(select(Kind.name, Kind.definition))
 _ONE = Prepared(select(Kind.definition).where(Kind.name == bindparam("known_as")))

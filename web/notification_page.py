@@ -9,11 +9,11 @@ from bottle import HTTPResponse
 
 from datastore import kinds
 from models.errors import NotFound
+from models.kinds import OF_MESSAGES
 from models.previews import Preview, Seen
 from web.page_request import PageRequest, page
 
 PATH = "/notifications"
-MESSAGE = "message"
 LONGEST_TEXT = 4000
 LONGEST_LOCALE = 35
 
@@ -51,12 +51,12 @@ def show(request: PageRequest) -> HTTPResponse:
     if not request.is_operator:
         return page("login", title="Sign in", problem="", to=PATH)
     query = parse_qs(request.environ.get("QUERY_STRING", ""))
-    chosen = query.get("kind", [MESSAGE])[0]
+    chosen = query.get("kind", [OF_MESSAGES])[0]
     locale = query.get("locale", [""])[0].strip()[:LONGEST_LOCALE]
     text = query.get("text", [""])[0].strip()[:LONGEST_TEXT]
     with request.app.store.read() as session:
         defined = kinds.all(session)
-    if chosen not in defined and chosen != MESSAGE:
+    if chosen not in defined and chosen != OF_MESSAGES:
         raise NotFound("There is no kind with this name.")
     draw = request.app.preview
     previews: Sequence[Preview] = ()
@@ -71,7 +71,7 @@ def show(request: PageRequest) -> HTTPResponse:
     return page(
         "notifications",
         title="Notifications",
-        names=sorted({MESSAGE, *defined}),
+        names=sorted({OF_MESSAGES, *defined}),
         definitions=defined,
         chosen=chosen,
         definition=_json(defined.get(chosen)),

@@ -15,15 +15,14 @@ from sqlalchemy import Engine, Integer, ScalarSelect, func, literal_column, sele
 from sqlalchemy.orm import Session
 
 from datastore import kinds
-from datastore.kinds import OF_MENTIONS, OF_MESSAGES, Definition
 from datastore.prepared import link_of
 from datastore.prepared_lists import PreparedForIds
 from models.chats import Chat, Member
 from models.kind_rows import Kind
-from models.kinds import patterns
+from models.kinds import Definition, find, patterns
 from models.pushes import Notification
 
-# A kind that was removed may be used for so long.
+# How long a kind that was removed may still be used.
 MAX_AGE_S = 5.0
 MEMBERS = "members"
 
@@ -87,15 +86,10 @@ def of_message(
     definitions = looks.definitions
     if not (definitions or changes or mentions):
         return {}
-    definition = definitions.get(kind or OF_MESSAGES)
-    if definition is None:
-        definition = definitions.get(OF_MESSAGES)
-    is_plain = kind is None or kind == OF_MESSAGES
+    definition, of_mentions = find(definitions, kind)
     return {
         "definition": definition,
-        "mention_definition": definitions.get(OF_MENTIONS)
-        if mentions and is_plain
-        else None,
+        "mention_definition": of_mentions if mentions else None,
         "changes": changes,
         "mentions": frozenset(mentions),
     }

@@ -7,6 +7,26 @@ the providers' rules when it is saved, so that nothing has to be when it is push
 from collections.abc import Mapping
 from typing import Any
 
+# The kind of messages that name none, and of those that mention a device's owner.
+OF_MESSAGES, OF_MENTIONS = "message", "mention"
+
+Definition = Mapping[str, Any]
+
+
+def find(
+    definitions: Mapping[str, Definition], kind: str | None
+) -> tuple[Definition | None, Definition | None]:
+    """The definition for a message that names the kind, and that for mentions in it.
+
+    A kind that is gone looks like the usual one. None is the built-in look; without a
+    definition of its own a mention has no other look than the message.
+    """
+    definition = definitions.get(kind or OF_MESSAGES)
+    if definition is None:
+        definition = definitions.get(OF_MESSAGES)
+    is_usual = kind is None or kind == OF_MESSAGES
+    return definition, definitions.get(OF_MENTIONS) if is_usual else None
+
 
 def check(definition: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any]:
     """The definition in its canonical form.

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from config import Settings
+from models.kinds import OF_MESSAGES
 from models.previews import Preview
 from notifier.preview import requests, sample
 from notifier.preview.requests import PLATFORMS, Wanted
@@ -41,7 +42,7 @@ def text(
     is_raw: bool = False,
 ) -> str:
     """Raises ValueError if there is no such kind, and Invalid for wrong changes."""
-    if wanted.kind not in kinds and wanted.kind != requests.MESSAGE:
+    if wanted.kind not in kinds and wanted.kind != OF_MESSAGES:
         known = ", ".join(sorted(kinds)) or "none"
         raise ValueError(f"there is no kind {wanted.kind!r}; defined are: {known}")
     parts = requests.previews(settings, kinds, wanted)

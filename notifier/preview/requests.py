@@ -28,8 +28,6 @@ from notifier.preview.recorder import (
 from notifier.preview.sample import SampleMessage
 
 PLATFORMS = ("apns", "fcm", "webpush", "email")
-# The usual kind; without a definition, it has the built-in look.
-MESSAGE = "message"
 # What stands where the settings name nothing.
 TOPIC, PROJECT = "com.example.chat", "example-project"
 SENDER = Address("Bottlepost", addr_spec="chat@example.org")
@@ -45,7 +43,8 @@ TOKENS = {
 class Wanted(NamedTuple):
     """What a preview is of."""
 
-    kind: str = MESSAGE
+    # Without a definition, the usual one has the built-in look.
+    kind: str = rules.OF_MESSAGES
     locale: str | None = None
     is_mentioned: bool = False
     platforms: tuple[str, ...] = PLATFORMS

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.base import utc_now
+from models.kinds import find
 from models.pushes import Notification
 
 LONGEST_TEXT = 4000
@@ -66,8 +67,8 @@ def read(content: str | bytes) -> SampleMessage:
 def notification(
     sample: SampleMessage, kinds: dict[str, dict[str, Any]], kind: str
 ) -> Notification:
-    """The sample as the engine gets it; the kind may be one that is not defined."""
-    is_plain = kind == "message"
+    """The sample as the engine gets it."""
+    definition, of_mentions = find(kinds, kind)
     now = utc_now()
     return Notification(
         job_id=0,
@@ -87,7 +88,7 @@ def notification(
         chat_external_id=sample.conversation.external_id,
         is_group=sample.conversation.members > 2,
         members=sample.conversation.members,
-        definition=kinds.get(kind),
-        mention_definition=kinds.get("mention") if is_plain else None,
+        definition=definition,
+        mention_definition=of_mentions,
         changes=sample.notification,
     )
