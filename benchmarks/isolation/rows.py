@@ -85,7 +85,7 @@ def _pipeline(*, reads: bool) -> Act:
 
 
 def _uploads(per_second: int) -> Act:
-    """Bodies of a megabyte, of which so many bytes come in a second."""
+    """Bodies of a megabyte; `per_second` bytes of each arrive in a second."""
 
     def act(stage: Stage) -> AbstractContextManager[None]:
         user, client = stage.server.user("upload")
@@ -98,7 +98,7 @@ def _uploads(per_second: int) -> Act:
 
 
 def _seats(number: int) -> Act:
-    """A user who begins conversations with so many strangers."""
+    """A user who begins conversations with this number of strangers."""
 
     def act(stage: Stage) -> AbstractContextManager[None]:
         _, client = stage.server.user("seats")
