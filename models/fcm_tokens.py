@@ -9,13 +9,14 @@ import re
 FCM = "fcm"
 
 # 17 bytes in base64url of which the first four bits are 0111.
-_is_fid = re.compile(r"[c-f][A-Za-z0-9_-]{21}").fullmatch
+FID_LENGTH = 22
+is_fid = re.compile(r"[c-f][A-Za-z0-9_-]{21}").fullmatch
 _begins_with_fid = re.compile(r"([c-f][A-Za-z0-9_-]{21}):APA91b").match
 
 
 def installation(token: str) -> str | None:
     """The FID of a token, or the FID that it is; None if the token does not tell."""
-    if _is_fid(token):
+    if is_fid(token):
         return token
     begin = _begins_with_fid(token)
     return begin[1] if begin else None

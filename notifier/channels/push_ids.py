@@ -22,6 +22,11 @@ def tag(notification: Notification) -> str:
     return f"message-{notification.message_id}"
 
 
+def thread(notification: Notification) -> str:
+    """What all notifications of a conversation have in common."""
+    return f"chat-{notification.chat_id}"
+
+
 def topic(notification: Notification) -> str:
     """The tag as a web push topic (RFC 8030 §5.4), by which a later try replaces it.
 
@@ -31,16 +36,12 @@ def topic(notification: Notification) -> str:
     return urlsafe_b64encode(digest[:24]).decode()
 
 
-def reference(notification: Notification) -> Reference:
+def references(notification: Notification) -> list[Reference]:
     """Where the app finds the message, and who wrote it.
 
-    A push that shows no message has its kind in place of the latter.
+    Then come shorter ones, for a message that leaves no room for all of it. A push that
+    shows no message has its kind in place of the writer.
     """
-    return {**_place(notification), **about.details(notification)}
-
-
-def references(notification: Notification) -> list[Reference]:
-    """The reference, and shorter ones for a message that leaves it no room."""
     place = _place(notification)
     details = about.details(notification)
     if not details:

@@ -63,13 +63,6 @@ def json_bytes(value: object) -> bytes:
     return json_text(value).encode()
 
 
-def fit_with_badge(
-    render: Callable[[str], bytes], text: str, limit: int, badge: Placeholder
-) -> bytes:
-    """`fit`, when the badge's digits replace the placeholder and its quotes."""
-    return fit(render, text, limit_with_badge(limit, badge))
-
-
 def limit_with_badge(limit: int, badge: Placeholder) -> int:
     """The limit while the placeholder and its quotes stand for the badge's digits."""
     return limit + len(badge.mark) + 2 - BADGE_DIGITS

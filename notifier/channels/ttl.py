@@ -7,6 +7,11 @@ from models.pushes import Notification
 MAX_TTL_S = 2_419_200
 
 
+def expires_at_s(notification: Notification) -> int:
+    """When the message expires, in epoch seconds; 0 lets Apple try once."""
+    return max(int(notification.expires_at.timestamp()), 0)
+
+
 def ttl_s(notification: Notification) -> int:
     """Whole seconds until the message expires, within the providers' limits."""
     left_s = int((notification.expires_at - utc_now()).total_seconds())

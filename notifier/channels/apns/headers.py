@@ -8,6 +8,7 @@ from models.apns_push_types import LONGEST_COLLAPSE_ID, RAW_TYPES
 from models.pushes import Notification
 from notifier.channels import push_ids
 from notifier.channels.header_text import is_header_text
+from notifier.channels.ttl import expires_at_s
 
 
 class Headers(NamedTuple):
@@ -23,7 +24,7 @@ class Headers(NamedTuple):
     @classmethod
     def read(cls, own: Mapping[str, Any], notification: Notification) -> "Headers":
         """The kind's own headers, completed from the notification."""
-        expiration = max(int(notification.expires_at.timestamp()), 0)
+        expiration = expires_at_s(notification)
         tag = push_ids.tag(notification)
         if not own:
             return cls(None, None, expiration, tag, "")

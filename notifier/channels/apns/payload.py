@@ -133,7 +133,7 @@ def _alert(
             badge=badge.mark,
             sound="default",
             custom={**custom, push_ids.KEY: reference},
-            thread_id=f"chat-{notification.chat_id}",
+            thread_id=push_ids.thread(notification),
         )
         document: dict[str, Any] = payload.dict()
         if own:

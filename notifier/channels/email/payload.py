@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from models.pushes import Notification
 from models.unsubscribe import FIELD, VALUE
-from notifier.channels import catalogue
+from notifier.channels import catalogue, push_ids
 from notifier.channels.email import bodies
 from notifier.channels.email.bodies import header_text
 
@@ -71,7 +71,7 @@ class MailTemplate:
         """
         first, last = notifications[0], notifications[-1]
         subject = _subject(last, locale)
-        thread = self._id(f"chat-{last.chat_id}")
+        thread = self._id(push_ids.thread(last))
         mail = EmailMessage(policy=POLICY)
         mail["From"] = self._sender
         mail["To"] = Address(addr_spec=to)

@@ -10,6 +10,7 @@ from models.pushes import Notification, Shown
 from notifier.channels import aps, push_ids
 from notifier.channels.about import Reference
 from notifier.channels.template import Placeholder
+from notifier.channels.ttl import expires_at_s
 
 BACKGROUND = "background"
 
@@ -26,7 +27,7 @@ def config(
     payload = own.get("payload", {})
     headers = {
         "apns-collapse-id": push_ids.tag(notification),
-        "apns-expiration": str(max(int(notification.expires_at.timestamp()), 0)),
+        "apns-expiration": str(expires_at_s(notification)),
         "apns-priority": "10",
         **own.get("headers", {}),
     }
@@ -61,7 +62,7 @@ def _alert(
         "alert": {name: value for name, value in texts.items() if value},
         "badge": badge.mark,
         "sound": "default",
-        "thread-id": f"chat-{notification.chat_id}",
+        "thread-id": push_ids.thread(notification),
     }
     # A text of this block alone is not the one that was cut.
     theirs = aps.body_of(shown, own)

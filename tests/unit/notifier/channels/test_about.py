@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from models.pushes import READ, WITHDRAW
+from models.pushes import READ, WITHDRAW, Notification
 from notifier.channels import push_ids
 from notifier.channels.about import ENOUGH_TEXT, Reference, fit_about
 from notifier.channels.template import json_bytes
@@ -27,8 +27,12 @@ SENDER = {
 }
 
 
+def first_reference(notification: Notification) -> Reference:
+    return push_ids.references(notification)[0]
+
+
 def test_an_app_learns_who_wrote_it_and_where() -> None:
-    reference = push_ids.reference(make_notification(**WHOLE))
+    reference = first_reference(make_notification(**WHOLE))
 
     assert reference == PLACE | {
         "sender": SENDER,
@@ -37,13 +41,13 @@ def test_an_app_learns_who_wrote_it_and_where() -> None:
 
 
 def test_whom_a_message_mentions_learns_it() -> None:
-    reference = push_ids.reference(make_notification(**WHOLE, is_mentioned=True))
+    reference = first_reference(make_notification(**WHOLE, is_mentioned=True))
 
     assert reference["mentioned"] is True
 
 
 def test_what_is_not_there_is_left_out() -> None:
-    reference = push_ids.reference(make_notification(sender_id=9, chat_name=""))
+    reference = first_reference(make_notification(sender_id=9, chat_name=""))
 
     assert reference == PLACE | {
         "sender": {"id": 9, "name": "Ada"},
@@ -53,13 +57,13 @@ def test_what_is_not_there_is_left_out() -> None:
 
 @pytest.mark.parametrize("changes", [{"sender_id": 0}, {"kind": READ}])
 def test_nobody_is_named_without_a_sender_or_a_message(changes: dict[str, Any]) -> None:
-    reference = push_ids.reference(make_notification(**WHOLE | changes))
+    reference = first_reference(make_notification(**WHOLE | changes))
 
     assert reference.keys() <= {*PLACE, "kind"}
 
 
 def test_a_withdrawal_is_as_short_as_ever() -> None:
-    reference = push_ids.reference(make_notification(**WHOLE, kind=WITHDRAW))
+    reference = first_reference(make_notification(**WHOLE, kind=WITHDRAW))
 
     assert reference == {"kind": "withdraw", **PLACE}
 
