@@ -97,6 +97,8 @@ ARROWS: dict[str, set[str]] = {
         "datastore",
         "config",
     },
+    # The operator's commands stand above everything they start.
+    "bottlepost": {"datastore", "config"},
     "sandbox": set(),
     "demo": set(),
 }

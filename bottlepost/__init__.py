@@ -1,0 +1,1 @@
+"""The command `bottlepost`: all that an operator does with this server."""

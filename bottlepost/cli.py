@@ -1,0 +1,48 @@
+"""Finds the commands of `bottlepost`, and ends each with one line if it fails.
+
+Status 0: done. 1: it could not be done, or what was checked is not right. 2: the call
+or a setting is wrong.
+"""
+
+import pkgutil
+import sys
+from importlib import import_module
+
+import click
+
+from bottlepost import commands
+from config import SettingsError, run_directory
+
+
+class Commands(click.Group):
+    """The files of `bottlepost.commands`, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        found = pkgutil.iter_modules(commands.__path__)
+        return sorted(module.name.replace("_", "-") for module in found)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}")
+        found: click.Command = module.command
+        return found
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+)
+def bottlepost() -> None:
+    """Group chat that answers at once and pushes behind the answer."""
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    run_directory.keep_private()
+    try:
+        bottlepost(prog_name="bottlepost")
+    except SettingsError as problem:
+        print(f"bottlepost: {problem}", file=sys.stderr)
+        sys.exit(2)

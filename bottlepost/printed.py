@@ -1,0 +1,91 @@
+"""What commands print: tables for people, JSON for scripts, and progress bars.
+
+Each command that prints data takes `@as_json` and an `Output`. Data goes to stdout;
+progress and remarks go to stderr, so that the output of a command can be piped.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+C = TypeVar("C", bound=Callable[..., Any])
+# Of a table that is no terminal's: wide enough that no cell is broken.
+WIDTH_OF_A_FILE = 1000
+
+as_json: Callable[[C], C] = click.option(
+    "--json", "is_json", is_flag=True, help="Print JSON, for scripts."
+)
+
+
+class Output:
+    """Prints rows and records as a person or as a script wants them."""
+
+    def __init__(self, *, is_json: bool) -> None:
+        self._is_json = is_json
+        self._console = Console(highlight=False)
+        if not self._console.is_terminal:
+            self._console.width = WIDTH_OF_A_FILE
+
+    def rows(self, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Print a list; `columns` are keys of the rows and, in capitals, the head."""
+        if self._is_json:
+            click.echo(json.dumps(rows, default=str, ensure_ascii=False))
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column.replace("_", " ").upper(), overflow="fold")
+        for row in rows:
+            table.add_row(*(_cell(row.get(column)) for column in columns))
+        self._console.print(table)
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Print one thing, a line for each of its keys."""
+        if self._is_json:
+            click.echo(json.dumps(record, default=str, ensure_ascii=False))
+            return
+        widest = max(map(len, record), default=0)
+        for key, value in record.items():
+            click.echo(f"{key.replace('_', ' '):{widest}}  {_text(value)}")
+
+    def done(self, sentence: str, **facts: Any) -> None:
+        """Say what was done: a sentence for people, the facts as JSON for scripts."""
+        click.echo(json.dumps(facts, default=str) if self._is_json else sentence)
+
+
+def _cell(value: Any) -> Text:
+    # Text, because names may contain brackets, which are markup in a string.
+    return Text(_text(value))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal for long work; call what it gives with the steps done.
+
+    `total` may be unknown. Nothing is drawn where stderr is no terminal.
+    """
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda steps: bar.advance(task, steps)
+
+
+def fail(reason: str) -> NoReturn:
+    """End the command with status 1 and one line."""
+    click.echo(f"bottlepost: {reason}", err=True)
+    raise SystemExit(1)
