@@ -20,3 +20,8 @@ SUFFIXES = {"alert": "", "background": "", **RAW_TYPES}
 # The system draws these itself, and takes nothing else.
 RELOADS = ("widgets", "controls")
 LONGEST_COLLAPSE_ID = 64
+
+
+def suffix_of(topic: str) -> str:
+    """The ending of a topic whose tokens are for one push type; "" of an app's own."""
+    return next((s for s in RAW_TYPES.values() if s and topic.endswith(s)), "")

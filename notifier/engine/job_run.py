@@ -150,7 +150,8 @@ class JobRun:
                 await self.recorder.wait_for_lease()
                 if targets:
                     after = targets[-1][:2]
-                    self._begin_batch(targets)
+                if addressed := self.pushes.addressed(targets):
+                    self._begin_batch(addressed)
                 await self._count_total(after)
                 await self._wait_for_room()
             await self._wait_for_answers()

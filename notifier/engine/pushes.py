@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from models.apns_push_types import suffix_of
 from models.pushes import Notification, Target
 from notifier.channels import Channel
 from notifier.engine.tally import TargetBatch
-from notifier.engine.variants import Variant, Variants
+from notifier.engine.variants import APNS, Variant, Variants
 from notifier.outcome import ChannelDown, Kind, Outcome
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,21 @@ class Pushes:
         # How many sends have not ended, and how often one has reported something.
         self.under_way = 0
         self.answers = 0
+
+    def addressed(self, targets: Sequence[Target]) -> Sequence[Target]:
+        """The devices that the push is for; on the hot path.
+
+        The tokens of PushKit, for example, are for calls alone, and calls for them.
+        """
+        variants = self._variants
+        if not variants.are_special and not any(target.app for target in targets):
+            return targets
+        return [
+            target
+            for target in targets
+            if target.platform != APNS
+            or suffix_of(target.app or "") == variants.topic_suffix(target)
+        ]
 
     async def push(
         self, batch: TargetBatch, targets: Sequence[Target], report: Report

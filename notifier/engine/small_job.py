@@ -148,8 +148,9 @@ class SmallJob:
             self.targets, is_all = found
         if self._around.stragglers.has_some(chat_id) or not is_all:
             return None
-        is_small = len(self.targets) < due_work.FIRST_TARGETS
-        return self.targets if is_small else None
+        if len(self.targets) >= due_work.FIRST_TARGETS:
+            return None
+        return self.pushes.addressed(self.targets)
 
     async def _push(self, batch: TargetBatch) -> None:
         if not batch.targets:

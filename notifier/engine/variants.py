@@ -10,9 +10,10 @@ from html import escape
 from typing import Any, NamedTuple
 
 from models import kinds
+from models.apns_push_types import RAW_TYPES
 from models.kinds import patterns
 from models.kinds.locales import DEFAULT, fallbacks
-from models.pushes import READ, Notification, Shown, Target
+from models.pushes import MESSAGE, READ, Notification, Shown, Target
 from notifier.channels import catalogue
 from notifier.channels.template import clean, shorten
 
@@ -22,6 +23,7 @@ Values = dict[str, str | int | None]
 
 # Its texts are nearly all our own.
 MAIL = "email"
+APNS = "apns"
 # The pattern of a text for which the kind has none.
 BUILT_IN = {"title": "{sender}", "subtitle": "{conversation}", "body": "{text}"}
 # Only the body is cut where it has to be, so a text elsewhere must not be long.
@@ -48,6 +50,7 @@ class Variants:
         "_look_of_mention",
         "_mentions",
         "_notification",
+        "_suffixes",
         "_vary",
     )
 
@@ -62,11 +65,25 @@ class Variants:
             self._look_of_mention = _whole(
                 notification, notification.mention_definition
             )
+        # What the topics end in for others and for those who are mentioned.
+        self._suffixes = (
+            _suffix(notification, self._look),
+            _suffix(notification, self._look_of_mention),
+        )
         is_read = notification.kind == READ
         self._mentions = frozenset() if is_read else notification.mentions
         self._vary = bool(
             self._has_built_in or self._look is not None or self._mentions
         )
+
+    @property
+    def are_special(self) -> bool:
+        """Whether iPhones have tokens of their own for some of these pushes."""
+        return any(self._suffixes)
+
+    def topic_suffix(self, target: Target) -> str:
+        """What the topic of the device's token has to end in; "" if in nothing."""
+        return self._suffixes[target.user_id in self._mentions]
 
     def are_many(self, platform: str) -> bool:
         """Whether devices of the platform may get different payloads."""
@@ -140,6 +157,14 @@ def _whole(
     if notification.kind == READ or (definition is None and changes is None):
         return None
     return kinds.merge(definition or {}, changes or {})
+
+
+def _suffix(notification: Notification, look: Definition | None) -> str:
+    # A withdrawal is a push of our own, whatever the message was.
+    if look is None or notification.kind != MESSAGE:
+        return ""
+    headers = look.get(APNS, {}).get("headers", {})
+    return RAW_TYPES.get(headers.get("push_type", ""), "")
 
 
 def _shown(

@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from models.accounts import Device
 from models.chats import Member
+from sandbox.keys import TOPIC
 from tests.support.running_system import Conversation, RunningSystem
 
 DEFINITION = {
@@ -80,8 +81,13 @@ def test_whom_it_mentions_sees_the_kind_for_mentions(system: RunningSystem) -> N
     assert pushed["apns"]["bottlepost"]["mentioned"] is True
 
 
-def test_the_service_may_change_a_single_message(system: RunningSystem) -> None:
-    conversation = system.conversation(1, platforms=("apns",))
+def test_the_service_may_make_a_call_of_a_single_message(system: RunningSystem) -> None:
+    conversation = system.conversation(2, platforms=("apns",))
+    of_calls = min(conversation.tokens)
+    with system.store.write() as session:
+        session.execute(
+            update(Device).where(Device.token == of_calls).values(app=f"{TOPIC}.voip")
+        )
     sender = conversation.post("first").json["message"]["sender"]
     body = {
         "conversation": conversation.id,
@@ -93,6 +99,14 @@ def test_the_service_may_change_a_single_message(system: RunningSystem) -> None:
     posted = system.server.client.post("/groupchat/send", body)
     system.wait_until_ended(conversation, posted)
 
-    *_, call = system.sandbox.inbox()
-    assert call["headers"]["apns-push-type"] == "voip"
+    calls = [
+        each
+        for each in system.sandbox.inbox()
+        if each["headers"]["apns-push-type"] == "voip"
+    ]
+    [call] = calls
+    assert call["token"] == of_calls
     assert call["headers"]["apns-topic"].endswith(".voip")
+    # The message before was for the other device alone.
+    others = [each for each in system.sandbox.inbox() if each not in calls]
+    assert {each["token"] for each in others} == conversation.tokens - {of_calls}

@@ -384,16 +384,3 @@ async def test_a_device_may_be_registered_with_the_whole_topic(phones: Phones) -
 
     assert outcomes == ["accepted"]
     assert phones.pushed()["aa02"]["headers"]["apns-topic"] == topic
-
-
-async def test_a_token_that_is_not_for_calls_is_no_suspect(phones: Phones) -> None:
-    tokens = ("not-for-topic", "bad-token", "aa01")
-    targets = [make_target(n, token) for n, token in enumerate(tokens, start=1)]
-    call = kinds.check({"apns": {"headers": {"push_type": "voip"}}})
-
-    assert await phones.push(targets, definition=call) == [
-        "refused",
-        "refused",
-        "accepted",
-    ]
-    assert await phones.push(targets) == ["suspect", "suspect", "accepted"]

@@ -69,14 +69,12 @@ class Apns:
         for target in targets:
             groups[target.environment, target.app].append(target)
         suffix = rendered.topic_suffix
-        if suffix:
-            report = _without_suspicion(report)
         # The failure of one app or environment does not delay the others.
         await wait_for_all(
             self._push(
                 rendered,
                 environment,
-                # A device may be registered with the whole topic.
+                # Devices are registered with the whole topic.
                 (app or self._topic).removesuffix(suffix) + suffix,
                 group,
                 report,
@@ -195,17 +193,6 @@ def _head(topic: str, push_type: str, priority: str, token: str | None) -> Head:
             ("apns-priority", priority),
         )
     )
-
-
-def _without_suspicion(report: Report) -> Report:
-    """Nothing is wrong with a device whose token is not for calls, for example."""
-
-    def end(targets: Sequence[Target], outcome: Outcome) -> None:
-        if outcome.kind is Kind.SUSPECT:
-            outcome = outcome._replace(kind=Kind.REFUSED)
-        report(targets, outcome)
-
-    return end
 
 
 def _is_topic(text: str) -> bool:
