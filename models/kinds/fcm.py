@@ -30,10 +30,13 @@ from models.kinds.fields import (
     check_json,
     is_partial,
     refuse,
+    size_of,
 )
 from models.kinds.webpush import NotificationOptions, Urgency, check_topic
 
 ADDRESS = "is the address of the device"
+# FCM takes 4,096 bytes; the rest is for the texts and for what Bottlepost adds.
+LARGEST = 3072
 _is_header = re.compile(r"[A-Za-z0-9-]{1,100}").fullmatch
 _is_value = re.compile(r"[ -~]{0,200}").fullmatch
 
@@ -208,5 +211,7 @@ class FcmBlock(Block):
                 problems["notification"] = what
             if self.android and "notification" in self.android.model_fields_set:
                 problems["android", "notification"] = what
+        if size_of(self.model_dump(by_alias=True, exclude_unset=True)) > LARGEST:
+            problems[()] = f"must not exceed {LARGEST:,} bytes"
         refuse(problems)
         return self

@@ -32,10 +32,13 @@ from models.kinds.fields import (
     Whole,
     is_partial,
     refuse,
+    size_of,
 )
 
 Urgency = Literal["very-low", "low", "normal", "high"]
 MAX_ACTIONS = 10
+# Half of what push services take; the rest is for the texts and what Bottlepost adds.
+LARGEST = 2048
 _is_topic = re.compile(r"[A-Za-z0-9_-]{1,32}").fullmatch
 
 
@@ -140,6 +143,8 @@ class WebpushBlock(Block):
         problems: Problems = {}
         if self.navigate and options.navigate not in (None, self.navigate):
             problems["options", "navigate"] = "differs from navigate of the block"
+        if size_of(options.model_dump(by_alias=True, exclude_unset=True)) > LARGEST:
+            problems["options"] = f"must not exceed {LARGEST:,} bytes"
         if self.declarative:
             problems |= self._check_declarative(options)
         refuse(problems)

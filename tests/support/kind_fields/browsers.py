@@ -184,6 +184,14 @@ DECLARATIVE: dict[str, Any] = {
 }
 REQUEST = (
     Field(
+        OPTION,
+        "All options together have at most 2,048 bytes.",
+        (),
+        (),
+        ({"data": {"a": "x" * 2048}}, {"body": "x" * 2048}),
+        about="size",
+    ),
+    Field(
         "webpush.urgency",
         "very-low, low, normal or high; without it high.",
         ("very-low", "low", "normal", "high"),

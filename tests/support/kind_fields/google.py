@@ -38,6 +38,20 @@ ENUMS = {
 
 MESSAGE = (
     Field(
+        "fcm",
+        "The block has at most 3,072 bytes; the rest of FCM's 4,096 is for the texts.",
+        (),
+        (),
+        (
+            {"android": {"data": {"a": "x" * 3072}}},
+            {
+                "apns": {"payload": {f"own{n}": "x" * 500 for n in range(4)}},
+                "webpush": {"notification": {"data": {"a": "x" * 1200}}},
+            },
+        ),
+        about="size",
+    ),
+    Field(
         "fcm.data_only",
         "true: nothing is shown by the system, and an app draws the notification by "
         "itself; the priority stays high.",
