@@ -1,19 +1,21 @@
 """The web server: connects settings, database, dispatcher, API and pages.
 
-`create_app` is the factory for any WSGI host; `python server.py` starts our own host.
+`create_app` is the factory for any WSGI host; `bottlepost serve` starts our own host.
 """
 
 import errno
 import gc
 import hmac
 import logging
-import multiprocessing
 import resource
 import socket
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any, NoReturn
+
+# First, because it finds the modules below, also where others have their names.
+from bottlepost import own_modules, starting_database  # isort: split
 
 import bottle
 from granian import Granian
@@ -34,9 +36,7 @@ from api.rate_limits import per_minute
 from api.seats import Seats
 from api.service_key import ServiceKey
 from config import Settings, SettingsError, certificates, run_directory, vapid
-from datastore import OUTAGES, Datastore, budget, database_check, kind_documents
-from datastore.database_check import DatabaseProblem, Unfit, Unreachable
-from datastore.schema_check import NotMigrated
+from datastore import OUTAGES, Datastore, kind_documents
 from host.body import Timeouts
 from host.rsgi import Clients, RsgiApp, caller_of
 from host.shares import Client
@@ -49,11 +49,7 @@ from web import pages
 
 log = logging.getLogger(__name__)
 
-DATABASE_URL = "BOTTLEPOST_DATABASE_URL"
 KINDS_FILE = "BOTTLEPOST_KINDS_FILE"
-# Host → the status of a worker that it does not replace: gunicorn's WORKER_BOOT_ERROR,
-# uWSGI's UWSGI_FAILED_APP_CODE.
-GIVE_UP = {"gunicorn.arbiter": 3, "uwsgi": 22}
 # Most threads only wait in long polls; the API limits how many work at once.
 THREADS = 64
 BACKLOG = 2048
@@ -79,11 +75,11 @@ def create_app(
     try:
         settings = settings or config.from_env()
         _protect(settings)
-        _check_database(settings)
+        starting_database.check(settings)
         _warn_of_certificate(settings)
         return _build(settings, max_waiting)
     except SettingsError as problem:
-        _exit(_status_for_host(), str(problem))
+        own_modules.end(str(problem))
 
 
 def _protect(settings: Settings) -> None:
@@ -213,28 +209,6 @@ class _Clients(Clients):
         return self._addresses.is_proxy(peer)
 
 
-def _check_database(settings: Settings) -> None:
-    """All checks of the database at the start of a host that does not migrate.
-
-    Raises SettingsError for a database that will never do. One that does not answer,
-    or has no tables yet, is told to the log, and /readyz says 503 until it is there.
-    """
-    # A connection of its own, because the host may fork the application afterwards.
-    store = Datastore(settings.database_url)
-    try:
-        told = database_check.warning(database_check.require(store))
-    except Unfit as problem:
-        raise SettingsError(DATABASE_URL, str(problem)) from None
-    except Unreachable as problem:
-        told = f"{DATABASE_URL}: {problem}"
-    except NotMigrated as problem:
-        told = str(problem)
-    finally:
-        store.close()
-    if told:
-        log.warning("bottlepost: %s", told)
-
-
 def _warn_of_certificate(settings: Settings) -> None:
     """Tell at the start that the client certificate has expired, or will soon.
 
@@ -249,12 +223,6 @@ def _warn_of_certificate(settings: Settings) -> None:
         told = str(problem)
     if told:
         log.warning("bottlepost: BOTTLEPOST_APNS_CERT_FILE: %s", told)
-
-
-def _status_for_host() -> int:
-    """The exit status with which our host gives up, and starts no other worker."""
-    fitting = [status for host, status in GIVE_UP.items() if host in sys.modules]
-    return fitting[0] if fitting else 2
 
 
 def main(app: str = "server:create_own_app") -> None:
@@ -273,7 +241,7 @@ def main(app: str = "server:create_own_app") -> None:
         _exit(2, str(problem))
     _warn_of_certificate(settings)
     _check_port(settings)
-    _upgrade(settings)
+    starting_database.upgrade(settings)
     if settings.dispatcher in FORKING:
         fork_server.preload()
     _prepare_memory()
@@ -302,50 +270,6 @@ def main(app: str = "server:create_own_app") -> None:
         # Long polls are cut off then; all other requests take less.
         workers_kill_timeout=5,
     ).serve()
-
-
-def _upgrade(settings: Settings) -> None:
-    """Check and upgrade the database, or exit.
-
-    In a child, so that Alembic takes no memory for ever.
-    """
-    child = multiprocessing.get_context("fork").Process(
-        target=_upgrade_here, args=(settings,)
-    )
-    child.start()
-    child.join()
-    if child.exitcode:
-        raise SystemExit(max(child.exitcode, 1))
-
-
-def _upgrade_here(settings: Settings) -> None:
-    # Imported here, because only this process needs it.
-    from datastore import migrations  # noqa: PLC0415
-
-    try:
-        store = Datastore(settings.database_url)
-        done = migrations.bring_up_to_date(store)
-        _print_budget(store, settings)
-    except Unfit as problem:
-        _exit(2, f"{DATABASE_URL} {problem}")
-    except DatabaseProblem as problem:
-        _exit(1, f"{DATABASE_URL}: {problem}")
-    if told := database_check.warning(done.after):
-        log.warning("bottlepost: %s", told)
-
-
-def _print_budget(store: Datastore, settings: Settings) -> None:
-    """Compare the connections of this host with the limit of a database server."""
-    engines = {"process": settings.push_slots, "pool": settings.pool_size}
-    with store.read() as session:
-        line = budget.describe(
-            session,
-            web_workers=settings.workers,
-            connections=settings.database_connections,
-            engines=engines.get(settings.dispatcher, settings.workers),
-        )
-    if line is not None and not store.has_pooler:
-        print(line, flush=True)
 
 
 def _prepare_memory() -> None:
@@ -380,9 +304,9 @@ def _check_port(settings: Settings) -> None:
 
 
 def _exit(status: int, message: str) -> NoReturn:
-    print(f"bottlepost: {message}", file=sys.stderr)
-    raise SystemExit(status)
+    own_modules.end(message, status)
 
 
 if __name__ == "__main__":
-    main()
+    # Imported by name, because commands stand above the server.
+    import_module("bottlepost.cli").main(["serve"])

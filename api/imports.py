@@ -1,8 +1,10 @@
 """Handlers for imports: files of users, conversations, devices and members."""
 
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import islice
+
+from sqlalchemy.orm import Session
 
 from api import import_lines
 from api.context import RequestContext, Result
@@ -81,6 +83,19 @@ def find(context: RequestContext, import_id: int) -> tuple[ImportJob, list[Probl
 def _receive(
     context: RequestContext, import_id: int, rows: Iterable[Row | Problem]
 ) -> None:
+    @contextmanager
+    def write() -> Iterator[Session]:
+        with context.app.limit("POST"), context.store.write() as session:
+            yield session
+
+    store_rows(import_id, rows, write)
+
+
+def store_rows(
+    import_id: int,
+    rows: Iterable[Row | Problem],
+    write: Callable[[], AbstractContextManager[Session]],
+) -> None:
     """Store the rows as they arrive, in chunks of one transaction each."""
     rows, count = iter(rows), 0
     while chunk := list(islice(rows, CHUNK_ROWS)):
@@ -89,7 +104,7 @@ def _receive(
             raise TooLarge(f"A file may have up to {MAX_ROWS:,} rows.", rows=MAX_ROWS)
         good = [row for row in chunk if isinstance(row, Row)]
         bad = [row for row in chunk if isinstance(row, Problem)]
-        with context.app.limit("POST"), context.store.write() as session:
+        with write() as session:
             imports.add(session, import_id, good, bad)
     if not count:
         raise Invalid("The file has no rows.")

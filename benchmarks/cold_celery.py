@@ -2,7 +2,7 @@
 
     python -m benchmarks.cold_celery
 
-The comparison for `python -m notifier celery`, whose processes keep their engines and
+The comparison for `bottlepost worker celery`, whose processes keep their engines and
 so their connections.
 """
 

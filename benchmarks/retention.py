@@ -4,7 +4,7 @@
                                    [--jobs 10000000] [--only messages|jobs]
 
 In each turn, old messages with ended jobs are added to 100 conversations. One sender
-posts for a while, then `python -m notifier prune` runs beside it, as a timer runs it.
+posts for a while, then `bottlepost prune` runs beside it, as a timer runs it.
 `send_p50_ms` and `send_p99_ms` are the times of a post without HTTP; the ratios are
 those while pruning ÷ without, as medians over the turns.
 
@@ -208,7 +208,7 @@ def start_prune(store: Datastore, run_dir: Path) -> "subprocess.Popen[bytes]":
         "BOTTLEPOST_MESSAGE_DAYS": str(DAYS),
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "notifier", "prune", "--days", str(DAYS)],
+        [sys.executable, "-m", "bottlepost", "prune", "--days", str(DAYS)],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,

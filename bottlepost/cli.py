@@ -6,12 +6,13 @@ or a setting is wrong.
 
 import pkgutil
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import click
 
-from bottlepost import commands
-from config import SettingsError, run_directory
+from bottlepost import commands, own_modules
+from config import SettingsError, environment, run_directory
 
 
 class Commands(click.Group):
@@ -38,11 +39,13 @@ def bottlepost() -> None:
     """Group chat that answers at once and pushes behind the answer."""
 
 
-def main() -> None:
-    """Run the command that the arguments name."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command that the arguments name, by default those of this process."""
+    own_modules.leave_current_directory()
+    environment.keep_children_out_of_current_directory()
     run_directory.keep_private()
     try:
-        bottlepost(prog_name="bottlepost")
+        bottlepost(arguments, prog_name="bottlepost")
     except SettingsError as problem:
         print(f"bottlepost: {problem}", file=sys.stderr)
         sys.exit(2)

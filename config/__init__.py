@@ -4,6 +4,8 @@ from config.environment import SettingsError
 from config.settings import (
     CPU_ANSWERS,
     CPU_BOTH,
+    MIGRATE_AUTO,
+    MIGRATE_CHECK,
     PREVIEW_FULL,
     PREVIEW_NONE,
     PREVIEW_SENDER,
@@ -16,6 +18,8 @@ from config.settings import (
 __all__ = [
     "CPU_ANSWERS",
     "CPU_BOTH",
+    "MIGRATE_AUTO",
+    "MIGRATE_CHECK",
     "PREVIEW_FULL",
     "PREVIEW_NONE",
     "PREVIEW_SENDER",

@@ -1,5 +1,6 @@
 """Reads the texts of the settings from the environment's variables."""
 
+import os
 from collections.abc import Iterable, Mapping
 
 from config.setting_types import content
@@ -54,3 +55,8 @@ def _text(environ: Mapping[str, str], name: str, name_of_file: str | None) -> st
         return content(path)
     except ValueError as problem:
         raise SettingsError(str(name_of_file), str(problem)) from None
+
+
+def keep_children_out_of_current_directory() -> None:
+    """Have no Python that this process starts import from the current directory."""
+    os.environ["PYTHONSAFEPATH"] = "1"

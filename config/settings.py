@@ -41,6 +41,7 @@ REDIS_URL = "redis://127.0.0.1:6379/0"
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp")
 CPU_BOTH, CPU_ANSWERS = CPU_FIRST = ("both", "answers")
+MIGRATE_AUTO, MIGRATE_CHECK = MIGRATE = ("auto", "check")
 PREVIEW_FULL, PREVIEW_SENDER, PREVIEW_NONE = PREVIEWS = ("full", "sender", "none")
 ADDERS = ("anyone", "acquaintances", "service")
 # Read by `make run` and the sandbox, which may share our environment.
@@ -62,6 +63,9 @@ class Settings:
     database_timeout_s: Annotated[float, seconds(1)] = 10.0
     # The most connections of a web worker to a database server.
     database_connections: Annotated[int, whole(4, 1000)] = 9
+    # Whether the start brings an old database to the newest schema; None = on SQLite,
+    # and under `bottlepost serve`.
+    migrate: Annotated[str | None, one_of(*MIGRATE)] = None
     dispatcher: str = "process"
     host: str = "127.0.0.1"
     port: Annotated[int, whole(1, 65535)] = 8080

@@ -67,6 +67,16 @@ def require(store: Datastore) -> str:
         raise unreachable(store.url, problem) from None
 
 
+def revision(store: Datastore) -> str | None:
+    """The revision of a database that fits; None is an empty one."""
+    require_fit(store)
+    try:
+        with store.engine.connect() as connection:
+            return schema_check.revision(connection)
+    except OUTAGES as problem:
+        raise unreachable(store.url, problem) from None
+
+
 def wait_for(store: Datastore, tell: Callable[[str], None]) -> str:
     """Wait until the database can be used; returns the schema's revision.
 

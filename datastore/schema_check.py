@@ -3,12 +3,13 @@
 import re
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Connection, inspect, text
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
-MIGRATE = "python -m notifier migrate"
-_file_name = re.compile(r"([0-9]{4})_\w+\.py").fullmatch
+MIGRATE = "bottlepost migrate"
+_file_name = re.compile(r"([0-9]{4})_(\w+)\.py").fullmatch
 _is_ours = re.compile(r"[0-9]{4}").fullmatch
 # Errors about a table or a column that is missing: SQLSTATEs of PostgreSQL, numbers of
 # MariaDB, and the texts of SQLite.
@@ -25,14 +26,33 @@ class ForeignSchema(Exception):
     """The tables of the database are those of another application."""
 
 
+class Migration(NamedTuple):
+    """A migration."""
+
+    revision: str
+    title: str
+
+
 @cache
-def newest() -> str:
-    """The revision that this version needs.
+def _steps() -> tuple[Migration, ...]:
+    """All migrations in their order.
 
     From the names of the files, because Alembic would take memory for ever.
     """
     names = map(_file_name, (path.name for path in VERSIONS.iterdir()))
-    return max(name[1] for name in names if name)
+    return tuple(
+        sorted(Migration(name[1], name[2].replace("_", " ")) for name in names if name)
+    )
+
+
+def newest() -> str:
+    """The revision that this version needs."""
+    return _steps()[-1].revision
+
+
+def missing(found: str | None) -> list[Migration]:
+    """The migrations that a database of this revision lacks; None is an empty one."""
+    return [step for step in _steps() if found is None or step.revision > found]
 
 
 def revision(connection: Connection) -> str | None:
@@ -58,11 +78,11 @@ def require(connection: Connection) -> str:
     except ForeignSchema as problem:
         raise NotMigrated(f"The database {problem}.") from None
     if found is None:
-        raise NotMigrated(f"The database has no tables yet: run {MIGRATE}")
+        raise NotMigrated(f"The schema is missing: run `{MIGRATE}`")
     if found < newest():
         raise NotMigrated(
-            f"The database has the schema {found}, but this version needs {newest()}:"
-            f" run {MIGRATE}"
+            f"The schema is old ({found}, and this version needs {newest()}):"
+            f" run `{MIGRATE}`"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""`python -m notifier partition`: months of jobs as partitions, on PostgreSQL."""
+"""`bottlepost partition`: months of jobs as partitions, on PostgreSQL."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`python -m notifier prune`: deletes what is old, in small steps."""
+"""`bottlepost prune`: deletes what is old, in small steps."""
 
 import random
 import time
@@ -37,16 +37,23 @@ class Pruned(NamedTuple):
     partitions: int = 0
 
 
-def run(settings: Settings, *, days: int, minutes: int | None = None) -> Pruned:
+def run(
+    settings: Settings,
+    *,
+    days: int,
+    minutes: int | None = None,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Pruned:
     """Delete the push jobs and the imports that ended `days` ago, and old messages.
 
     It may be stopped at any moment and run beside everything else; after `minutes` it
-    leaves the rest to the next run. Raises the database's errors.
+    leaves the rest to the next run. `tell` is called with the numbers of deleted rows.
+    Raises the database's errors.
     """
     # What a power cut undoes, the next run does again.
     store = Datastore.of(settings, durable=False, patient=True)
     try:
-        return _Round(store, minutes).run(days, settings)
+        return _Round(store, minutes, tell).run(days, settings)
     finally:
         store.close()
 
@@ -54,8 +61,11 @@ def run(settings: Settings, *, days: int, minutes: int | None = None) -> Pruned:
 class _Round:
     """One run over everything, for a limited time."""
 
-    def __init__(self, store: Datastore, minutes: int | None) -> None:
+    def __init__(
+        self, store: Datastore, minutes: int | None, tell: Callable[[int], None]
+    ) -> None:
         self._store = store
+        self._tell = tell
         self._ends_at = None if minutes is None else time.monotonic() + minutes * 60
 
     def run(self, days: int, settings: Settings) -> Pruned:
@@ -100,6 +110,7 @@ class _Round:
         while not self._is_over():
             forgotten = self._step(lambda session: forget(session, before, BATCH))
             count += forgotten
+            self._tell(forgotten)
             if forgotten < BATCH:
                 break
         return count
@@ -145,6 +156,7 @@ class _Round:
             )
             forgotten = self._step(forget)
             count += forgotten.messages
+            self._tell(forgotten.messages)
             last_seq = forgotten.last_seq
         return count
 

@@ -1,6 +1,6 @@
 """Brings a database's schema to the newest version, with Alembic."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -29,11 +29,15 @@ class MigrationFailed(database_check.DatabaseProblem):
     """The message says why, in one line; no transaction was left half done."""
 
 
-def bring_up_to_date(store: Datastore) -> Upgrade:
+# Is called with the revision of each migration that has been run.
+Tell = Callable[[str], None]
+
+
+def bring_up_to_date(store: Datastore, tell: Tell = lambda _: None) -> Upgrade:
     """Check the database, and upgrade it; raises DatabaseProblem."""
     database_check.require_fit(store, migrates=True)
     try:
-        return upgrade(store)
+        return upgrade(store, tell)
     except (SQLAlchemyError, CommandError, *OUTAGES) as problem:
         why = database_check.reason(store.url, problem)
         raise MigrationFailed(
@@ -41,7 +45,7 @@ def bring_up_to_date(store: Datastore) -> Upgrade:
         ) from None
 
 
-def upgrade(store: Datastore) -> Upgrade:
+def upgrade(store: Datastore, tell: Tell = lambda _: None) -> Upgrade:
     """Run the missing migrations in one transaction, in one process at a time.
 
     A schema that is newer than this version stays as it is.
@@ -68,6 +72,7 @@ def upgrade(store: Datastore) -> Upgrade:
         here = str(Path(__file__).parent).replace("%", "%%")
         config.set_main_option("script_location", here)
         config.attributes["connection"] = connection
+        config.attributes["tell"] = tell
         command.upgrade(config, "head")
         return Upgrade(before, newest)
 

@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from notifier.dispatchers.celery_queue import TASK, application
 from notifier.engine import is_job_id
 from notifier.process import (
     engine_thread,
+    interpreter,
     preload,  # noqa: F401 - once, before Celery forks its processes
 )
 
@@ -65,6 +65,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     if command == "worker":
         options += QUIET
         Channel.QoS = _TolerantQoS
+        CeleryWorker.arguments = arguments
         celery.Worker = celery.subclass_with_self(CeleryWorker)
     status: int | None = celery.start([command, *options])
     return status or 0
@@ -73,18 +74,21 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
 class CeleryWorker(Worker):  # type: ignore[misc]
     """Restarts where Celery gives up, because its own shutdown may then never end."""
 
+    # Those of the command, which it is restarted with.
+    arguments: Sequence[str] = ()
+
     def stop(self, in_sighandler: bool = False, exitcode: int | None = None) -> None:
         if exitcode == EX_FAILURE and not _is_stopping():
-            _restart()
+            _restart(self.arguments)
         super().stop(in_sighandler, exitcode)
 
 
-def _restart() -> None:
+def _restart(arguments: Sequence[str]) -> None:
     log.error("Celery gave up; restarting it")
     _kill_children()
     time.sleep(RESTART_S)
-    command = [sys.executable, "-m", "notifier", *sys.argv[1:]]
-    os.execv(sys.executable, command)  # noqa: S606 - our own command
+    command = interpreter.command("worker", "celery", *arguments)
+    os.execv(command[0], command)  # noqa: S606 - our own command
 
 
 def _exit_later(**_: Any) -> None:

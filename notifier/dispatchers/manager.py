@@ -1,6 +1,6 @@
 """Dispatcher `manager`: wake-ups go to a BaseManager server, on this host or another.
 
-`python -m notifier manager start` starts that server.
+`bottlepost worker manager start` starts that server.
 """
 
 import logging
@@ -60,7 +60,7 @@ def _compare(settings: Settings, proxy: Any) -> None:
     if different:
         log.warning(
             "the manager at %s pushes with settings of its own, which differ from ours:"
-            " %s; restart it: python -m notifier manager restart",
+            " %s; restart it: bottlepost worker manager restart",
             settings.manager_address,
             ", ".join(different),
         )

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from notifier.process import interpreter
+
 START_S = 60.0
 STOP_S = 20.0
 CHECK_S = 0.02
@@ -52,14 +54,7 @@ def start(pidfile: Path, log: Path, is_up: Callable[[], bool]) -> int:
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with log.open("ab") as output:
         daemon = subprocess.Popen(  # noqa: S603 - no argument comes from outside
-            [
-                sys.executable,
-                "-m",
-                "notifier",
-                "manager",
-                "run",
-                f"--pidfile={pidfile}",
-            ],
+            interpreter.command("worker", "manager", "run", f"--pidfile={pidfile}"),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

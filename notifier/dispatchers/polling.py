@@ -1,6 +1,6 @@
 """Dispatcher `polling`: always-on workers watch the outbox; wake-ups make them faster.
 
-The workers are `python -m notifier polling`, any number of them on any number of hosts.
+The workers are `bottlepost worker polling`, any number of them on any number of hosts.
 """
 
 from collections.abc import Sequence

@@ -25,7 +25,7 @@ def create(settings: Settings) -> WakeSender:
 
 
 class ScriptLink:
-    """Starts `python -m notifier script <job id>`, at most `script_limit` at once.
+    """Starts `bottlepost worker script <job id>`, at most `script_limit` at once.
 
     At the limit no script is started, because a running one looks at the outbox before
     it ends. Without Redis, pushes are still sent; only their status is not published.
@@ -49,7 +49,7 @@ class ScriptLink:
         self._publisher.close()
 
     def _start(self, job_id: int) -> None:
-        command = [interpreter.path(), "-m", "notifier", "script", str(job_id)]
+        command = interpreter.command("worker", "script", str(job_id))
         command += ["--generation", str(self._number)]
         try:
             with open(self._log, "ab", opener=_open_private) as output:

@@ -34,30 +34,45 @@ def wanted(
     return Wanted(kind, locale, is_mentioned, tuple(platforms) or PLATFORMS, found)
 
 
-def text(
-    settings: Settings,
-    kinds: Mapping[str, dict[str, Any]],
-    wanted: Wanted,
-    *,
-    is_raw: bool = False,
-) -> str:
+def made(
+    settings: Settings, kinds: Mapping[str, dict[str, Any]], wanted: Wanted
+) -> Sequence[Preview]:
     """Raises ValueError if there is no such kind, and Invalid for wrong changes."""
     if wanted.kind not in kinds and wanted.kind != OF_MESSAGES:
         known = ", ".join(sorted(kinds)) or "none"
         raise ValueError(f"there is no kind {wanted.kind!r}; defined are: {known}")
-    parts = requests.previews(settings, kinds, wanted)
-    return "\n".join(_one(each, is_raw=is_raw) for each in parts)
+    return requests.previews(settings, kinds, wanted)
 
 
-def _one(made: Preview, *, is_raw: bool) -> str:
-    title = f"=== {TITLES[made.platform]} ==="
-    if made.problem:
-        return f"{title}\nNothing is sent: {made.problem}.\n"
-    if made.platform == "email":
-        return f"{title}\n{made.body}"
-    headers = "".join(f"{name}: {value}\n" for name, value in made.headers)
-    body = made.body if is_raw else indented(made.body)
-    return f"{title}\n{made.method} {made.url}\n{headers}\n{body}\n"
+def text(previews: Sequence[Preview], *, is_raw: bool = False) -> str:
+    """For people."""
+    return "\n".join(_one(each, is_raw=is_raw) for each in previews)
+
+
+def records(previews: Sequence[Preview]) -> list[dict[str, Any]]:
+    """For scripts: the request for each platform, or why there is none."""
+    return [
+        {
+            "platform": each.platform,
+            "method": each.method or None,
+            "url": each.url or None,
+            "headers": dict(each.headers),
+            "body": each.body or None,
+            "problem": each.problem or None,
+        }
+        for each in previews
+    ]
+
+
+def _one(one: Preview, *, is_raw: bool) -> str:
+    title = f"=== {TITLES[one.platform]} ==="
+    if one.problem:
+        return f"{title}\nNothing is sent: {one.problem}.\n"
+    if one.platform == "email":
+        return f"{title}\n{one.body}"
+    headers = "".join(f"{name}: {value}\n" for name, value in one.headers)
+    body = one.body if is_raw else indented(one.body)
+    return f"{title}\n{one.method} {one.url}\n{headers}\n{body}\n"
 
 
 def indented(body: str) -> str:

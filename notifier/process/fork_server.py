@@ -34,6 +34,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NoReturn
 
+from bottlepost import own_modules
 from notifier.process import fork_safety, fork_server_main, interpreter
 from notifier.process.slots import LONGEST_SOCKET_PATH
 
@@ -215,11 +216,8 @@ class Popen(popen_forkserver.Popen):
 
     def _launch(self, process: BaseProcess) -> None:
         # Without "init_main_from_…": the child does not need the host's main module.
-        preparation = {
-            "name": process.name,
-            "sys_path": _sys_path(),
-            "dir": os.getcwd(),
-        }
+        # Without "sys_path": the fork server has the one that fits.
+        preparation = {"name": process.name, "dir": os.getcwd()}
         message = io.BytesIO()
         # Lets what is pickled, such as a queue's pipe, add its descriptors to our list.
         context.set_spawning_popen(self)
@@ -271,13 +269,16 @@ def _start_program() -> _ForkServer:
     with _listening() as (address, listener, alive_read, alive_write):
         python = interpreter.path()
         fds = [listener.fileno(), alive_read]
+        # As here, and what only the environment names.
         script = (
-            f"import sys; sys.path[:] = {_sys_path()!r}; "
+            f"import sys; found = {own_modules.search_path()!r}; "
+            "sys.path[:] = found + [e for e in sys.path if e not in found]; "
+            "import bottlepost; "
             "from notifier.process.fork_server_main import run; "
             f"run({listener.fileno()}, {alive_read})"
         )
         flags = util._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        command = [python, *flags, "-c", script]
+        command = [python, *flags, interpreter.SAFE_PATH, "-c", script]
         pid = util.spawnv_passfds(os.fsencode(python), command, fds)
         return _ForkServer(address, alive_write, pid)
 
@@ -302,7 +303,3 @@ def _run_in_child(listener_fd: int, alive_fd: int) -> NoReturn:
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(status)
-
-
-def _sys_path() -> list[str]:
-    return [entry or os.getcwd() for entry in sys.path]

@@ -1,8 +1,16 @@
-"""The path of Python, also in a program that embeds it, such as uWSGI."""
+"""Starts programs of ours with this Python, also in a program that embeds it (uWSGI).
+
+None of them imports from the directory that it is started in.
+"""
 
 import os
 import sys
 from pathlib import Path
+
+from bottlepost import own_modules
+
+# No directory is put in front of the search path.
+SAFE_PATH = "-P"
 
 
 def path() -> str:
@@ -18,3 +26,10 @@ def path() -> str:
             if os.access(python, os.X_OK):
                 return str(python)
     raise FileNotFoundError(f"no Python interpreter in {sys.prefix}/bin")
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line of `bottlepost` with these arguments."""
+    # By its file, because it may not be installed, and another one may be.
+    main = own_modules.ROOT / "bottlepost" / "__main__.py"
+    return [path(), SAFE_PATH, str(main), *arguments]

@@ -303,7 +303,16 @@ def test_new_code_reaches_the_process(
     start: Start, shared_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     newer = tmp_path / "newer"
-    for name in ("api", "config", "datastore", "host", "models", "notifier", "web"):
+    for name in (
+        "api",
+        "bottlepost",
+        "config",
+        "datastore",
+        "host",
+        "models",
+        "notifier",
+        "web",
+    ):
         shutil.copytree(ROOT / name, newer / name)
     shutil.copy(ROOT / "server.py", newer)
     with (newer / "notifier" / "outcome.py").open("a") as source:

@@ -64,13 +64,13 @@ KINDS = {
     "thread": Kind(),
     "process": Kind(),
     "pool": Kind(),
-    "manager": Kind(workers=("notifier manager run",), broker=True),
-    "polling": Kind(workers=("notifier polling", "notifier polling")),
+    "manager": Kind(workers=("bottlepost worker manager run",), broker=True),
+    "polling": Kind(workers=("bottlepost worker polling", "bottlepost worker polling")),
     "script": Kind(broker=True),
     "uwsgi_thread": Kind(host=UWSGI),
     "uwsgi_spooler": Kind(host=f"{UWSGI} {SPOOLER}"),
-    "rq": Kind(workers=("notifier rq", "notifier rq"), broker=True),
-    "celery": Kind(workers=("notifier celery",), broker=True),
+    "rq": Kind(workers=("bottlepost worker rq", "bottlepost worker rq"), broker=True),
+    "celery": Kind(workers=("bottlepost worker celery",), broker=True),
 }
 
 

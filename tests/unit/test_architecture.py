@@ -45,6 +45,7 @@ ARROWS: dict[str, set[str]] = {
     },
     # The watchdog asks the outbox itself.
     "notifier.process": {
+        "bottlepost.own_modules",
         "notifier.engine",
         "notifier.retry_delays",
         "datastore",
@@ -67,19 +68,18 @@ ARROWS: dict[str, set[str]] = {
         "models",
         "config",
     },
-    # It imports the workers of the dispatchers by name, when they are asked for. The
-    # process part tells which settings they have.
-    # It imports the preview so, too.
-    "notifier.__main__": {
-        "models",
-        "notifier.process",
-        "notifier.partition",
-        "notifier.prune",
+    # An older form of the commands.
+    "notifier.__main__": {"bottlepost"},
+    # Only a docstring: the glossary.
+    "notifier": set(),
+    # Whatever starts a program of ours, or is started, finds our modules by it.
+    "bottlepost.own_modules": set(),
+    # What every host does with the database at its start.
+    "bottlepost.starting_database": {
+        "bottlepost.own_modules",
         "datastore",
         "config",
     },
-    # Only a docstring: the glossary.
-    "notifier": set(),
     # It knows only the protocol of the dispatchers; see the test below.
     "api": {"notifier.dispatchers", "datastore", "models"},
     # Pages call the handlers of the API; the API never calls a page.
@@ -88,6 +88,8 @@ ARROWS: dict[str, set[str]] = {
     "host": set(),
     # The dashboard shows how many slots of PushProcess are taken, and previews.
     "server": {
+        "bottlepost.own_modules",
+        "bottlepost.starting_database",
         "api",
         "web",
         "host",
@@ -98,7 +100,19 @@ ARROWS: dict[str, set[str]] = {
         "config",
     },
     # The operator's commands stand above everything they start.
-    "bottlepost": {"datastore", "config"},
+    # The workers of the dispatchers are imported by name, when they are asked for.
+    "bottlepost": {
+        "bottlepost.own_modules",
+        "server",
+        "api",
+        "notifier.partition",
+        "notifier.preview",
+        "notifier.process",
+        "notifier.prune",
+        "datastore",
+        "models",
+        "config",
+    },
     "sandbox": set(),
     "demo": set(),
 }

@@ -199,13 +199,15 @@ def test_a_newer_schema_is_used_and_left_alone(tmp_path: Path, kind: str) -> Non
 @pytest.mark.parametrize("kind", databases.KINDS)
 def test_a_schema_that_is_not_there_or_too_old(tmp_path: Path, kind: str) -> None:
     store = Datastore(databases.empty_url(kind, tmp_path))
-    with pytest.raises(NotMigrated, match=r"no tables yet: run python -m notifier"):
+    with pytest.raises(NotMigrated, match="is missing: run `bottlepost migrate`"):
         database_check.require(store)
     migrations.upgrade(store)
     with store.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
 
-    with pytest.raises(NotMigrated, match=r"schema 0001, but .* python -m notifier"):
+    with pytest.raises(
+        NotMigrated, match=r"is old \(0001, .* run `bottlepost migrate`"
+    ):
         database_check.require(store)
     store.close()
 

@@ -1,5 +1,6 @@
-"""`python -m notifier migrate`: what it tells, several at once, and after a kill."""
+"""`bottlepost migrate`: what it tells, several at once, and after a kill."""
 
+import json
 import os
 import subprocess
 import sys
@@ -29,7 +30,7 @@ STEP = 5
 
 def start(url: str, run_dir: Path, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "notifier", *(arguments or ("migrate",))],
+        [sys.executable, "-m", "bottlepost", *(arguments or ("migrate",))],
         cwd=ROOT,
         env={
             **os.environ,
@@ -92,8 +93,8 @@ def test_it_tells_where_it_began(tmp_path: Path) -> None:
     [
         (("prune", "--days", "30"), 1),
         (("partition",), 1),
-        (("script", "1"), 1),
-        (("manager", "start"), 1),
+        (("worker", "script", "1"), 1),
+        (("worker", "manager", "start"), 1),
     ],
 )
 def test_commands_say_that_there_are_no_tables(
@@ -109,10 +110,42 @@ def test_commands_say_that_there_are_no_tables(
     assert (found, said) == (status, "")
     # A worker tells its settings first.
     assert told.splitlines()[-1] == (
-        "bottlepost: BOTTLEPOST_DATABASE_URL: The database has no tables yet:"
-        " run python -m notifier migrate"
+        "bottlepost: BOTTLEPOST_DATABASE_URL: The schema is missing:"
+        " run `bottlepost migrate`"
     )
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("kind", databases.KINDS)
+def test_a_check_changes_nothing_and_tells_what_is_missing(
+    tmp_path: Path, kind: str
+) -> None:
+    url = databases.empty_url(kind, tmp_path)
+
+    status, out, err = ended(start(url, tmp_path, "migrate", "--check", "--json"))
+
+    found = json.loads(out)
+    assert (status, err, found["found"]) == (1, "", None)
+    assert [each["revision"] for each in found["missing"]][-1] == NEWEST
+    store = Datastore(url)
+    assert inspect(store.engine).get_table_names() == []
+    migrations.upgrade(store)
+    store.close()
+    assert ended(start(url, tmp_path, "migrate", "--check")) == (
+        0,
+        f"the database is up to date: {NEWEST}",
+        "",
+    )
+
+
+def test_progress_is_told_after_each_migration(tmp_path: Path) -> None:
+    store = Datastore(databases.empty_url("sqlite", tmp_path))
+    told: list[str] = []
+
+    migrations.upgrade(store, told.append)
+
+    store.close()
+    assert told == [each.revision for each in schema_check.missing(None)]
 
 
 class Killed(BaseException):

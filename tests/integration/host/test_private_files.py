@@ -133,7 +133,7 @@ def environment(run_dir: Path) -> dict[str, str]:
 def call(environment: dict[str, str], *arguments: str) -> int:
     """The status of a command."""
     return subprocess.run(
-        [*OPEN, sys.executable, "-m", "notifier", *arguments],
+        [*OPEN, sys.executable, "-m", "bottlepost", *arguments],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -147,7 +147,7 @@ def test_commands_and_the_manager_leave_nothing_open(
 ) -> None:
     assert call(environment, "migrate") == 0
     assert call(environment, "prune", "--days", "30") == 0
-    assert call(environment, "manager", "start") == 0
+    assert call(environment, "worker", "manager", "start") == 0
     try:
         pid = int((run_dir / "manager.pid").read_text())
 
@@ -155,7 +155,7 @@ def test_commands_and_the_manager_leave_nothing_open(
         assert umask_of(pid) == 0o077
         assert "run chmod 700" in (run_dir / "manager.log").read_text()
     finally:
-        assert call(environment, "manager", "stop") == 0
+        assert call(environment, "worker", "manager", "stop") == 0
 
 
 def test_a_polling_worker_has_the_umask(
@@ -163,7 +163,7 @@ def test_a_polling_worker_has_the_umask(
 ) -> None:
     migrate(run_dir)
     worker = subprocess.Popen(
-        [*OPEN, sys.executable, "-m", "notifier", "polling"],
+        [*OPEN, sys.executable, "-m", "bottlepost", "worker", "polling"],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,

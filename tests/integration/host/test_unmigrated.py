@@ -18,7 +18,7 @@ from tests.support.sandbox import Sandbox
 from tests.support.server import ROOT, Server
 from tests.support.wait import until
 
-REASON = "The database has no tables yet: run python -m notifier migrate"
+REASON = "The schema is missing: run `bottlepost migrate`"
 GRANIAN = (
     f"{sys.executable} -m granian --interface wsgi --blocking-threads 4 --port {{port}}"
     " --factory server:create_app"
@@ -29,6 +29,12 @@ HOSTS = {
     "uwsgi": UWSGI,
     "uwsgi-lazy": UWSGI.replace("--need-app", "--need-app --lazy-apps"),
     "granian": GRANIAN,
+    "waitress": (
+        f"{sys.executable} -m waitress --listen 127.0.0.1:{{port}}"
+        " --call server:create_app"
+    ),
+    # Under our own host, only this setting leaves the schema as it is.
+    "own": f"{sys.executable} -m bottlepost serve",
 }
 # Each host once, and a second database with the one that forks the application.
 CASES = [*((host, "sqlite") for host in HOSTS), ("gunicorn-preload", "postgresql")]
@@ -57,6 +63,7 @@ def test_it_waits_for_the_migration_and_then_works(
         **provider.environment,
         **FAST,
         "BOTTLEPOST_DATABASE_URL": url,
+        "BOTTLEPOST_MIGRATE": "check",
         "BOTTLEPOST_KINDS_FILE": str(tmp_path / "kinds.json"),
     }
     with Server(tmp_path, environment, HOSTS[host].split(), wait=False) as server:
@@ -79,6 +86,20 @@ def test_it_waits_for_the_migration_and_then_works(
         assert "Traceback" not in server.log()
         push_processes.end_all(tmp_path)
         system.store.close()
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_on_sqlite_it_migrates_by_itself(tmp_path: Path, host: str) -> None:
+    """Each of two workers builds an application of its own under some hosts."""
+    url = databases.empty_url("sqlite", tmp_path)
+    two = {"gunicorn": " --workers 2", "uwsgi-lazy": " --processes 2"}
+    command = HOSTS[host] + two.get(host, "")
+
+    with Server(tmp_path, {"BOTTLEPOST_DATABASE_URL": url}, command.split()) as server:
+        assert server.client.post("/users", {"name": "Ann"}).status == 201
+        assert "run `bottlepost migrate`" not in server.log()
+        assert "Traceback" not in server.log()
+    push_processes.end_all(tmp_path)
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -110,7 +131,7 @@ def test_a_worker_waits_and_says_so_once(tmp_path: Path, worker: str) -> None:
     log = tmp_path / "worker.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "notifier", *worker.split()],
+            [sys.executable, "-m", "bottlepost", "worker", *worker.split()],
             cwd=ROOT,
             env={
                 **os.environ,

@@ -44,7 +44,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("BOTTLEPOST_")}
     return subprocess.run(
-        [sys.executable, "-m", "notifier", "preview", *map(str, arguments)],
+        [sys.executable, "-m", "bottlepost", "preview", *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""`python -m notifier prune`, as a timer runs it."""
+"""`bottlepost prune`, as a timer runs it."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ def _notifier(store: Datastore, *arguments: str) -> "subprocess.CompletedProcess
         ),
     }
     return subprocess.run(
-        [sys.executable, "-m", "notifier", *arguments],
+        [sys.executable, "-m", "bottlepost", *arguments],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -28,7 +28,7 @@ KEY = "an authkey of the tests"
 
 
 class ManagerDaemon:
-    """`python -m notifier manager …` with settings of its own."""
+    """`bottlepost worker manager …` with settings of its own."""
 
     def __init__(self, directory: Path) -> None:
         self.pidfile = directory / "manager.pid"
@@ -45,7 +45,7 @@ class ManagerDaemon:
     def call(self, action: str) -> tuple[int, str]:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         done = subprocess.run(
-            [sys.executable, "-m", "notifier", "manager", action],
+            [sys.executable, "-m", "bottlepost", "worker", "manager", action],
             cwd=ROOT,
             env={**inherited, **self.environment},
             capture_output=True,

@@ -1,4 +1,4 @@
-"""`python -m notifier`: its commands and their mistakes."""
+"""`bottlepost worker …` and other commands: their mistakes, and what workers say."""
 
 import logging
 import re
@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from notifier import __main__ as command_line
+from bottlepost.cli import bottlepost
+from bottlepost.commands import worker as workers
 
 
 @pytest.mark.parametrize(
@@ -16,15 +17,17 @@ from notifier import __main__ as command_line
     [
         [],
         ["carrier-pigeon"],
-        ["polling", "more"],
-        ["manager", "walk"],
-        ["script", "one"],
-        ["rq", "--burst"],
+        ["worker", "carrier-pigeon"],
+        ["worker", "polling", "more"],
+        ["worker", "manager", "walk"],
+        ["worker", "script", "one"],
+        ["worker", "rq", "--burst"],
         ["prune"],
+        ["openapi", "--indent", "-1"],
     ],
 )
 def test_wrong_use_exits_with_2(arguments: list[str]) -> None:
-    done = CliRunner().invoke(command_line.commands, arguments)
+    done = CliRunner().invoke(bottlepost, arguments)
 
     assert done.exit_code == 2
     assert "Usage: " in done.output
@@ -35,7 +38,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("BOTTLEPOST_SERVICE_KEY", "a key nobody needs here")
     monkeypatch.setenv("BOTTLEPOST_RUN_DIR", str(tmp_path))
     # A worker waits for a database that is migrated.
-    assert CliRunner().invoke(command_line.commands, ["migrate"]).exit_code == 0
+    assert CliRunner().invoke(bottlepost, ["migrate"]).exit_code == 0
 
 
 @pytest.mark.usefixtures("environment")
@@ -46,9 +49,9 @@ def test_a_worker_says_at_its_start_which_settings_it_has(
     caplog.set_level(logging.INFO)
     monkeypatch.setenv("BOTTLEPOST_PUSH_PREVIEW", "sender")
     worker = SimpleNamespace(run=lambda *_: 0)
-    monkeypatch.setattr(command_line, "_import", lambda _: worker)
+    monkeypatch.setattr(workers, "_import", lambda _: worker)
 
-    done = CliRunner().invoke(command_line.commands, command.split())
+    done = CliRunner().invoke(bottlepost, ["worker", *command.split()])
 
     assert done.exit_code == 0
     assert re.search(r"settings [0-9a-f]{12}: preview sender, ", caplog.text)
@@ -63,9 +66,9 @@ def test_celery_gets_all_further_arguments(monkeypatch: pytest.MonkeyPatch) -> N
         seen.extend(arguments)
         return 3
 
-    monkeypatch.setattr(command_line, "_import", lambda _: SimpleNamespace(run=run))
+    monkeypatch.setattr(workers, "_import", lambda _: SimpleNamespace(run=run))
     arguments = ["worker", "-c", "4", "-Pthreads", "--loglevel=INFO", "--help"]
 
-    done = CliRunner().invoke(command_line.commands, ["celery", *arguments])
+    done = CliRunner().invoke(bottlepost, ["worker", "celery", *arguments])
 
     assert (done.exit_code, seen) == (3, arguments)

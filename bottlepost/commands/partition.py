@@ -1,0 +1,26 @@
+"""`bottlepost partition`."""
+
+import click
+
+import config
+from bottlepost.database import opened
+from bottlepost.printed import Output, as_json, fail
+from notifier import partition
+
+
+@click.command("partition")
+@as_json
+def command(*, is_json: bool) -> None:
+    """Keep push jobs in partitions by month (PostgreSQL only).
+
+    `bottlepost prune` then drops old months as a whole. Running it again changes
+    nothing.
+    """
+    settings = config.from_env()
+    with opened(settings):
+        try:
+            is_new = partition.run(settings)
+        except partition.Unsupported:
+            fail("only PostgreSQL has partitions")
+    words = f"push jobs are {'now' if is_new else 'already'} partitioned by month"
+    Output(is_json=is_json).done(words, partitioned=True, changed=is_new)
