@@ -14,9 +14,8 @@ PACKAGED = ("bottlepost", "demo", "sandbox", *NAMES)
 METADATA = ("setup.cfg", "pyproject.toml", "docs/package.md", "LICENSE")
 
 
-def build_wheel(directory: Path) -> Path:
-    """The wheel of this checkout, built elsewhere, so that nothing is left in it."""
-    source = directory / "source"
+def copy_source(source: Path) -> None:
+    """Copy what is packaged, so that a build leaves nothing in this checkout."""
     source.mkdir()
     for name in PACKAGED:
         if (ROOT / name).is_dir():
@@ -28,6 +27,12 @@ def build_wheel(directory: Path) -> Path:
     for name in METADATA:
         (source / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, source / name)
+
+
+def build_wheel(directory: Path) -> Path:
+    """The wheel of this checkout."""
+    source = directory / "source"
+    copy_source(source)
     _pip("wheel", "--no-build-isolation", "--wheel-dir", str(directory), str(source))
     (wheel,) = directory.glob("bottlepost-*.whl")
     return wheel
@@ -42,9 +47,14 @@ def install(wheel: Path, directory: Path) -> Path:
     venv.create(directory, symlinks=True)
     python = directory / "bin" / "python"
     _pip("--python", str(python), "install", str(wheel))
+    lend_dependencies(directory)
+    return python.parent
+
+
+def lend_dependencies(directory: Path) -> None:
+    """Let a virtual environment find the packages of that of the tests."""
     (packages,) = directory.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return python.parent
 
 
 def _pip(*arguments: str) -> None:
