@@ -19,6 +19,7 @@ BENCHMARKS = (
     "rush",
     "claims",
     "retention",
+    "upgrade",
     "send",
     "push",
     "engine",

@@ -1,0 +1,35 @@
+"""A filled database is upgraded while senders post to a server of the old version."""
+
+from pathlib import Path
+
+import pytest
+
+from datastore import Datastore, schema_check
+from tests.support import databases, upgrades
+
+# `python -m benchmarks.upgrade` takes a million.
+MESSAGES = 20_000
+BOTH = ("sqlite", "postgresql")
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("revision", upgrades.revisions())
+def test_no_sender_gets_an_error(tmp_path: Path, kind: str, revision: str) -> None:
+    url = databases.empty_url(kind, tmp_path)
+    upgrades.make_filled(url, revision, MESSAGES)
+    try:
+        with upgrades.versions(revision, tmp_path) as (old, following):
+            found = upgrades.upgrade_under_load(url, tmp_path, old, following)
+    except LookupError as problem:
+        pytest.skip(str(problem))
+
+    assert found.alone.failures == {}
+    assert found.during.failures == {}
+    assert found.after.failures == {}
+    assert len(found.during.times) > 1
+    store = Datastore(url)
+    with store.engine.connect() as connection:
+        now = schema_check.revision(connection)
+    store.close()
+    is_real = following == upgrades.ROOT
+    assert now == (schema_check.newest() if is_real else upgrades.NEXT)
