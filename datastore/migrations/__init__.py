@@ -18,10 +18,9 @@ from datastore import OUTAGES, Datastore, database_check, mariadb, schema_check
 # Any fixed number: PostgreSQL's advisory lock of the process that migrates.
 MIGRATION_LOCK = 6_071_403
 # The transaction that has this lock waits for the migrations, each of which is shorter.
+TRY_LOCK = f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})"
 GUARD_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '1h'"
-# While a migration waits for a table, all others wait for it behind the migration. So
-# each wait is short, and there are many of them, for ten minutes in all.
-LOCK_WAIT = "SET LOCAL lock_timeout = '400ms'"
+# `env` limits each wait for a table; there are many of them, for ten minutes in all.
 LOCK_NOT_AVAILABLE = "55P03"
 TRIES = 600
 PAUSE_S = 0.6
@@ -92,7 +91,9 @@ def _upgrade_by_steps(store: Datastore, tell: Tell) -> Upgrade:
     """
     with store.engine.connect() as guard, guard.begin():
         guard.execute(text(GUARD_IDLE))
-        guard.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        # A statement that waits for the lock would hold up an index that is built.
+        while not guard.scalar(text(TRY_LOCK)):
+            time.sleep(PAUSE_S)
         before = schema_check.revision(guard)
         for step in schema_check.missing(before):
             _step(store, step.revision, tell)
@@ -105,9 +106,8 @@ def _step(store: Datastore, revision: str, tell: Tell) -> None:
     """Run one migration, again and again if a table that it needs is in use."""
     for _ in range(TRIES):
         try:
-            with store.write(patient=True) as session:
-                session.execute(text(LOCK_WAIT))
-                _run(session.connection(), revision, tell)
+            with store.engine.connect() as connection:
+                _run(connection, revision, tell)
         except OperationalError as problem:
             if getattr(problem.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
                 raise

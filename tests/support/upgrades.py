@@ -1,7 +1,7 @@
 """Upgrades of filled databases while senders post to a server of the old version.
 
 The old version is that before a migration was added, as git has it. The next one is
-this version with one more migration, of the kind that a migration may be.
+this version with two more migrations, of the kinds that a migration may be.
 """
 
 import io
@@ -31,7 +31,7 @@ from tests.support.wait import until
 
 # From here on, each version works on the schema of the one after it.
 FIRST = "0009"
-NEXT = "9999"
+BEFORE_NEXT, NEXT = "9998", "9999"
 VERSIONS = "datastore/migrations/versions"
 CHATS = 100
 USERS = 1000
@@ -41,22 +41,34 @@ ALONE = 40
 PAUSE_S = 0.01
 MIGRATE_S = 900
 NO_ANSWER = 0
-_NEXT_MIGRATION = f'''"""What a migration may do: nullable columns, and new tables."""
+_HEAD = """
 
-import sqlalchemy as sa
-from alembic import op
-
-revision = "{NEXT}"
-down_revision = "{schema_check.newest()}"
+revision = "{}"
+down_revision = "{}"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
+"""
+# What a migration may do.
+_NEXT_MIGRATIONS = {
+    f"{BEFORE_NEXT}_novelty.py": f'''"""Nullable columns, and new tables."""
+
+import sqlalchemy as sa
+from alembic import op
+{_HEAD.format(BEFORE_NEXT, schema_check.newest())}
     for table in ("user", "chat", "message", "push_job"):
         op.add_column(table, sa.Column("novelty", sa.String(64), nullable=True))
     op.create_table("novelty", sa.Column("id", sa.Integer(), primary_key=True))
-'''
+''',
+    f"{NEXT}_index.py": f'''"""An index on a large table."""
+
+from datastore.migrations import large_index
+{_HEAD.format(NEXT, BEFORE_NEXT)}
+    large_index.create("ix_message_created_at", "message", ["created_at"])
+''',
+}
 
 
 def _number_from(column: str, count: int) -> str:
@@ -128,7 +140,8 @@ def versions(revision: str, directory: Path) -> Iterator[tuple[Path, Path]]:
         return
     following = directory / "next"
     installed.copy_source(following)
-    (following / VERSIONS / f"{NEXT}_novelty.py").write_text(_NEXT_MIGRATION)
+    for name, content in _NEXT_MIGRATIONS.items():
+        (following / VERSIONS / name).write_text(content)
     yield ROOT, following
 
 

@@ -39,6 +39,8 @@ HOSTS = {
 # Each host once, and a second database with the one that forks the application.
 CASES = [*((host, "sqlite") for host in HOSTS), ("gunicorn-preload", "postgresql")]
 
+MIGRATING = [*((host, "sqlite") for host in HOSTS), ("gunicorn", "postgresql")]
+
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
@@ -88,14 +90,20 @@ def test_it_waits_for_the_migration_and_then_works(
         system.store.close()
 
 
-@pytest.mark.parametrize("host", HOSTS)
-def test_on_sqlite_it_migrates_by_itself(tmp_path: Path, host: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    [*((host, "sqlite") for host in HOSTS), ("gunicorn", "postgresql")],
+)
+def test_it_migrates_by_itself(tmp_path: Path, host: str, kind: str) -> None:
     """Each of two workers builds an application of its own under some hosts."""
-    url = databases.empty_url("sqlite", tmp_path)
+    url = databases.empty_url(kind, tmp_path)
+    environment = {"BOTTLEPOST_DATABASE_URL": url}
+    if kind != "sqlite":
+        environment["BOTTLEPOST_MIGRATE"] = "auto"
     two = {"gunicorn": " --workers 2", "uwsgi-lazy": " --processes 2"}
     command = HOSTS[host] + two.get(host, "")
 
-    with Server(tmp_path, {"BOTTLEPOST_DATABASE_URL": url}, command.split()) as server:
+    with Server(tmp_path, environment, command.split()) as server:
         assert server.client.post("/users", {"name": "Ann"}).status == 201
         assert "run `bottlepost migrate`" not in server.log()
         assert "Traceback" not in server.log()
