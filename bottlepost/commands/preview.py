@@ -48,9 +48,10 @@ def command(
     raw: bool,
     is_json: bool,
 ) -> None:
-    """Print the requests of a sample message of a KIND.  [default: message]
+    """Print the requests of a sample message of a KIND.
 
-    Nothing is sent. Keys and tokens are left out.
+    Without a KIND it is that of all messages without one. Nothing is sent, and keys and
+    tokens are left out.
     """
     settings = config.from_env()
     try:

@@ -8,7 +8,7 @@ from datastore import Datastore, schema_check
 from tests.support import databases, upgrades
 
 # `python -m benchmarks.upgrade` takes a million.
-MESSAGES = 20_000
+MESSAGES = 5_000
 BOTH = ("sqlite", "postgresql")
 
 
