@@ -26,6 +26,8 @@ WEB_ONLY = frozenset(
         "port",
         "workers",
         "trusted_proxies",
+        # Nothing is signed with it.
+        "service_key_old",
         "jwt_key_file",
         "jwt_jwks_file",
         "jwt_audience",

@@ -76,6 +76,10 @@ class Settings:
     trusted_proxies: Proxies = ()
     run_dir: Directory
     service_key: Annotated[str, secret(shortest=16)] = field(repr=False)
+    # The key before, taken beside the new one until all callers have that.
+    service_key_old: Annotated[str | None, secret(shortest=16)] = field(
+        default=None, repr=False
+    )
     # The app's own tokens: a key (PEM) or a JWK Set, audience and issuer; or none.
     jwt_key_file: File | None = None
     jwt_jwks_file: File | None = None
@@ -185,7 +189,7 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as refused:
         # Not chained: pydantic's message would show the value, which may be secret.
         raise _first_problem(refused.errors()[0]) from None
-    for check in (_check_jwt, _check_apns, _check_smtp):
+    for check in (_check_service_keys, _check_jwt, _check_apns, _check_smtp):
         check(settings)
     return settings
 
@@ -209,6 +213,16 @@ def jwt_keys(settings: Settings) -> list[PyJWK]:
         except ValueError as problem:
             raise SettingsError(variable, str(problem)) from None
     return []
+
+
+def _check_service_keys(settings: Settings) -> None:
+    """The same key twice is a rotation that has changed nothing."""
+    if settings.service_key_old == settings.service_key:
+        raise SettingsError(
+            "BOTTLEPOST_SERVICE_KEY_OLD",
+            "is the same as BOTTLEPOST_SERVICE_KEY: set that to a new key, or remove"
+            " the old one",
+        )
 
 
 def _check_jwt(settings: Settings) -> None:

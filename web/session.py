@@ -19,24 +19,24 @@ LIFETIME_S = 12 * 3600
 class Sessions:
     """Signs and checks operators' cookies.
 
-    A cookie is valid in every process that has the same service key, until it expires
-    or the database says that its session was ended.
+    A cookie is valid in every process that has the same service key, also as the old
+    one, until it expires or the database says that its session was ended.
     """
 
     def __init__(
         self, service_key: ServiceKey, clock: Callable[[], float] = time.time
     ) -> None:
-        self._key = service_key.derive(b"operator sessions")
+        self._keys = service_key.derive(b"operator sessions")
         self._clock = clock
 
     def issue(self) -> str:
         """The cookie of a new session."""
         session = f"{int(self._clock()) + LIFETIME_S}.{secrets.token_urlsafe(16)}"
-        return f"{session}.{self._sign(session)}"
+        return f"{session}.{_sign(self._keys[0], session)}"
 
     def is_valid(self, cookie: str) -> bool:
         session, _, signature = cookie.rpartition(".")
-        if not _is_same(signature, self._sign(session)):
+        if not self._is_signed(session, signature):
             return False
         return int(session.partition(".")[0]) > self._clock()
 
@@ -47,13 +47,14 @@ class Sessions:
 
     def csrf_token(self, cookie: str) -> str:
         """The CSRF token for the forms of this session."""
-        return self._sign(f"form {cookie}")
+        return _sign(self._keys[0], f"form {cookie}")
 
     def is_csrf_token(self, cookie: str, token: str) -> bool:
-        return _is_same(token, self.csrf_token(cookie))
+        return self._is_signed(f"form {cookie}", token)
 
-    def _sign(self, text: str) -> str:
-        return hmac.digest(self._key, text.encode(), "sha256").hex()
+    def _is_signed(self, text: str, signature: str) -> bool:
+        """Whether the newest key, or the one before, has signed the text."""
+        return any([_is_same(signature, _sign(key, text)) for key in self._keys])
 
 
 def set_cookie(
@@ -71,6 +72,10 @@ def set_cookie(
         # A link or form on the app's own site may lead a user here, but no operator.
         samesite="strict" if is_operator else "lax",
     )
+
+
+def _sign(key: bytes, text: str) -> str:
+    return hmac.digest(key, text.encode(), "sha256").hex()
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -54,8 +54,10 @@ def end(request: PageRequest, token: str) -> HTTPResponse:
 
 
 def _device_of(request: PageRequest, token: str) -> int | None:
-    key = request.app.service_key.derive(PURPOSE)
-    return UnsubscribeTokens(key).device_of(token)
+    """The device of a link that the service key has signed, or the one before."""
+    keys = request.app.service_key.derive(PURPOSE)
+    found = [UnsubscribeTokens(key).device_of(token) for key in keys]
+    return next((device for device in found if device is not None), None)
 
 
 def _field(environ: dict[str, Any]) -> str | None:

@@ -1,11 +1,12 @@
 """Comparing with the service key, and guessing it."""
 
+import logging
 import secrets
 from collections.abc import Iterable
 
 import pytest
 
-from api.service_key import ServiceKey
+from api.service_key import TELL_EVERY_S, ServiceKey
 from models.errors import TooMany, Unauthorized
 from tests.support.clock import Clock
 
@@ -20,7 +21,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def key(clock: Clock) -> ServiceKey:
-    return ServiceKey(KEY, clock)
+    return ServiceKey(KEY, clock=clock)
 
 
 def guess(key: ServiceKey, text: str) -> None:
@@ -73,8 +74,44 @@ def test_old_tokens_of_users_lock_nobody_out(key: ServiceKey) -> None:
 
 
 def test_a_key_that_looks_like_a_token_is_guessed_by_tokens(clock: Clock) -> None:
-    key = ServiceKey(secrets.token_urlsafe(32), clock)
+    key = ServiceKey(secrets.token_urlsafe(32), clock=clock)
 
     refused = guess_often(key, (secrets.token_urlsafe(32) for _ in range(100)))
 
     assert refused[-1] is TooMany
+
+
+def test_during_a_rotation_both_keys_are_taken(clock: Clock) -> None:
+    key = ServiceKey("the-new-key-of-the-service", KEY, clock=clock)
+
+    assert key.matches("the-new-key-of-the-service", HERE)
+    assert key.matches(KEY, HERE)
+    assert not key.matches("the-new-key-of-the-servicf", HERE)
+    assert not key.matches("", HERE)
+
+
+def test_use_of_the_old_key_is_told_once_in_a_while(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = ServiceKey("the-new-key-of-the-service", KEY, clock=clock)
+
+    with caplog.at_level(logging.WARNING):
+        key.matches("the-new-key-of-the-service", HERE)
+        assert not caplog.messages
+        for _ in range(3):
+            key.matches(KEY, HERE)
+        assert len(caplog.messages) == 1
+        clock.now += TELL_EVERY_S
+        key.matches(KEY, THERE)
+
+    assert len(caplog.messages) == 2
+    assert THERE in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_what_is_derived_from_the_old_key_is_valid_and_signs_nothing() -> None:
+    (old,) = ServiceKey(KEY).derive(b"a purpose")
+    new, second = ServiceKey("the-new-key-of-the-service", KEY).derive(b"a purpose")
+
+    assert second == old
+    assert new != old

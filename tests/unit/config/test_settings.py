@@ -52,6 +52,8 @@ def test_secret_can_come_from_a_file(read: Read, tmp_path: Path) -> None:
     [
         ("SERVICE_KEY", "", "is missing"),
         ("SERVICE_KEY", "short", "is too short"),
+        ("SERVICE_KEY_OLD", "short", "is too short"),
+        ("SERVICE_KEY_OLD", "k" * 16, "is the same as BOTTLEPOST_SERVICE_KEY"),
         ("PORT", "eighty", "must be a whole number"),
         ("PORT", "0", "must be from 1 to 65535"),
         ("PORT", "65536", "must be from 1 to 65535"),

@@ -21,7 +21,7 @@ def test_token_names_its_device_and_fits_into_an_address(device_id: int) -> None
 
 
 def test_web_server_and_engine_derive_the_same_key() -> None:
-    web = UnsubscribeTokens(ServiceKey(KEY).derive(PURPOSE))
+    web = UnsubscribeTokens(ServiceKey(KEY).derive(PURPOSE)[0])
 
     assert web.device_of(TOKENS.issue(7)) == 7
 

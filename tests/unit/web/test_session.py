@@ -6,6 +6,8 @@ from api.service_key import ServiceKey
 from tests.support.clock import Clock
 from web.session import LIFETIME_S, Sessions
 
+KEY = "a-key-of-the-tests"
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -14,11 +16,26 @@ def clock() -> Clock:
 
 @pytest.fixture
 def sessions(clock) -> Sessions:
-    return Sessions(ServiceKey("a-key-of-the-tests"), clock)
+    return Sessions(ServiceKey(KEY), clock)
 
 
 def test_what_was_issued_is_valid_in_every_process(sessions, clock):
-    assert Sessions(ServiceKey("a-key-of-the-tests"), clock).is_valid(sessions.issue())
+    assert Sessions(ServiceKey(KEY), clock).is_valid(sessions.issue())
+
+
+def test_a_session_outlives_the_rotation_of_the_key(sessions, clock):
+    cookie = sessions.issue()
+    form = sessions.csrf_token(cookie)
+
+    rotated = Sessions(ServiceKey("the-new-key-of-the-tests", KEY), clock)
+
+    assert rotated.is_valid(cookie)
+    assert rotated.is_csrf_token(cookie, form)
+    # New ones are signed with the new key, so they outlive the end of the old one.
+    assert not sessions.is_valid(rotated.issue())
+    assert Sessions(ServiceKey("the-new-key-of-the-tests"), clock).is_valid(
+        rotated.issue()
+    )
 
 
 def test_it_ends_by_itself(sessions, clock):
