@@ -35,7 +35,7 @@ from api.long_poll import LongPoll
 from api.rate_limits import per_minute
 from api.seats import Seats
 from api.service_key import ServiceKey
-from config import Settings, SettingsError, certificates, run_directory, vapid
+from config import Settings, SettingsError, key_files, run_directory, vapid
 from datastore import OUTAGES, Datastore, kind_documents
 from host.body import Timeouts
 from host.rsgi import Clients, RsgiApp, caller_of
@@ -75,8 +75,8 @@ def create_app(
     try:
         settings = settings or config.from_env()
         _protect(settings)
+        _check_keys(settings)
         starting_database.check(settings)
-        _warn_of_certificate(settings)
         return _build(settings, max_waiting)
     except SettingsError as problem:
         own_modules.end(str(problem))
@@ -212,20 +212,14 @@ class _Clients(Clients):
         return self._addresses.is_proxy(peer)
 
 
-def _warn_of_certificate(settings: Settings) -> None:
-    """Tell at the start that the client certificate has expired, or will soon.
+def _check_keys(settings: Settings) -> None:
+    """Refuse key files that cannot be used; tell of certificates that end.
 
-    The server starts all the same, because it has other platforms to push to.
+    An expired one stops nothing, because there may be other platforms to push to.
     """
-    if settings.apns_cert_file is None:
-        return
-    try:
-        end = certificates.end_of(settings.apns_cert_file)
-        told = certificates.notice(end, datetime.now(UTC))
-    except ValueError as problem:
-        told = str(problem)
-    if told:
-        log.warning("bottlepost: BOTTLEPOST_APNS_CERT_FILE: %s", told)
+    key_files.check(settings)
+    for told in key_files.notices(settings, datetime.now(UTC)):
+        log.warning("bottlepost: %s", told)
 
 
 def main(app: str = "server:create_own_app") -> None:
@@ -240,9 +234,9 @@ def main(app: str = "server:create_own_app") -> None:
             worker_slots(settings).close()
         _webpush_key(settings)
         _kinds(settings)
+        _check_keys(settings)
     except SettingsError as problem:
         _exit(2, str(problem))
-    _warn_of_certificate(settings)
     _check_port(settings)
     starting_database.upgrade(settings)
     if settings.dispatcher in FORKING:

@@ -1,10 +1,11 @@
-"""How long the client certificate for APNs is valid, in words for the operator."""
+"""How long certificates are valid, in words for the operator."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 
+OURS = "the client certificate for APNs"
 # Apple's certificates live a year, and a new one takes a person with an account.
 WARN_AHEAD = timedelta(days=30)
 
@@ -22,18 +23,19 @@ def end_of(path: Path) -> datetime:
         raise ValueError(f"{path} holds no readable certificate") from problem
 
 
-def notice(end: datetime, now: datetime) -> str | None:
+def notice(end: datetime, now: datetime, what: str = OURS) -> str | None:
     """What the operator has to know: that it has ended, or will within 30 days."""
     if now >= end:
-        return expiry(end)
+        return expiry(end, what)
     if now >= end - WARN_AHEAD:
-        return f"the client certificate for APNs expires on {_day(end)}: renew it"
+        return f"{what} expires on {day(end)}: renew it"
     return None
 
 
-def expiry(end: datetime) -> str:
-    return f"the client certificate for APNs has expired, on {_day(end)}"
+def expiry(end: datetime, what: str = OURS) -> str:
+    return f"{what} has expired, on {day(end)}"
 
 
-def _day(moment: datetime) -> str:
+def day(moment: datetime) -> str:
+    """The time of an end, to the minute."""
     return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -227,8 +227,13 @@ def _proxies(text: str) -> tuple[str, ...]:
 
 
 def _file(text: str) -> Path:
-    content(text)
-    return Path(text).resolve()
+    path = Path(text)
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as problem:
+        raise ValueError(f"cannot be read: {problem}") from None
+    return path.resolve()
 
 
 def _path(text: str) -> Path:

@@ -33,11 +33,19 @@ def private_key(settings: "Settings") -> ec.EllipticCurvePrivateKey:
         if not path.exists():
             _create(path)
     try:
+        return read(path)
+    except ValueError as problem:
+        raise ValueError(f"{path} {problem}") from problem
+
+
+def read(path: Path) -> ec.EllipticCurvePrivateKey:
+    """The key in a file; the message of a ValueError follows the file's name."""
+    try:
         key = _read(path.read_bytes())
     except (ValueError, TypeError, OSError) as problem:
-        raise ValueError(f"{path} holds no usable private key") from problem
+        raise ValueError("holds no usable private key") from problem
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-        raise ValueError(f"the key in {path} is not one on the curve P-256")
+        raise ValueError("holds a key that is not one on the curve P-256")
     return key
 
 

@@ -13,7 +13,7 @@ import click
 import config
 from bottlepost.database import opened, problems_reported
 from bottlepost.printed import fail
-from config import Settings, SettingsError, run_directory
+from config import Settings, SettingsError, key_files, run_directory
 from datastore import Datastore, database_check
 from notifier.process import generation
 
@@ -62,7 +62,7 @@ def manager(*, action: str, pidfile: Path | None) -> None:
 @click.option("--generation", "number", type=int, hidden=True)
 def script(*, job_id: int, number: int | None) -> None:
     """Work through the outbox once, beginning with a JOB."""
-    settings = _worker_settings()
+    settings = _worker_settings(with_keys=False)
     with opened(settings):
         pass
     _import("script_run").run(settings, job_id, number)
@@ -92,9 +92,15 @@ def celery(*, arguments: tuple[str, ...]) -> None:
     sys.exit(_import("celery_worker").run(settings, arguments))
 
 
-def _worker_settings() -> Settings:
-    """The settings, also logged: a worker keeps them until it is started again."""
+def _worker_settings(*, with_keys: bool = True) -> Settings:
+    """The settings, also logged: a worker keeps them until it is started again.
+
+    Bad key files stop it, unless it is one of many that the web server starts: then
+    the other platforms go on.
+    """
     settings = config.from_env()
+    if with_keys:
+        key_files.check(settings)
     log.info(generation.describe(settings))
     _protect(settings)
     return settings
@@ -133,6 +139,8 @@ def _manage(settings: Settings, action: str, pidfile: Path) -> int:
     daemon = _import("manager_daemon")
     wire = _import("manager_wire")
     wire.authkey(settings)
+    if action in ("start", "restart", "run"):
+        key_files.check(settings)
     if action == "run":
         log.info(generation.describe(settings))
         _protect(settings)

@@ -3,16 +3,17 @@
 import ssl
 from pathlib import Path
 
+from config import key_files
+
 
 def trusting(ca_file: Path | None) -> ssl.SSLContext:
     """A client's context that trusts the authority in the file, or the public ones.
 
     Raises ValueError naming a file that cannot be used.
     """
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (ssl.SSLError, OSError) as problem:
-        raise ValueError(f"{ca_file} holds no usable certificates") from problem
+    if ca_file is not None:
+        key_files.named(ca_file, key_files.authorities)
+    return ssl.create_default_context(cafile=ca_file)
 
 
 def http2_context(
@@ -31,6 +32,7 @@ def http2_context(
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
     tls.set_alpn_protocols(["h2"])
     if cert_file is not None:
+        key_files.named(cert_file, key_files.client_certificate)
         try:
             # There is no terminal: an encrypted key must be an error, not a prompt.
             tls.load_cert_chain(cert_file, password="")

@@ -7,15 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    SECP256R1,
-    EllipticCurvePrivateKey,
-)
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from config import certificates
-from config.pem import with_line_ends
+from config import certificates, key_files
 from models.base import utc_now
 from notifier.channels import CredentialsRefused, MintedToken, Troubles
 from notifier.channels.authorization import CertificateAuthorization
@@ -39,7 +32,7 @@ class SigningKey:
 
     def __init__(self, path: Path, *, key_id: str, team_id: str) -> None:
         pem = path.read_bytes()
-        self._key = _private_key(pem, path)
+        self._key = key_files.named(path, key_files.apns_key)
         self._key_id = key_id
         self._team_id = team_id
         # A new key with the same id must not get the tokens of the old one.
@@ -54,18 +47,6 @@ class SigningKey:
             headers={"kid": self._key_id},
         )
         return MintedToken(token, LIFETIME_S)
-
-
-def _private_key(pem: bytes, path: Path) -> EllipticCurvePrivateKey:
-    try:
-        key = load_pem_private_key(with_line_ends(pem), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
-        raise ValueError(f"{path} holds no readable private key") from problem
-    if not isinstance(key, EllipticCurvePrivateKey):
-        raise ValueError(f"{path} is not a key for APNs: it must be of the curve P-256")
-    if not isinstance(key.curve, SECP256R1):
-        raise ValueError(f"{path} is not a key for APNs: its curve is not P-256")
-    return key
 
 
 class ClientCertificate(CertificateAuthorization):

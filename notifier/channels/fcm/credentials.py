@@ -7,18 +7,15 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from config.pem import with_line_ends
+from config import key_files
 from models.base import utc_now
 from notifier.channels import CredentialsRefused, MintedToken, responses
 from notifier.channels.header_text import is_header_text
 from notifier.http2 import Client, Head, Request, Response
 from notifier.outcome import ChannelDown
 
-SERVICE_ACCOUNT = "service_account"
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_S = 3600
@@ -58,39 +55,17 @@ class ServiceAccount:
 def read(path: Path) -> ServiceAccount:
     """Raises ValueError saying what is wrong with the file."""
     content = path.read_bytes()
-    account = responses.json_object(content)
-    kind = responses.string(account, "type") or SERVICE_ACCOUNT
-    if kind != SERVICE_ACCOUNT:
-        raise ValueError(
-            f"{path} holds credentials of the type {kind[:40]!r}; only the JSON key of "
-            f"a service account can be used"
-        )
-    fields = ("project_id", "client_email", "token_uri", "private_key")
-    for field in fields:
-        if not responses.string(account, field):
-            raise ValueError(f"{path} is no service account file: no {field} in it")
-    if not account["token_uri"].startswith("https://"):
-        raise ValueError(f"{path}: token_uri must begin with https://")
+    account = key_files.named(path, key_files.service_account)
     return ServiceAccount(
         project_id=account["project_id"],
         client_email=account["client_email"],
         token_uri=account["token_uri"],
         key_id=responses.string(account, "private_key_id"),
-        key=_private_key(account["private_key"], path),
+        key=key_files.service_account_key(account),
         # A new key of the same account must not get the tokens of the old one.
         name=f"fcm {account['client_email']} "[:180]
         + hashlib.sha256(content).hexdigest()[:12],
     )
-
-
-def _private_key(pem: str, path: Path) -> RSAPrivateKey:
-    try:
-        key = load_pem_private_key(with_line_ends(pem.encode()), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
-        raise ValueError(f"{path}: private_key cannot be read") from problem
-    if not isinstance(key, RSAPrivateKey):
-        raise ValueError(f"{path}: private_key is not an RSA key")
-    return key
 
 
 class TokenEndpoint:

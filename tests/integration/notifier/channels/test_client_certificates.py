@@ -129,7 +129,7 @@ async def test_a_certificate_may_end_while_it_is_used(
 def test_the_start_of_the_server_tells_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, left: timedelta, words: str
 ) -> None:
-    server._warn_of_certificate(_settings(certificate(tmp_path, left)))
+    server._check_keys(_settings(certificate(tmp_path, left)))
 
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == bool(words)
