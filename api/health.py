@@ -14,9 +14,9 @@ def alive(context: RequestContext) -> Result[Health]:
 def ready(context: RequestContext) -> Result[Readiness]:
     """Check that the database answers, has been migrated, and takes writes.
 
-    `troubles` names the providers that refuse our credentials. The status stays 200,
-    because another server would be refused as well, and messages are kept until the
-    credentials are repaired.
+    `troubles` names the providers that refuse our credentials or cannot be reached. The
+    status stays 200, because this server takes messages all the same, and keeps them
+    until their providers take them.
     """
     with context.store.read() as session:
         schema_check.require(session.connection())

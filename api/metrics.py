@@ -120,7 +120,7 @@ def _last_hour(session: Session) -> list[Metric]:
 def _troubles(session: Session) -> Metric:
     return _gauge(
         "bottlepost_provider_trouble_since_seconds",
-        "When a provider began to refuse the server's credentials (Unix time).",
+        "When pushes of a route began to wait for the operator (Unix time).",
         ("route",),
         [
             ((trouble.route,), trouble.since.timestamp())

@@ -1,4 +1,4 @@
-"""The providers that refuse our credentials, shared by all processes."""
+"""Providers that refuse our credentials or are out of reach, for all processes."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,12 +10,12 @@ from models.pushes import RouteTrouble
 
 
 def find_all(session: Session) -> Sequence[RouteTrouble]:
-    """The routes whose last push was refused for our credentials, oldest first."""
+    """The routes whose pushes have to wait for the operator, oldest first."""
     return session.scalars(select(RouteTrouble).order_by(RouteTrouble.since)).all()
 
 
 def reason_of(session: Session, route: str) -> str | None:
-    """Why the route refuses our credentials, if it does."""
+    """Why pushes of the route have to wait, if they have to."""
     return session.scalar(
         select(RouteTrouble.reason).where(RouteTrouble.route == route)
     )

@@ -132,7 +132,7 @@ class ProviderToken(Base):
 
 
 class RouteTrouble(Base):
-    """A provider that refuses our credentials, as last seen by any process."""
+    """A provider that refuses us or is out of reach, as last seen by any process."""
 
     __tablename__ = "route_trouble"
 

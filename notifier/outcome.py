@@ -56,7 +56,3 @@ class ChannelDown(Exception):
         super().__init__(reason)
         self.reason = reason
         self.retry_after_s = retry_after_s
-
-
-class ProxyRefused(ChannelDown):
-    """Our own proxy opens no way to the provider; the operator can help."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from datastore import provider_troubles
 from models.accounts import Device
 from models.base import utc_now
 from models.pushes import COMPLETED, FAILED, PROCESSING, PushFailure, PushJob
@@ -61,6 +62,9 @@ def find(session: Session, job_id: int) -> JobStatus | None:
     first = shards[0]
     counted = [shard.total for shard in shards if shard.total is not None]
     ends = [shard.finished_at for shard in shards if shard.finished_at is not None]
+    error = next((shard.error for shard in shards if shard.error), None)
+    if error is None and len(ends) < len(shards):
+        error = _trouble(session, job_id)
     return JobStatus(
         id=first.id,
         chat_id=first.chat_id,
@@ -73,8 +77,34 @@ def find(session: Session, job_id: int) -> JobStatus | None:
         created_at=first.created_at,
         started_at=first.started_at,
         finished_at=max(ends) if len(ends) == len(shards) else None,
-        error=next((shard.error for shard in shards if shard.error), None),
+        error=error,
     )
+
+
+def _trouble(session: Session, job_id: int) -> str | None:
+    """What devices of the job wait for: a provider in trouble, and its reason.
+
+    It is no column of the job, because it goes when a push of any job is accepted.
+    """
+    waiting = set(
+        session.scalars(
+            select(Device.platform)
+            .join(PushFailure, PushFailure.device_id == Device.id)
+            .join(PushJob, PushJob.id == PushFailure.job_id)
+            .where(
+                or_(PushJob.id == job_id, PushJob.parent_id == job_id),
+                PushFailure.next_attempt_at.is_not(None),
+            )
+            .distinct()
+        )
+    )
+    if not waiting:
+        return None
+    for trouble in provider_troubles.find_all(session):
+        platform = trouble.route.partition(" ")[0]
+        if platform in waiting:
+            return f"{platform}: {trouble.reason}"
+    return None
 
 
 def reasons(

@@ -43,11 +43,12 @@ class CredentialsRefused(Exception):
 class Troubles(Protocol):
     """The shared record of what is wrong with providers.
 
-    That are routes whose credentials are refused, and hosts that do not exist.
+    That are routes whose credentials are refused, hosts that are out of reach, and
+    those that do not exist.
     """
 
     async def report(self, route: str, reason: str | None) -> None:
-        """Record why the route refuses our credentials; None when it accepts them.
+        """Record why pushes of the route have to wait; None when it accepts them.
 
         Never raises, because pushes go on without it.
         """

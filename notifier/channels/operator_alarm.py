@@ -1,6 +1,7 @@
 """Reporting to the operator, once, what only the operator can repair."""
 
 import logging
+import time
 from collections.abc import Callable
 
 from notifier.channels import Troubles
@@ -9,44 +10,59 @@ log = logging.getLogger(__name__)
 
 # The datastore keeps no longer names.
 MAX_NAME = 200
+# The state is published again so often: another process may have published another.
+REPEAT_S = 60.0
 
 
 class Alarm:
-    """Reports a refusal of our credentials, and the end of it, once each.
+    """Reports a refusal of our credentials or an outage, and the end of it, once each.
 
     `name` begins with the platform; `explain` puts a refusal in words for people.
     """
 
     def __init__(
-        self, name: str, troubles: Troubles, explain: Callable[[str], str] = str
+        self,
+        name: str,
+        troubles: Troubles,
+        explain: Callable[[str], str] = str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name[:MAX_NAME]
         self._troubles = troubles
         self._explain = explain
-        self._refusal: str | None = None
-        # It was our proxy that refused, and not the provider.
-        self._is_proxys = False
+        self._clock = clock
+        self._trouble: str | None = None
+        # The way to the provider is the trouble, and not our credentials.
+        self._is_outage = False
         # Until the first report, one of an earlier process may still be published.
-        self._has_reported = False
+        self._repeat_at: float | None = None
 
-    async def update(self, refusal: str | None, *, is_proxys: bool = False) -> None:
-        """Report why our credentials are refused; None when they were accepted.
+    async def update(self, trouble: str | None, *, is_outage: bool = False) -> None:
+        """Report why our credentials are refused; None when a push was accepted.
 
-        With `is_proxys`, it is our proxy that refuses the way to the provider.
+        With `is_outage`, the provider cannot be reached, or does not answer.
         """
-        if refusal == self._refusal and self._has_reported:
+        is_news = trouble != self._trouble
+        now = self._clock()
+        is_first = self._repeat_at is None
+        if not is_news and self._repeat_at is not None and now < self._repeat_at:
             return
-        if refusal is not None:
-            words = self._explain(refusal)
-            refuses = "is out of reach" if is_proxys else "refuses our credentials"
-            log.error("%s %s: %s", self._name, refuses, words)
-        elif self._refusal is not None:
-            takes = "is in reach" if self._is_proxys else "takes our credentials"
-            log.warning("%s %s again", self._name, takes)
-        is_first, self._has_reported = not self._has_reported, True
+        self._repeat_at = now + REPEAT_S
+        if is_news:
+            self._log(trouble, is_outage)
         # Set before the await, so that concurrent pushes do not repeat the report.
-        self._refusal, self._is_proxys = refusal, is_proxys
-        await self._troubles.report(self._name, refusal)
+        self._trouble, self._is_outage = trouble, is_outage
+        await self._troubles.report(self._name, trouble)
         if is_first:
             # An earlier process may have reported credentials it could not read.
             await self._troubles.report(self._name.split()[0], None)
+
+    def _log(self, trouble: str | None, is_outage: bool) -> None:
+        if trouble is not None:
+            words = trouble if is_outage else self._explain(trouble)
+            refuses = "is out of reach" if is_outage else "refuses our credentials"
+            log.error("%s %s: %s", self._name, refuses, words)
+        elif self._trouble is not None:
+            takes = "is in reach" if self._is_outage else "takes our credentials"
+            log.warning("%s %s again", self._name, takes)

@@ -12,7 +12,7 @@ from notifier.channels.breaker import Breaker
 from notifier.channels.operator_alarm import Alarm
 from notifier.channels.route_health import Fault, RouteHealth
 from notifier.http2 import Client, Response
-from notifier.outcome import ChannelDown, Kind, Outcome, ProxyRefused
+from notifier.outcome import ChannelDown, Kind, Outcome
 
 # A probe without a response after this time may have hit a faulty device: send another.
 PROBE_TIMEOUT_S = 2.0
@@ -58,6 +58,7 @@ class Route:
         dialect: Dialect,
         troubles: Troubles,
         *,
+        reach: Alarm | None = None,
         breaker: Breaker | None = None,
         health: RouteHealth | None = None,
         probe_timeout_s: float = PROBE_TIMEOUT_S,
@@ -68,6 +69,10 @@ class Route:
         self._authorization = authorization
         self._dialect = dialect
         self._alarm = Alarm(name, troubles, dialect.explain)
+        # Of the host, which other routes may share.
+        self._reach = reach or self._alarm
+        # Why the provider could not be reached, since the last push that it accepted.
+        self._outage: str | None = None
         self._probe_timeout_s = probe_timeout_s
         self._probe_lock = asyncio.Lock()
 
@@ -81,20 +86,27 @@ class Route:
 
         Raises ChannelDown when the provider cannot be reached; a probe may have been
         reported by then. Without the alarm, the operator is not told of refused
-        credentials.
+        credentials, nor of the outage.
         """
         try:
             await self._push(batch)
         except CredentialsRefused as refused:
             batch.end_unfinished(outcome_of(refused))
-        except ProxyRefused as refused:
-            if with_alarm:
-                await self._alarm.update(refused.reason, is_proxys=True)
+        except ChannelDown:
+            if with_alarm and self._outage is not None:
+                await self.tell_outage(self._outage)
             raise
         refusal = self.breaker.refusal or self._health.refusal
         # Without an accepted push, it is not known that our credentials work.
         if with_alarm and (refusal is not None or batch.accepted):
+            self._outage = None
+            if self._reach is not self._alarm:
+                await self._reach.update(None)
             await self._alarm.update(refusal)
+
+    async def tell_outage(self, reason: str) -> None:
+        """Tell the operator that the provider cannot be reached."""
+        await self._reach.update(reason, is_outage=True)
 
     async def _push(self, batch: PushBatch) -> None:
         indexes = self._not_held(batch)
@@ -206,6 +218,7 @@ class Route:
             if is_sending and is_reachable and self._end_silent(batch, indexes, down):
                 return
             self.breaker.open_for_outage(down.reason, down.retry_after_s)
+            self._outage = down.reason
             raise
 
     def _end_silent(

@@ -17,13 +17,13 @@ REPORT_TIMEOUT_S = 5.0
 
 
 class SharedTroubles:
-    """Records in the datastore who refuses our credentials, and who does not exist."""
+    """Records in the datastore which routes are in trouble, and hosts that are none."""
 
     def __init__(self, store: AsyncStore) -> None:
         self._store = store
 
     async def report(self, route: str, reason: str | None) -> None:
-        """Why the route refuses our credentials, or None when it takes them.
+        """Why pushes of the route have to wait, or None when one was accepted.
 
         Never raises, because the log has the problem, too, and pushes must go on.
         """

@@ -6,7 +6,7 @@ import time
 from collections import deque
 
 from notifier.http2.pooled import Pooled
-from notifier.outcome import ChannelDown, ProxyRefused
+from notifier.outcome import ChannelDown
 
 _FIRST_S = 0.5
 _LONGEST_S = 60.0
@@ -69,15 +69,14 @@ class Backoff:
         self._failures = 0
         self._retry_at = 0.0
         self._reason = ""
-        self._is_proxys = False
 
-    def failed(self, reason: str, now: float, *, is_proxys: bool = False) -> None:
-        """A dial failed, perhaps at our proxy, or its connection was of no use."""
+    def failed(self, reason: str, now: float) -> None:
+        """A dial failed, or its connection was of no use."""
         if now < self._retry_at:
             # Dials that run and fail together count as one failure.
             return
         self._failures += 1
-        self._reason, self._is_proxys = reason, is_proxys
+        self._reason = reason
         pause = min(_FIRST_S * 2 ** min(self._failures - 1, 10), _LONGEST_S)
         self._retry_at = now + pause * random.uniform(0.5, 1.0)
 
@@ -98,5 +97,4 @@ class Backoff:
         """Why no dial is allowed now, and for how long; None if one is."""
         if now >= self._retry_at:
             return None
-        fault = ProxyRefused if self._is_proxys else ChannelDown
-        return fault(self._reason, retry_after_s=self._retry_at - now)
+        return ChannelDown(self._reason, retry_after_s=self._retry_at - now)

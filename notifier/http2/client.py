@@ -47,6 +47,11 @@ class Client:
         )
 
     @property
+    def authority(self) -> str:
+        """The host, and its port if that is not 443."""
+        return self._peer.authority
+
+    @property
     def answers(self) -> int:
         """How many requests have been answered, which shows that the peer is up."""
         return self._pool.answers

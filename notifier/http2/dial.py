@@ -72,8 +72,7 @@ def parse_peer(
 async def dial(peer: Peer, create: Create) -> Connection | Http1Connection:
     """A connection that has received the peer's settings, if its protocol has any.
 
-    Raises OSError, of which TLS errors are a kind, with the reason for a failure; or
-    ProxyRefused.
+    Raises OSError, of which TLS errors are a kind, with the reason for a failure.
     """
     greeter = _Greeter(peer, create)
     try:

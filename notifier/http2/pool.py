@@ -14,7 +14,7 @@ from notifier.http2.http1_timeouts import Http1Timeouts
 from notifier.http2.pooled import CLOSE_TIMEOUT_S, Pooled
 from notifier.http2.share import Share
 from notifier.http2.timeouts import Timeouts
-from notifier.outcome import ChannelDown, ProxyRefused
+from notifier.outcome import ChannelDown
 
 log = logging.getLogger(__name__)
 
@@ -147,8 +147,7 @@ class Pool:
             self._dial_failed(f"no connection within {self._connect_timeout_s:g} s")
         # Names, addresses, proxies and TLS fail in more ways than OSError.
         except Exception as error:
-            reason = str(error) or type(error).__name__
-            self._dial_failed(reason, is_proxys=isinstance(error, ProxyRefused))
+            self._dial_failed(str(error) or type(error).__name__)
         else:
             self._dial_succeeded(connection)
 
@@ -188,10 +187,10 @@ class Pool:
             now=time.monotonic(),
         )
 
-    def _dial_failed(self, reason: str, *, is_proxys: bool = False) -> None:
+    def _dial_failed(self, reason: str) -> None:
         reason = f"{self._peer.authority}: {reason}"
         log.warning("cannot reach %s", reason)
-        self._backoff.failed(reason, time.monotonic(), is_proxys=is_proxys)
+        self._backoff.failed(reason, time.monotonic())
         # Now, not in the task's callback: if two dials fail in one loop iteration, the
         # second must see that it is the last.
         current = asyncio.current_task()

@@ -5,8 +5,6 @@ import base64
 from http import HTTPStatus
 from urllib.parse import SplitResult, unquote
 
-from notifier.outcome import ProxyRefused
-
 _MAX_RESPONSE = 16_384
 
 
@@ -47,7 +45,7 @@ class Tunnel(asyncio.Protocol):
             self._fail(f"the proxy refuses: {status_line[:100]!r}")
         elif not status.startswith("2"):
             # A refusal often has a page for people as its body.
-            self.open.set_exception(ProxyRefused(in_words(int(status))))
+            self._fail(in_words(int(status)))
         elif rest:
             self._fail("the proxy's answer is not one to CONNECT")
         else:

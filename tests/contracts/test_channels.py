@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from models.base import utc_now
-from models.pushes import READ, WITHDRAW
+from models.pushes import READ, WITHDRAW, Target
 from notifier.channels import breaker
 from notifier.channels.registry import REGISTRY
 from notifier.channels.webpush import push_services
@@ -185,10 +185,24 @@ async def test_an_outage_is_no_outcome_and_no_credentials_problem(
         else:
             await service.channel.send(rendered, [device], reports)
             assert reports.kinds() == ["later"]
+        standing = service.troubles.standing()
     finally:
         await service.start()
 
-    assert service.troubles.reports == []
+    assert len(standing) == 1
+    assert all(name.startswith(service.platform) for name in standing)
+    await until_accepted(service, device)
+    assert service.troubles.standing() == {}
+
+
+async def until_accepted(service: ChannelService, device: Target) -> None:
+    """Push until the pause after the outage is over."""
+    async with asyncio.timeout(60):
+        while True:
+            (outcome,) = await service.outcomes([device])
+            if outcome.kind is Kind.ACCEPTED:
+                return
+            await asyncio.sleep(outcome.retry_after_s or 0.01)
 
 
 async def test_a_provider_that_is_back_after_an_outage_is_found_by_a_probe(

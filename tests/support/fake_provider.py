@@ -26,6 +26,8 @@ class FakeClient:
     request of a call is answered first.
     """
 
+    authority = "provider.test"
+
     def __init__(self, answer: Answer = ACCEPT) -> None:
         self.answer = answer
         self.is_backwards = False

@@ -19,6 +19,7 @@ from notifier.channels.authorization import (
 )
 from notifier.channels.batch import PushBatch, outcome_of, wait_for_all
 from notifier.channels.header_text import is_header_text
+from notifier.channels.operator_alarm import Alarm
 from notifier.channels.route import Dialect, Route
 from notifier.channels.tls import http2_context
 from notifier.http2 import Client, Head, Response
@@ -58,6 +59,11 @@ class Apns:
             is_route_rate_limit=outcomes.is_route_rate_limit,
         )
         self._routes: dict[tuple[str, str], Route] = {}
+        # All routes of a host are out of reach together, and members name their topics.
+        self._reach = {
+            name: Alarm(f"apns {client.authority}", troubles)
+            for name, client in clients.items()
+        }
 
     def render(self, notification: Notification) -> ApnsPayload:
         return payload.render(notification)
@@ -151,6 +157,7 @@ class Apns:
                 # Any member can register a device with another app.
                 self._dialect._replace(is_by_choice=topic != self._topic),
                 self._troubles,
+                reach=self._reach[environment],
             )
         return route
 

@@ -119,6 +119,7 @@ class Relay:
         except ChannelDown as down:
             if self._replies == replies:
                 self._breaker.open_for_outage(down.reason, down.retry_after_s)
+                await self._alarm.update(down.reason, is_outage=True)
                 raise
             # No outage, because other mails were replied to meanwhile.
             return Outcome(Kind.LATER, down.reason, self._slow.silent(domain))

@@ -99,6 +99,8 @@ class PushServices:
             await self._look_up(service, asker)
         except ChannelDown as down:
             breaker.open_for_outage(down.reason)
+            if service.is_known:
+                await service.route.tell_outage(down.reason)
             raise
         service.is_resolved = True
 

@@ -368,7 +368,7 @@ def test_after_an_outage_a_single_refusal_is_no_alarm() -> None:
     judged.outcome(BAD)
 
     assert not judged.route.breaker.is_open
-    assert judged.troubles.reports == []
+    assert judged.troubles.reasons() == ["unreachable"]
 
 
 # -- the alarm of a small installation
