@@ -36,7 +36,7 @@ def keep_private() -> None:
 
 def tighten(run_dir: Path) -> None:
     """Take our existing files away from others."""
-    for path in _ours(run_dir):
+    for path in ours(run_dir):
         with suppress(OSError):
             # Another process may remove it meanwhile, and links lead elsewhere.
             found = path.lstat()
@@ -45,7 +45,8 @@ def tighten(run_dir: Path) -> None:
                 path.chmod(stat.S_IMODE(found.st_mode) & ~OTHERS)
 
 
-def _ours(run_dir: Path) -> Iterable[Path]:
+def ours(run_dir: Path) -> Iterable[Path]:
+    """Our files and directories that are there."""
     for pattern in FILES:
         yield from run_dir.glob(pattern)
     for name in DIRECTORIES:

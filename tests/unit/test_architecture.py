@@ -100,14 +100,20 @@ ARROWS: dict[str, set[str]] = {
         "config",
     },
     # The operator's commands stand above everything they start.
-    # The workers of the dispatchers are imported by name, when they are asked for.
+    # The workers of the dispatchers are imported by name, when they are asked for. The
+    # other commands take what the API takes, wake engines through the slots of the host,
+    # and ask the providers with the transport of the pushes.
     "bottlepost": {
         "bottlepost.own_modules",
         "server",
         "api",
+        "notifier.dispatchers",
+        "notifier.process",
+        "notifier.channels",
+        "notifier.http2",
+        "notifier.outcome",
         "notifier.partition",
         "notifier.preview",
-        "notifier.process",
         "notifier.prune",
         "datastore",
         "models",

@@ -1,0 +1,123 @@
+"""`bottlepost jobs`: the pushes of messages."""
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+import config
+from bottlepost import wake_ups
+from bottlepost.arguments import ID, LONGEST_PAGE, opened, tell_of_more
+from bottlepost.printed import Output, as_json
+from datastore import listings
+from datastore.outbox import interventions, job_status
+from models.base import utc_now
+from models.errors import NotFound
+from models.pushes import COMPLETED, FAILED, PROCESSING, QUEUED, PushJob
+
+COLUMNS = (
+    *("id", "state", "kind", "chat_id", "message_id", "total", "accepted", "failed"),
+    *("created_at", "finished_at", "error"),
+)
+DEVICE_COLUMNS = listings.FailedDevice._fields
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(1, LONGEST_PAGE),
+    default=50,
+    show_default=True,
+    help="How many to print.",
+)
+
+
+@click.group("jobs")
+def command() -> None:
+    """List push jobs, show why devices have not accepted, retry or cancel one."""
+
+
+@command.command("list")
+@click.option(
+    "--state",
+    type=click.Choice([QUEUED, PROCESSING, COMPLETED, FAILED]),
+    help="Only jobs of this state.",
+)
+@click.option("--failing", is_flag=True, help="Only jobs with an error or a failure.")
+@click.option("--before", type=ID, help="Begin before this id, the last one printed.")
+@limit_option
+@as_json
+def show_all(
+    *, state: str | None, failing: bool, before: int | None, limit: int, is_json: bool
+) -> None:
+    """List jobs, the newest first."""
+    with opened() as store, store.read() as session:
+        found = listings.jobs(
+            session, before=before, limit=limit, state=state, failing=failing
+        )
+    Output(is_json=is_json).rows(COLUMNS, [_row(job) for job in found])
+    tell_of_more(len(found), limit, found[-1].id if found else None, "--before")
+
+
+@command.command()
+@click.argument("job_id", metavar="ID", type=ID)
+@limit_option
+@as_json
+def show(*, job_id: int, limit: int, is_json: bool) -> None:
+    """Show a job, and the reason of each device that has not accepted."""
+    with opened() as store, store.read() as session:
+        job = job_status.find(session, job_id)
+        if job is None:
+            raise NotFound("There is no such job.")
+        found = listings.failed_devices(session, job_id, limit=limit)
+    rows = [each._asdict() for each in found]
+    record: dict[str, Any] = {**asdict(job), "pending": job.pending}
+    output = Output(is_json=is_json)
+    if is_json:
+        output.record({**record, "devices": rows})
+        return
+    output.record(record)
+    if rows:
+        click.echo()
+        output.rows(DEVICE_COLUMNS, rows)
+    if len(rows) == limit:
+        click.echo("… there may be more: --limit", err=True)
+
+
+@command.command()
+@click.argument("job_id", metavar="ID", type=ID)
+@as_json
+def retry(*, job_id: int, is_json: bool) -> None:
+    """Push again now to the devices that have not accepted.
+
+    Devices whose token is dead are left out. Each of the others gets an hour at least.
+    """
+    settings = config.from_env()
+    with opened() as store, store.write() as session:
+        devices = interventions.retry(session, job_id, utc_now())
+    if devices:
+        wake_ups.send(settings, job_id)
+    Output(is_json=is_json).done(
+        f"job {job_id}: {devices} devices are due now", id=job_id, devices=devices
+    )
+
+
+@command.command()
+@click.argument("job_id", metavar="ID", type=ID)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+def cancel(*, job_id: int, yes: bool, is_json: bool) -> None:
+    """End a job: nothing more of it is pushed.
+
+    What has been pushed stays on the devices; deleting the message withdraws it.
+    """
+    if not yes:
+        click.confirm(f"End job {job_id}?", abort=True)
+    with opened() as store:
+        devices = interventions.cancel(store, job_id)
+    Output(is_json=is_json).done(
+        f"job {job_id} has ended, {devices} devices were left",
+        id=job_id,
+        devices=devices,
+    )
+
+
+def _row(job: PushJob) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in COLUMNS}

@@ -1,0 +1,125 @@
+"""Pages of users, devices, conversations and jobs, for the operator."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from models.accounts import Device, User
+from models.chats import Chat, Member
+from models.errors import NotFound
+from models.pushes import FAILED, PushFailure, PushJob
+
+
+def users(
+    session: Session, *, after: int, limit: int, name: str | None = None
+) -> Sequence[User]:
+    """Users behind `after` (id); with `name`, those whose name contains it."""
+    query = select(User).where(User.id > after)
+    if name is not None:
+        query = query.where(User.name.icontains(name, autoescape=True))
+    return session.scalars(query.order_by(User.id).limit(limit)).all()
+
+
+def devices(
+    session: Session,
+    *,
+    after: int,
+    limit: int,
+    user_id: int | None = None,
+    platform: str | None = None,
+) -> Sequence[Device]:
+    """Devices behind `after` (id), of everybody or of one user."""
+    query = select(Device).where(Device.id > after)
+    if user_id is not None:
+        query = query.where(Device.user_id == user_id)
+    if platform is not None:
+        query = query.where(Device.platform == platform)
+    return session.scalars(query.order_by(Device.id).limit(limit)).all()
+
+
+def owner_of(session: Session, device_id: int) -> int:
+    """The user of a device; raises NotFound."""
+    user_id = session.scalar(select(Device.user_id).where(Device.id == device_id))
+    if user_id is None:
+        raise NotFound("There is no such device.")
+    return user_id
+
+
+def chats(session: Session, *, after: int, limit: int) -> list[tuple[Chat, int]]:
+    """Conversations behind `after` (id) that have not ended, with their members."""
+    members = (
+        select(func.count())
+        .select_from(Member)
+        .where(Member.chat_id == Chat.id)
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(Chat, members)
+        .where(Chat.id > after, Chat.deleted_at.is_(None))
+        .order_by(Chat.id)
+        .limit(limit)
+    )
+    return [(chat, count) for chat, count in rows]
+
+
+def jobs(
+    session: Session,
+    *,
+    before: int | None,
+    limit: int,
+    state: str | None = None,
+    failing: bool = False,
+) -> Sequence[PushJob]:
+    """Jobs before that one (id), the newest first; those of shards are left out."""
+    query: Select[Any] = select(PushJob).where(PushJob.parent_id.is_(None))
+    if before is not None:
+        query = query.where(PushJob.id < before)
+    if state is not None:
+        query = query.where(PushJob.state == state)
+    if failing:
+        query = query.where(
+            or_(PushJob.failed > 0, PushJob.error.is_not(None), PushJob.state == FAILED)
+        )
+    return session.scalars(query.order_by(PushJob.id.desc()).limit(limit)).all()
+
+
+class FailedDevice(NamedTuple):
+    """A device that has not accepted the push of a job."""
+
+    device_id: int
+    # None if the device has been removed since.
+    user_id: int | None
+    platform: str | None
+    outcome: str
+    reason: str
+    attempts: int
+    next_attempt_at: datetime | None
+
+
+def failed_devices(
+    session: Session, job_id: int, *, after: int = 0, limit: int
+) -> list[FailedDevice]:
+    """Devices behind `after` (id) that have not accepted the push of a job."""
+    rows = session.execute(
+        select(
+            PushFailure.device_id,
+            Device.user_id,
+            Device.platform,
+            PushFailure.outcome,
+            PushFailure.reason,
+            PushFailure.attempts,
+            PushFailure.next_attempt_at,
+        )
+        .join(PushJob, PushJob.id == PushFailure.job_id)
+        .outerjoin(Device, Device.id == PushFailure.device_id)
+        .where(
+            or_(PushJob.id == job_id, PushJob.parent_id == job_id),
+            PushFailure.device_id > after,
+        )
+        .order_by(PushFailure.device_id)
+        .limit(limit)
+    )
+    return [FailedDevice(*row) for row in rows]
