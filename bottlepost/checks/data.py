@@ -4,8 +4,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
 from bottlepost.checks import Finding, ok, warning, wrong
@@ -36,6 +39,10 @@ _CLOCKS = {
 
 
 def check(settings: Settings) -> Iterator[Finding]:
+    if (missing := _missing_file(settings)) is not None:
+        # Opening it would create it.
+        yield wrong("database", f"{missing} is not there yet", "run bottlepost migrate")
+        return
     try:
         with closing(Datastore.of(settings)) as store:
             yield from _database(store)
@@ -44,6 +51,17 @@ def check(settings: Settings) -> Iterator[Finding]:
     except OUTAGES as problem:
         why = str(problem).strip().partition("\n")[0]
         yield wrong("database", why, f"is {VARIABLE} right, and the server up?")
+
+
+def _missing_file(settings: Settings) -> Path | None:
+    try:
+        url = make_url(settings.database_url)
+    except ArgumentError:
+        return None
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    path = Path(url.database)
+    return path if path.parent.is_dir() and not path.exists() else None
 
 
 def _database(store: Datastore) -> Iterator[Finding]:

@@ -37,7 +37,7 @@ COLUMNS = Finding._fields
 @click.option("--offline", is_flag=True, help="Connect to no provider.")
 @as_json
 def command(*, user: str | None, offline: bool, is_json: bool) -> None:
-    """Check everything that pushes need, and say what helps where something is wrong.
+    """Check all that pushes need, and say what helps where it is wrong.
 
     It changes nothing and pushes nothing, unless --push asks for it. Providers are
     asked at the addresses of the settings. Status 1: something is wrong.

@@ -154,14 +154,15 @@ def test_what_is_wrong_on_this_host_is_told(system, tmp_path):
     run = settings_of(
         system,
         RUN_DIR=str(tmp_path),
-        DATABASE_URL=f"sqlite:///{tmp_path}/none.db",
         FCM_CREDENTIALS_FILE=str(key),
         VAPID_SUBJECT="mailto:ops@example.org",
         DISPATCHER="manager",
         MANAGER_AUTHKEY="m" * 16,
         MANAGER_ADDRESS=f"127.0.0.1:{free_port()}",
     )
-    run.environ["BOTTLEPOST_DATABASE_URL"] = f"sqlite:///{tmp_path}/none.db"
+    database = tmp_path / "empty.db"
+    database.touch(mode=0o600)
+    run.environ["BOTTLEPOST_DATABASE_URL"] = f"sqlite:///{database}"
 
     ran = run("doctor", "--offline", "--json")
 
@@ -175,6 +176,17 @@ def test_what_is_wrong_on_this_host_is_told(system, tmp_path):
     keys = [f["finding"] for f in findings(ran, "keys") if f["state"] == "wrong"]
     assert any("google-services.json" in text for text in keys)
     assert any("vapid.pem holds no usable private key" in text for text in keys)
+
+
+def test_a_look_at_nothing_makes_nothing(system, tmp_path):
+    run_dir = tmp_path / "run"
+    run = settings_of(system, RUN_DIR=str(run_dir))
+    run.environ["BOTTLEPOST_DATABASE_URL"] = f"sqlite:///{run_dir}/none.db"
+
+    ran = run("doctor", "--offline", "--json")
+
+    assert "is not there yet → run bottlepost migrate" in problems(ran)["database"]
+    assert list(run_dir.iterdir()) == []
 
 
 def test_bad_settings_are_a_finding(system):
