@@ -58,6 +58,11 @@ class Alarm:
             # An earlier process may have reported credentials it could not read.
             await self._troubles.report(self._name.split()[0], None)
 
+    async def end_outage(self) -> None:
+        """The provider has answered, whatever it says."""
+        if self._is_outage:
+            await self.update(None)
+
     def _log(self, trouble: str | None, is_outage: bool) -> None:
         if trouble is not None:
             words = trouble if is_outage else self._explain(trouble)

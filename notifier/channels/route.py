@@ -71,7 +71,7 @@ class Route:
         self._alarm = Alarm(name, troubles, dialect.explain)
         # Of the host, which other routes may share.
         self._reach = reach or self._alarm
-        # Why the provider could not be reached, since the last push that it accepted.
+        # Why the provider could not be reached, until it has answered.
         self._outage: str | None = None
         self._probe_timeout_s = probe_timeout_s
         self._probe_lock = asyncio.Lock()
@@ -88,6 +88,7 @@ class Route:
         reported by then. Without the alarm, the operator is not told of refused
         credentials, nor of the outage.
         """
+        answers = self._client.answers
         try:
             await self._push(batch)
         except CredentialsRefused as refused:
@@ -96,10 +97,14 @@ class Route:
             if with_alarm and self._outage is not None:
                 await self.tell_outage(self._outage)
             raise
+        if not with_alarm:
+            return
+        if self._client.answers > answers:
+            self._outage = None
+            await self._reach.end_outage()
         refusal = self.breaker.refusal or self._health.refusal
         # Without an accepted push, it is not known that our credentials work.
-        if with_alarm and (refusal is not None or batch.accepted):
-            self._outage = None
+        if refusal is not None or batch.accepted:
             if self._reach is not self._alarm:
                 await self._reach.update(None)
             await self._alarm.update(refusal)

@@ -170,6 +170,7 @@ class Relay:
         outcome = await connection.send(mail)
         self._replies += 1
         reported = self._judge(device, outcome, is_about_us=connection.is_about_us)
+        await self._alarm.end_outage()
         refusal = self._breaker.refusal or self._health.refusal
         # A refusal that is no alarm does not end one either.
         if refusal is not None or outcome.kind is not Kind.CREDENTIALS:

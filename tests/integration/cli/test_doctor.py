@@ -11,6 +11,7 @@ from models.base import utc_now
 from tests.support import chats, databases, tls
 from tests.support import sandbox as sandboxes
 from tests.support.commands import Commands, Ran
+from tests.support.redis_server import RedisServer
 from tests.support.running_system import FAST, RunningSystem
 from tests.support.sandbox import Sandbox
 from tests.support.server import Server, free_port
@@ -233,3 +234,25 @@ def test_a_database_server_that_is_away_is_told(system):
     assert ran.status == 1
     assert "database" in problems(ran)
     assert "secret" not in ran.out
+
+
+@pytest.mark.parametrize("dispatcher", ["script", "rq", "celery"])
+def test_the_broker_of_the_dispatcher_is_asked(system, tmp_path, dispatcher):
+    redis = RedisServer(tmp_path)
+    url = redis.url.replace("redis://", "redis://:s3cret@")
+    variables = {"REDIS_URL": redis.url, "BROKER_URL": redis.url}
+    run = settings_of(system, DISPATCHER=dispatcher, **variables)
+    with_password = settings_of(
+        system, DISPATCHER=dispatcher, REDIS_URL=url, BROKER_URL=url
+    )
+    try:
+        up = run("doctor", "--offline", "--json")
+    finally:
+        redis.stop()
+    down = with_password("doctor", "--offline", "--json")
+
+    assert [each["state"] for each in findings(up, "dispatcher")] == ["ok", "ok"]
+    assert [each["state"] for each in findings(down, "dispatcher")] == ["ok", "wrong"]
+    assert "s3cret" not in down.out
+    # No worker of this dispatcher runs here.
+    assert ("workers" in problems(up)) == (dispatcher != "script")

@@ -2,6 +2,7 @@
 
 import json
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -21,6 +22,25 @@ def test_every_command_has_help(name: str) -> None:
     assert result.output.startswith(f"Usage: bottlepost {name}")
     # One sentence that says what it does.
     assert result.output.splitlines()[2].strip().endswith(".")
+
+
+def test_every_part_of_a_group_has_help() -> None:
+    context = click.Context(bottlepost)
+    groups = {
+        name: found
+        for name in _names()
+        if isinstance(found := bottlepost.get_command(context, name), click.Group)
+    }
+
+    silent = [
+        (name, part)
+        for name, group in groups.items()
+        for part, each in group.commands.items()
+        if not (each.help or "").partition("\n")[0].endswith((".", ","))
+    ]
+
+    assert {"user", "token", "device", "chat", "jobs"} <= groups.keys()
+    assert silent == []
 
 
 def test_an_unknown_command_is_told_with_status_2() -> None:

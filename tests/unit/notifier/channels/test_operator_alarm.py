@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from notifier.channels.operator_alarm import REPEAT_S, Alarm
+from notifier.http2 import Response
 from notifier.outcome import ChannelDown
 from tests.support.clock import Clock
 from tests.support.fake_provider import OK, RecordedTroubles, always
@@ -73,6 +74,18 @@ def test_a_provider_out_of_reach_is_trouble_until_a_push_is_accepted() -> None:
     harness.push(1)
 
     assert during == {"apns harbour": "unreachable"}
+    assert harness.troubles.standing() == {}
+
+
+def test_any_answer_ends_an_outage() -> None:
+    harness = RouteHarness(always(UNREACHABLE))
+    with pytest.raises(ChannelDown):
+        harness.push(1)
+
+    harness.client.answer = always(Response(400, (), b"BadDeviceToken"))
+    harness.clock.now += 60
+    harness.push(1)
+
     assert harness.troubles.standing() == {}
 
 
