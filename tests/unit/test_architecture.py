@@ -99,10 +99,9 @@ ARROWS: dict[str, set[str]] = {
         "datastore",
         "config",
     },
-    # The operator's commands stand above everything they start.
-    # The workers of the dispatchers are imported by name, when they are asked for. The
-    # other commands take what the API takes, wake engines through the slots of the host,
-    # and ask the providers with the transport of the pushes.
+    # The operator's commands stand above everything they start. They import workers by
+    # name, take what the API takes, wake engines through the slots of the host, and ask
+    # the providers with the transport of the pushes.
     "bottlepost": {
         "bottlepost.own_modules",
         "server",
