@@ -35,8 +35,10 @@ from api.long_poll import LongPoll
 from api.rate_limits import per_minute
 from api.seats import Seats
 from api.service_key import ServiceKey
-from config import Settings, SettingsError, key_files, run_directory, vapid
+from bottlepost import logs
+from config import ON, Settings, SettingsError, key_files, run_directory, vapid
 from datastore import OUTAGES, Datastore, kind_documents
+from host import access
 from host.body import Timeouts
 from host.rsgi import Clients, RsgiApp, caller_of
 from host.shares import Client
@@ -74,6 +76,7 @@ def create_app(
     """
     try:
         settings = settings or config.from_env()
+        logs.foreign("web", settings)
         _protect(settings)
         _check_keys(settings)
         starting_database.check(settings)
@@ -86,7 +89,7 @@ def _protect(settings: Settings) -> None:
     """Take what is in the run directory away from other users, or say what does."""
     run_directory.tighten(settings.run_dir)
     if told := run_directory.warning(settings.run_dir):
-        log.warning("bottlepost: %s", told)
+        log.warning("%s", told)
 
 
 def _build(settings: Settings, max_waiting: int) -> bottle.Bottle:
@@ -133,7 +136,7 @@ def _store_kinds(kinds: KnownKinds, settings: Settings) -> None:
     except (SQLAlchemyError, *OUTAGES) as problem:
         if settings.kinds_file is not None:
             reason = getattr(problem, "orig", problem)
-            log.warning("bottlepost: %s is not stored yet: %s", KINDS_FILE, reason)
+            log.warning("%s is not stored yet: %s", KINDS_FILE, reason)
     finally:
         store.close()
 
@@ -177,6 +180,7 @@ def create_own_app(
     """The application for our own host, which has threads for long polls."""
     # The server has checked settings and database.
     settings = config.from_env()
+    form = logs.own("web", settings)
     app = _build(settings, max_waiting=THREADS - THREADS // 4)
     return RsgiApp(
         app,
@@ -185,6 +189,7 @@ def create_own_app(
         clients=_Clients(settings),
         timeouts=timeouts,
         patience=patience,
+        record=access.begin(form) if settings.access_log == ON else None,
     )
 
 
@@ -206,7 +211,7 @@ class _Clients(Clients):
         # All are compared, so that the time does not tell which one fits.
         fits = [hmac.compare_digest(sent.encode(), each) for each in self._services]
         is_service = any(fits)
-        return Client(share_of(address), caller_of(headers), is_service)
+        return Client(share_of(address), caller_of(headers), is_service, address)
 
     def is_proxy(self, peer: str) -> bool:
         return self._addresses.is_proxy(peer)
@@ -219,7 +224,7 @@ def _check_keys(settings: Settings) -> None:
     """
     key_files.check(settings)
     for told in key_files.notices(settings, datetime.now(UTC)):
-        log.warning("bottlepost: %s", told)
+        log.warning("%s", told)
 
 
 def main(app: str = "server:create_own_app") -> None:
@@ -227,6 +232,7 @@ def main(app: str = "server:create_own_app") -> None:
     run_directory.keep_private()
     try:
         settings = config.from_env()
+        logs.own("server", settings)
         _protect(settings)
         # Report a wrong setting once, and not in each worker.
         dispatchers.create(settings).close()
@@ -244,8 +250,8 @@ def main(app: str = "server:create_own_app") -> None:
     _prepare_memory()
     if settings.dispatcher in FORKING:
         fork_server.share()
-    print(generation.describe(settings))
-    print(f"Bottlepost listens on http://{settings.host}:{settings.port}", flush=True)
+    log.info("%s", generation.describe(settings))
+    log.info("Bottlepost listens on http://%s:%d", settings.host, settings.port)
     Granian(
         app,
         factory=True,
@@ -263,6 +269,7 @@ def main(app: str = "server:create_own_app") -> None:
         log_access=False,
         # The start is reported above.
         log_level=LogLevels.error,
+        log_dictconfig=logs.OF_GRANIAN,
         respawn_failed_workers=True,
         # Long polls are cut off then; all other requests take less.
         workers_kill_timeout=5,

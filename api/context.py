@@ -15,8 +15,10 @@ from api.request_metrics import Traffic
 from api.schemas import Out
 from api.seats import Seats
 from api.service_key import ServiceKey
+from bottlepost.logs import request_ids
 from datastore import Datastore
 from datastore.accounts import Identity
+from datastore.posts import NO_ORIGIN, Origin
 from models.errors import Forbidden
 from models.previews import Preview
 from notifier.dispatchers import Dispatcher
@@ -155,6 +157,8 @@ class RequestContext:
     is_service: bool = False
     # What the limits count it for; empty if the host does not tell.
     address: str = ""
+    # Of the jobs that it adds.
+    origin: Origin = NO_ORIGIN
     # False on a host with one thread per process: it has no thread for a long poll.
     may_wait: bool = False
     # Raises Unauthorized when the caller's token is not valid any more.
@@ -184,6 +188,13 @@ class RequestContext:
         if self.caller is None:
             raise Forbidden("This needs the token of a user.")
         return self.caller
+
+
+def origin_of(environ: dict[str, Any]) -> Origin:
+    """What jobs keep of the request that adds them."""
+    return Origin(
+        environ.get(request_ids.ENVIRON), environ.get(request_ids.TRACEPARENT)
+    )
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ def send(context: RequestContext, body: schemas.NewMessage) -> Result[schemas.Se
     sender, who must be a member.
     """
     sender_id, admit = _sender(context, body)
-    draft = body.draft(looks.check(context, body.kind, body.notification))
+    draft = body.draft(
+        looks.check(context, body.kind, body.notification), context.origin
+    )
     membership, posted = sends.send(
         context.store, body.conversation, sender_id, draft, admit
     )
@@ -125,7 +127,9 @@ def delete(context: RequestContext, chat_id: int, message_id: int) -> Result[Non
         membership = chats.membership(
             session, chat_id, context.user.id, for_update=True
         )
-        job_id = messages.delete(session, membership, message_id, utc_now())
+        job_id = messages.delete(
+            session, membership, message_id, utc_now(), context.origin
+        )
     context.dispatcher.dispatch(job_id)
     return Result(204)
 
@@ -139,7 +143,9 @@ def mark_read(
 
     def mark(session: Session) -> tuple[schemas.ReadState, int | None]:
         membership = chats.membership(session, chat_id, user_id)
-        read_seq, job_id = messages.mark_read(session, membership, body.seq, utc_now())
+        read_seq, job_id = messages.mark_read(
+            session, membership, body.seq, utc_now(), context.origin
+        )
         left = unread.of_member(session, chat_id, user_id)
         return schemas.ReadState(read_seq=read_seq, unread=left), job_id
 

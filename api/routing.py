@@ -10,8 +10,9 @@ from typing import Any, get_type_hints
 from bottle import Bottle, HTTPResponse, request
 
 from api import bodies, errors
+from api.application import Application
 from api.auth import Access, authenticate
-from api.context import AppContext, RawBody, RequestContext, Result
+from api.context import AppContext, RawBody, RequestContext, Result, origin_of
 from api.uploads import Upload
 from datastore import outages
 
@@ -104,6 +105,7 @@ class Endpoint:
             caller=user,
             is_service=is_service,
             address=app.address_of(environ),
+            origin=origin_of(environ),
             may_wait=bool(environ.get("wsgi.multithread")),
             check_caller=identify,
         )
@@ -111,7 +113,7 @@ class Endpoint:
 
 def bottle_of(routes: Iterable[Route], app: AppContext) -> Bottle:
     """A Bottle application of these routes; its own errors are JSON, too."""
-    bottle = Bottle()
+    bottle = Application()
     bottle.router.add_filter("id", lambda _: (rf"[0-9]{{1,{ID_DIGITS}}}", int, None))
     bottle.router.add_filter(NAME, lambda _: (r"[^/]{1,200}", str, None))
     bottle.default_error_handler = errors.from_bottle

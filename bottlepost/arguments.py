@@ -8,9 +8,8 @@ import click
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 
-import config
 from api.schemas import LARGEST_ID, message_of
-from bottlepost import database
+from bottlepost import database, settings
 from bottlepost.printed import fail
 from datastore import Datastore, accounts
 from models.errors import CallerError
@@ -46,7 +45,7 @@ def page_options(command: C) -> C:
 @contextmanager
 def opened() -> Iterator[Datastore]:
     """The datastore of the settings; what the caller asked wrongly ends the command."""
-    with database.opened(config.from_env()) as store, refusals_told():
+    with database.opened(settings.read("command")) as store, refusals_told():
         yield store
 
 

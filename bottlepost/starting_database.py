@@ -34,7 +34,7 @@ def check(settings: Settings) -> None:
     finally:
         store.close()
     if told:
-        log.warning("bottlepost: %s", told)
+        log.warning("%s", told)
 
 
 def _migrated(store: Datastore, settings: Settings) -> str:
@@ -53,7 +53,7 @@ def _migrated(store: Datastore, settings: Settings) -> str:
     # Imported here, because Alembic would take memory in every worker.
     done = import_module("datastore.migrations").bring_up_to_date(store)
     before = done.before or "empty"
-    log.info("bottlepost: the database was migrated from %s to %s", before, done.after)
+    log.info("the database was migrated from %s to %s", before, done.after)
     return str(done.after)
 
 
@@ -86,7 +86,7 @@ def _upgrade_here(settings: Settings) -> None:
     except DatabaseProblem as problem:
         own_modules.end(f"{DATABASE_URL}: {problem}", 1)
     if told:
-        log.warning("bottlepost: %s", told)
+        log.warning("%s", told)
 
 
 def _told_of_schema(store: Datastore) -> str | None:
@@ -108,4 +108,4 @@ def _print_budget(store: Datastore, settings: Settings) -> None:
             engines=engines.get(settings.dispatcher, settings.workers),
         )
     if line is not None and not store.has_pooler:
-        print(line, flush=True)
+        log.info("%s", line)

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from config import catalogue, vapid
+from config import catalogue, smtp, vapid
 from config.settings import Settings
 
 # As many hexadecimal digits as a log line shows.
@@ -42,6 +42,7 @@ WEB_ONLY = frozenset(
         "user_adds_per_hour",
         "message_days",
         "client_id_days",
+        "access_log",
     }
 )
 # What a push shows, and how it reaches the providers; the same on all hosts.
@@ -109,15 +110,20 @@ def summary(settings: Settings) -> str:
         "preview": settings.push_preview,
         "dispatcher": settings.dispatcher,
         "database": _place(settings.database_url),
-        "apns": settings.apns_key_id or (settings.apns_cert_file and "certificate"),
+        "apns": "key" if settings.apns_key_id else _of_certificate(settings),
         "topic": settings.apns_topic,
         "fcm": settings.fcm_credentials_file and settings.fcm_credentials_file.name,
-        "web push": settings.vapid_subject,
-        "mail": settings.smtp_from,
+        "web push": settings.vapid_subject and "on",
+        # The domain of the sender: an address may be somebody's.
+        "mail": settings.smtp_from and smtp.sender(settings.smtp_from).domain,
         "proxy": settings.push_proxy and _place(settings.push_proxy),
         "code": code()[:SHORT],
     }
     return ", ".join(f"{name} {text}" for name, text in shown.items() if text)
+
+
+def _of_certificate(settings: Settings) -> str | None:
+    return "certificate" if settings.apns_cert_file else None
 
 
 def _place(url: str) -> str:

@@ -18,8 +18,10 @@ FILES = (
     "bottlepost.db*",
     "demo*.json",
     "manager.log",
+    "manager.log.1",
     "manager.pid",
     "script.log",
+    "script.log.1",
     "service-key",
     "vapid.pem",
 )

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from jwt import PyJWK
 
-from config import database_url, environment, public_keys, smtp
+from config import database_url, environment, public_keys, secret_values, smtp
 from config.database_url import DatabaseUrl
 from config.environment import SettingsError
 from config.setting_types import (
@@ -44,6 +44,9 @@ CPU_BOTH, CPU_ANSWERS = CPU_FIRST = ("both", "answers")
 MIGRATE_AUTO, MIGRATE_CHECK = MIGRATE = ("auto", "check")
 PREVIEW_FULL, PREVIEW_SENDER, PREVIEW_NONE = PREVIEWS = ("full", "sender", "none")
 ADDERS = ("anyone", "acquaintances", "service")
+LOG_FORMATS = (LOG_TEXT, LOG_JSON) = ("text", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+ON, OFF = ON_OFF = ("on", "off")
 # Read by `make run` and the sandbox, which may share our environment.
 SANDBOX_VARIABLES = frozenset({"BOTTLEPOST_SANDBOX_PORT"})
 
@@ -168,6 +171,16 @@ class Settings:
     script_limit: Annotated[int, whole(1, 64)] = 4
     # How long Redis keeps the status of a script's job.
     script_expiry_s: Annotated[float, seconds(60)] = 86400.0
+    # The lines of all logs, and the least of what is logged.
+    log_format: Annotated[str, one_of(*LOG_FORMATS)] = LOG_TEXT
+    log_level: Annotated[str, one_of(*LOG_LEVELS)] = "info"
+    # Whether our own host logs a line for each request.
+    access_log: Annotated[str, one_of(*ON_OFF)] = ON
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What no log may show, whatever its line is about."""
+        return secret_values.of(self)
 
 
 def from_env(environ: Mapping[str, str] | None = None) -> Settings:

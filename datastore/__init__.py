@@ -113,11 +113,12 @@ class Datastore:
 
     def _create_engine(self) -> Engine:
         if self.is_sqlite:
-            return create_engine(self._server_url)
+            return create_engine(self._server_url, hide_parameters=True)
         engine = create_engine(
             self._server_url,
             pool_size=self._shares.pooled,
             max_overflow=0,
+            hide_parameters=True,
             **self._options,
         )
         self._watch(engine)

@@ -52,6 +52,7 @@ class AutocommitLookups(PooledLookups):
             # One above the pool's size would be opened and closed for each request.
             pool_size=size,
             max_overflow=0,
+            hide_parameters=True,
             **options,
         )
         prepare(engine)

@@ -12,7 +12,14 @@ from sqlalchemy.orm import Session
 
 from datastore import client_ids, outbox, unread
 from datastore.chats import Membership, strangers
-from datastore.posts import LONGEST_TTL_S, Draft, NewMessage, Posted
+from datastore.posts import (
+    LONGEST_TTL_S,
+    NO_ORIGIN,
+    Draft,
+    NewMessage,
+    Origin,
+    Posted,
+)
 from datastore.prepared import Prepared, PreparedInsert, link_of
 from models.chats import OWNER, Chat, Member, Message
 from models.errors import Forbidden, Invalid, NotFound
@@ -59,6 +66,7 @@ def post(
         ttl_s=draft.ttl_s,
         now=now,
         after=membership.last_job_id,
+        origin=draft.origin,
     )
     # The next message does not wait for one with a later delivery time.
     last_job_id = job_id if deliver_at <= now else membership.last_job_id
@@ -118,7 +126,11 @@ def edit(
 
 
 def delete(
-    session: Session, membership: Membership, message_id: int, now: datetime
+    session: Session,
+    membership: Membership,
+    message_id: int,
+    now: datetime,
+    origin: Origin = NO_ORIGIN,
 ) -> int:
     """Empty a message; returns the job that withdraws its notifications.
 
@@ -146,6 +158,7 @@ def delete(
         ttl_s=LONGEST_TTL_S,
         now=now,
         kind=WITHDRAW,
+        origin=origin,
     )
 
 
@@ -165,7 +178,11 @@ def _message(session: Session, membership: Membership, message_id: int) -> Messa
 
 
 def mark_read(
-    session: Session, membership: Membership, seq: int, now: datetime
+    session: Session,
+    membership: Membership,
+    seq: int,
+    now: datetime,
+    origin: Origin = NO_ORIGIN,
 ) -> tuple[int, int | None]:
     """The number up to which the user has read, and the job that updates the badges.
 
@@ -192,6 +209,7 @@ def mark_read(
             now=now,
             kind=READ,
             only_user=membership.user_id,
+            origin=origin,
         )
     unread.settle(session, membership.user_id, except_chat=membership.chat_id)
     return seq, job_id

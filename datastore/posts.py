@@ -12,6 +12,17 @@ from models.chats import Message
 LONGEST_TTL_S = 28 * 24 * 3600
 
 
+class Origin(NamedTuple):
+    """The request that adds a job, for whoever follows it through the logs."""
+
+    request_id: str | None = None
+    # W3C Trace Context; None unless requests are traced.
+    traceparent: str | None = None
+
+
+NO_ORIGIN = Origin()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Draft:
     """A message to be posted, and how it shall be pushed."""
@@ -29,6 +40,8 @@ class Draft:
     # The push waits until then; the conversation shows the message at once.
     deliver_after: datetime | None = None
     ttl_s: int = LONGEST_TTL_S
+    # Of its job; no part of what the sender gives.
+    origin: Origin = NO_ORIGIN
 
     def columns(self) -> dict[str, Any]:
         """The message's columns that its sender gives."""

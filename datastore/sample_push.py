@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from datastore import accounts, chats, messages
-from datastore.posts import Draft
+from datastore.posts import NO_ORIGIN, Draft, Origin
 from models.accounts import Device, User
 from models.chats import MEMBER, OWNER, Chat, Member
 from models.errors import NotFound
@@ -24,7 +24,9 @@ def owner_of(session: Session, device_id: int) -> int:
     return user_id
 
 
-def send(session: Session, user_id: int, now: datetime) -> int:
+def send(
+    session: Session, user_id: int, now: datetime, origin: Origin = NO_ORIGIN
+) -> int:
     """Post a message to the user in a conversation of its own; returns the job's id."""
     accounts.check_users(session, [user_id])
     found = _chat_with(session, user_id)
@@ -35,7 +37,9 @@ def send(session: Session, user_id: int, now: datetime) -> int:
         )
         found = (chat.id, sender.id)
     membership = chats.membership(session, *found, for_update=True)
-    return messages.post(session, membership, Draft(text=TEXT), now).job_id
+    return messages.post(
+        session, membership, Draft(text=TEXT, origin=origin), now
+    ).job_id
 
 
 def _chat_with(session: Session, user_id: int) -> tuple[int, int] | None:

@@ -130,6 +130,8 @@ def _job(place: CTE, message: CTE) -> CTE:
             "holds_chat": _IS_ORDERED,
             "created_at": _given("now", PushJob.created_at),
             "expires_at": _given("expires_at", PushJob.expires_at),
+            "request_id": _given("request_id", PushJob.request_id),
+            "traceparent": _given("traceparent", PushJob.traceparent),
             **order.behind_last(after, _given("due_at", PushJob.due_at)),
         },
         place.join(message, true()),

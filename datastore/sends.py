@@ -98,6 +98,7 @@ def _values(chat_id: int, user_id: int, draft: Draft, now: datetime) -> dict[str
         "is_ordered": is_ordered,
         "due_at": AT_ONCE if is_ordered else deliver_at,
         "expires_at": deliver_at + timedelta(seconds=draft.ttl_s),
+        **draft.origin._asdict(),
     }
     if draft.client_id is not None:
         values["digest"] = draft.digest()

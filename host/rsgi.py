@@ -2,16 +2,17 @@
 
 import asyncio
 import io
-import json
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import IO, Any
 
+from bottlepost.logs import request_ids
 from host import environ, framing
 from host.answers import LONG, Answers
 from host.body import BlockingBody, BodyReader, BodyTruncated, Timeouts
+from host.exchange import Exchange, Record
 from host.lane import Lane
 from host.places import PLACES, Places
 from host.shares import Bounds, Client
@@ -27,7 +28,6 @@ READS_OF_A_CALLER = 8
 READING = ("GET", "HEAD", "OPTIONS")
 # The tasks of answered requests end at this interval at the latest.
 SETTLE_S = 0.25
-RETRY_AFTER_S = 2
 
 # Without another number, connections are not limited.
 MANY = 1_000_000
@@ -39,7 +39,7 @@ class Clients:
     """Tells requests of different clients apart; by their connection's address."""
 
     def identify(self, peer: str, headers: Any) -> Client:
-        return Client(peer, caller_of(headers))
+        return Client(peer, caller_of(headers), name=peer)
 
     def is_proxy(self, peer: str) -> bool:
         """Whether an address speaks for many clients."""
@@ -64,8 +64,11 @@ class RsgiApp:
         clients: Clients | None = None,
         timeouts: Timeouts | None = None,
         patience: Patience | None = None,
+        record: Record | None = None,
     ) -> None:
         self._app = app
+        # Takes each request that has been answered, for the access log.
+        self._record = record
         self._clients = clients or Clients()
         self._timeouts = timeouts or Timeouts()
         self._threads = ThreadPool(threads + PLACES.total + WRITES.total)
@@ -98,47 +101,52 @@ class RsgiApp:
         loop.run_until_complete(asyncio.sleep(0))
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
+        exchange = Exchange(scope, proto, self._record)
         if (wrong := framing.problem(scope)) is not None:
-            _refuse(proto, 400, "bad_request", wrong)
+            exchange.refuse(400, "bad_request", wrong)
             return
         headers = scope.headers
         length = headers.get("content-length")
         if length == "0" or (length is None and "transfer-encoding" not in headers):
-            await self._run(scope, proto, self._client(scope), io.BytesIO(), None)
+            await self._run(exchange, self._client(exchange), io.BytesIO(), None)
             return
         try:
-            await self._receive(scope, proto, None if length is None else int(length))
+            size = None if length is None else int(length)
+            await self._receive(exchange, proto, size)
         except TimeoutError:
-            _refuse(proto, 408, "too_slow", "The body did not come in time.")
+            exchange.refuse(408, "too_slow", "The body did not come in time.")
         except BodyTruncated:
-            _refuse(proto, 400, "bad_request", "The body ended early.")
+            exchange.refuse(400, "bad_request", "The body ended early.")
 
-    async def _receive(self, scope: Any, proto: Any, length: int | None) -> None:
+    async def _receive(
+        self, exchange: Exchange, proto: Any, length: int | None
+    ) -> None:
         body = BodyReader(aiter(proto), length, self._timeouts)
         ahead = await body.read_ahead()
-        client = self._client(scope)
+        client = self._client(exchange)
         if body.is_complete:
-            await self._run(scope, proto, client, io.BytesIO(ahead), len(ahead))
+            await self._run(exchange, client, io.BytesIO(ahead), len(ahead))
             return
         if not await self._places.take(client, self._timeouts.silent_s):
-            _refuse(
-                proto, 503, "unavailable", "Too many large requests at once; try again."
+            exchange.refuse(
+                503, "unavailable", "Too many large requests at once; try again."
             )
             return
         try:
             stream = io.BufferedReader(BlockingBody(ahead, body, self._loop))
-            await self._run(scope, proto, client, stream, length, wake_loop=True)
+            await self._run(exchange, client, stream, length, wake_loop=True)
         finally:
             self._places.give_back(client)
 
-    def _client(self, scope: Any) -> Client:
-        peer, _ = environ.split(scope.client)
-        return self._clients.identify(peer, scope.headers)
+    def _client(self, exchange: Exchange) -> Client:
+        peer, _ = environ.split(exchange.scope.client)
+        client = self._clients.identify(peer, exchange.scope.headers)
+        exchange.client = client.name
+        return client
 
     async def _run(
         self,
-        scope: Any,
-        proto: Any,
+        exchange: Exchange,
         client: Client,
         body: IO[bytes],
         length: int | None,
@@ -151,12 +159,13 @@ class RsgiApp:
         expensive. So the next request, or a timer, ends the tasks of answered ones.
         """
         self._settle()
+        scope = exchange.scope
         answered: Future[None] = self._loop.create_future()
         self._busy.add(scope.client)
 
         def answer() -> None:
             try:
-                self._answer(scope, proto, client, body, length)
+                self._answer(exchange, client, body, length)
             finally:
                 self._answered.append(answered)
                 if wake_loop:
@@ -188,13 +197,13 @@ class RsgiApp:
 
     def _answer(
         self,
-        scope: Any,
-        proto: Any,
+        exchange: Exchange,
         client: Client,
         body: IO[bytes],
         length: int | None,
     ) -> None:
         """Call the WSGI application in a thread; granian accepts responses from any."""
+        scope = exchange.scope
         head: list[Any] = []
         content: list[bytes] = []
 
@@ -202,13 +211,18 @@ class RsgiApp:
             head[:] = int(status[:3]), headers
             return content.append
 
+        given = environ.build(scope, body, length)
+        given[request_ids.ENVIRON] = exchange.request_id
         try:
-            chunks = self._app(environ.build(scope, body, length), start)
+            chunks = self._app(given, start)
             try:
                 content.extend(chunks)
             finally:
                 if hasattr(chunks, "close"):
                     chunks.close()
+        except BaseException:
+            exchange.refuse(500, "internal_error", "Something went wrong on our side.")
+            raise
         finally:
             # Before the answer, after which the next request may be here at once.
             self._busy.discard(scope.client)
@@ -216,22 +230,9 @@ class RsgiApp:
         if len(answer) >= LONG and not self._answers.admit(
             scope.client, client, len(answer)
         ):
-            _refuse(
-                proto, 503, "unavailable", "Take the answers before you ask for more."
+            exchange.refuse(
+                503, "unavailable", "Take the answers before you ask for more."
             )
             return
-        proto.response_bytes(*head, answer)
-
-
-def _refuse(proto: Any, status: int, code: str, message: str) -> None:
-    """Send an error in the API's format, and close the connection."""
-    headers = [
-        ("Content-Type", "application/json"),
-        ("Cache-Control", "no-store"),
-        ("X-Content-Type-Options", "nosniff"),
-        ("Connection", "close"),
-    ]
-    if status == 503:
-        headers.append(("Retry-After", str(RETRY_AFTER_S)))
-    error = {"code": code, "message": message, "details": {}}
-    proto.response_str(status, headers, json.dumps({"error": error}))
+        status, headers = head
+        exchange.answer(status, headers, answer)

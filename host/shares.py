@@ -14,6 +14,8 @@ class Client(NamedTuple):
     caller: str = ""
     # It has the service key, so it may take all that is free.
     is_service: bool = False
+    # The address itself, for the log; the one above may be a network.
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

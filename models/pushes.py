@@ -94,6 +94,9 @@ class PushJob(Base):
     finished_at: Mapped[datetime | None]
     # After this time nothing is retried.
     expires_at: Mapped[datetime]
+    # The request that has added it, and its trace (W3C Trace Context).
+    request_id: Mapped[str | None] = mapped_column(String(64))
+    traceparent: Mapped[str | None] = mapped_column(String(64))
 
 
 class PushFailure(Base):

@@ -129,6 +129,6 @@ def test_push(request: PageRequest) -> HTTPResponse:
         user_id = int(number)
         if form.get("kind") == "device":
             user_id = sample_push.owner_of(session, int(number))
-        job_id = sample_push.send(session, user_id, utc_now())
+        job_id = sample_push.send(session, user_id, utc_now(), request.origin)
     request.app.dispatcher.dispatch(job_id)
     return redirect(f"/jobs/{job_id}")

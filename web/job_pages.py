@@ -151,6 +151,8 @@ def _push_view(
     facts = [("Accepted", f"{status.accepted:,}"), ("Failed", f"{status.failed:,}")]
     if status.total is not None:
         facts.insert(0, ("Devices", f"{status.total:,}"))
+    if status.request_id is not None:
+        facts.append(("Request", status.request_id))
     return JobView(
         path=f"/jobs/{status.id}",
         name=f"Push {status.id}",

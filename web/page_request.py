@@ -12,8 +12,9 @@ from bottle import HTTPResponse
 
 from api import auth
 from api.auth import Access
-from api.context import AppContext, RequestContext
+from api.context import AppContext, RequestContext, origin_of
 from datastore import operator_sessions
+from datastore.posts import Origin
 from models.base import utc_now
 from models.errors import Forbidden, Unauthorized
 from web import assets
@@ -79,7 +80,11 @@ class PageRequest:
         address = self.app.address_of(self.environ)
         if not token and self.is_operator:
             return RequestContext(
-                app=self.app, caller=None, is_service=True, address=address
+                app=self.app,
+                caller=None,
+                is_service=True,
+                address=address,
+                origin=self.origin,
             )
         bearer = f"Bearer {token or self.cookie(USER_COOKIE)}"
         caller, is_service = auth.authenticate(
@@ -88,8 +93,16 @@ class PageRequest:
             self.app,
         )
         return RequestContext(
-            app=self.app, caller=caller, is_service=is_service, address=address
+            app=self.app,
+            caller=caller,
+            is_service=is_service,
+            address=address,
+            origin=self.origin,
         )
+
+    @property
+    def origin(self) -> Origin:
+        return origin_of(self.environ)
 
     def released(self) -> AbstractContextManager[None]:
         """Leave the request's limit while the handler only waits."""

@@ -19,6 +19,8 @@ class Job(Out):
     started_at: datetime | None
     finished_at: datetime | None
     error: str | None
+    # Of the request that has added the job: X-Request-Id.
+    request_id: str | None
 
 
 class JobQuery(In):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, StringConstraints
 
 from api.schemas import Id, In, Key, Out, Text, Time
-from datastore.posts import LONGEST_TTL_S, Draft
+from datastore.posts import LONGEST_TTL_S, NO_ORIGIN, Draft, Origin
 from datastore.posts import NewMessage as StoredMessage
 from models.base import utc_now
 from models.chats import Message
@@ -90,7 +90,9 @@ class NewMessage(In):
     sender: Id | None = None
     """The member who sends the message. Needed with the service key, and only then."""
 
-    def draft(self, notification: dict[str, Any] | None = None) -> Draft:
+    def draft(
+        self, notification: dict[str, Any] | None = None, origin: Origin = NO_ORIGIN
+    ) -> Draft:
         """The message; `notification` has been checked."""
         return Draft(
             text=self.message,
@@ -102,6 +104,7 @@ class NewMessage(In):
             ttl_s=self.ttl,
             kind=self.kind,
             notification=notification,
+            origin=origin,
         )
 
 

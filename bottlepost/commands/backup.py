@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-import config
 from bottlepost import database, dumps
 from bottlepost.dumps import DumpFailed
 from bottlepost.printed import Output, as_json, fail, progress
+from bottlepost.settings import read as read_settings
 from config import Settings, vapid
 from datastore import Datastore, sqlite_copy
 from datastore.sqlite_copy import BadCopy
@@ -23,7 +23,7 @@ def command(*, file: Path, force: bool, is_json: bool) -> None:
     SQLite: a checked copy, which is a database itself. PostgreSQL: an archive for
     pg_restore, made by pg_dump. MariaDB: a script, made by mariadb-dump.
     """
-    settings = config.from_env()
+    settings = read_settings("backup")
     target = file.absolute()
     if target.exists() and not force:
         fail(f"{target} is there already: --force replaces it")

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
 import click
 
-import config
 from bottlepost import database
 from bottlepost.arguments import refusals_told
 from bottlepost.checks import (
@@ -22,6 +21,7 @@ from bottlepost.checks import (
 )
 from bottlepost.commands import send_test
 from bottlepost.printed import Output, as_json
+from bottlepost.settings import read as read_settings
 from config import Settings, SettingsError, fingerprint
 
 COLUMNS = Finding._fields
@@ -52,7 +52,7 @@ def command(*, user: str | None, offline: bool, is_json: bool) -> None:
 
 def _findings(user: str | None, *, offline: bool) -> Iterator[Finding]:
     try:
-        settings = config.from_env()
+        settings = read_settings("doctor")
     except SettingsError as problem:
         yield wrong("settings", str(problem), "see docs/configuration.md")
         return

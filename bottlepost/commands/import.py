@@ -9,12 +9,12 @@ from typing import BinaryIO
 
 import click
 
-import config
 from api import import_lines
 from api import imports as received
 from api.uploads import CSV, JSON_LINES, PIECE_SIZE
 from bottlepost.database import opened
 from bottlepost.printed import Output, as_json, fail, progress
+from bottlepost.settings import read as read_settings
 from config import Settings
 from datastore import OUTAGES, Datastore, imports
 from models.base import utc_now
@@ -50,7 +50,7 @@ def command(*, file: Path, format_: str | None, is_json: bool) -> None:
     media_type = FORMATS[format_] if format_ else TYPES.get(file.suffix.lower())
     if media_type is None:
         raise click.UsageError(f"{file.name}: say --format csv or --format ndjson")
-    settings = config.from_env()
+    settings = read_settings("import")
     with opened(settings) as store:
         try:
             import_id = _receive(store, file, media_type)

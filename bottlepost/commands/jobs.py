@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-import config
 from bottlepost import wake_ups
 from bottlepost.arguments import ID, LONGEST_PAGE, opened, tell_of_more
 from bottlepost.printed import Output, as_json
+from bottlepost.settings import read as read_settings
 from datastore import listings
 from datastore.outbox import interventions, job_status
 from models.base import utc_now
@@ -89,7 +89,7 @@ def retry(*, job_id: int, is_json: bool) -> None:
 
     Devices whose token is dead are left out. Each of the others gets an hour at least.
     """
-    settings = config.from_env()
+    settings = read_settings("jobs")
     with opened() as store, store.write() as session:
         devices = interventions.retry(session, job_id, utc_now())
     if devices:

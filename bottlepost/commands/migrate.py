@@ -6,9 +6,9 @@ from contextlib import closing
 
 import click
 
-import config
 from bottlepost.database import problems_reported
 from bottlepost.printed import Output, as_json, progress
+from bottlepost.settings import read as read_settings
 from datastore import Datastore, database_check, migrations, schema_check
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def command(*, check: bool, is_json: bool) -> None:
     Servers and workers may go on meanwhile, and several of these commands may run at
     once: one of them migrates.
     """
-    settings = config.from_env()
+    settings = read_settings("migrate")
     output = Output(is_json=is_json)
     # One line says what was done.
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -2,9 +2,9 @@
 
 import click
 
-import config
 from bottlepost.database import opened
 from bottlepost.printed import Output, as_json, fail
+from bottlepost.settings import read as read_settings
 from notifier import partition
 
 
@@ -16,7 +16,7 @@ def command(*, is_json: bool) -> None:
     `bottlepost prune` then drops old months as a whole. Running it again changes
     nothing.
     """
-    settings = config.from_env()
+    settings = read_settings("partition")
     with opened(settings):
         try:
             is_new = partition.run(settings)

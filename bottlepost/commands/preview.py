@@ -6,9 +6,9 @@ from typing import Any, BinaryIO
 
 import click
 
-import config
 from bottlepost.database import opened
 from bottlepost.printed import as_json, fail
+from bottlepost.settings import read as read_settings
 from config import Settings
 from datastore import kind_documents, kinds
 from models.errors import CallerError
@@ -53,7 +53,7 @@ def command(
     Without a KIND it is that of all messages without one. Nothing is sent, and keys and
     tokens are left out.
     """
-    settings = config.from_env()
+    settings = read_settings("preview")
     try:
         content = None if message is None else message.read()
         wanted = printed.wanted(kind, locale, mentioned, platforms, content)

@@ -2,9 +2,9 @@
 
 import click
 
-import config
 from bottlepost.database import opened
 from bottlepost.printed import Output, as_json, progress
+from bottlepost.settings import read as read_settings
 from notifier import prune
 
 MAX_DAYS = 36_500
@@ -31,7 +31,7 @@ def command(*, days: int, minutes: int | None, is_json: bool) -> None:
     long messages are kept is the setting BOTTLEPOST_MESSAGE_DAYS, or a conversation's
     own number of days.
     """
-    settings = config.from_env()
+    settings = read_settings("prune")
     # How many there are, only a read of all of them would tell.
     with opened(settings), progress("deleting what is old", None) as gone:
         pruned = prune.run(settings, days=days, minutes=minutes, tell=gone)

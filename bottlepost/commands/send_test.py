@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-import config
 from bottlepost import wake_ups
 from bottlepost.arguments import opened, user_argument, user_id
 from bottlepost.printed import Output, as_json, progress
+from bottlepost.settings import read as read_settings
 from config import Settings
 from datastore import Datastore, accounts, listings, sample_push
 from datastore.outbox import job_status
@@ -40,7 +40,7 @@ def command(*, user: str, wait_s: float, is_json: bool) -> None:
     It arrives in a conversation with "Bottlepost". The running server or workers push
     it, with their settings. Status 1: a device has not accepted in time.
     """
-    settings = config.from_env()
+    settings = read_settings("send-test")
     with opened() as store:
         rows, hint = push(store, settings, user, wait_s)
     Output(is_json=is_json).rows(COLUMNS, rows)

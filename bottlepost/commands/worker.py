@@ -10,16 +10,14 @@ from typing import Any
 
 import click
 
-import config
 from bottlepost.database import opened, problems_reported
 from bottlepost.printed import fail
+from bottlepost.settings import read as read_settings
 from config import Settings, SettingsError, key_files, run_directory
 from datastore import Datastore, database_check
 from notifier.process import generation
 
 log = logging.getLogger(__name__)
-
-FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 
 
 @click.group("worker")
@@ -29,13 +27,12 @@ def command() -> None:
     It needs the same settings as the web server, which wakes it. The other dispatchers
     have no workers: their web server starts what they need.
     """
-    logging.basicConfig(level=logging.INFO, format=FORMAT)
 
 
 @command.command()
 def polling() -> None:
     """Watch the outbox, always on."""
-    settings = _worker_settings()
+    settings = _worker_settings("polling")
     _wait_for_database(settings)
     _import("polling_worker").run(settings)
 
@@ -47,12 +44,13 @@ def polling() -> None:
 @click.option(
     "--pidfile", type=click.Path(path_type=Path), help="Default: manager.pid, run dir."
 )
-def manager(*, action: str, pidfile: Path | None) -> None:
+@click.option("--log", "file", type=click.Path(path_type=Path), hidden=True)
+def manager(*, action: str, pidfile: Path | None, file: Path | None) -> None:
     """Control the manager's daemon, or run the manager in the foreground.
 
     The status of `status` is 0 if it runs, 1 if it was killed, 3 if it was stopped.
     """
-    settings = config.from_env()
+    settings = read_settings("manager", file=file)
     pidfile = pidfile or settings.run_dir / "manager.pid"
     sys.exit(_manage(settings, action, pidfile.resolve()))
 
@@ -60,9 +58,10 @@ def manager(*, action: str, pidfile: Path | None) -> None:
 @command.command()
 @click.argument("job_id", metavar="JOB", type=int)
 @click.option("--generation", "number", type=int, hidden=True)
-def script(*, job_id: int, number: int | None) -> None:
+@click.option("--log", "file", type=click.Path(path_type=Path), hidden=True)
+def script(*, job_id: int, number: int | None, file: Path | None) -> None:
     """Work through the outbox once, beginning with a JOB."""
-    settings = _worker_settings(with_keys=False)
+    settings = _worker_settings("script", file, with_keys=False)
     with opened(settings):
         pass
     _import("script_run").run(settings, job_id, number)
@@ -71,7 +70,7 @@ def script(*, job_id: int, number: int | None) -> None:
 @command.command()
 def rq() -> None:
     """Run an RQ worker with a warm engine."""
-    settings = _worker_settings()
+    settings = _worker_settings("rq")
     _wait_for_database(settings)
     _import("rq_worker").run(settings)
 
@@ -86,19 +85,21 @@ def rq() -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def celery(*, arguments: tuple[str, ...]) -> None:
     """Run Celery's command line, by default its worker; for example: worker -c 4."""
-    settings = _worker_settings()
+    settings = _worker_settings("celery")
     if not arguments or arguments[0] == "worker":
         _wait_for_database(settings)
     sys.exit(_import("celery_worker").run(settings, arguments))
 
 
-def _worker_settings(*, with_keys: bool = True) -> Settings:
+def _worker_settings(
+    process: str, file: Path | None = None, *, with_keys: bool = True
+) -> Settings:
     """The settings, also logged: a worker keeps them until it is started again.
 
     Bad key files stop it, unless it is one of many that the web server starts: then
     the other platforms go on.
     """
-    settings = config.from_env()
+    settings = read_settings(process, file=file)
     if with_keys:
         key_files.check(settings)
     log.info(generation.describe(settings))

@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from datastore.outbox import looks, order
+from datastore.posts import NO_ORIGIN, Origin
 from datastore.prepared import Prepared, PreparedInsert, Row, link_of
 from datastore.prepared_lists import PreparedForIds
 from models.accounts import User
@@ -53,6 +54,9 @@ class Claim:
     attempts: int
     started_at: datetime
     notification: Notification
+    # Of the request that has added it.
+    request_id: str | None = None
+    traceparent: str | None = None
     # The message or its chat has been deleted, so no further device is notified.
     is_deleted: bool = False
 
@@ -83,6 +87,7 @@ def enqueue(
     kind: str = MESSAGE,
     only_user: int | None = None,
     after: int | None = None,
+    origin: Origin = NO_ORIGIN,
 ) -> int:
     """Insert the job of a message, in the message's own transaction; returns its id.
 
@@ -103,6 +108,8 @@ def enqueue(
         "holds_chat": is_ordered and kind == MESSAGE,
         "created_at": now,
         "expires_at": deliver_at + timedelta(seconds=ttl_s),
+        "request_id": origin.request_id,
+        "traceparent": origin.traceparent,
     }
     link = link_of(session)
     if kind != MESSAGE:
@@ -136,6 +143,8 @@ _OF_CLAIM: dict[str, Any] = {
     "error": PushJob.error,
     "attempts": PushJob.attempts,
     "started_at": PushJob.started_at,
+    "request_id": PushJob.request_id,
+    "traceparent": PushJob.traceparent,
 }
 # … those that are fields of its notification besides …
 _OF_NOTIFICATION: dict[str, Any] = {

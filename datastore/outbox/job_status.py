@@ -32,6 +32,7 @@ class JobStatus:
     started_at: datetime | None
     finished_at: datetime | None
     error: str | None
+    request_id: str | None = None
 
     def for_members(self) -> "JobStatus":
         """Without a provider's words, which may be about another member.
@@ -78,6 +79,7 @@ def find(session: Session, job_id: int) -> JobStatus | None:
         started_at=first.started_at,
         finished_at=max(ends) if len(ends) == len(shards) else None,
         error=error,
+        request_id=first.request_id,
     )
 
 

@@ -90,6 +90,8 @@ def split(
                 total=part.devices,
                 created_at=now,
                 expires_at=job.expires_at,
+                request_id=job.request_id,
+                traceparent=job.traceparent,
             )
         )
     if job.holds_chat:

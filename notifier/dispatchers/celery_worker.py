@@ -58,6 +58,9 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     def end(**_: Any) -> None:
         engine_thread.shared(settings).stop(STOP_S)
 
+    # The log is ours. Celery would give all loggers its own format.
+    signals.setup_logging.connect(_keep_log, weak=False)
+    logging.getLogger("celery").setLevel(logging.WARNING)
     signals.worker_process_init.connect(begin, weak=False)
     signals.worker_process_shutdown.connect(end, weak=False)
     signals.worker_shutting_down.connect(_exit_later, weak=False)
@@ -89,6 +92,10 @@ def _restart(arguments: Sequence[str]) -> None:
     time.sleep(RESTART_S)
     command = interpreter.command("worker", "celery", *arguments)
     os.execv(command[0], command)  # noqa: S606 - our own command
+
+
+def _keep_log(**_: Any) -> None:
+    """A receiver of this signal is all it takes."""
 
 
 def _exit_later(**_: Any) -> None:

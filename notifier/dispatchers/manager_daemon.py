@@ -54,7 +54,9 @@ def start(pidfile: Path, log: Path, is_up: Callable[[], bool]) -> int:
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with log.open("ab") as output:
         daemon = subprocess.Popen(  # noqa: S603 - no argument comes from outside
-            interpreter.command("worker", "manager", "run", f"--pidfile={pidfile}"),
+            interpreter.command(
+                "worker", "manager", "run", f"--pidfile={pidfile}", f"--log={log}"
+            ),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

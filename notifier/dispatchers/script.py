@@ -50,7 +50,7 @@ class ScriptLink:
 
     def _start(self, job_id: int) -> None:
         command = interpreter.command("worker", "script", str(job_id))
-        command += ["--generation", str(self._number)]
+        command += ["--generation", str(self._number), "--log", str(self._log)]
         try:
             with open(self._log, "ab", opener=_open_private) as output:
                 script = subprocess.Popen(  # noqa: S603 - no argument comes from outside

@@ -2,13 +2,16 @@
 
 import asyncio
 import gc
+import logging
 import os
 import secrets
 import socket
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from config import Settings
+
+log = logging.getLogger(__name__)
 
 # In place of a job's id: look at the outbox, no particular job is meant.
 ANY_JOB = 0
@@ -97,8 +100,16 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop  # noqa: PLC0415 - it is there, or it is not
     except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
+        loop = asyncio.new_event_loop()
+    else:
+        loop = uvloop.new_event_loop()
+    loop.set_exception_handler(_log_trouble)
+    return loop
+
+
+def _log_trouble(_: asyncio.AbstractEventLoop, trouble: dict[str, Any]) -> None:
+    """By our logger: asyncio's belongs to the host, which may write everything."""
+    log.error("%s", trouble["message"], exc_info=trouble.get("exception"))
 
 
 def new_owner(generation: int | None = None) -> str:

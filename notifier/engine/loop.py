@@ -9,6 +9,7 @@ from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from bottlepost.logs import context
 from config import PREVIEW_FULL, Settings
 from datastore import Datastore
 from datastore.outbox import Claim, due_work, leases
@@ -313,6 +314,7 @@ class Engine:
     async def _guard(self, run: JobRun | SmallJob) -> None:
         """Run a job; its failure must not affect the other jobs."""
         is_over = True
+        context.begin_job(run.claim.job_id, run.claim.request_id)
         try:
             is_over = await run.run()
         except Exception:

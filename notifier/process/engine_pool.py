@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from bottlepost import logs
 from config import Settings
 from datastore.file_lock import LockFile
 from notifier.engine import IsRetired, never_retired
@@ -53,6 +54,7 @@ def _initialize(settings: Settings, number: int | None) -> None:
     """Runs first in each process of the pool."""
     global _settings, _is_retired  # noqa: PLW0603 - an initializer has no other place
     _settings = settings
+    logs.own("engine", settings)
     if number is not None:
         _is_retired = Retirement(settings.run_dir, number).has_begun
     signal.signal(signal.SIGTERM, _exit)

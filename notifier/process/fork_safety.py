@@ -4,7 +4,6 @@ gunicorn (--preload) and uWSGI load the app in a master process and fork their w
 from it. A fork copies no threads, but it copies their half-done work and held locks.
 """
 
-import logging
 import os
 import sys
 import threading
@@ -13,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
+
+from bottlepost import logs
 
 # Bounded, because a database that hangs must not block the host's fork as well.
 LONGEST_WAIT_S = 2.0
@@ -48,8 +49,8 @@ class _CriticalSections:
         # Held until the fork is done, so that no thread enters a block meanwhile.
         self._changed.acquire()
         self._changed.wait_for(lambda: not self._count, LONGEST_WAIT_S)
-        for handler in (*logging.getLogger().handlers, logging.lastResort):
-            lock = handler.lock if handler is not None else None
+        for handler in logs.handlers():
+            lock = handler.lock
             if lock is not None and lock.acquire(timeout=LONGEST_WAIT_S):
                 self._held.append(lock)
 

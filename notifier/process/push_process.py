@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from bottlepost import logs
 from config import CPU_ANSWERS, Settings
 from datastore import Datastore
 from notifier.engine import (
@@ -29,7 +30,6 @@ from notifier.engine import (
 )
 from notifier.process import fork_server, watchdog
 from notifier.process.generation import Retirement
-from notifier.process.logfile import LogFile
 from notifier.process.slots import Slot, Slots
 from notifier.process.wake_socket import WakeSocket
 
@@ -88,10 +88,15 @@ class PushProcess(ForkServerProcess):
         """The main function of the child."""
         _detach_from_host(self._settings)
         collect_rarely()
-        if self._settings.push_slots:
-            self._work_in_slots()
-        else:
-            _run(self._work(new_owner(), linger_s=0.0, listener=None))
+        try:
+            if self._settings.push_slots:
+                self._work_in_slots()
+            else:
+                _run(self._work(new_owner(), linger_s=0.0, listener=None))
+        except Exception:
+            # multiprocessing would print what the exception says as it is.
+            log.exception("the PushProcess crashed")
+            raise SystemExit(1) from None
 
     def _work_in_slots(self) -> None:
         run_dir, number = self._settings.run_dir, self._number
@@ -213,11 +218,7 @@ def _detach_from_host(settings: Settings) -> None:
         tracker._fd = None
     with open(os.devnull) as null:
         os.dup2(null.fileno(), 0)
-    logging.basicConfig(
-        handlers=[LogFile(settings.run_dir / "push" / "push.log")],
-        level=logging.INFO,
-        force=True,
-    )
+    logs.own("push", settings, file=settings.run_dir / "push" / "push.log")
     with suppress(OSError):
         # Shown by ps and top; Linux only.
         Path("/proc/self/comm").write_text("push-process")

@@ -22,6 +22,8 @@ LONGEST_FUNCTION = 60
 # A folder may import itself and what its arrows name; the longest name counts.
 ARROWS: dict[str, set[str]] = {
     "config": set(),
+    # Everything may log; it knows nothing of what it writes about.
+    "bottlepost.logs": set(),
     "models": set(),
     "datastore": {"models"},
     "notifier.outcome": set(),
@@ -36,6 +38,8 @@ ARROWS: dict[str, set[str]] = {
         "config",
     },
     "notifier.engine": {
+        # What a job's lines are about.
+        "bottlepost.logs",
         "notifier.channels",
         "notifier.outcome",
         "notifier.retry_delays",
@@ -51,6 +55,7 @@ ARROWS: dict[str, set[str]] = {
         "datastore",
         "models",
         "config",
+        "bottlepost.logs",
     },
     "notifier.dispatchers": {
         "notifier.process",
@@ -81,11 +86,11 @@ ARROWS: dict[str, set[str]] = {
         "config",
     },
     # It knows only the protocol of the dispatchers; see the test below.
-    "api": {"notifier.dispatchers", "datastore", "models"},
+    "api": {"notifier.dispatchers", "datastore", "models", "bottlepost.logs"},
     # Pages call the handlers of the API; the API never calls a page.
     "web": {"api", "datastore", "models"},
-    # It would carry any WSGI application.
-    "host": set(),
+    # It would carry any WSGI application. It logs requests, and gives them ids.
+    "host": {"bottlepost.logs"},
     # The dashboard shows how many slots of PushProcess are taken, and previews.
     "server": {
         "bottlepost.own_modules",
@@ -98,12 +103,15 @@ ARROWS: dict[str, set[str]] = {
         "notifier.process",
         "datastore",
         "config",
+        "bottlepost.logs",
     },
     # The operator's commands stand above everything they start. They import workers by
     # name, take what the API takes, wake engines through the slots of the host, and ask
     # the providers with the transport of the pushes.
     "bottlepost": {
+        "bottlepost.logs",
         "bottlepost.own_modules",
+        "bottlepost.starting_database",
         "server",
         "api",
         "notifier.dispatchers",

@@ -11,6 +11,7 @@ def test_new_job_is_queued_and_its_devices_are_not_counted_yet(chat_api, ann, ch
     job = ann.client.get(url).json
 
     assert job.pop("created_at").endswith("Z")
+    assert job.pop("request_id")
     assert job == {
         "id": int(url.removeprefix("/jobs/")),
         "state": "queued",

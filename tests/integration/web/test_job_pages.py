@@ -325,3 +325,9 @@ def test_a_slow_form_blocks_no_other_request(chat_api):
     answer = BrowserClient(app).post("/groupchat/send", environ, message="x")
 
     assert answer.status == 401
+
+
+def test_the_page_names_the_request_of_the_job(chat_api, visitor, job):
+    change(chat_api, job, request_id="from-the-proxy")
+
+    assert b"from-the-proxy" in visitor.get(job).body

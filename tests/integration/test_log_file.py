@@ -1,4 +1,4 @@
-"""The log of the PushProcesses takes printed text, and its size is bounded."""
+"""A log file of ours takes printed text, and its size is bounded."""
 
 import subprocess
 import sys
@@ -9,10 +9,14 @@ from tests.support.paths import ROOT
 SCRIPT = """
 import logging, sys
 from pathlib import Path
-from notifier.process.logfile import LogFile
+from bottlepost import logs
+from bottlepost.logs import file
+from config import Settings
 name, path, max_bytes, count = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:])
 print("for the host", flush=True)
-logging.basicConfig(handlers=[LogFile(path, max_bytes)], level=logging.INFO)
+file.MAX_BYTES = max_bytes
+needed = {"database_url": "sqlite://", "service_key": "x" * 16, "push_slots": 1}
+logs.own(name, Settings(run_dir=path.parent, **needed), file=path)
 print("printed by", name, flush=True)
 for number in range(count):
     logging.info("%s says %06d to all who care to read the log", name, number)
@@ -43,7 +47,7 @@ def test_printed_text_goes_to_the_log(tmp_path: Path) -> None:
     assert printed == ["for the host\n"]
     first, second, third = log.read_text().splitlines()
     assert first == "printed by one"
-    assert second.endswith("INFO root: one says 000000 to all who care to read the log")
+    assert second.endswith(" root: one says 000000 to all who care to read the log")
     assert third == "the end of one"
 
 

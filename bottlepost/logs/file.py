@@ -1,4 +1,4 @@
-"""The log of the PushProcesses: one file in the run directory, bounded in size."""
+"""A log file of ours: several processes write to it, and it is bounded in size."""
 
 import fcntl
 import logging
@@ -8,7 +8,6 @@ from pathlib import Path
 
 # One older file is kept, so the log takes at most twice this.
 MAX_BYTES = 5_000_000
-FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 
 
 class LogFile(logging.Handler):
@@ -18,21 +17,22 @@ class LogFile(logging.Handler):
     host's output would wait for us after the host has ended.
     """
 
-    def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        self._max_bytes = max_bytes
-        self.setFormatter(logging.Formatter(FORMAT))
         self._open()
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = f"{self.format(record)}\n".encode(errors="backslashreplace")
-            os.write(sys.stderr.fileno(), line)
-            if os.fstat(sys.stderr.fileno()).st_size > self._max_bytes:
+            # Before the line: the file may have been rotated, and even twice, since
+            # our last one.
+            if os.fstat(sys.stderr.fileno()).st_size >= MAX_BYTES:
                 self._rotate()
+            os.write(sys.stderr.fileno(), line)
         except (OSError, ValueError):
-            self.handleError(record)
+            # The full text of an error is nothing to print.
+            return
 
     def _rotate(self) -> None:
         # Several processes write to this file, and only the first one renames it.

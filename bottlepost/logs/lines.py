@@ -1,0 +1,141 @@
+"""The two formats of a log line: text for people, JSON for collectors.
+
+Both have the same fields in the same order. A line break inside a message is escaped,
+so a text that a client sends cannot look like a line of its own.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from bottlepost.logs import context, safe
+
+TEXT, JSON = FORMATS = ("text", "json")
+LEVELS = ("debug", "info", "warning", "error")
+# The attribute of a record that has further fields for JSON.
+FIELDS = "bottlepost_fields"
+_ESCAPED = {number: repr(chr(number))[1:-1] for number in range(32)} | {
+    # What terminals and editors take for a line break, or for a command.
+    number: repr(chr(number))[1:-1]
+    for number in (*range(0x7F, 0xA0), 0x2028, 0x2029)
+}
+
+
+class Format(logging.Formatter):
+    """Writes a record as a line, with what it is about."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        trace = None
+        if record.exc_info and record.exc_info[1] is not None:
+            trace = safe.trace(record.exc_info[1])
+        elif record.stack_info:
+            trace = safe.scrub(record.stack_info)
+        return self.line(
+            record.created,
+            record.levelname,
+            record.name,
+            safe.message(record),
+            trace=trace,
+            fields=getattr(record, FIELDS, None),
+            request_id=context.request_id.get(),
+            job_id=context.job_id.get(),
+        )
+
+    def line(
+        self,
+        created: float,
+        level: str,
+        logger: str,
+        message: str,
+        *,
+        request_id: str | None,
+        job_id: int | None = None,
+        trace: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> str:
+        """A line without its end."""
+        raise NotImplementedError
+
+
+class TextFormat(Format):
+    """`TIME LEVEL PROCESS[PID] request=… job=… LOGGER: MESSAGE`."""
+
+    def line(
+        self,
+        created: float,
+        level: str,
+        logger: str,
+        message: str,
+        *,
+        request_id: str | None,
+        job_id: int | None = None,
+        trace: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> str:
+        about = "" if request_id is None else f"request={request_id} "
+        if job_id is not None:
+            about += f"job={job_id} "
+        message = message.translate(_ESCAPED)
+        process = f"{self._process}[{os.getpid()}]"
+        line = f"{stamp(created)} {level} {process} {about}{logger}: {message}"
+        if trace is not None:
+            line += "".join(f"\n    {each}" for each in trace.splitlines())
+        return line
+
+
+class JsonFormat(Format):
+    """An object on one line."""
+
+    def line(
+        self,
+        created: float,
+        level: str,
+        logger: str,
+        message: str,
+        *,
+        request_id: str | None,
+        job_id: int | None = None,
+        trace: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> str:
+        entry: dict[str, Any] = {
+            "time": stamp(created),
+            "level": level,
+            "process": self._process,
+            "pid": os.getpid(),
+            "request_id": request_id,
+            "job_id": job_id,
+            "logger": logger,
+            "message": message,
+        }
+        if trace is not None:
+            entry["exception"] = trace
+        if fields is not None:
+            entry |= fields
+        return json.dumps(entry, default=str)
+
+
+def format_of(name: str, process: str) -> Format:
+    return JsonFormat(process) if name == JSON else TextFormat(process)
+
+
+def stamp(created: float) -> str:
+    """ISO 8601 with milliseconds, in the zone of this host."""
+    whole = int(created)
+    moment, zone = _second(whole)
+    return f"{moment}.{int((created - whole) * 1000):03d}{zone}"
+
+
+@lru_cache(16)
+def _second(whole: int) -> tuple[str, str]:
+    there = time.localtime(whole)
+    zone = time.strftime("%z", there)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", there), f"{zone[:3]}:{zone[3:]}"

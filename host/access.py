@@ -1,0 +1,143 @@
+"""The access log of our own host: a line for each request.
+
+The thread that answers only leaves the facts. Another one makes the lines and writes
+all that have come meanwhile with one call.
+"""
+
+import atexit
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote
+
+from bottlepost.logs.lines import Format
+
+LOGGER = "bottlepost.access"
+# Lines of so long are written together; nobody waits for them.
+COLLECT_S = 0.1
+# Of the others, only the number is told: a reader of stderr may have stopped reading.
+MOST = 20_000
+_is_plain_path = re.compile(r"[A-Za-z0-9/._-]{1,60}").fullmatch
+# No word of ours is so long, but tokens are.
+_SECRET = re.compile(r"[^/]{25,}|[^/]*@[^/]*")
+# What a query may show: numbers, and words that we know.
+_is_known = re.compile(r"[0-9]{1,18}|true|false|hour|day|v[0-9]{1,3}").fullmatch
+HIDDEN = "…"
+
+
+class Access(NamedTuple):
+    """A request that has been answered, or refused."""
+
+    at: float
+    method: str
+    path: str
+    query: str
+    status: int
+    size: int
+    seconds: float
+    client: str
+    request_id: str
+
+
+class AccessLog:
+    """Takes the facts of a request from any thread; `add` costs a microsecond."""
+
+    def __init__(self, form: Format) -> None:
+        self._form = form
+        self._found: SimpleQueue[Access] = SimpleQueue()
+        self._dropped = 0
+        self._writing = threading.Lock()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="access-log", daemon=True).start()
+
+    def add(self, found: Access) -> None:
+        if self._found.qsize() < MOST:
+            self._found.put(found)
+        else:
+            self._dropped += 1
+
+    def flush(self) -> None:
+        """Write what there is; for the end of the process."""
+        with self._writing:
+            self._write([])
+
+    def _run(self) -> None:
+        while True:
+            first = self._found.get()
+            time.sleep(COLLECT_S)
+            with self._writing:
+                self._write([first])
+
+    def _write(self, found: list[Access]) -> None:
+        with suppress(Empty):
+            while True:
+                found.append(self._found.get_nowait())
+        lines = [self._line(each) for each in found]
+        if self._dropped:
+            # So many requests came while stderr took nothing.
+            dropped, self._dropped = self._dropped, 0
+            words = f"{dropped} requests have no line"
+            lines.append(
+                self._form.line(time.time(), "WARNING", LOGGER, words, request_id=None)
+            )
+        if lines:
+            # Without a stderr that takes it, there is no place to complain.
+            with suppress(OSError, ValueError):
+                sys.stderr.write("\n".join(lines) + "\n")
+                sys.stderr.flush()
+
+    def _line(self, found: Access) -> str:
+        path = shown(found.path, found.query)
+        milliseconds = round(found.seconds * 1000, 1)
+        fields = {
+            "method": found.method,
+            "path": path,
+            "status": found.status,
+            "bytes": found.size,
+            "duration_ms": milliseconds,
+            "client": found.client,
+        }
+        return self._form.line(
+            found.at,
+            "INFO",
+            LOGGER,
+            f"{found.method} {path} {found.status} {found.size} B {milliseconds} ms"
+            f" {found.client}",
+            request_id=found.request_id,
+            fields=fields,
+        )
+
+
+def begin(form: Format) -> Callable[[Access], None]:
+    """Begin an access log in this process; returns what takes each request."""
+    access = AccessLog(form)
+    access.start()
+    atexit.register(access.flush)
+    return access.add
+
+
+def shown(path: str, query: str) -> str:
+    """An address without what may be a token, a mail address or a text."""
+    is_plain = _is_plain_path(path)
+    path = _SECRET.sub(HIDDEN, path)
+    if not is_plain:
+        # What the server has decoded may be a line break.
+        path = quote(path, safe="/@:~!$&'()*+,;=").replace(quote(HIDDEN), HIDDEN)
+    if not query:
+        return path
+    pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=None)
+    return path + "?" + "&".join(f"{_name(n)}={_value(v)}" for n, v in pairs[:20])
+
+
+def _name(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z_]{1,24}", name) else HIDDEN
+
+
+def _value(value: str) -> str:
+    return value if _is_known(value) else HIDDEN

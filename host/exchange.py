@@ -1,0 +1,61 @@
+"""A request and its answer, on the wire and in the access log."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bottlepost.logs import request_ids
+from host.access import Access
+
+RETRY_AFTER_S = 2
+
+Record = Callable[[Access], None]
+
+
+class Exchange:
+    """A request of granian's; it is answered once, from any thread."""
+
+    __slots__ = ("_began", "_proto", "_record", "client", "request_id", "scope")
+
+    def __init__(self, scope: Any, proto: Any, record: Record | None) -> None:
+        self.scope = scope
+        self.request_id = request_ids.of(scope.headers.get("x-request-id"))
+        # Its address for the log, once it is known better.
+        self.client = ""
+        self._proto = proto
+        self._record = record
+        self._began = time.perf_counter()
+
+    def answer(self, status: int, headers: Any, body: bytes) -> None:
+        """Send an answer whose headers name the request."""
+        self._proto.response_bytes(status, headers, body)
+        if self._record is not None:
+            scope = self.scope
+            self._record(
+                Access(
+                    time.time(),
+                    scope.method,
+                    scope.path,
+                    scope.query_string,
+                    status,
+                    len(body),
+                    time.perf_counter() - self._began,
+                    self.client or scope.client.rpartition(":")[0].strip("[]"),
+                    self.request_id,
+                )
+            )
+
+    def refuse(self, status: int, code: str, message: str) -> None:
+        """Send an error in the API's format, and close the connection."""
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Connection", "close"),
+            (request_ids.HEADER, self.request_id),
+        ]
+        if status == 503:
+            headers.append(("Retry-After", str(RETRY_AFTER_S)))
+        error = {"code": code, "message": message, "details": {}}
+        self.answer(status, headers, json.dumps({"error": error}).encode())
