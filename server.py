@@ -110,6 +110,7 @@ def _build(settings: Settings, max_waiting: int) -> bottle.Bottle:
         message_days=settings.message_days,
         kinds=_kinds(settings),
         preview=Drawing(settings),
+        is_traced=settings.tracing == ON,
     )
     _store_kinds(app.kinds, settings)
     application = api.build(app)

@@ -103,7 +103,15 @@ ACCOUNTS = (
     Route("DELETE", TOKEN, accounts.revoke_token, Access.SERVICE, statuses=NO_CONTENT),
 )
 IMPORTS = (
-    Route("POST", "/import", imports.start, Access.SERVICE, UPLOAD_LIMIT, ACCEPTED),
+    Route(
+        "POST",
+        "/import",
+        imports.start,
+        Access.SERVICE,
+        UPLOAD_LIMIT,
+        ACCEPTED,
+        audited=True,
+    ),
     Route("GET", "/imports/<import_id:id>", imports.show, Access.SERVICE),
 )
 KINDS = (
@@ -116,6 +124,7 @@ KINDS = (
         Access.SERVICE,
         BODY_LIMIT,
         CREATED_OR_EXISTING,
+        audited=True,
     ),
     Route("DELETE", KIND, kinds.remove, Access.SERVICE, statuses=NO_CONTENT),
 )

@@ -125,6 +125,8 @@ class AppContext:
     writes: ConcurrencyLimit = field(
         default_factory=lambda: ConcurrencyLimit(CONCURRENT_WRITES)
     )
+    # Whether OpenTelemetry is on.
+    is_traced: bool = False
     traffic: Traffic = field(default_factory=Traffic)
     # The running and the allowed number of PushProcesses; None without any.
     slots: Callable[[], tuple[int, int]] | None = None

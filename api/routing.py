@@ -14,6 +14,7 @@ from api.application import Application
 from api.auth import Access, authenticate
 from api.context import AppContext, RawBody, RequestContext, Result, origin_of
 from api.uploads import Upload
+from bottlepost.logs import audit
 from datastore import outages
 
 # What the parts of a path may be, by the name of the router's filter.
@@ -38,6 +39,8 @@ class Route:
     body_limit: int = bodies.BODY_LIMIT
     # The statuses of a success; the first is the usual one.
     statuses: tuple[int, ...] = (200,)
+    # Whether the log tells when the service does it; a DELETE is told anyway.
+    audited: bool = False
 
     @property
     def path_template(self) -> str:
@@ -58,6 +61,7 @@ class Endpoint:
         route = (self.route.method, self.route.path_template)
         body, query = hints.get("body"), hints.get("query")
         takes_upload = "upload" in hints
+        is_audited = self.route.audited or self.route.method == "DELETE"
 
         def handle(environ: dict[str, Any], parts: dict[str, Any]) -> HTTPResponse:
             try:
@@ -72,7 +76,10 @@ class Endpoint:
                 if query is not None:
                     parts["query"] = bodies.read_query(environ, query)
                 with self.app.limit(self.route.method):
-                    return _response(self._result(context, parts, takes_upload))
+                    result = self._result(context, parts, takes_upload)
+                if is_audited and context.is_service:
+                    self._audit(environ, parts)
+                return _response(result)
             except Exception as problem:
                 return errors.as_json(errors.from_exception(problem))
 
@@ -96,6 +103,15 @@ class Endpoint:
         handler = partial(self.route.handler, context, **parts)
         return handler() if takes_upload else outages.retrying(handler)
 
+    def _audit(self, environ: dict[str, Any], parts: dict[str, Any]) -> None:
+        named = {n: part for n, part in parts.items() if isinstance(part, int | str)}
+        audit.record(
+            f"{self.route.method} {self.route.path_template}",
+            who=f"service:{self.app.service_key.fingerprint}",
+            client=self.app.addresses.of_environ(environ),
+            **named,
+        )
+
     def _context(self, environ: dict[str, Any]) -> RequestContext:
         app = self.app
         identify = partial(authenticate, environ, self.route.access, app)
@@ -113,7 +129,11 @@ class Endpoint:
 
 def bottle_of(routes: Iterable[Route], app: AppContext) -> Bottle:
     """A Bottle application of these routes; its own errors are JSON, too."""
-    bottle = Application()
+    make = Application
+    if app.is_traced:
+        # It needs OpenTelemetry, which is not always installed.
+        from api.traced import TracedApplication as make  # noqa: PLC0415
+    bottle = make()
     bottle.router.add_filter("id", lambda _: (rf"[0-9]{{1,{ID_DIGITS}}}", int, None))
     bottle.router.add_filter(NAME, lambda _: (r"[^/]{1,200}", str, None))
     bottle.default_error_handler = errors.from_bottle

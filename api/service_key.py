@@ -79,6 +79,11 @@ class ServiceKey:
         """
         return [hmac.digest(key, purpose, "sha256") for key in self._keys]
 
+    @property
+    def fingerprint(self) -> str:
+        """Tells in a log which key it was, and nothing about it."""
+        return self.derive(b"fingerprint").hex()[:8]
+
     def _is_limited(self, address: str) -> bool:
         try:
             self._guesses.check(address)

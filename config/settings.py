@@ -12,7 +12,14 @@ from typing import Annotated, Any
 
 from jwt import PyJWK
 
-from config import database_url, environment, public_keys, secret_values, smtp
+from config import (
+    database_url,
+    environment,
+    opentelemetry,
+    public_keys,
+    secret_values,
+    smtp,
+)
 from config.database_url import DatabaseUrl
 from config.environment import SettingsError
 from config.setting_types import (
@@ -176,6 +183,8 @@ class Settings:
     log_level: Annotated[str, one_of(*LOG_LEVELS)] = "info"
     # Whether our own host logs a line for each request.
     access_log: Annotated[str, one_of(*ON_OFF)] = ON
+    # Spans by OpenTelemetry, which its own variables configure.
+    tracing: Annotated[str, one_of(*ON_OFF)] = OFF
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -188,21 +197,29 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
     # Imported here: a process that is handed its settings needs no pydantic.
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
 
+    variables = os.environ if environ is None else environ
     texts = environment.texts(
-        os.environ if environ is None else environ,
+        variables,
         [setting.name for setting in fields(Settings)],
         others=SANDBOX_VARIABLES,
     )
     # Defaults that depend on the machine or on another setting.
     run_dir = Path(texts.setdefault("run_dir", "var")).resolve()
     texts.setdefault("database_url", database_url.of_file(run_dir / "bottlepost.db"))
+    texts.setdefault("tracing", opentelemetry.default(variables))
     texts.setdefault("push_slots", str(os.cpu_count() or 1))
     try:
         settings = TypeAdapter(Settings).validate_python(texts)
     except ValidationError as refused:
         # Not chained: pydantic's message would show the value, which may be secret.
         raise _first_problem(refused.errors()[0]) from None
-    for check in (_check_service_keys, _check_jwt, _check_apns, _check_smtp):
+    for check in (
+        _check_service_keys,
+        _check_jwt,
+        _check_apns,
+        _check_smtp,
+        _check_tracing,
+    ):
         check(settings)
     return settings
 
@@ -277,6 +294,12 @@ def _check_smtp(settings: Settings) -> None:
         BOTTLEPOST_SMTP_URL=settings.smtp_url,
         BOTTLEPOST_SMTP_FROM=settings.smtp_from,
     )
+
+
+def _check_tracing(settings: Settings) -> None:
+    if settings.tracing == ON and not opentelemetry.is_installed():
+        problem = f"is on, which needs {opentelemetry.NEEDED}; or set it to off"
+        raise SettingsError("BOTTLEPOST_TRACING", problem)
 
 
 def _is_complete(needs: str, **values: object) -> bool:

@@ -4,13 +4,13 @@ The thread that answers only leaves the facts. Another one makes the lines and w
 all that have come meanwhile with one call.
 """
 
-import atexit
 import re
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing.util import Finalize
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote
@@ -118,7 +118,8 @@ def begin(form: Format) -> Callable[[Access], None]:
     """Begin an access log in this process; returns what takes each request."""
     access = AccessLog(form)
     access.start()
-    atexit.register(access.flush)
+    # Unlike atexit's, it is also called in the processes of multiprocessing.
+    Finalize(None, access.flush, exitpriority=1)
     return access.add
 
 

@@ -103,15 +103,19 @@ def log_in(request: PageRequest) -> HTTPResponse:
         try:
             request.app.service_key.refuse(key, address)
         except Unauthorized:
+            request.audit("sign-in refused")
             problem = "This is not the service key."
             return page("login", status=401, title="Sign in", problem=problem, to=to)
     answer = redirect(to)
-    set_cookie(answer, request.environ, OPERATOR_COOKIE, request.sessions.issue())
+    cookie = request.sessions.issue()
+    set_cookie(answer, request.environ, OPERATOR_COOKIE, cookie)
+    request.audit("sign-in", session=cookie)
     return answer
 
 
 def log_out(request: PageRequest) -> HTTPResponse:
     request.operator_form()
+    request.audit("sign-out")
     request.end_session()
     answer = redirect("/dashboard")
     set_cookie(answer, request.environ, OPERATOR_COOKIE, "")
@@ -130,5 +134,6 @@ def test_push(request: PageRequest) -> HTTPResponse:
         if form.get("kind") == "device":
             user_id = sample_push.owner_of(session, int(number))
         job_id = sample_push.send(session, user_id, utc_now(), request.origin)
+    request.audit("test push", user=user_id, job=job_id)
     request.app.dispatcher.dispatch(job_id)
     return redirect(f"/jobs/{job_id}")

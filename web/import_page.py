@@ -78,6 +78,7 @@ def upload(request: PageRequest) -> HTTPResponse:
                 pass
         raise
     assert started.body is not None  # noqa: S101 - a start always has a body
+    request.audit("import", number=started.body.job.id)
     return redirect(started.body.job.url)
 
 

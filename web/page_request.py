@@ -13,6 +13,7 @@ from bottle import HTTPResponse
 from api import auth
 from api.auth import Access
 from api.context import AppContext, RequestContext, origin_of
+from bottlepost.logs import audit
 from datastore import operator_sessions
 from datastore.posts import Origin
 from models.base import utc_now
@@ -99,6 +100,13 @@ class PageRequest:
             address=address,
             origin=self.origin,
         )
+
+    def audit(self, action: str, *, session: str = "", **about: int | str) -> None:
+        """Tell in the log what the operator did, or whoever wants to be one."""
+        cookie = session or (self.cookie(OPERATOR_COOKIE) if self.is_operator else "")
+        who = f"operator:{audit.fingerprint(cookie)}" if cookie else "unknown"
+        client = self.app.addresses.of_environ(self.environ)
+        audit.record(action, who=who, client=client, **about)
 
     @property
     def origin(self) -> Origin:

@@ -6,6 +6,7 @@ import click
 
 from bottlepost import database, dumps
 from bottlepost.dumps import DumpFailed
+from bottlepost.logs import audit
 from bottlepost.printed import Output, as_json, fail, progress
 from bottlepost.settings import read as read_settings
 from config import Settings, vapid
@@ -35,6 +36,7 @@ def command(*, file: Path, force: bool, is_json: bool) -> None:
         except (BadCopy, DumpFailed) as problem:
             fail(f"no backup was made: {problem}")
     size = target.stat().st_size
+    audit.command("backup", bytes=size)
     Output(is_json=is_json).done(
         f"{target} has {size:,} bytes", file=str(target), bytes=size
     )

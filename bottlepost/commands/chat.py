@@ -14,6 +14,7 @@ from bottlepost.arguments import (
     tell_of_more,
     user_id,
 )
+from bottlepost.logs import audit
 from bottlepost.printed import Output, as_json
 from datastore import accounts, chats, listings
 from models.base import utc_now
@@ -90,6 +91,7 @@ def add(
             external_id=new.external_id,
         )
         count = chats.count_members(session, chat.id)
+    audit.command("chat add", conversation=chat.id)
     Output(is_json=is_json).record({**_row(chat, count), "is_new": is_new})
 
 
@@ -104,6 +106,7 @@ def end(*, chat_id: int, yes: bool, is_json: bool) -> None:
     with opened() as store, store.write() as session:
         chats.get(session, chat_id, for_update=True)
         chats.remove(session, chat_id, utc_now())
+    audit.command("chat end", conversation=chat_id)
     Output(is_json=is_json).done(f"conversation {chat_id} has ended", id=chat_id)
 
 

@@ -14,6 +14,7 @@ from bottlepost.arguments import (
     user_argument,
     user_id,
 )
+from bottlepost.logs import audit
 from bottlepost.printed import Output, as_json
 from datastore import accounts, listings
 from models.accounts import Device
@@ -94,6 +95,7 @@ def add(
         device, is_new = accounts.register_device(
             session, user_id(session, user), **new.model_dump(), now=utc_now()
         )
+    audit.command("device add", user=device.user_id, device=device.id)
     Output(is_json=is_json).record({**_row(device), "is_new": is_new})
 
 
@@ -105,6 +107,7 @@ def end(*, device_id: int, is_json: bool) -> None:
     with opened() as store, store.write() as session:
         number = listings.owner_of(session, device_id)
         accounts.remove_device(session, number, device_id)
+    audit.command("device end", user=number, device=device_id)
     Output(is_json=is_json).done(
         f"device {device_id} of user {number} is removed", id=device_id, user_id=number
     )

@@ -7,6 +7,7 @@ import click
 
 from bottlepost import wake_ups
 from bottlepost.arguments import ID, LONGEST_PAGE, opened, tell_of_more
+from bottlepost.logs import audit
 from bottlepost.printed import Output, as_json
 from bottlepost.settings import read as read_settings
 from datastore import listings
@@ -94,6 +95,7 @@ def retry(*, job_id: int, is_json: bool) -> None:
         devices = interventions.retry(session, job_id, utc_now())
     if devices:
         wake_ups.send(settings, job_id)
+    audit.command("jobs retry", job=job_id, devices=devices)
     Output(is_json=is_json).done(
         f"job {job_id}: {devices} devices are due now", id=job_id, devices=devices
     )
@@ -112,6 +114,7 @@ def cancel(*, job_id: int, yes: bool, is_json: bool) -> None:
         click.confirm(f"End job {job_id}?", abort=True)
     with opened() as store:
         devices = interventions.cancel(store, job_id)
+    audit.command("jobs cancel", job=job_id, devices=devices)
     Output(is_json=is_json).done(
         f"job {job_id} has ended, {devices} devices were left",
         id=job_id,

@@ -7,6 +7,7 @@ from contextlib import closing
 import click
 
 from bottlepost.database import problems_reported
+from bottlepost.logs import audit
 from bottlepost.printed import Output, as_json, progress
 from bottlepost.settings import read as read_settings
 from datastore import Datastore, database_check, migrations, schema_check
@@ -45,6 +46,7 @@ def _migrate(store: Datastore, output: Output) -> None:
         done = migrations.bring_up_to_date(store, lambda _: tell(1))
     if told := database_check.warning(done.after):
         log.warning("%s", told)
+    audit.command("migrate", before=done.before or "empty", after=str(done.after))
     if done.before == done.after:
         words = f"the database is up to date: {done.after}"
     else:

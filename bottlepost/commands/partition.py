@@ -3,6 +3,7 @@
 import click
 
 from bottlepost.database import opened
+from bottlepost.logs import audit
 from bottlepost.printed import Output, as_json, fail
 from bottlepost.settings import read as read_settings
 from notifier import partition
@@ -23,4 +24,5 @@ def command(*, is_json: bool) -> None:
         except partition.Unsupported:
             fail("only PostgreSQL has partitions")
     words = f"push jobs are {'now' if is_new else 'already'} partitioned by month"
+    audit.command("partition")
     Output(is_json=is_json).done(words, partitioned=True, changed=is_new)

@@ -3,6 +3,7 @@
 import click
 
 from bottlepost.database import opened
+from bottlepost.logs import audit
 from bottlepost.printed import Output, as_json, progress
 from bottlepost.settings import read as read_settings
 from notifier import prune
@@ -35,6 +36,7 @@ def command(*, days: int, minutes: int | None, is_json: bool) -> None:
     # How many there are, only a read of all of them would tell.
     with opened(settings), progress("deleting what is old", None) as gone:
         pruned = prune.run(settings, days=days, minutes=minutes, tell=gone)
+    audit.command("prune", days=days, **pruned._asdict())
     output = Output(is_json=is_json)
     if pruned.partitions and not is_json:
         print(f"partitions of push jobs that are gone: {pruned.partitions}")

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from bottlepost.arguments import ID, opened, user_argument, user_id
+from bottlepost.logs import audit
 from bottlepost.printed import Output, as_json
 from datastore import accounts
 from models.accounts import ApiToken
@@ -48,6 +49,7 @@ def add(*, user: str, days: int | None, is_json: bool) -> None:
     with opened() as store, store.write() as session:
         number = user_id(session, user)
         token, row = accounts.issue_token(session, number, now, expires_at=expires_at)
+    audit.command("token add", user=number, token=row.id)
     Output(is_json=is_json).record(
         {"id": row.id, "user_id": number, "token": token, "expires_at": expires_at}
     )
@@ -71,6 +73,7 @@ def end(*, user: str, token_id: int | None, is_all: bool, is_json: bool) -> None
             ids = [token.id for token in found if token.revoked_at is None]
         for each in ids:
             accounts.revoke_token(session, number, each, now)
+    audit.command("token end", user=number, tokens=len(ids))
     Output(is_json=is_json).done(f"ended: {len(ids)} tokens", ids=ids)
 
 

@@ -14,6 +14,7 @@ from bottlepost.arguments import (
     user_argument,
     user_id,
 )
+from bottlepost.logs import audit
 from bottlepost.printed import Output, as_json
 from datastore import accounts, listings
 from models.accounts import User
@@ -66,6 +67,7 @@ def add(
             external_id=new.external_id,
             avatar_url=new.avatar_url,
         )
+    audit.command("user add", user=user.id)
     Output(is_json=is_json).record({**_row(user), "is_new": is_new})
 
 
@@ -83,6 +85,7 @@ def end(*, user: str, yes: bool, is_json: bool) -> None:
         click.confirm(f"End all tokens and remove all devices of {user}?", abort=True)
     with opened() as store, store.write() as session:
         tokens, devices = _end(session, user_id(session, user))
+    audit.command("user end", user=user, tokens=tokens, devices=devices)
     Output(is_json=is_json).done(
         f"ended: {tokens} tokens; removed: {devices} devices",
         tokens=tokens,

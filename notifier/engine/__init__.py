@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from config import Settings
+from config import ON, Settings
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,10 @@ def build_engine(
 ) -> Engine:
     """The engine that really pushes."""
     # Imported here, because a web worker under `process` never needs it.
+    if settings.tracing == ON:
+        from notifier.engine import traced  # noqa: PLC0415
+
+        return traced.build(settings, owner=owner, is_retired=is_retired)
     from notifier.engine import loop  # noqa: PLC0415
 
     return loop.build(settings, owner=owner, is_retired=is_retired)

@@ -17,14 +17,7 @@ from datastore.outbox.fairness import Room
 from models.base import utc_now
 from models.pushes import Target
 from notifier.channels import Channel, ProviderTokens, Troubles, registry
-from notifier.engine import (
-    ANY_JOB,
-    IsRetired,
-    never_retired,
-    redact,
-    rhythm,
-    small_job,
-)
+from notifier.engine import ANY_JOB, IsRetired, never_retired, redact, rhythm, small_job
 from notifier.engine.async_store import AsyncStore
 from notifier.engine.chat_order import Turn
 from notifier.engine.claimer import Claimer
@@ -62,10 +55,14 @@ OpenChannels = Callable[[ProviderTokens, Troubles], Mapping[str, Channel]]
 
 
 def build(
-    settings: Settings, *, owner: str, is_retired: IsRetired = never_retired
+    settings: Settings,
+    *,
+    owner: str,
+    is_retired: IsRetired = never_retired,
+    kind: "type[Engine] | None" = None,
 ) -> "Engine":
     """An engine on the database and with the channels of the settings."""
-    return Engine(
+    return (kind or Engine)(
         # A record lost in a power cut only causes a repeated push, which is harmless.
         Datastore.of(settings, durable=False),
         partial(registry.create, settings),
@@ -233,7 +230,7 @@ class Engine:
             shards=max(MAX_SHARDS - self._running.shards, 0),
             with_imports=not self._importer.is_busy,
         )
-        if _is_past(due.import_at):
+        if due.import_at is not None and due.import_at <= utc_now():
             self._importer.begin()
         self._begin_all(jobs)
         # It may be past: due since the look began, or just now locked by another engine
@@ -259,8 +256,7 @@ class Engine:
 
     def _begin(self, job: due_work.Job) -> None:
         claim = job.claim
-        shown = redact.redact(claim.notification, self._preview)
-        pushes = Pushes(shown, self._channels)
+        pushes = self._pushes(claim)
         turn = self._running.turn_after(job.follows)
         if turn.is_awaited:
             self._reader.expect(claim)
@@ -272,6 +268,10 @@ class Engine:
             run = self._new_run(claim, job.targets, turn, pushes)
             self._running.add(run)
             self._start(run)
+
+    def _pushes(self, claim: Claim) -> Pushes:
+        shown = redact.redact(claim.notification, self._preview)
+        return Pushes(shown, self._channels)
 
     def _hand_over(self, small: SmallJob, begun: Begun | None) -> JobRun:
         """Begin a JobRun in place of a small job."""
@@ -394,7 +394,3 @@ class Engine:
             async with asyncio.timeout(1):
                 await asyncio.shield(release)
         self._store.close()
-
-
-def _is_past(moment: datetime | None) -> bool:
-    return moment is not None and moment <= utc_now()

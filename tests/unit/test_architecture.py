@@ -24,6 +24,8 @@ ARROWS: dict[str, set[str]] = {
     "config": set(),
     # Everything may log; it knows nothing of what it writes about.
     "bottlepost.logs": set(),
+    # Imported only while tracing is on.
+    "bottlepost.tracing": set(),
     "models": set(),
     "datastore": {"models"},
     "notifier.outcome": set(),
@@ -38,8 +40,9 @@ ARROWS: dict[str, set[str]] = {
         "config",
     },
     "notifier.engine": {
-        # What a job's lines are about.
+        # What a job's lines are about, and its spans.
         "bottlepost.logs",
+        "bottlepost.tracing",
         "notifier.channels",
         "notifier.outcome",
         "notifier.retry_delays",
@@ -86,9 +89,15 @@ ARROWS: dict[str, set[str]] = {
         "config",
     },
     # It knows only the protocol of the dispatchers; see the test below.
-    "api": {"notifier.dispatchers", "datastore", "models", "bottlepost.logs"},
+    "api": {
+        "notifier.dispatchers",
+        "datastore",
+        "models",
+        "bottlepost.logs",
+        "bottlepost.tracing",
+    },
     # Pages call the handlers of the API; the API never calls a page.
-    "web": {"api", "datastore", "models"},
+    "web": {"api", "datastore", "models", "bottlepost.logs"},
     # It would carry any WSGI application. It logs requests, and gives them ids.
     "host": {"bottlepost.logs"},
     # The dashboard shows how many slots of PushProcess are taken, and previews.
@@ -220,7 +229,10 @@ def test_there_are_no_import_circles() -> None:
         }
         for source in _sources()
     }
-    lazy = {("notifier.engine", "notifier.engine.loop")}
+    lazy = {
+        ("notifier.engine", "notifier.engine.loop"),
+        ("notifier.engine", "notifier.engine.traced"),
+    }
     for above, below in lazy:
         # The entry builds the engine only where it runs.
         files[above].discard(below)
