@@ -49,7 +49,8 @@ from notifier.process import fork_server, generation
 from notifier.process.slots import Slots, worker_slots
 from web import pages
 
-log = logging.getLogger(__name__)
+# Also as a program, where our name is another one.
+log = logging.getLogger("server")
 
 KINDS_FILE = "BOTTLEPOST_KINDS_FILE"
 # Most threads only wait in long polls; the API limits how many work at once.

@@ -7,7 +7,7 @@ from typing import Any
 
 from bottle import Bottle
 
-from bottlepost.logs import context, request_ids
+from bottlepost.logs import addresses, context, request_ids
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ class Application(Bottle):  # type: ignore[misc]
             # Our own host has chosen it already.
             found = request_ids.of(environ.get("HTTP_X_REQUEST_ID"))
             environ[request_ids.ENVIRON] = found
+            _tell_host(environ, found)
         environ["wsgi.errors"] = _ERRORS
 
         def start(status: str, headers: list[Any], exc_info: Any = None) -> Any:
@@ -37,6 +38,19 @@ class Application(Bottle):  # type: ignore[misc]
             return answer
         finally:
             context.request_id.reset(token)
+
+
+def _tell_host(environ: dict[str, Any], request_id: str) -> None:
+    """Give another host what its access log may show; see docs/logs.md."""
+    raw = environ.get("PATH_INFO", "").encode("latin-1", "replace")
+    path = addresses.shown(
+        raw.decode("utf-8", "replace"), environ.get("QUERY_STRING", "")
+    )
+    environ[addresses.ENVIRON] = path
+    uwsgi: Any = sys.modules.get("uwsgi")
+    if uwsgi is not None:
+        uwsgi.set_logvar("bottlepost_path", path)
+        uwsgi.set_logvar("bottlepost_request", request_id)
 
 
 class _Errors:

@@ -25,7 +25,7 @@ def authenticate(
     """The calling user or None, and whether the service calls."""
     if access is Access.ANYONE:
         return None, False
-    token = _bearer(environ)
+    token = bearer(environ)
     address = app.address_of(environ)
     if app.service_key.matches(token, address):
         if access is Access.USER:
@@ -48,7 +48,8 @@ def _identify(token: str, address: str, app: AppContext) -> Identity:
     return user
 
 
-def _bearer(environ: dict[str, Any]) -> str:
+def bearer(environ: dict[str, Any]) -> str:
+    """What the caller shows; raises Unauthorized if it is nothing."""
     scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token.isascii() or not token:

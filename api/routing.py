@@ -11,7 +11,7 @@ from bottle import Bottle, HTTPResponse, request
 
 from api import bodies, errors
 from api.application import Application
-from api.auth import Access, authenticate
+from api.auth import Access, authenticate, bearer
 from api.context import AppContext, RawBody, RequestContext, Result, origin_of
 from api.uploads import Upload
 from bottlepost.logs import audit
@@ -107,7 +107,7 @@ class Endpoint:
         named = {n: part for n, part in parts.items() if isinstance(part, int | str)}
         audit.record(
             f"{self.route.method} {self.route.path_template}",
-            who=f"service:{self.app.service_key.fingerprint}",
+            who=f"service:{self.app.service_key.fingerprint(bearer(environ))}",
             client=self.app.addresses.of_environ(environ),
             **named,
         )

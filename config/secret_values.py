@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 # Secret as a whole.
-_KEYS = ("service_key", "manager_authkey", "apns_key_id")
+_KEYS = ("service_key", "service_key_old", "manager_authkey", "apns_key_id")
 # Each may contain a password.
 _URLS = ("database_url", "push_proxy", "smtp_url", "redis_url", "broker_url")
 

@@ -4,7 +4,6 @@ The thread that answers only leaves the facts. Another one makes the lines and w
 all that have come meanwhile with one call.
 """
 
-import re
 import sys
 import threading
 import time
@@ -13,8 +12,8 @@ from contextlib import suppress
 from multiprocessing.util import Finalize
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote
 
+from bottlepost.logs.addresses import shown
 from bottlepost.logs.lines import Format
 
 LOGGER = "bottlepost.access"
@@ -22,12 +21,6 @@ LOGGER = "bottlepost.access"
 COLLECT_S = 0.1
 # Of the others, only the number is told: a reader of stderr may have stopped reading.
 MOST = 20_000
-_is_plain_path = re.compile(r"[A-Za-z0-9/._-]{1,60}").fullmatch
-# No word of ours is so long, but tokens are.
-_SECRET = re.compile(r"[^/]{25,}|[^/]*@[^/]*")
-# What a query may show: numbers, and words that we know.
-_is_known = re.compile(r"[0-9]{1,18}|true|false|hour|day|v[0-9]{1,3}").fullmatch
-HIDDEN = "…"
 
 
 class Access(NamedTuple):
@@ -121,24 +114,3 @@ def begin(form: Format) -> Callable[[Access], None]:
     # Unlike atexit's, it is also called in the processes of multiprocessing.
     Finalize(None, access.flush, exitpriority=1)
     return access.add
-
-
-def shown(path: str, query: str) -> str:
-    """An address without what may be a token, a mail address or a text."""
-    is_plain = _is_plain_path(path)
-    path = _SECRET.sub(HIDDEN, path)
-    if not is_plain:
-        # What the server has decoded may be a line break.
-        path = quote(path, safe="/@:~!$&'()*+,;=").replace(quote(HIDDEN), HIDDEN)
-    if not query:
-        return path
-    pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=None)
-    return path + "?" + "&".join(f"{_name(n)}={_value(v)}" for n, v in pairs[:20])
-
-
-def _name(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_]{1,24}", name) else HIDDEN
-
-
-def _value(value: str) -> str:
-    return value if _is_known(value) else HIDDEN

@@ -81,6 +81,8 @@ def own(process: str, settings: LogSettings, *, file: Path | None = None) -> For
     root.addHandler(handler)
     # The details of libraries are not checked for what they tell.
     root.setLevel(max(_level(settings), logging.INFO))
+    # One line of ours says what was migrated.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     for name in OURS:
         ours = logging.getLogger(name)
         ours.handlers.clear()

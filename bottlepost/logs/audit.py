@@ -24,7 +24,7 @@ def record(action: str, *, who: str, client: str = "", **about: int | str) -> No
 
 def command(action: str, **about: int | str) -> None:
     """Write the line of a command; its user is the operating system's."""
-    record(action, who=f"command:{_user()}", **about)
+    record(action, who=f"command:{_user()}", client="", **about)
 
 
 def fingerprint(secret: str) -> str:

@@ -38,6 +38,7 @@ class Format(logging.Formatter):
             trace = safe.trace(record.exc_info[1])
         elif record.stack_info:
             trace = safe.scrub(record.stack_info)
+        job_id = getattr(record, context.JOB, context.job_id.get())
         return self.line(
             record.created,
             record.levelname,
@@ -45,8 +46,8 @@ class Format(logging.Formatter):
             safe.message(record),
             trace=trace,
             fields=getattr(record, FIELDS, None),
-            request_id=context.request_id.get(),
-            job_id=context.job_id.get(),
+            request_id=context.request_id.get() or context.requests.get(job_id),
+            job_id=job_id,
         )
 
     def line(

@@ -113,6 +113,7 @@ class JobRun:
                 self._drop_stale_targets()
                 await self._fan_out()
                 await self._retry()
+                self.tally.log_missing()
             else:
                 self.tally.release()
                 await self.recorder.recorded(self.tally)

@@ -256,6 +256,7 @@ class Engine:
 
     def _begin(self, job: due_work.Job) -> None:
         claim = job.claim
+        context.requests[claim.job_id] = claim.request_id
         pushes = self._pushes(claim)
         turn = self._running.turn_after(job.follows)
         if turn.is_awaited:
@@ -326,6 +327,7 @@ class Engine:
 
     def _forget(self, run: JobRun | SmallJob) -> None:
         self._reader.forget(run.claim)
+        context.requests.pop(run.claim.job_id, None)
         self._running.remove(run)
         self._wake.set()
 
@@ -350,7 +352,9 @@ class Engine:
             # it may even run here again.
             if run.claim.attempts == lost[run.claim.job_id]:
                 if not run.is_released:
-                    log.warning("job %d: lease lost, dropped", run.claim.job_id)
+                    job_id = run.claim.job_id
+                    about = {context.JOB: job_id}
+                    log.warning("job %d: lease lost, dropped", job_id, extra=about)
                 run.cancel()
 
     async def _cancel_refused(self, job_id: int) -> None:

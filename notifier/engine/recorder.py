@@ -10,6 +10,7 @@ from typing import Protocol
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from bottlepost.logs import context
 from datastore.outbox import leases, progress
 from datastore.outbox.progress import Step
 from models.base import utc_now
@@ -195,7 +196,11 @@ class Recorder:
         try:
             await self._record([step])
         except SQLAlchemyError:
-            log.exception("job %d: its progress cannot be recorded", step.job_id)
+            log.exception(
+                "job %d: its progress cannot be recorded",
+                step.job_id,
+                extra={context.JOB: step.job_id},
+            )
             await self._on_refused(step.job_id)
             self._end(step.job_id)
 

@@ -4,6 +4,7 @@ Pure state, no I/O. The cursor only moves over devices whose outcome is known, i
 order: after a crash the devices behind it are not pushed again, the others are.
 """
 
+import logging
 import math
 from collections import deque
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from datastore.outbox.progress import Failure, Mark, Step
 from models.pushes import AT_ONCE, COMPLETED, FAILED, Target
 from notifier.outcome import ACCEPTED, Kind, Outcome
 from notifier.retry_delays import outage_delay_s, retry_delay_s
+
+log = logging.getLogger(__name__)
 
 # People have to correct our credentials, which takes longer than most outages.
 CREDENTIALS_RETRY_S = 60.0
@@ -140,6 +143,18 @@ class Tally:
         self.failed += self.waiting
         self.waiting = 0
         self._changed = True
+
+    def log_missing(self) -> None:
+        """Tell in the log that not all devices have accepted."""
+        if self.failed or self.waiting:
+            log.info(
+                "job %d: %d devices have accepted, %d failed, %d wait: %s",
+                self.job_id,
+                self.accepted,
+                self.failed,
+                self.waiting,
+                self.error,
+            )
 
     @property
     def is_released(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from host.access import shown
+from bottlepost.logs.addresses import shown
 from tests.support.server import Server
 from tests.support.wait import until
 
