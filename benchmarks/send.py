@@ -1,11 +1,14 @@
 """Latency of a send: with push off, with PushProcess, with a process per message.
 
-    python -m benchmarks.send [--quick] [--json]
+    python -m benchmarks.send [--quick] [--json] [--logs]
 
 Eight clients post as fast as they get answers, to conversations of five members with a
 device each. The three servers take turns, so that all run under the same conditions,
 and each turn begins when everything has been pushed. Then one client posts to
 conversations of several sizes in turn, with the same pushing in the background.
+
+`--logs` compares three other servers in the same way: without an access log, with one,
+and with traces for a collector that takes them and does nothing.
 """
 
 import random
@@ -13,7 +16,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -45,26 +51,35 @@ SERVERS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "process": (("server.py",), {}),
     "process per message": (("server.py",), {"BOTTLEPOST_PUSH_SLOTS": "0"}),
 }
+QUIET = {"BOTTLEPOST_ACCESS_LOG": "off"}
+SERVERS_OF_LOGS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "no access log": (("server.py",), QUIET),
+    "access log": (("server.py",), {}),
+    "traced": (("server.py",), {**QUIET, "BOTTLEPOST_TRACING": "on"}),
+}
 # On the disk of the checkout: /tmp may be memory, where nothing waits for a disk.
 SCRATCH = Path("var")
 Figures = dict[str, float]
 
 
 def main() -> None:
-    chosen = options(__doc__.splitlines()[0])
+    chosen = options(__doc__.splitlines()[0], logs=False)
     report = Report("Sends: 8 clients, keep-alive, SQLite with synchronous=FULL")
     rounds, seconds, posts = (3, 2.0, 40) if chosen.quick else (9, 5.0, 200)
-    with _servers() as (hosts, senders):
+    compared = SERVERS_OF_LOGS if chosen.logs else SERVERS
+    with _servers(compared) as (hosts, senders):
         loads = _take_turns(report, hosts, senders, rounds, seconds)
-        _sum_up(report, loads)
-        _grow(report, hosts["process"], posts)
+        figures = _sum_up(report, loads)
+        if not chosen.logs:
+            _judge(report, figures)
+            _grow(report, hosts["process"], posts)
     report.print(as_json=chosen.json)
 
 
 @contextmanager
-def _servers() -> Iterator[
-    tuple[dict[str, MeasuredServer], dict[str, list[LoadSender]]]
-]:
+def _servers(
+    compared: Mapping[str, tuple[tuple[str, ...], dict[str, str]]],
+) -> Iterator[tuple[dict[str, MeasuredServer], dict[str, list[LoadSender]]]]:
     """All three servers with the same content, and a sandbox for each of them.
 
     One sandbox for all would refuse provider tokens: each database has its own, and
@@ -75,18 +90,46 @@ def _servers() -> Iterator[
         scratch = Path(tempfile.mkdtemp(prefix="send-", dir=SCRATCH)).resolve()
         running.callback(shutil.rmtree, scratch)
         hosts, senders = {}, {}
-        for number, (name, (command, settings)) in enumerate(SERVERS.items()):
+        collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": running.enter_context(_collector())}
+        for number, (name, (command, settings)) in enumerate(compared.items()):
             run_dir = scratch / str(number)
             run_dir.mkdir()
             sandbox = SandboxProcess(run_dir / "sandbox")
             running.callback(sandbox.stop)
             senders[name] = fill(run_dir, [MEMBERS] * CONVERSATIONS)
             host = MeasuredServer(
-                run_dir, {**sandbox.environment, **settings}, *command
+                run_dir,
+                {
+                    **sandbox.environment,
+                    "BOTTLEPOST_TRACING": "off",
+                    **collector,
+                    **settings,
+                },
+                *command,
             )
             running.callback(host.stop)
             hosts[name] = host
         yield hosts, senders
+
+
+@contextmanager
+def _collector() -> Iterator[str]:
+    """The URL of a server that takes what is posted."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def fill(run_dir: Path, sizes: list[int]) -> list[LoadSender]:
@@ -133,16 +176,23 @@ def _figures(load: Load) -> Figures:
     }
 
 
-def _sum_up(report: Report, loads: Mapping[str, list[Load]]) -> None:
-    """The medians of each server, and its ratios to `push off` in the same turn."""
+def _sum_up(
+    report: Report, loads: Mapping[str, list[Load]]
+) -> dict[str, list[Figures]]:
+    """The medians of each server, and its ratios to the first in the same turn."""
     figures = {name: [_figures(load) for load in loads[name]] for name in loads}
+    first = next(iter(figures.values()))
     for name, found in figures.items():
         report.row(
             server=name,
             **{column: median([f[column] for f in found]) for column in found[0]},
-            sends_ratio=_ratio(found, figures["push off"], "sends_per_s"),
-            p50_ratio=_ratio(found, figures["push off"], "p50_ms"),
+            sends_ratio=_ratio(found, first, "sends_per_s"),
+            p50_ratio=_ratio(found, first, "p50_ms"),
         )
+    return figures
+
+
+def _judge(report: Report, figures: Mapping[str, list[Figures]]) -> None:
     ours, off = figures["process"], figures["push off"]
     sends = _ratio(ours, off, "sends_per_s")
     report.goal("sends/s with process ÷ push off", sends, at_least=0.95)

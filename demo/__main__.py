@@ -51,6 +51,8 @@ class Demo:
         page_file = page.file_in(self._chosen.run_dir)
         page_file.unlink(missing_ok=True)
         environ["BOTTLEPOST_DEMO_FILE"] = str(page_file)
+        # The page asks for news all the time, and nobody rotates this log.
+        environ.setdefault("BOTTLEPOST_ACCESS_LOG", "off")
         self._running.callback(push_processes.stop, self._chosen.run_dir)
         self._start("server", ["server.py"], environ)
         api = Api(self._chosen.server_url)

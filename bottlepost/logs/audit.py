@@ -8,6 +8,7 @@ import getpass
 import logging
 import os
 from hashlib import sha256
+from typing import Any
 
 from bottlepost.logs.lines import FIELDS
 
@@ -22,7 +23,7 @@ def record(action: str, *, who: str, client: str = "", **about: int | str) -> No
     log.info("%s by %s%s%s", action, who, place, told, extra={FIELDS: fields})
 
 
-def command(action: str, **about: int | str) -> None:
+def command(action: str, **about: Any) -> None:
     """Write the line of a command; its user is the operating system's."""
     record(action, who=f"command:{_user()}", client="", **about)
 

@@ -7,7 +7,7 @@ job_id: ContextVar[int | None] = ContextVar("job_id", default=None)
 # The attribute of a record about a job that another task works on.
 JOB = "bottlepost_job"
 # The requests of the jobs that this process works on.
-requests: dict[int, str | None] = {}
+requests: dict[int | None, str | None] = {}
 
 
 def begin_job(number: int, request: str | None) -> None:
