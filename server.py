@@ -27,9 +27,11 @@ from sqlalchemy.orm import configure_mappers
 
 import api
 import config
+from api import front
 from api.app_tokens import AppTokens
 from api.client_address import ClientAddresses, share_of
 from api.context import AppContext
+from api.cors import Cors
 from api.known_kinds import KnownKinds
 from api.long_poll import LongPoll
 from api.rate_limits import per_minute
@@ -100,6 +102,7 @@ def _build(settings: Settings, max_waiting: int) -> bottle.Bottle:
         dispatcher=dispatcher,
         service_key=ServiceKey(settings.service_key, settings.service_key_old),
         addresses=ClientAddresses(settings.trusted_proxies),
+        public_url=settings.public_url,
         limits=per_minute(
             user=settings.user_sends_per_minute, chat=settings.chat_sends_per_minute
         ),
@@ -116,6 +119,7 @@ def _build(settings: Settings, max_waiting: int) -> bottle.Bottle:
     _store_kinds(app.kinds, settings)
     application = api.build(app)
     pages.mount(application, app, settings.demo_file)
+    front.install(application, app, Cors(settings.cors_origins))
     dispatcher.start()
     return application
 
@@ -202,6 +206,7 @@ class _Clients(Clients):
         self._addresses = ClientAddresses(settings.trusted_proxies)
         keys = filter(None, (settings.service_key, settings.service_key_old))
         self._services = [f"Bearer {key}".encode() for key in keys]
+        self._cors = Cors(settings.cors_origins)
 
     def identify(self, peer: str, headers: Any) -> Client:
         address = self._addresses.find(
@@ -217,6 +222,9 @@ class _Clients(Clients):
 
     def is_proxy(self, peer: str) -> bool:
         return self._addresses.is_proxy(peer)
+
+    def more_headers(self, headers: Any) -> list[tuple[str, str]]:
+        return self._cors.headers(headers.get("origin") or "")
 
 
 def _check_keys(settings: Settings) -> None:

@@ -53,7 +53,7 @@ class ClientAddresses:
             return peer
         found = [
             self._first_stranger(peer, chain)
-            for chain in (_listed(forwarded_for), _elements(forwarded))
+            for chain in (listed(forwarded_for), _senders(forwarded))
             if chain
         ]
         # A proxy writes one of the headers, and may pass on what the client has put
@@ -70,6 +70,18 @@ class ClientAddresses:
             if not self.is_proxy(address):
                 break
         return last
+
+    def hops(self, peer: str, chain: Sequence[str]) -> int:
+        """How many proxies that we trust in a row have added to a list of clients."""
+        if not self.is_proxy(peer):
+            return 0
+        count = 1
+        for each in reversed(chain):
+            address = _plain(each)
+            if address is None or not self.is_proxy(address):
+                break
+            count += 1
+        return count
 
     def _is_proxy(self, address: str) -> bool:
         """Whether an address is that of a trusted proxy."""
@@ -110,17 +122,22 @@ def _plain(text: str) -> str | None:
     return None if parsed is None else str(parsed)
 
 
-def _listed(header: str) -> list[str]:
-    return [each.strip() for each in header.split(",")] if header.strip() else []
+def listed(header: str | None) -> list[str]:
+    """The parts of a header that is a list."""
+    return [each.strip() for each in header.split(",")] if header else []
 
 
-def _elements(header: str) -> list[str]:
-    """The `for` of each element of Forwarded; empty where it is missing."""
-    found = []
-    for element in _listed(header):
-        pairs = dict(
-            (name.strip().lower(), value.strip())
+def elements(header: str) -> list[dict[str, str]]:
+    """The elements of Forwarded, each with its parameters, whose quotes are removed."""
+    return [
+        {
+            name.strip().lower(): value.strip().strip('"')
             for name, _, value in (pair.partition("=") for pair in element.split(";"))
-        )
-        found.append(pairs.get("for", ""))
-    return found
+        }
+        for element in listed(header)
+    ]
+
+
+def _senders(header: str) -> list[str]:
+    """The `for` of each element of Forwarded; empty where it is missing."""
+    return [each.get("for", "") for each in elements(header)]

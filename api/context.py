@@ -111,6 +111,8 @@ class AppContext:
     dispatcher: Dispatcher
     service_key: ServiceKey
     addresses: ClientAddresses = field(default_factory=ClientAddresses)
+    # Where clients reach the server, if the operator has said it.
+    public_url: str | None = None
     # The kinds of notifications; the default has no file.
     kinds: KnownKinds = field(default_factory=KnownKinds)
     # The default lets one thread of the host wait for a long poll.
@@ -163,6 +165,8 @@ class RequestContext:
     origin: Origin = NO_ORIGIN
     # False on a host with one thread per process: it has no thread for a long poll.
     may_wait: bool = False
+    # The path in front of all addresses, behind a proxy; empty without one.
+    prefix: str = ""
     # Raises Unauthorized when the caller's token is not valid any more.
     check_caller: Callable[[], object] = field(default=lambda: None)
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 
 from api import openapi
 from api.auth import Access
@@ -17,12 +17,14 @@ class Json(RawBody):
 def describing_route(routes: Sequence[Route]) -> Route:
     """The route that describes the others; it builds the document once, on demand."""
 
-    @cache
-    def document() -> bytes:
-        return json.dumps(openapi.document(routes)).encode()
+    @lru_cache(maxsize=8)
+    def document(server: str) -> bytes:
+        return json.dumps(openapi.document(routes, server)).encode()
 
     def description(context: RequestContext) -> Result[Json]:
         """Show this API as an OpenAPI 3.1 document."""
-        return Result(200, Json(document()))
+        # Relative to the document's own address, so no Host header decides it.
+        server = context.app.public_url or context.prefix or "/"
+        return Result(200, Json(document(server)))
 
     return Route("GET", "/openapi.json", description, Access.ANYONE)

@@ -6,8 +6,9 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-from bottle import HTTPError, HTTPResponse, response
+from bottle import HTTPError, HTTPResponse, request, response
 
+from api import cors
 from datastore import OUTAGES, schema_check
 from datastore.database_file import DatabaseReplaced
 from datastore.outages import NotWritable
@@ -144,6 +145,7 @@ def as_json(error: ErrorResponse) -> HTTPResponse:
 
 def from_bottle(problem: HTTPError) -> bytes:
     """The body for an error that Bottle found itself; its status and headers stay."""
+    request.environ[cors.READABLE] = True
     for name, value in JSON_HEADERS.items():
         response.set_header(name, value)
     status = problem.status_code

@@ -46,7 +46,7 @@ def start(context: RequestContext, upload: Upload) -> Result[Started]:
             imports.discard(session, import_id)
         raise
     context.dispatcher.dispatch(ANY_JOB)
-    link = JobLink(id=import_id, url=f"/imports/{import_id}")
+    link = JobLink(id=import_id, url=f"{context.prefix}/imports/{import_id}")
     return Result(202, Started(job=link))
 
 

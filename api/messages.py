@@ -39,7 +39,9 @@ def send(context: RequestContext, body: schemas.NewMessage) -> Result[schemas.Se
             created_at=membership.created_at,
             last_seq=posted.message.seq,
         ),
-        job=schemas.JobLink(id=posted.job_id, url=f"/jobs/{posted.job_id}"),
+        job=schemas.JobLink(
+            id=posted.job_id, url=f"{context.prefix}/jobs/{posted.job_id}"
+        ),
     )
     return Result(201 if posted.is_new else 200, sent)
 

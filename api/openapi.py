@@ -52,8 +52,8 @@ OPERATION_IDS = {
 }
 
 
-def document(routes: Iterable[Route]) -> dict[str, Any]:
-    """An OpenAPI 3.1 document."""
+def document(routes: Iterable[Route], server: str = "/") -> dict[str, Any]:
+    """An OpenAPI 3.1 document of the server at that address."""
     routes = list(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -66,6 +66,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
             "version": "1",
             "description": "Group chat that answers at once and pushes afterwards.",
         },
+        "servers": [{"url": server}],
         "paths": paths,
         "components": {
             "schemas": {**_schemas(routes), "Error": ERROR},

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from bottle import Bottle, HTTPResponse, request
 
-from api import bodies, errors
+from api import bodies, cors, errors
 from api.application import Application
 from api.auth import Access, authenticate, bearer
 from api.context import AppContext, RawBody, RequestContext, Result, origin_of
@@ -21,6 +21,8 @@ from datastore import outages
 NAME = "name"
 # Enough for every id, and below the largest integer of the databases.
 ID_DIGITS = 18
+# In the configuration of a Bottle route.
+IS_API = "is_api"
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Endpoint:
 
         def respond(**parts: Any) -> HTTPResponse:
             started = perf_counter()
+            request.environ[cors.READABLE] = True
             response = handle(request.environ, parts)
             seconds = perf_counter() - started
             self.app.traffic.count(*route, response.status_code, seconds)
@@ -123,6 +126,7 @@ class Endpoint:
             address=app.address_of(environ),
             origin=origin_of(environ),
             may_wait=bool(environ.get("wsgi.multithread")),
+            prefix=environ.get("SCRIPT_NAME", ""),
             check_caller=identify,
         )
 
@@ -139,7 +143,12 @@ def bottle_of(routes: Iterable[Route], app: AppContext) -> Bottle:
     bottle.default_error_handler = errors.from_bottle
     for route in routes:
         endpoint = Endpoint(route=route, app=app)
-        bottle.route(route.path, method=route.method, callback=endpoint.callback())
+        bottle.route(
+            route.path,
+            method=route.method,
+            callback=endpoint.callback(),
+            **{IS_API: True},
+        )
     return bottle
 
 

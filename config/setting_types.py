@@ -21,6 +21,11 @@ _PRIVATE_NAMES = (".localhost", ".local", ".invalid", ".test", ".internal")
 _is_public_url = re.compile(
     r"https?://[A-Za-z0-9.\-:\[\]]+(/[A-Za-z0-9._~%!$&'*+;=:@/-]{0,300})?"
 ).fullmatch
+# Apps in a web view have schemes of their own (capacitor://localhost).
+_is_origin = re.compile(
+    r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?",
+    re.ASCII | re.IGNORECASE,
+).fullmatch
 _is_full_name = re.compile(
     r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*|\[[0-9a-f:.]+\]", re.IGNORECASE
 ).fullmatch
@@ -140,6 +145,8 @@ def _public_url(text: str) -> str:
         raise ValueError(f"must look like {example}, not {text!r}")
     if parts.scheme == "http" and not _is_loopback(host):
         raise ValueError("must begin with https://: http:// is for loopback only")
+    if "//" in parts.path:
+        raise ValueError(f"must not have two slashes in a row in its path: {text!r}")
     return text.rstrip("/")
 
 
@@ -226,6 +233,33 @@ def _proxies(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _origins(text: str) -> tuple[str, ...]:
+    """Origins as browsers send them, or `*` alone."""
+    parts = [part for each in text.split(",") if (part := each.strip())]
+    if "*" in parts and len(parts) > 1:
+        raise ValueError("names origins beside *, which is all of them: choose one")
+    return tuple(part if part == "*" else _origin(part) for part in parts)
+
+
+def _origin(text: str) -> str:
+    if "*" in text:
+        raise ValueError(f"has a pattern, {text!r}: name each origin, or * for all")
+    parts = _split(text)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if not _is_origin(text) or port == 0:
+        raise ValueError(
+            f"must be origins such as https://app.example.org or * and not {text!r}: "
+            "scheme, host and port, without a path"
+        )
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    host = text.lower()
+    # Browsers leave the usual port out.
+    return host.rpartition(":")[0] if port == usual and port else host
+
+
 def _file(text: str) -> Path:
     path = Path(text)
     try:
@@ -277,6 +311,8 @@ PublicContact = Annotated[str, TextReader(_public_contact)]
 Hosts = Annotated[tuple[str, ...], TextReader(_hosts)]
 # Addresses and networks with commas between them.
 Proxies = Annotated[tuple[str, ...], TextReader(_proxies)]
+# Origins with commas between them, in lower case, or `*`.
+Origins = Annotated[tuple[str, ...], TextReader(_origins)]
 # A file that must be there and be readable.
 File = Annotated[Path, TextReader(_file)]
 # A file that may be created later.

@@ -32,6 +32,7 @@ from config.setting_types import (
     Hosts,
     HttpsUrl,
     LaterFile,
+    Origins,
     Proxies,
     ProxyUrl,
     PublicContact,
@@ -84,6 +85,8 @@ class Settings:
     workers: Annotated[int, whole(1, 256)] = 1
     # Proxies that tell the address of their client in X-Forwarded-For or Forwarded.
     trusted_proxies: Proxies = ()
+    # Origins whose pages may call the API from a browser; `*` is any.
+    cors_origins: Origins = ()
     run_dir: Directory
     service_key: Annotated[str, secret(shortest=16)] = field(repr=False)
     # The key before, taken beside the new one until all callers have that.

@@ -11,20 +11,33 @@ from host.access import Access
 RETRY_AFTER_S = 2
 
 Record = Callable[[Access], None]
+# Header fields of errors, from those of the request.
+MoreHeaders = Callable[[Any], list[tuple[str, str]]]
 
 
 class Exchange:
     """A request of granian's; it is answered once, from any thread."""
 
-    __slots__ = ("_began", "_proto", "_record", "client", "request_id", "scope")
+    __slots__ = (
+        "_began",
+        "_more_headers",
+        "_proto",
+        "_record",
+        "client",
+        "request_id",
+        "scope",
+    )
 
-    def __init__(self, scope: Any, proto: Any, record: Record | None) -> None:
+    def __init__(
+        self, scope: Any, proto: Any, record: Record | None, more_headers: MoreHeaders
+    ) -> None:
         self.scope = scope
         self.request_id = request_ids.of(scope.headers.get("x-request-id"))
         # Its address for the log, once it is known better.
         self.client = ""
         self._proto = proto
         self._record = record
+        self._more_headers = more_headers
         self._began = time.perf_counter()
 
     def answer(self, status: int, headers: Any, body: bytes) -> None:
@@ -54,6 +67,7 @@ class Exchange:
             ("X-Content-Type-Options", "nosniff"),
             ("Connection", "close"),
             (request_ids.HEADER, self.request_id),
+            *self._more_headers(self.scope.headers),
         ]
         if status == 503:
             headers.append(("Retry-After", str(RETRY_AFTER_S)))

@@ -45,6 +45,10 @@ class Clients:
         """Whether an address speaks for many clients."""
         return False
 
+    def more_headers(self, headers: Any) -> list[tuple[str, str]]:
+        """What our own answers to a request with these headers have more."""
+        return []
+
 
 def caller_of(headers: Any) -> str:
     """A digest of a request's credentials."""
@@ -101,7 +105,7 @@ class RsgiApp:
         loop.run_until_complete(asyncio.sleep(0))
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
-        exchange = Exchange(scope, proto, self._record)
+        exchange = Exchange(scope, proto, self._record, self._clients.more_headers)
         if (wrong := framing.problem(scope)) is not None:
             exchange.refuse(400, "bad_request", wrong)
             return

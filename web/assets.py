@@ -1,7 +1,9 @@
 """Templates and static files, read once per process."""
 
 import hashlib
+import re
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,9 +38,20 @@ def address(name: str) -> str:
     return f"/static/{name}?v={static_files()[name].version}"
 
 
-def render(view: str, **values: object) -> bytes:
-    """A rendered template; it escapes all values that are not marked as HTML."""
+# The beginning of an address of ours in a template. A quote in a value is escaped, so
+# no value can contain this.
+_ADDRESS = re.compile(r'(\s(?:href|src|action|formaction)=")/(?!/)')
+
+
+def render(view: str, prefix: str = "", **values: object) -> bytes:
+    """A rendered template; it escapes all values that are not marked as HTML.
+
+    Templates write addresses from the root: `prefix` comes in front of them.
+    """
     html: str = _template(view).render(address=address, **values)
+    if prefix:
+        start = escape(prefix)
+        html = _ADDRESS.sub(lambda found: f"{found[1]}{start}/", html)
     return html.encode()
 
 

@@ -69,12 +69,15 @@ def _check_host(request: PageRequest, configured: str) -> None:
     """
     try:
         host = urlsplit(f"//{request.environ.get('HTTP_HOST', '')}").hostname or ""
+        public = urlsplit(request.app.public_url or "").hostname
     except ValueError:
-        host = ""
+        host, public = "", None
     try:
         ip_address(host)
     except ValueError:
-        if host not in ("localhost", configured) and not host.endswith(".localhost"):
+        if host not in ("localhost", configured, public) and not host.endswith(
+            ".localhost"
+        ):
             raise Forbidden(
                 "The demo shows its tokens only at localhost and at BOTTLEPOST_HOST."
             ) from None

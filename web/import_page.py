@@ -79,7 +79,7 @@ def upload(request: PageRequest) -> HTTPResponse:
         raise
     assert started.body is not None  # noqa: S101 - a start always has a body
     request.audit("import", number=started.body.job.id)
-    return redirect(started.body.job.url)
+    return redirect(f"/imports/{started.body.job.id}")
 
 
 def _find_file(request: PageRequest, pieces: Iterator[bytes]) -> Part:

@@ -88,7 +88,7 @@ def send(request: PageRequest) -> HTTPResponse:
         raise Forbidden("This needs the token of a user.")
     sent = messages.send(context, bodies.from_form(form, NewMessage))
     assert sent.body is not None  # noqa: S101 - a send always has a body
-    answer = redirect(sent.body.job.url)
+    answer = redirect(f"/jobs/{sent.body.job.id}")
     # Another site must not sign anybody in as the user whose token it has. The browser
     # does not tell whether somebody is signed in: with such a form it sends no cookie.
     if token and request.is_from_our_site:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import bottle
 from bottle import HTTPResponse
 
 from api import auth
@@ -86,6 +87,7 @@ class PageRequest:
                 is_service=True,
                 address=address,
                 origin=self.origin,
+                prefix=prefix(),
             )
         bearer = f"Bearer {token or self.cookie(USER_COOKIE)}"
         caller, is_service = auth.authenticate(
@@ -99,6 +101,7 @@ class PageRequest:
             is_service=is_service,
             address=address,
             origin=self.origin,
+            prefix=prefix(),
         )
 
     def audit(self, action: str, *, session: str = "", **about: int | str) -> None:
@@ -124,8 +127,10 @@ class PageRequest:
         if site is not None:
             return site in ("same-origin", "none")
         origin = self.environ.get("HTTP_ORIGIN")
-        host = self.environ.get("HTTP_HOST", "")
-        return origin is None or _host_of(origin) == host
+        if origin is None:
+            return True
+        ours = {self.environ.get("HTTP_HOST", ""), _host_of(self.app.public_url or "")}
+        return _host_of(origin) in ours - {"", None}
 
     def check_origin(self) -> None:
         """Raises Forbidden if another site made the browser send this form."""
@@ -159,9 +164,16 @@ def _host_of(origin: str) -> str | None:
 
 def page(view: str, *, status: int = 200, **values: object) -> HTTPResponse:
     """A template as a response."""
-    return HTTPResponse(assets.render(view, **values), status=status, **PAGE_HEADERS)
+    html = assets.render(view, prefix(), **values)
+    return HTTPResponse(html, status=status, **PAGE_HEADERS)
 
 
 def redirect(to: str) -> HTTPResponse:
-    """Redirect; the browser follows with GET after any method."""
-    return HTTPResponse(b"", status=303, Location=to, **PAGE_HEADERS)
+    """Redirect to an address of ours; the browser follows with GET after any method."""
+    return HTTPResponse(b"", status=303, Location=prefix() + to, **PAGE_HEADERS)
+
+
+def prefix() -> str:
+    """What a proxy has in front of the addresses of the current request."""
+    found: str = bottle.request.environ.get("SCRIPT_NAME", "")
+    return found

@@ -65,7 +65,8 @@ def set_cookie(
     response.set_cookie(
         name,
         value,
-        path="/",
+        # Another application on this host may have another path.
+        path=environ.get("SCRIPT_NAME") or "/",
         max_age=LIFETIME_S if value else 0,
         httponly=True,
         secure=environ.get("wsgi.url_scheme") == "https",

@@ -1,7 +1,7 @@
 """The API with a real database in this process, and users who call it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ import pytest
 from bottle import Bottle
 
 import api
+from api import front
 from api.app_tokens import AppTokens
 from api.context import AppContext
+from api.cors import Cors
 from api.known_kinds import KnownKinds
 from api.long_poll import LongPoll
 from api.rate_limits import Limits, per_minute
@@ -34,6 +36,7 @@ def build_app(
     dispatcher: Dispatcher,
     *,
     demo_file: Path | None = None,
+    cors_origins: Sequence[str] = (),
     **more: Any,
 ) -> Bottle:
     """The API with its pages."""
@@ -42,6 +45,7 @@ def build_app(
     )
     application = api.build(app)
     pages.mount(application, app, demo_file)
+    front.install(application, app, Cors(cors_origins))
     return application
 
 

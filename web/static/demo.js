@@ -1,5 +1,5 @@
 // The chat: the chosen person, the messages, and the progress of the last push.
-import { call } from "./call.js";
+import { addressOf, call } from "./call.js";
 import { followPhones, showPhonesOfOthers } from "./phones.js";
 
 const WAIT_S = 25;
@@ -97,7 +97,7 @@ function showJob(job) {
   bar.value = total ? done : Number(job.state === "completed");
   const counts = job.total === null ? "" : ` · ${job.accepted} of ${total} devices reached`;
   find("#job").textContent = `Job ${job.id}: ${job.state}${counts}`;
-  area.querySelector("a").href = `/jobs/${job.id}`;
+  area.querySelector("a").href = addressOf(`/jobs/${job.id}`);
 }
 
 async function followJob(id) {

@@ -1,8 +1,8 @@
 // Notifications of this browser: its push subscription is a device of the chosen person.
 // The state is only in the browser and on the server; the page stores nothing.
-import { call } from "./call.js";
+import { addressOf, call } from "./call.js";
 
-const WORKER = "/worker.js";
+const WORKER = addressOf("/worker.js");
 // A browser that cannot reach its push service may never give up.
 const SUBSCRIBE_MS = 20_000;
 const REFUSED =

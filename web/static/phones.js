@@ -1,4 +1,6 @@
 // The phones: show the pushes that the sandbox has received, as their owners see them.
+import { addressOf } from "./call.js";
+
 const POLL_MS = 500;
 const RETRY_MS = 2000;
 const RECENT = 200;
@@ -89,7 +91,7 @@ function showTime() {
 }
 
 async function poll() {
-  const answer = await fetch(`/demo/inbox?since=${last}`);
+  const answer = await fetch(addressOf(`/demo/inbox?since=${last}`));
   if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
   const inbox = await answer.json();
   if (inbox.last < last) {

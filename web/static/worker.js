@@ -1,5 +1,7 @@
 // The service worker: shows pushes as notifications, and closes them again.
-const ICON = "/static/icon.png";
+// "/", or what a proxy has in front of the addresses.
+const ROOT = new URL(".", self.location).pathname;
+const ICON = `${ROOT}static/icon.png`;
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
@@ -101,10 +103,10 @@ async function showBadge(badge) {
 // Opens the address of the notification; without one, focuses the open page or opens one.
 async function open(link, message) {
   const pages = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
-  const home = new URL(link ?? "/", self.location.origin);
+  const home = new URL(link ?? ROOT, self.location.origin);
   const page = pages.find((one) => new URL(one.url).pathname === home.pathname);
   if (!page || home.origin !== self.location.origin) {
-    await self.clients.openWindow(link ?? (message ? `/#read-${message.seq}` : "/"));
+    await self.clients.openWindow(link ?? (message ? `${ROOT}#read-${message.seq}` : ROOT));
     return;
   }
   if (message) page.postMessage({ opened: message.seq });

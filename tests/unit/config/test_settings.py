@@ -207,6 +207,7 @@ def test_public_address_may_have_a_path(read: Read, value: str, url: str) -> Non
         "https://example.org/a b",
         "https://example.org/a>b",
         "https://example.org/a,b",
+        "https://example.org//evil.example",
         "https://example.org/ä",
         "https://example.org:0",
         "https://example.org:99999",
@@ -222,6 +223,47 @@ def test_public_address_is_a_plain_one_with_tls(read: Read, value: str) -> None:
         read(PUBLIC_URL=value)
 
     assert refused.value.variable == "BOTTLEPOST_PUBLIC_URL"
+
+
+@pytest.mark.parametrize(
+    ("value", "origins"),
+    [
+        ("*", ("*",)),
+        ("https://App.example.org", ("https://app.example.org",)),
+        (
+            "https://a.example.org:443, http://localhost:5173,",
+            ("https://a.example.org", "http://localhost:5173"),
+        ),
+        ("capacitor://localhost", ("capacitor://localhost",)),
+        ("http://[::1]:80", ("http://[::1]",)),
+    ],
+)
+def test_origins_are_as_browsers_send_them(
+    read: Read, value: str, origins: tuple[str, ...]
+) -> None:
+    assert read(CORS_ORIGINS=value).cors_origins == origins
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "app.example.org",
+        "https://app.example.org/",
+        "https://app.example.org/path",
+        "https://*.example.org",
+        "*, https://app.example.org",
+        "https://user@app.example.org",
+        "https://app.example.org:0",
+        "https://app.example.org:70000",
+        "https://ä.example.org",
+        "null",
+        "https://",
+        "https://a.example.org\r\nX: y",
+    ],
+)
+def test_what_is_no_origin_stops_the_start(read: Read, value: str) -> None:
+    with pytest.raises(SettingsError, match="BOTTLEPOST_CORS_ORIGINS"):
+        read(CORS_ORIGINS=value)
 
 
 @pytest.mark.parametrize("name", ["mail.example.org", "[192.0.2.1]", "a.b.Example"])
