@@ -2,6 +2,7 @@
 
 from sqlalchemy.orm import Session
 
+from api import job_reports
 from api.context import RequestContext, Result
 from api.schemas.jobs import Job, JobQuery
 from datastore import chats
@@ -11,10 +12,15 @@ from models.errors import NotFound
 
 
 def show(context: RequestContext, job_id: int) -> Result[Job]:
-    """Show a job's state and counts to the members of its conversation."""
-    return Result(
-        200, Job.model_validate(find_visible(context, job_id), from_attributes=True)
-    )
+    """Show a job's state and counts to the members of its conversation.
+
+    A provider's reasons are for the service and for the owner of the device.
+    """
+    job, report = find_with_report(context, job_id)
+    values = {
+        name: getattr(job, name) for name in Job.model_fields if hasattr(job, name)
+    }
+    return Result(200, Job.model_validate(values | vars(report), from_attributes=True))
 
 
 def query(context: RequestContext, body: JobQuery) -> Result[Job]:
@@ -22,13 +28,17 @@ def query(context: RequestContext, body: JobQuery) -> Result[Job]:
     return show(context, body.id)
 
 
-def find_visible(context: RequestContext, job_id: int) -> JobStatus:
+def find_with_report(
+    context: RequestContext, job_id: int
+) -> tuple[JobStatus, job_reports.Report]:
     """The job as the caller may see it; raises NotFound if there is none."""
     with context.store.read() as session:
         job = job_status.find(session, job_id)
         if job is None or not (context.is_service or _may_see(context, session, job)):
             raise NotFound
-    return job if context.is_service else job.for_members()
+        owner = None if context.is_service else context.user.id
+        report = job_reports.of_job(session, job, owner)
+    return job if context.is_service else job.for_members(), report
 
 
 def _may_see(context: RequestContext, session: Session, job: JobStatus) -> bool:

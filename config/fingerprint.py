@@ -43,12 +43,14 @@ WEB_ONLY = frozenset(
         "message_days",
         "client_id_days",
         "access_log",
+        "cors_origins",
     }
 )
 # What a push shows, and how it reaches the providers; the same on all hosts.
 OF_PUSHES = (
     "push_preview",
     "catalogue_dir",
+    "missing_platform",
     "apns_url",
     "apns_sandbox_url",
     "apns_key_file",

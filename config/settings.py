@@ -51,6 +51,7 @@ BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp")
 CPU_BOTH, CPU_ANSWERS = CPU_FIRST = ("both", "answers")
 MIGRATE_AUTO, MIGRATE_CHECK = MIGRATE = ("auto", "check")
 PREVIEW_FULL, PREVIEW_SENDER, PREVIEW_NONE = PREVIEWS = ("full", "sender", "none")
+MISSING_WAIT, MISSING_FAIL = MISSING_PLATFORM = ("wait", "fail")
 ADDERS = ("anyone", "acquaintances", "service")
 LOG_FORMATS = (LOG_TEXT, LOG_JSON) = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -134,6 +135,8 @@ class Settings:
     webpush_allow: Hosts = ()
     # What a push shows: sender and text, the sender, or only that there is a message.
     push_preview: Annotated[str, one_of(*PREVIEWS)] = PREVIEW_FULL
+    # Devices of a platform that no host is set up for: they wait, or fail at once.
+    missing_platform: Annotated[str, one_of(*MISSING_PLATFORM)] = MISSING_WAIT
     # The kinds of notifications as JSON; None = they are defined by the API alone.
     kinds_file: File | None = None
     # Files with our own texts in more languages, or in other words; None = ours.

@@ -86,6 +86,9 @@ class PushJob(Base):
     total: Mapped[int | None] = mapped_column(Integer)
     accepted: Mapped[int] = mapped_column(Integer, default=0)
     failed: Mapped[int] = mapped_column(Integer, default=0)
+    # The same by platform and outcome (`outbox/outcome_counts.py`); NULL until the
+    # first step, and for ever if an older engine has done it all.
+    outcomes: Mapped[str | None] = mapped_column(Text)
     # Number of claims.
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     error: Mapped[str | None] = mapped_column(Text)
@@ -156,6 +159,16 @@ class MissingHost(Base):
     seen_at: Mapped[datetime]
 
 
+class LivePlatform(Base):
+    """A platform that the processes of some host are set up for."""
+
+    __tablename__ = "live_platform"
+
+    platform: Mapped[str] = mapped_column(String(16), primary_key=True)
+    # When one of them has last said so.
+    seen_at: Mapped[datetime]
+
+
 class Target(NamedTuple):
     """A device as the fan-out reads it, with all that a channel needs."""
 
@@ -172,6 +185,8 @@ class Target(NamedTuple):
     attempts: int = 0
     # Whether the device has a reason that an accepted push removes; known to retries.
     is_marked: bool = False
+    # How the last try of this job ended; known to retries.
+    outcome: str | None = None
     # The language of the device's user, such as "de-AT".
     locale: str | None = None
 

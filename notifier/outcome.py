@@ -19,6 +19,8 @@ class Kind(StrEnum):
     REFUSED = "refused"
     # Our credentials are wrong: the devices are kept, the operator is alerted.
     CREDENTIALS = "credentials"
+    # No process here is set up for the platform: the devices are kept.
+    UNCONFIGURED = "unconfigured"
     # Not now: retried until the message expires.
     LATER = "later"
 
@@ -29,8 +31,8 @@ class Outcome(NamedTuple):
     kind: Kind
     # The provider's own word, for logs and pages.
     reason: str = ""
-    # With LATER and CREDENTIALS: the shortest pause before the next try. With SUSPECT,
-    # None means that there is no next try.
+    # With LATER, CREDENTIALS and UNCONFIGURED: the shortest pause before the next try.
+    # With SUSPECT, None means that there is no next try.
     retry_after_s: float | None = None
     # With GONE: dead at least since then; a token registered later lives on.
     gone_since: datetime | None = None
@@ -38,8 +40,8 @@ class Outcome(NamedTuple):
     tried: bool = True
     # With ACCEPTED: the environment that took it, if it is not the device's own.
     environment: str | None = None
-    # With LATER and CREDENTIALS: after this time since its job's first try the push is
-    # given up, even if the message's own time to live is longer.
+    # With LATER, CREDENTIALS and UNCONFIGURED: after this time since its job's first
+    # try the push is given up, even if the message's own time to live is longer.
     give_up_after_s: float | None = None
     # With ACCEPTED: the device had failed before, and may be marked.
     is_recovery: bool = False

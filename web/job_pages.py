@@ -10,11 +10,12 @@ from datetime import datetime
 
 from bottle import HTTPResponse
 
-from api import bodies, imports, jobs, messages
+from api import bodies, imports, job_reports, jobs, messages
 from api.schemas.jobs import JobQuery
 from api.schemas.messages import NewMessage
 from datastore.outbox import job_status as stored
 from datastore.outbox.job_status import JobStatus
+from datastore.outbox.outcome_counts import ACCEPTED
 from models.base import utc_now
 from models.errors import Forbidden
 from models.imports import ImportJob, Problem
@@ -28,14 +29,6 @@ OUTCOME_OF_STATE = {COMPLETED: RESULT, FAILED: ERROR}
 # The columns of problems, for operators and for members.
 REASONS = ("Not accepted", "Reason", "Devices")
 OUTCOMES = ("Not accepted", "Platform", "Devices")
-# What members read in place of a provider's reason.
-WORDS = {
-    "gone": "no longer registered",
-    "suspect": "not taken by the provider",
-    "refused": "refused",
-    "credentials": "will be tried again",
-    "later": "will be tried again",
-}
 HEADINGS = {"": "In progress", RESULT: "Done", ERROR: "Failed"}
 REFRESH_S = 1
 # A job that has taken a minute will hardly end within a second.
@@ -59,6 +52,7 @@ class JobView:
     total: int | None
     created_at: datetime
     error: str | None = None
+    notices: Sequence[str] = ()
     facts: Sequence[tuple[str, str]] = field(default=())
     # The table of problems: its headings and its rows.
     columns: tuple[str, str, str] = ("", "", "")
@@ -105,17 +99,22 @@ def query(request: PageRequest) -> HTTPResponse:
 def push(request: PageRequest, job_id: int, outcome: str = "") -> HTTPResponse:
     """Show the progress or the outcome of a push."""
     context = request.context()
-    status = jobs.find_visible(context, job_id)
-    with request.app.store.read() as session:
-        if context.is_service:
+    status, report = jobs.find_with_report(context, job_id)
+    if context.is_service:
+        with request.app.store.read() as session:
             columns, problems = REASONS, stored.reasons(session, job_id)
-        else:
-            columns = OUTCOMES
-            problems = [
-                (WORDS.get(outcome, outcome), platform, number)
-                for platform, outcome, number in stored.outcomes(session, job_id)
-            ]
-    return _show(_push_view(status, columns, problems), outcome)
+    else:
+        columns, problems = OUTCOMES, _in_words(report)
+    return _show(_push_view(status, columns, problems, report.notices), outcome)
+
+
+def _in_words(report: job_reports.Report) -> list[tuple[str, str, int]]:
+    """What members read in place of a provider's reasons."""
+    return [
+        (job_reports.MEANINGS[each.outcome], each.platform or "", each.devices)
+        for each in report.outcomes or ()
+        if each.outcome != ACCEPTED
+    ]
 
 
 def upload(request: PageRequest, import_id: int, outcome: str = "") -> HTTPResponse:
@@ -147,6 +146,7 @@ def _push_view(
     status: JobStatus,
     columns: tuple[str, str, str],
     problems: Sequence[tuple[str, str, int]],
+    notices: Sequence[str],
 ) -> JobView:
     facts = [("Accepted", f"{status.accepted:,}"), ("Failed", f"{status.failed:,}")]
     if status.total is not None:
@@ -165,6 +165,7 @@ def _push_view(
         facts=[*facts, *_duration(status.created_at, status.finished_at)],
         columns=columns,
         problems=[(subject, detail, f"{n:,}") for subject, detail, n in problems],
+        notices=notices,
     )
 
 

@@ -59,6 +59,8 @@ class Claim:
     traceparent: str | None = None
     # The message or its chat has been deleted, so no further device is notified.
     is_deleted: bool = False
+    # Devices by platform and outcome, as the row has them (`outcome_counts.py`).
+    outcomes: str | None = None
 
     @property
     def is_new(self) -> bool:
@@ -145,6 +147,7 @@ _OF_CLAIM: dict[str, Any] = {
     "started_at": PushJob.started_at,
     "request_id": PushJob.request_id,
     "traceparent": PushJob.traceparent,
+    "outcomes": PushJob.outcomes,
 }
 # … those that are fields of its notification besides …
 _OF_NOTIFICATION: dict[str, Any] = {

@@ -337,7 +337,7 @@ _TARGET_COLUMNS: tuple[Any, ...] = (
 )
 _TARGET_NAMES = [column.key for column in _TARGET_COLUMNS]
 # The fields between the badge and the locale, which only retries have.
-_OF_RETRIES = (0, False)
+_OF_RETRIES = (0, False, None)
 
 
 def _name(name: str, place: int) -> str:

@@ -1,17 +1,22 @@
 """The status of a job, for its sender and for dispatchers that wait for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from datastore import provider_troubles
+from datastore.outbox import outcome_counts
+from datastore.outbox.outcome_counts import Counts
 from models.accounts import Device
 from models.base import utc_now
 from models.pushes import COMPLETED, FAILED, PROCESSING, PushFailure, PushJob
 
+# A look at why devices have not accepted reads this many of them at most.
+MOST_FAILURES = 100
+MOST_COUNTED = 10_000
 NOT_ACCEPTED = "the pushes were not accepted"
 
 
@@ -33,6 +38,15 @@ class JobStatus:
     finished_at: datetime | None
     error: str | None
     request_id: str | None = None
+    # The ids of the job and of its shards.
+    shards: Sequence[int] = field(default=())
+    # Devices by platform and outcome; None if an engine of an older version, which
+    # does not count them, has had the job.
+    outcomes: Counts | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.finished_at is not None
 
     def for_members(self) -> "JobStatus":
         """Without a provider's words, which may be about another member.
@@ -80,6 +94,8 @@ def find(session: Session, job_id: int) -> JobStatus | None:
         finished_at=max(ends) if len(ends) == len(shards) else None,
         error=error,
         request_id=first.request_id,
+        shards=[shard.id for shard in shards],
+        outcomes=_counts(shards),
     )
 
 
@@ -109,41 +125,80 @@ def _trouble(session: Session, job_id: int) -> str | None:
     return None
 
 
+def _counts(shards: Sequence[PushJob]) -> Counts | None:
+    counts: Counts = sum(
+        (outcome_counts.read(shard.outcomes) for shard in shards), Counts()
+    )
+    accepted = sum(shard.accepted for shard in shards)
+    failed = sum(shard.failed for shard in shards)
+    known = sum(n for (_, kind), n in counts.items() if kind == outcome_counts.ACCEPTED)
+    return counts if known == accepted and counts.total() >= accepted + failed else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedDevice:
+    """A device that has not accepted a push, and the provider's reason."""
+
+    device: int
+    # None if the device has been removed since.
+    user: int | None
+    platform: str | None
+    outcome: str
+    reason: str
+    attempts: int
+    # When it is tried again; None if it is not.
+    next_attempt_at: datetime | None
+
+
+def failures(
+    session: Session, job: JobStatus, owner: int | None = None
+) -> list[FailedDevice]:
+    """The first devices that have not accepted; with an owner, that user's own ones.
+
+    Both are looked up by a primary key, however many devices have failed.
+    """
+    of_device = Device.id == PushFailure.device_id
+    query = select(
+        PushFailure.device_id.label("device"),
+        Device.user_id.label("user"),
+        Device.platform,
+        PushFailure.outcome,
+        PushFailure.reason,
+        PushFailure.attempts,
+        PushFailure.next_attempt_at,
+    ).where(PushFailure.job_id.in_(job.shards))
+    if owner is None:
+        query = query.outerjoin(Device, of_device)
+        query = query.order_by(PushFailure.job_id, PushFailure.device_id)
+    else:
+        query = query.join(Device, of_device).where(Device.user_id == owner)
+    rows = session.execute(query.limit(MOST_FAILURES))
+    return [FailedDevice(**row._asdict()) for row in rows]
+
+
 def reasons(
     session: Session, job_id: int, limit: int = 50
 ) -> list[tuple[str, str, int]]:
     """Why devices have not accepted: outcome, provider's reason, number of devices.
 
-    For operators only: a reason may hold a member's address.
+    For operators only: a reason may hold a member's address. Of more than MOST_COUNTED
+    devices it counts only so many.
     """
-    count = func.count()
-    rows = session.execute(
-        select(PushFailure.outcome, PushFailure.reason, count)
+    first = (
+        select(PushFailure.outcome, PushFailure.reason)
         .join(PushJob, PushJob.id == PushFailure.job_id)
         .where(or_(PushJob.id == job_id, PushJob.parent_id == job_id))
-        .group_by(PushFailure.outcome, PushFailure.reason)
-        .order_by(count.desc(), PushFailure.reason)
+        .limit(MOST_COUNTED)
+        .subquery()
+    )
+    count = func.count()
+    rows = session.execute(
+        select(first.c.outcome, first.c.reason, count)
+        .group_by(first.c.outcome, first.c.reason)
+        .order_by(count.desc(), first.c.reason)
         .limit(limit)
     )
     return [(outcome, reason, number) for outcome, reason, number in rows]
-
-
-def outcomes(session: Session, job_id: int) -> list[tuple[str, str, int]]:
-    """Devices that have not accepted: platform, outcome and number.
-
-    The platform is empty for devices that have been removed since.
-    """
-    count = func.count()
-    platform = func.coalesce(Device.platform, "")
-    rows = session.execute(
-        select(platform, PushFailure.outcome, count)
-        .join(PushJob, PushJob.id == PushFailure.job_id)
-        .outerjoin(Device, Device.id == PushFailure.device_id)
-        .where(or_(PushJob.id == job_id, PushJob.parent_id == job_id))
-        .group_by(platform, PushFailure.outcome)
-        .order_by(count.desc(), platform, PushFailure.outcome)
-    )
-    return [(name, outcome, number) for name, outcome, number in rows]
 
 
 def is_idle(session: Session, job_id: int) -> bool:

@@ -53,6 +53,8 @@ class Step:
     accepted: int
     failed: int
     error: str | None
+    # Devices by platform and outcome, as text; totals, too.
+    outcomes: str | None = None
     # Devices that did not accept at their first try, in the fan-out.
     new_failures: Sequence[Failure] = field(default=())
     # Devices whose retry was not accepted either.
@@ -197,6 +199,7 @@ _CHANGES = (
     "accepted",
     "failed",
     "error",
+    "outcomes",
     "state",
     "due_at",
     "lease_owner",
@@ -225,6 +228,7 @@ def _job_row(
         "accepted": step.accepted,
         "failed": step.failed,
         "error": step.error,
+        "outcomes": step.outcomes,
         "state": step.end or PROCESSING,
         "due_at": lease_until,
         "lease_owner": owner,

@@ -32,7 +32,7 @@ def find_due(
     }
     rows = session.execute(_retries(audience.shape_of(claim)), values).all()
     targets, pointless = [], []
-    for device_id, attempts, device, member_id, badge in rows:
+    for device_id, attempts, outcome, device, member_id, badge in rows:
         is_phone = device is not None and device.platform != BROWSER
         is_for_user = member_id is not None or (claim.kind == WITHDRAW and is_phone)
         if device is None or device.disabled_at or not is_for_user:
@@ -51,6 +51,7 @@ def find_due(
                 attempts=attempts,
                 is_marked=device.reason is not None,
                 locale=device.locale,
+                outcome=outcome,
             )
         )
     return targets, pointless
@@ -62,6 +63,7 @@ def _retries(shape: audience.Shape) -> Select[Any]:
         select(
             PushFailure.device_id,
             PushFailure.attempts,
+            PushFailure.outcome,
             Device,
             Member.user_id,
             unread.badge(Device),

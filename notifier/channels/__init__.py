@@ -43,8 +43,8 @@ class CredentialsRefused(Exception):
 class Troubles(Protocol):
     """The shared record of what is wrong with providers.
 
-    That are routes whose credentials are refused, hosts that are out of reach, and
-    those that do not exist.
+    That are routes whose credentials are refused, hosts that are out of reach, those
+    that do not exist, and platforms that no process is set up for.
     """
 
     async def report(self, route: str, reason: str | None) -> None:
@@ -57,6 +57,12 @@ class Troubles(Protocol):
         """Record that a look-up found no such host; returns since when that is so.
 
         None if it could not be recorded: it never raises.
+        """
+
+    async def is_live(self, platform: str) -> bool:
+        """Whether a process of any host is set up for the platform.
+
+        True if that cannot be found out: it never raises.
         """
 
     async def host_found(self, host: str) -> None:

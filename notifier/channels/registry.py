@@ -5,9 +5,10 @@ from contextlib import suppress
 from importlib import import_module
 from typing import NamedTuple
 
-from config import Settings
+from config import MISSING_FAIL, Settings, platforms
 from notifier.channels import Channel, ProviderTokens, Troubles, catalogue
 from notifier.channels.misconfigured import Misconfigured
+from notifier.channels.not_set_up import NotSetUp
 
 
 class ChannelEntry(NamedTuple):
@@ -20,12 +21,12 @@ class ChannelEntry(NamedTuple):
     setting: str
 
 
-REGISTRY = {
-    "apns": ChannelEntry("notifier.channels.apns", "apns_topic"),
-    "fcm": ChannelEntry("notifier.channels.fcm", "fcm_credentials_file"),
-    "webpush": ChannelEntry("notifier.channels.webpush", "vapid_subject"),
-    "email": ChannelEntry("notifier.channels.email", "smtp_url"),
-}
+def _entry(platform: str) -> ChannelEntry:
+    module = f"notifier.channels.{platform}"
+    return ChannelEntry(module, platforms.SETTING_OF[platform])
+
+
+REGISTRY = {platform: _entry(platform) for platform in platforms.SETTING_OF}
 
 
 def import_all() -> None:
@@ -57,3 +58,15 @@ def create(
         if channel is not None:
             created[platform] = channel
     return created
+
+
+def create_all(
+    settings: Settings, tokens: ProviderTokens, troubles: Troubles
+) -> Mapping[str, Channel]:
+    """The same, and a channel for each platform that is not set up here."""
+    created = create(settings, tokens, troubles)
+    fails = settings.missing_platform == MISSING_FAIL
+    others = {
+        platform: NotSetUp(platform, troubles, fails=fails) for platform in REGISTRY
+    }
+    return {**others, **created}

@@ -65,7 +65,7 @@ def build(
     return (kind or Engine)(
         # A record lost in a power cut only causes a repeated push, which is harmless.
         Datastore.of(settings, durable=False),
-        partial(registry.create, settings),
+        partial(registry.create_all, settings),
         owner=owner,
         lease_s=settings.lease_s,
         push_preview=settings.push_preview,

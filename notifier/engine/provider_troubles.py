@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from datastore import Datastore, missing_hosts, provider_troubles
+from datastore import Datastore, live_platforms, missing_hosts, provider_troubles
 from models.base import utc_now
 from notifier.engine.async_store import AsyncStore
 
@@ -41,6 +41,17 @@ class SharedTroubles:
         except (TimeoutError, SQLAlchemyError):
             log.warning("the missing host %s could not be noted", host, exc_info=True)
             return None
+
+    async def is_live(self, platform: str) -> bool:
+        """Whether a process of any host is set up for the platform."""
+        try:
+            async with asyncio.timeout(REPORT_TIMEOUT_S):
+                return platform in await self._store.read(
+                    live_platforms.find, utc_now()
+                )
+        except (TimeoutError, SQLAlchemyError):
+            # Nothing is given up because of an outage.
+            return True
 
     async def host_found(self, host: str) -> None:
         try:

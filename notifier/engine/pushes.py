@@ -8,15 +8,12 @@ from typing import Any
 
 from models.apns_push_types import suffix_of
 from models.pushes import Notification, Target
-from notifier.channels import Channel
+from notifier.channels import Channel, not_set_up
 from notifier.engine.tally import TargetBatch
 from notifier.engine.variants import APNS, Variant, Variants
 from notifier.outcome import ChannelDown, Kind, Outcome
 
 log = logging.getLogger(__name__)
-
-# Only a process with other settings can push these devices, so the pause is long.
-UNCONFIGURED_RETRY_S = 3600.0
 
 Report = Callable[[TargetBatch, Sequence[Target], Outcome], None]
 
@@ -118,8 +115,7 @@ class Pushes:
         """Returns the outcome for the devices that the channel did not report."""
         channel = self._channels.get(platform)
         if channel is None:
-            words = "this channel is not configured"
-            return Outcome(Kind.CREDENTIALS, words, UNCONFIGURED_RETRY_S)
+            return Outcome(Kind.UNCONFIGURED, not_set_up.REASON, not_set_up.RETRY_S)
         try:
             rendered = self._render(platform, variant, channel)
         except ValueError as problem:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from datastore.outbox import Claim, due_work
+from datastore.outbox import Claim, due_work, outcome_counts
 from datastore.outbox.progress import Step
 from models.base import utc_now
 from models.pushes import COMPLETED, Target
@@ -182,6 +182,7 @@ class SmallJob:
         self.turn.let_pass()
         self.turn.let_next_start()
         cursor = targets[-1][:2] if targets else self.claim.cursor
+        counts = outcome_counts.of_accepted(each.platform for each in targets)
         step = Step(
             job_id=self.job_id,
             attempts=self.attempts,
@@ -191,6 +192,7 @@ class SmallJob:
             accepted=len(targets),
             failed=0,
             error=None,
+            outcomes=outcome_counts.write(counts),
             end=COMPLETED,
         )
         self._around.recorder.record_end(step, self._finish)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from datastore.outbox import Claim
+from datastore.outbox import Claim, outcome_counts
 from datastore.outbox.progress import Failure, Mark, Step
 from models.pushes import AT_ONCE, COMPLETED, FAILED, Target
 from notifier.outcome import ACCEPTED, Kind, Outcome
@@ -71,6 +71,7 @@ class Tally:
         self.waiting = waiting
         self.total = claim.total
         self.error = claim.error
+        self._counts = outcome_counts.read(claim.outcomes)
         self.fanned_out = claim.fanned_out
         # Whether the job before it in its chat has not let it pass in the outbox.
         self.has_front = False
@@ -170,6 +171,7 @@ class Tally:
         """End the job late; `untried` devices were not tried at all."""
         self.error = self.error or "expired before it could be pushed"
         self.failed += untried
+        self._counts["", outcome_counts.UNTRIED] += untried
         self.fanned_out = True
         self.drop_all()
 
@@ -197,6 +199,8 @@ class Tally:
         if batch.accepted == len(targets) and not batch.is_retry:
             # Nearly all batches of a large job.
             self.accepted += len(targets) - start
+            new = targets[start:] if start else targets
+            self._counts += outcome_counts.of_accepted(each.platform for each in new)
             position = len(targets)
         while position < len(targets):
             target = targets[position]
@@ -215,8 +219,14 @@ class Tally:
         if not batch.is_retry:
             self.cursor = targets[position - 1][:2]
 
+    def _count_outcome(self, target: Target, kind: Kind) -> None:
+        if target.outcome is not None:
+            self._counts[target.platform, target.outcome] -= 1
+        self._counts[target.platform, kind.value] += 1
+
     def _accept(self, batch: TargetBatch, target: Target, outcome: Outcome) -> None:
         self.accepted += 1
+        self._count_outcome(target, outcome.kind)
         if batch.is_retry:
             self.waiting -= 1
             self._resolved.append(target.device_id)
@@ -238,6 +248,7 @@ class Tally:
         )
         failures = self._changed_failures if batch.is_retry else self._new_failures
         failures.append(failure)
+        self._count_outcome(target, outcome.kind)
         if next_at is None:
             self.failed += 1
             self.waiting -= batch.is_retry
@@ -248,14 +259,14 @@ class Tally:
             self._marks.append(
                 Mark(target=target, disable=gone, reason=_sanitize(outcome.reason, 100))
             )
-        if outcome.kind in (Kind.REFUSED, Kind.CREDENTIALS):
+        if outcome.kind in (Kind.REFUSED, Kind.CREDENTIALS, Kind.UNCONFIGURED):
             self.error = _sanitize(f"{target.platform}: {outcome.reason}", 500)
 
     def _next_attempt_at(
         self, outcome: Outcome, attempts: int, now: datetime
     ) -> datetime | None:
         waited_s = (now - self._started_at).total_seconds()
-        if outcome.kind is Kind.CREDENTIALS:
+        if outcome.kind in (Kind.CREDENTIALS, Kind.UNCONFIGURED):
             floor_s = outcome.retry_after_s or CREDENTIALS_RETRY_S
             delay_s = outage_delay_s(waited_s, floor_s)
         elif outcome.kind is Kind.SUSPECT and outcome.retry_after_s is not None:
@@ -290,6 +301,7 @@ class Tally:
             accepted=self.accepted,
             failed=self.failed,
             error=self.error,
+            outcomes=outcome_counts.write(self._counts),
             new_failures=self._new_failures,
             changed_failures=self._changed_failures,
             resolved=self._resolved,

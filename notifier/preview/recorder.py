@@ -65,5 +65,8 @@ class NoTroubles:
     async def host_missing(self, host: str) -> datetime | None:
         return None
 
+    async def is_live(self, platform: str) -> bool:
+        return True
+
     async def host_found(self, host: str) -> None:
         pass

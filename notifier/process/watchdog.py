@@ -11,8 +11,8 @@ from math import inf
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from config import Settings
-from datastore import Datastore, outages
+from config import Settings, platforms
+from datastore import Datastore, live_platforms, outages
 from datastore.outbox import due_work
 from models.base import utc_now
 from notifier.process import fork_safety
@@ -40,7 +40,8 @@ class Watchdog:
     It calls `on_due` on that thread, or `on_overdue` when work is still due after a
     whole round, because the process that was woken has no room or hangs. It also
     releases the leases of killed processes in `slots`; None means there are no slots.
-    Between its looks it joins the rows of phones (`phones.py`).
+    Between its looks it joins the rows of phones (`phones.py`), and says now and then
+    which platforms its host is set up for.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Watchdog:
         self._is_failing = False
         self._was_due = False
         self._look_at_retries_at = 0.0
+        self._announce_at = 0.0
         self._closing = False
         self._check_requested = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
@@ -80,6 +82,7 @@ class Watchdog:
             self._check_requested.clear()
             pause_s = self._round(store)
             self._join_phones(store)
+            self._announce(store)
             self._check_requested.wait(pause_s)
         store.close()
 
@@ -90,6 +93,20 @@ class Watchdog:
         except Exception as problem:
             # The next round goes on.
             log.debug("the rows of phones cannot be joined now: %s", problem)
+
+    def _announce(self, store: Datastore) -> None:
+        """Tell the other hosts which platforms this one is set up for."""
+        found = platforms.configured(self._settings)
+        if not found or time.monotonic() < self._announce_at:
+            return
+        try:
+            with fork_safety.no_fork():
+                live_platforms.announce(store, found, utc_now())
+        except Exception as problem:
+            # The next round tries again.
+            log.debug("the platforms cannot be announced now: %s", problem)
+            return
+        self._announce_at = time.monotonic() + live_platforms.EVERY.total_seconds()
 
     def _round(self, store: Datastore) -> float:
         """Check once; returns the seconds until the next time."""

@@ -79,6 +79,7 @@ class RecordedTroubles:
         self.reports: list[tuple[str, str | None]] = []
         self.missing: list[str] = []
         self.missing_since: datetime | None = None
+        self.live: set[str] = set()
 
     async def report(self, route: str, reason: str | None) -> None:
         self.reports.append((route, reason))
@@ -86,6 +87,9 @@ class RecordedTroubles:
     async def host_missing(self, host: str) -> datetime | None:
         self.missing.append(host)
         return self.missing_since
+
+    async def is_live(self, platform: str) -> bool:
+        return platform in self.live
 
     async def host_found(self, host: str) -> None:
         self.missing.remove(host)

@@ -1,0 +1,114 @@
+"""What a job tells its members and the service about its devices."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from datastore import live_platforms
+from datastore.outbox import job_status
+from datastore.outbox.job_status import FailedDevice, JobStatus
+from datastore.outbox.outcome_counts import ACCEPTED, Counts
+from models.base import utc_now
+
+WAITING, GIVEN_UP = "waiting", "given_up"
+UNCONFIGURED = "unconfigured"
+# An outcome of the notifier → our word for it; the others wait for another try.
+WORDS = {
+    ACCEPTED: ACCEPTED,
+    "gone": "unregistered",
+    "suspect": "not_taken",
+    "refused": "refused",
+    UNCONFIGURED: "not_set_up",
+}
+# The words as people read them.
+MEANINGS = {
+    ACCEPTED: "accepted",
+    "unregistered": "no longer registered",
+    "not_taken": "not taken by the provider",
+    "refused": "refused",
+    "not_set_up": "platform not set up on this server",
+    WAITING: "will be tried again",
+    GIVEN_UP: "not reached in time",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """How many devices of a platform ended alike."""
+
+    platform: str | None
+    outcome: str
+    devices: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The devices of a job."""
+
+    outcomes: Sequence[Count] | None
+    failures: Sequence[FailedDevice]
+    notices: Sequence[str]
+
+
+def of_job(session: Session, job: JobStatus, owner: int | None) -> Report:
+    """The report for a member, or for the service without an owner.
+
+    Nothing but the job's own row is read when all devices have accepted.
+    """
+    counts = job.outcomes
+    has_failures = bool(job.failed if counts is None else counts.total() > job.accepted)
+    failures = job_status.failures(session, job, owner) if has_failures else []
+    return Report(
+        outcomes=None if counts is None else _in_words(counts, job.has_ended),
+        failures=failures,
+        notices=_notices(session, counts or Counts(), job.has_ended),
+    )
+
+
+def _in_words(counts: Counts, has_ended: bool) -> list[Count]:
+    other = GIVEN_UP if has_ended else WAITING
+    found: Counter[tuple[str, str]] = Counter()
+    for (platform, outcome), devices in counts.items():
+        found[platform, WORDS.get(outcome, other)] += devices
+    order = list(MEANINGS)
+    return [
+        Count(platform=platform or None, outcome=word, devices=devices)
+        for (platform, word), devices in sorted(
+            found.items(), key=lambda each: (each[0][0], order.index(each[0][1]))
+        )
+        if devices > 0
+    ]
+
+
+def _notices(
+    session: Session, counts: Mapping[tuple[str, str], int], has_ended: bool
+) -> list[str]:
+    """Which platforms are not set up here, and what that means for their devices."""
+    missing = {
+        platform: devices
+        for (platform, outcome), devices in sorted(counts.items())
+        if outcome == UNCONFIGURED and devices > 0
+    }
+    if not missing:
+        return []
+    live = live_platforms.find(session, utc_now())
+    return [
+        _notice(platform, devices, is_live=platform in live, has_ended=has_ended)
+        for platform, devices in missing.items()
+    ]
+
+
+def _notice(platform: str, devices: int, *, is_live: bool, has_ended: bool) -> str:
+    number = "1 device" if devices == 1 else f"{devices:,} devices"
+    if has_ended:
+        verb = "was" if devices == 1 else "were"
+        return f"{platform} is not set up on this server: {number} {verb} not reached"
+    verb = "waits" if devices == 1 else "wait"
+    if is_live:
+        return (
+            f"{platform} was not set up where it was tried: "
+            f"{number} {verb} for the next try"
+        )
+    return f"{platform} is not set up on this server: {number} {verb}"
