@@ -18,7 +18,7 @@ DEPS := setup.cfg pyproject.toml .ci/venv
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-mariadb test-pgbouncer test-rabbitmq check bench clean
+.PHONY: help run test test-mariadb test-pgbouncer test-rabbitmq test-nginx check bench clean
 
 help:  ## Show this
 	@echo "Bottlepost: group chat that answers at once and pushes behind the answer"
@@ -50,6 +50,10 @@ test-pgbouncer: $(VENV)/.installed-dev  ## Run the tests of the database behind 
 test-rabbitmq: $(VENV)/.installed-dev  ## Run the tests of Celery on RabbitMQ too
 	@TEST_RABBITMQ="$${TEST_RABBITMQ:-start}" \
 	  $(BIN)/python -m pytest tests/contracts -m rabbitmq $(ARGS)
+
+# Needs nginx of the system (Debian: nginx-light).
+test-nginx: $(VENV)/.installed-dev  ## Run the tests behind a proxy with nginx too
+	@TEST_NGINX=start $(BIN)/python -m pytest tests/integration/host -m nginx $(ARGS)
 
 check: $(VENV)/.installed-dev  ## Lint, format, types, import arrows, unit tests (seconds)
 	@$(BIN)/python -m ruff check --quiet .
