@@ -157,7 +157,6 @@ def failures(
 
     Both are looked up by a primary key, however many devices have failed.
     """
-    of_device = Device.id == PushFailure.device_id
     query = select(
         PushFailure.device_id.label("device"),
         Device.user_id.label("user"),
@@ -166,12 +165,15 @@ def failures(
         PushFailure.reason,
         PushFailure.attempts,
         PushFailure.next_attempt_at,
-    ).where(PushFailure.job_id.in_(job.shards))
-    if owner is None:
-        query = query.outerjoin(Device, of_device)
-        query = query.order_by(PushFailure.job_id, PushFailure.device_id)
-    else:
-        query = query.join(Device, of_device).where(Device.user_id == owner)
+    ).outerjoin(Device, Device.id == PushFailure.device_id)
+    query = query.where(PushFailure.job_id.in_(job.shards))
+    if owner is not None:
+        # By themselves, because a planner may else begin with all that have failed.
+        own = session.scalars(select(Device.id).where(Device.user_id == owner)).all()
+        if not own:
+            return []
+        query = query.where(PushFailure.device_id.in_(own))
+    query = query.order_by(PushFailure.job_id, PushFailure.device_id)
     rows = session.execute(query.limit(MOST_FAILURES))
     return [FailedDevice(**row._asdict()) for row in rows]
 

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support import push_processes, tls, tls_proxy
 from tests.support.browser import Tab
 from tests.support.client import Client
+from tests.support.demo import Demo, RunningDemo
 from tests.support.server import Server, free_port
 
 CALL = """async ([url, token, method, body]) => {
@@ -150,3 +151,28 @@ def test_the_dashboard_works_under_the_prefix(browser: Browser, world: World) ->
         expect(page.get_by_role("heading", name="The API")).to_be_visible()
         assert tab.complaints == []
         assert all(address.startswith(world.url) for address in tab.addresses)
+
+
+def test_the_demo_works_under_the_prefix(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    run_dir = tmp_path_factory.mktemp("demo") / "var"
+    identity = tls.make_authority().issue("127.0.0.1")
+    with (
+        Demo(run_dir, BOTTLEPOST_TRUSTED_PROXIES="127.0.0.1") as demo,
+        Tab(browser, ignore_https_errors=True) as tab,
+    ):
+        RunningDemo(demo)
+        port = int(demo.settings["BOTTLEPOST_PORT"])
+        with tls_proxy.own(port, identity) as url:
+            tab.page.goto(f"{url}/")
+            tab.page.get_by_role("textbox", name="Message").fill("Land in sight!")
+            tab.page.keyboard.press("Enter")
+
+            expect(tab.page.locator(".cards li").first).to_contain_text("Land in")
+            link = tab.page.get_by_role("link", name="Details")
+            expect(link).to_have_attribute("href", f"{tls_proxy.PREFIX}/jobs/1")
+            link.click()
+            expect(tab.page).to_have_url(f"{url}/jobs/1/result")
+        assert tab.complaints == []
+        assert all(address.startswith(url) for address in tab.addresses)
