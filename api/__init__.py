@@ -2,7 +2,18 @@
 
 from bottle import Bottle
 
-from api import accounts, chats, health, imports, jobs, kinds, messages, metrics
+from api import (
+    accounts,
+    chats,
+    deletions,
+    exports,
+    health,
+    imports,
+    jobs,
+    kinds,
+    messages,
+    metrics,
+)
 from api.auth import Access
 from api.bodies import BODY_LIMIT, MEMBERS_BODY_LIMIT
 from api.context import AppContext
@@ -32,9 +43,12 @@ CHATS = (
         BODY_LIMIT,
         CREATED_OR_EXISTING,
     ),
-    Route("GET", CHAT + "/messages", messages.history),
+    Route("GET", CHAT + "/messages", messages.history, Access.USER_OR_SERVICE),
+    Route("DELETE", CHAT + "/messages", messages.erase, Access.SERVICE),
     Route("PATCH", MESSAGE, messages.edit),
-    Route("DELETE", MESSAGE, messages.delete, statuses=NO_CONTENT),
+    Route(
+        "DELETE", MESSAGE, messages.delete, Access.USER_OR_SERVICE, statuses=NO_CONTENT
+    ),
     Route("PUT", CHAT + "/read", messages.mark_read),
     Route("PUT", CHAT + "/mute", chats.mute),
     Route(
@@ -81,6 +95,11 @@ ACCOUNTS = (
         CREATED_OR_EXISTING,
     ),
     Route("GET", "/users", accounts.find_user, Access.SERVICE),
+    Route("GET", "/me", accounts.me),
+    Route("GET", USER, accounts.show_user, Access.USER_OR_SERVICE),
+    Route("DELETE", USER, deletions.delete_user, Access.SERVICE, statuses=ACCEPTED),
+    Route("GET", USER + "/export", exports.export, Access.USER_OR_SERVICE),
+    Route("GET", "/deletions/<deletion_id:id>", deletions.show, Access.SERVICE),
     Route("PATCH", USER, accounts.change_user, Access.SERVICE),
     Route(
         "POST",

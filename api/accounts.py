@@ -3,6 +3,7 @@
 from contextlib import suppress
 from datetime import timedelta
 
+from api import page_size
 from api.context import RequestContext, Result
 from api.schemas.accounts import (
     EMAIL,
@@ -10,21 +11,27 @@ from api.schemas.accounts import (
     CreatedUser,
     DeviceOut,
     Devices,
+    FoundUsers,
     Logout,
     NewDevice,
     NewToken,
     NewUser,
+    Profile,
     Token,
     TokenOut,
     Tokens,
     UserOut,
     UserQuery,
+    Users,
     WebpushKey,
     device_out,
 )
-from datastore import accounts
+from datastore import accounts, acquaintances
+from models.accounts import User
 from models.base import utc_now
 from models.errors import Forbidden, NotFound
+
+USERS_SHOWN = 100
 
 
 def create_user(context: RequestContext, body: NewUser) -> Result[CreatedUser]:
@@ -43,16 +50,59 @@ def create_user(context: RequestContext, body: NewUser) -> Result[CreatedUser]:
             avatar_url=body.avatar_url,
         )
         token, _ = accounts.issue_token(session, user.id, now)
-    user_out = UserOut.model_validate(user, from_attributes=True)
-    created = CreatedUser(**user_out.model_dump(), token=token)
+    created = CreatedUser(**_user_out(user).model_dump(), token=token)
     return Result(201 if is_new else 200, created)
 
 
-def find_user(context: RequestContext, query: UserQuery) -> Result[UserOut]:
-    """Find a user by the external_id that your backend, or an import, has set."""
+def find_user(context: RequestContext, query: UserQuery) -> Result[FoundUsers]:
+    """List users by pages, or find one by its external_id.
+
+    With `external_id`, which your backend or an import has set, the response is that
+    user. Without it, it is a page of all users, ordered by id.
+    """
+    if query.external_id is not None:
+        with context.store.read() as session:
+            user = accounts.find_by_external_id(session, query.external_id)
+        return Result(200, FoundUsers(_user_out(user)))
+    limit = query.limit or USERS_SHOWN
     with context.store.read() as session:
-        user = accounts.find_by_external_id(session, query.external_id)
-    return Result(200, UserOut.model_validate(user, from_attributes=True))
+        found = accounts.list_users(session, after=query.after or 0, limit=limit + 1)
+    page = page_size.first([_user_out(user) for user in found[:limit]])
+    users = Users(users=list(page), has_more=len(page) < len(found))
+    return Result(200, FoundUsers(users))
+
+
+def me(context: RequestContext) -> Result[UserOut]:
+    """Show the calling user."""
+    with context.store.read() as session:
+        return Result(200, _user_out(accounts.find_user(session, context.user.id)))
+
+
+def show_user(context: RequestContext, user_id: int) -> Result[Profile]:
+    """Show a user to everyone who shares a conversation with them."""
+    caller = context.caller
+    with context.store.read() as session:
+        user = accounts.find_user(session, user_id)
+        sees_all = caller is None or caller.id == user_id
+        if not sees_all and not acquaintances.among(
+            session, context.user.id, [user_id]
+        ):
+            # As if there were no such user.
+            raise NotFound(accounts.NO_USER)
+    return Result(
+        200,
+        Profile(
+            id=user.id,
+            external_id=user.external_id if sees_all else None,
+            name=user.name,
+            avatar_url=user.avatar_url,
+            created_at=user.created_at if sees_all else None,
+        ),
+    )
+
+
+def _user_out(user: User) -> UserOut:
+    return UserOut.model_validate(user, from_attributes=True)
 
 
 def change_user(
@@ -62,7 +112,7 @@ def change_user(
     changes = body.model_dump(exclude_unset=True)
     with context.store.write() as session:
         user = accounts.change_user(session, user_id, changes)
-    return Result(200, UserOut.model_validate(user, from_attributes=True))
+    return Result(200, _user_out(user))
 
 
 def create_token(

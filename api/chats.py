@@ -12,7 +12,7 @@ from api import page_size
 from api.context import RequestContext, Result
 from api.schemas import chats as schemas
 from api.seats import SEATS_PER_TURN, in_turns
-from datastore import chats, departures, large_chats
+from datastore import chat_lists, chats, departures, large_chats
 from models.base import utc_now
 from models.chats import MEMBER, OWNER, Chat, Role
 from models.errors import Forbidden
@@ -37,7 +37,7 @@ def create(context: RequestContext, body: schemas.NewChat) -> Result[schemas.Cha
     _check_retention(context, body.retention_days)
     members = sorted(set(body.members) - {owner_id})
     seats = context.app.seats
-    # Users are never removed, so the check can run before the write transaction.
+    # Before the write transaction, which looks again for users deleted meanwhile.
     with context.store.read() as session:
         seats.check(session, context.caller, [*members, *_one(owner_id)])
     # At least one, so that beginning conversations is limited as well.
@@ -93,7 +93,7 @@ def list_chats(
         activity, _, chat_id = query.before.partition("-")
         before = (int(activity), int(chat_id))
     with context.store.read() as session:
-        found = chats.list_for(
+        found = chat_lists.list_for(
             session, context.user.id, before=before, limit=query.limit + 1
         )
     page = page_size.first(

@@ -33,6 +33,14 @@ class RawBody:
     content_type: ClassVar[str]
 
 
+@dataclass(frozen=True)
+class LineStream:
+    """A body of JSON lines that is made while it is sent."""
+
+    pieces: Iterator[bytes]
+    content_type: ClassVar[str] = "application/x-ndjson"
+
+
 class DrawPreviews(Protocol):
     """Makes the requests of a sample message, and what devices show of them."""
 
@@ -47,7 +55,7 @@ class DrawPreviews(Protocol):
     ) -> Sequence[Preview]: ...
 
 
-Body_co = TypeVar("Body_co", bound=Out | RawBody | None, covariant=True)
+Body_co = TypeVar("Body_co", bound=Out | RawBody | LineStream | None, covariant=True)
 
 
 # The size of the database's connection pool.

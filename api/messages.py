@@ -1,5 +1,6 @@
 """Handlers for messages."""
 
+import time
 from collections.abc import Callable
 
 from sqlalchemy.orm import Session
@@ -9,9 +10,15 @@ from api.context import RequestContext, Result
 from api.schemas import messages as schemas
 from api.schemas.messages import message_out
 from datastore import chats, messages, sends, unread
+from datastore.messages import Written
+from datastore.senders import NO_SENDER, Sender
 from models.base import utc_now
-from models.chats import Message
 from models.errors import Forbidden, Invalid
+
+# The service waits in long polls like one user, whose id nobody has.
+NOBODY = 0
+# How long a request goes on deleting.
+ERASE_S = 0.5
 
 
 def send(context: RequestContext, body: schemas.NewMessage) -> Result[schemas.Sent]:
@@ -19,20 +26,24 @@ def send(context: RequestContext, body: schemas.NewMessage) -> Result[schemas.Se
 
     Costs the same for 2 members and for 200,000. The same client_id again changes
     nothing, and the response is the same as the first time. The service names the
-    sender, who must be a member.
+    sender, who must be a member, or sends a message of the system, which has none.
     """
     sender_id, admit = _sender(context, body)
     draft = body.draft(
         looks.check(context, body.kind, body.notification), context.origin
     )
-    membership, posted = sends.send(
-        context.store, body.conversation, sender_id, draft, admit
-    )
+    store, chat_id = context.store, body.conversation
+    if sender_id is None:
+        membership, posted = sends.send_as_system(store, chat_id, draft)
+        sender = NO_SENDER
+    else:
+        membership, posted = sends.send(store, chat_id, sender_id, draft, admit)
+        sender = Sender(membership.user_id, membership.user_name)
     if posted.is_new:
         context.dispatcher.dispatch(posted.job_id)
         context.app.long_poll.notify(membership.chat_id)
     sent = schemas.Sent(
-        message=message_out(posted.message),
+        message=message_out(posted.message, sender),
         conversation=schemas.Conversation(
             id=membership.chat_id,
             name=membership.chat_name,
@@ -48,21 +59,21 @@ def send(context: RequestContext, body: schemas.NewMessage) -> Result[schemas.Se
 
 def _sender(
     context: RequestContext, body: schemas.NewMessage
-) -> tuple[int, Callable[[int], None] | None]:
+) -> tuple[int | None, Callable[[int], None] | None]:
     """The sender, and the limit that the conversation has for them, if any.
 
     Raises TooMany, or Forbidden if a user names a sender.
     """
     if context.is_service:
-        if body.sender is None:
-            problem = {"field": "sender", "problem": "the service must name the sender"}
-            raise Invalid(
-                "sender: the service must name the sender", problems=[problem]
-            )
+        if (body.sender is None) is not body.system:
+            found = "the service must name the sender, or set system to true"
+            problem = {"field": "sender", "problem": found}
+            raise Invalid(f"sender: {found}", problems=[problem])
         return body.sender, None
     user, limits = context.user, context.app.limits
-    if body.sender is not None:
-        raise Forbidden("Only the service key may name a sender.", field="sender")
+    for field in ("sender", "system"):
+        if getattr(body, field):
+            raise Forbidden("Only the service key may name a sender.", field=field)
     limits.user.take(user.id)
     return user.id, limits.chat.take if limits.chat.is_limiting else None
 
@@ -78,9 +89,8 @@ def history(
     may have fewer messages than `limit` if they are long; `has_more` tells.
     """
     wait_s = query.wait if query.after is not None and context.may_wait else 0
-    waiting = context.app.long_poll.listen(
-        chat_id, context.user.id, context.address, wait_s
-    )
+    caller_id = NOBODY if context.caller is None else context.caller.id
+    waiting = context.app.long_poll.listen(chat_id, caller_id, context.address, wait_s)
     with waiting as listener:
         found = _read_page(context, chat_id, query)
         while not found and listener.wait(context.released):
@@ -89,7 +99,7 @@ def history(
             found = _read_page(context, chat_id, query)
     # The extra message is the newest if we read forward, else the oldest.
     is_forward = query.after is not None
-    page = [message_out(message) for message in found]
+    page = [message_out(*each) for each in found]
     page = page[: query.limit] if is_forward else page[-query.limit :]
     fitting = page_size.first(page) if is_forward else page_size.last(page)
     has_more = len(fitting) < len(found)
@@ -98,10 +108,13 @@ def history(
 
 def _read_page(
     context: RequestContext, chat_id: int, query: schemas.MessagePage
-) -> list[Message]:
-    """The page and one more message; raises NotFound unless the caller is a member."""
+) -> list[Written]:
+    """The page and one more message; raises NotFound for outsiders."""
     with context.store.read() as session:
-        chats.membership(session, chat_id, context.user.id)
+        if context.is_service:
+            chats.get(session, chat_id)
+        else:
+            chats.membership(session, chat_id, context.user.id)
         return messages.history(
             session,
             chat_id,
@@ -115,25 +128,57 @@ def edit(
     context: RequestContext, chat_id: int, message_id: int, body: schemas.ChangedMessage
 ) -> Result[schemas.MessageOut]:
     """Edit a message of the caller; notifications already shown stay unchanged."""
+    user = context.user
     with context.store.write() as session:
-        membership = chats.membership(session, chat_id, context.user.id)
+        membership = chats.membership(session, chat_id, user.id)
         message = messages.edit(
             session, membership, message_id, body.message, utc_now()
         )
-    return Result(200, message_out(message))
+    return Result(200, message_out(message, Sender(user.id, user.name)))
 
 
 def delete(context: RequestContext, chat_id: int, message_id: int) -> Result[None]:
-    """Delete a message: its text is erased, its notifications are withdrawn."""
+    """Delete a message: its text is erased, its notifications are withdrawn.
+
+    Its sender, owners of the conversation and the service may do this.
+    """
+    now = utc_now()
     with context.store.write() as session:
-        membership = chats.membership(
-            session, chat_id, context.user.id, for_update=True
-        )
-        job_id = messages.delete(
-            session, membership, message_id, utc_now(), context.origin
-        )
+        origin = context.origin
+        if context.is_service:
+            chats.get(session, chat_id, for_update=True)
+            job_id = messages.moderate(session, chat_id, message_id, now, origin)
+        else:
+            user_id = context.user.id
+            membership = chats.membership(session, chat_id, user_id, for_update=True)
+            job_id = messages.delete(session, membership, message_id, now, origin)
     context.dispatcher.dispatch(job_id)
     return Result(204)
+
+
+def erase(
+    context: RequestContext, chat_id: int, query: schemas.Erased
+) -> Result[schemas.ErasedMessages]:
+    """Delete all messages of a conversation, or those of one user.
+
+    A request deletes a part of them: ask again with `after` while there are more. The
+    notifications of the last 24 hours are withdrawn.
+    """
+    deleted, last = 0, query.after
+    has_more, jobs = True, list[int]()
+    ends_at = time.monotonic() + ERASE_S
+    while has_more and time.monotonic() < ends_at:
+        with context.store.write() as session:
+            chats.get(session, chat_id, for_update=True)
+            part = messages.erase_some(
+                session, chat_id, sender_id=query.sender, after=last, now=utc_now()
+            )
+        deleted, jobs = deleted + part.deleted, jobs + part.jobs
+        has_more, last = part.has_more, part.last_seq
+    for job_id in jobs[:1]:
+        context.dispatcher.dispatch(job_id)
+    erased = schemas.ErasedMessages(deleted=deleted, last_seq=last, has_more=has_more)
+    return Result(200, erased)
 
 
 def mark_read(

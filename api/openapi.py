@@ -45,10 +45,11 @@ REASONS = {
 
 
 # Generated clients already use these names.
-TAGS = {"messages": "groupchat"}
+TAGS = {"messages": "groupchat", "deletions": "accounts", "exports": "accounts"}
 OPERATION_IDS = {
     "groupchat_delete": "groupchat_take_back",
     "accounts_change_user": "accounts_rename_user",
+    "accounts_show": "accounts_show_deletion",
 }
 
 

@@ -12,7 +12,14 @@ from bottle import Bottle, HTTPResponse, request
 from api import bodies, cors, errors
 from api.application import Application
 from api.auth import Access, authenticate, bearer
-from api.context import AppContext, RawBody, RequestContext, Result, origin_of
+from api.context import (
+    AppContext,
+    LineStream,
+    RawBody,
+    RequestContext,
+    Result,
+    origin_of,
+)
 from api.uploads import Upload
 from bottlepost.logs import audit
 from datastore import outages
@@ -156,6 +163,9 @@ def _response(result: Result[Any]) -> HTTPResponse:
     body, status = result.body, result.status
     if body is None:
         return HTTPResponse(status=status)
+    if isinstance(body, LineStream):
+        headers = {**errors.JSON_HEADERS, "Content-Type": body.content_type}
+        return HTTPResponse(body.pieces, status=status, **headers)
     if isinstance(body, RawBody):
         headers = {**errors.JSON_HEADERS, **body.headers}
         headers["Content-Type"] = body.content_type

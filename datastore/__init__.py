@@ -223,6 +223,12 @@ class Datastore:
         else:
             writable.check(session)
 
+    def forget_deleted_bytes(self) -> bool:
+        """Clean SQLite's files of what was deleted; False if that has to wait."""
+        if self._writers is None:
+            return True
+        return sqlite.forget_deleted_bytes(self.engine, self._writers)
+
     def write_grouped(self, work: Callable[[Session], T]) -> T:
         """Run `work` in a transaction, on SQLite together with those of other threads.
 

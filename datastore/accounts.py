@@ -24,6 +24,7 @@ Named = TypeVar("Named", User, Chat)
 IDS_AT_ONCE = 1000
 # Each message is pushed to all of them.
 MOST_DEVICES = 50
+NO_USER = "There is no such user."
 
 
 class Identity(NamedTuple):
@@ -41,14 +42,19 @@ _IDENTITY = Prepared(
     .join(ApiToken, ApiToken.user_id == User.id)
     .where(
         ApiToken.token_hash == bindparam("token_hash"),
+        User.deleted_at.is_(None),
         ApiToken.revoked_at.is_(None),
         or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > bindparam("now")),
     )
 )
-_BY_ID = Prepared(select(User.id, User.name).where(User.id == bindparam("known_as")))
+_BY_ID = Prepared(
+    select(User.id, User.name).where(
+        User.id == bindparam("known_as"), User.deleted_at.is_(None)
+    )
+)
 _BY_EXTERNAL_ID = Prepared(
     select(User.id, User.name, User.external_id).where(
-        User.external_id == bindparam("known_as")
+        User.external_id == bindparam("known_as"), User.deleted_at.is_(None)
     )
 )
 
@@ -100,19 +106,21 @@ def same_external_id(
 
 def change_user(session: Session, user_id: int, changes: Mapping[str, Any]) -> User:
     """Set columns of a user; raises NotFound when there is no such user."""
-    user = _find_user(session, user_id)
+    # For update, so that a user who is being deleted does not get a name again.
+    user = find_user(session, user_id, for_update=True)
     for name, value in changes.items():
         setattr(user, name, value)
     session.flush()
     return user
 
 
-def _find_user(session: Session, user_id: int, *, for_update: bool = False) -> User:
+def find_user(session: Session, user_id: int, *, for_update: bool = False) -> User:
+    """Raises NotFound when there is no such user, or not any more."""
     # Without the key, so that inserts of rows that refer to the user need not wait.
     lock = {"key_share": True} if for_update else None
     user = session.get(User, user_id, with_for_update=lock)
-    if user is None:
-        raise NotFound("There is no such user.")
+    if user is None or user.deleted_at is not None:
+        raise NotFound(NO_USER)
     return user
 
 
@@ -124,11 +132,21 @@ def find_by_external_id(session: Session, external_id: str) -> User:
     return user
 
 
+def list_users(session: Session, *, after: int, limit: int) -> Sequence[User]:
+    """Users in the order of their ids."""
+    return session.scalars(
+        select(User)
+        .where(User.id > after, User.deleted_at.is_(None))
+        .order_by(User.id)
+        .limit(limit)
+    ).all()
+
+
 def issue_token(
     session: Session, user_id: int, now: datetime, *, expires_at: datetime | None = None
 ) -> tuple[str, ApiToken]:
     """A new bearer token, which is shown only now, and its row, which has the hash."""
-    _find_user(session, user_id)
+    find_user(session, user_id)
     token = secrets.token_urlsafe(32)
     row = ApiToken(
         user_id=user_id,
@@ -143,7 +161,7 @@ def issue_token(
 
 def list_tokens(session: Session, user_id: int) -> Sequence[ApiToken]:
     """Raises NotFound when there is no such user."""
-    _find_user(session, user_id)
+    find_user(session, user_id)
     return session.scalars(
         select(ApiToken).where(ApiToken.user_id == user_id).order_by(ApiToken.id)
     ).all()
@@ -181,7 +199,8 @@ def identify_external(link: Link, external_id: str) -> Identity | None:
 def check_users(session: Session, user_ids: Sequence[int]) -> None:
     """Raises NotFound naming up to 20 of the users that do not exist."""
     for ids in in_slices(user_ids):
-        known = set(session.scalars(select(User.id).where(User.id.in_(ids))))
+        are_users = User.id.in_(ids), User.deleted_at.is_(None)
+        known = set(session.scalars(select(User.id).where(*are_users)))
         if len(known) < len(ids):
             unknown = sorted(set(ids) - known)[:20]
             raise NotFound("Some of the users do not exist.", user_ids=unknown)
@@ -209,7 +228,7 @@ def register_device(
     devices.
     """
     # For update: parallel registrations would each count too few devices.
-    _find_user(session, user_id, for_update=True)
+    find_user(session, user_id, for_update=True)
     values = {
         "user_id": user_id,
         # Of a phone's tokens, the one that was registered last is valid.
@@ -260,7 +279,7 @@ def _make_room(session: Session, user_id: int) -> None:
 
 def list_devices(session: Session, user_id: int) -> Sequence[Device]:
     """Raises NotFound when there is no such user."""
-    _find_user(session, user_id)
+    find_user(session, user_id)
     return session.scalars(
         select(Device).where(Device.user_id == user_id).order_by(Device.id)
     ).all()

@@ -14,18 +14,17 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.orm import Session
 
 from datastore import departures, unread
-from datastore.accounts import get_or_create, in_slices
+from datastore.accounts import check_users, get_or_create, in_slices
 from datastore.departures import Left
 from datastore.prepared import Link, Prepared, link_of
 from models.accounts import User
 from models.base import utc_now
-from models.chats import MEMBER, OWNER, Chat, Member, Message, Role
+from models.chats import MEMBER, OWNER, Chat, Member, Role
 from models.errors import Conflict, NotFound
 
 NOT_YOURS = "There is no such conversation, or you are not a member."
@@ -47,15 +46,8 @@ class Membership(NamedTuple):
     role: Role
     read_seq: int
     muted_until: datetime | None
-
-
-class Listed(NamedTuple):
-    """A row of a user's list of conversations."""
-
-    membership: Membership
-    external_id: str | None
-    last_message: Message | None
-    unread: int
+    # Lists of a user's own conversations do not repeat it.
+    user_name: str = ""
 
 
 class ListedMember(NamedTuple):
@@ -68,7 +60,7 @@ class ListedMember(NamedTuple):
     read_seq: int
 
 
-_MEMBERSHIP_COLUMNS = (
+MEMBERSHIP_COLUMNS = (
     Chat.id,
     Chat.name,
     Chat.created_at,
@@ -84,8 +76,9 @@ _MEMBERSHIP_COLUMNS = (
 def select_membership() -> Select[*tuple[Any, ...]]:
     """The columns of `Membership`, of a user in a chat."""
     return (
-        select(*_MEMBERSHIP_COLUMNS)
+        select(*MEMBERSHIP_COLUMNS, User.name.label("user_name"))
         .join(Member, Member.chat_id == Chat.id)
+        .join(User, User.id == Member.user_id)
         .where(
             Chat.id == bindparam("chat"),
             Chat.deleted_at.is_(None),
@@ -174,33 +167,6 @@ def is_member(session: Session, chat_id: int, user_id: int) -> bool:
     return session.scalar(query) is not None
 
 
-def list_for(
-    session: Session, user_id: int, *, before: tuple[int, int] | None, limit: int
-) -> list[Listed]:
-    """A user's conversations, those with the newest messages first.
-
-    `before` is the key of a row: (id of its last message or 0, id of the chat).
-    The cost grows with the user's conversations, not with their members or messages.
-    """
-    activity = func.coalesce(Message.id, 0)
-    query = (
-        select(*_MEMBERSHIP_COLUMNS, Chat.external_id, Message, unread.count())
-        .join(Member, Member.chat_id == Chat.id)
-        .outerjoin(
-            Message, (Message.chat_id == Chat.id) & (Message.seq == Chat.last_seq)
-        )
-        .where(Member.user_id == user_id, Chat.deleted_at.is_(None))
-        .order_by(activity.desc(), Chat.id.desc())
-        .limit(limit)
-    )
-    if before is not None:
-        query = query.where(tuple_(activity, Chat.id) < before)
-    return [
-        Listed(Membership(*membership), external_id, message, number)
-        for *membership, external_id, message, number in session.execute(query)
-    ]
-
-
 def change(session: Session, chat_id: int, values: Mapping[str, Any]) -> None:
     """Set columns of the chat, by name."""
     session.execute(update(Chat).where(Chat.id == chat_id).values(values))
@@ -253,7 +219,9 @@ def insert_members(
     role: Role,
     mutes: Mapping[int, datetime | None] = NO_MUTES,
 ) -> None:
-    """The users must exist and not be members yet."""
+    """The users must not be members yet; raises NotFound when one does not exist."""
+    # Here again, because a user may have been deleted since the caller has looked.
+    check_users(session, ids)
     chat_id, seq = chat.id, chat.last_seq
     rows = [
         {

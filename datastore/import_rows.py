@@ -17,10 +17,12 @@ from datastore.unsubscribe import UNSUBSCRIBED
 from models import apns_tokens
 from models.accounts import Device, User
 from models.chats import MEMBER, OWNER, Chat, Member
+from models.deletions import UserDeletion
 from models.imports import Kind, Problem, Row
 
 NO_USER = "no user has this external id"
 NO_CONVERSATION = "no conversation has this external id"
+DELETED = "this user has been deleted"
 NOT_THEIRS = "this token is registered by another user"
 
 # The columns that a row may set beside its external id.
@@ -43,22 +45,38 @@ class Put(NamedTuple):
     problems: list[Problem]
 
 
-def put(session: Session, rows: Sequence[Row], now: datetime) -> Put:
-    """Apply up to 1000 rows, by kind, so that each row finds what it refers to."""
+def put(
+    session: Session,
+    rows: Sequence[Row],
+    now: datetime,
+    *,
+    began_at: datetime | None = None,
+) -> Put:
+    """Apply up to 1000 rows, by kind, so that each row finds what it refers to.
+
+    Users who were deleted since the import began are not created again.
+    """
 
     def of(kind: Kind) -> list[Row]:
         return [row for row in rows if row.kind == kind]
 
     problems: list[Problem] = []
-    changed = _put_named(session, User, of("user"), now)
-    changed += _put_named(session, Chat, of("conversation"), now)
+    since: dict[str, Any] = {"problems": problems, "began_at": began_at or now}
+    changed = _put_named(session, User, of("user"), now, **since)
+    changed += _put_named(session, Chat, of("conversation"), now, **since)
     changed += _put_devices(session, of("device"), now, problems)
     changed += _put_members(session, of("member"), problems)
     return Put(changed, sorted(problems))
 
 
 def _put_named(
-    session: Session, model: type[User | Chat], rows: Sequence[Row], now: datetime
+    session: Session,
+    model: type[User | Chat],
+    rows: Sequence[Row],
+    now: datetime,
+    *,
+    problems: list[Problem],
+    began_at: datetime,
 ) -> int:
     # The last of several rows with the same id counts.
     wanted: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -75,11 +93,16 @@ def _put_named(
             ).where(model.external_id.in_(wanted))
         )
     }
+    # Behind the look for users, so that those are found who are deleted just now.
+    missing = set(wanted) - set(known)
+    gone = _deleted_since(session, missing, began_at) if model is User else set()
+    named = [row for row in rows if row.values["external_id"] in gone]
+    problems += [Problem(row.line, "", DELETED) for row in named]
     empty = dict.fromkeys(columns)
     new = [
         {"external_id": external_id, **empty, **values, "created_at": now}
         for external_id, values in wanted.items()
-        if external_id not in known
+        if external_id in missing - gone
     ]
     changed = [
         {"id": number, **before, **wanted[external_id]}
@@ -90,6 +113,20 @@ def _put_named(
     if changed:
         session.execute(update(model), changed)
     return len(new) + len(changed)
+
+
+def _deleted_since(
+    session: Session, external_ids: Collection[str], since: datetime
+) -> set[str]:
+    """Those of the users who have been deleted since then."""
+    if not external_ids:
+        return set()
+    found = session.scalars(
+        select(UserDeletion.external_id).where(
+            UserDeletion.external_id.in_(external_ids), UserDeletion.created_at >= since
+        )
+    )
+    return {each for each in found if each is not None}
 
 
 def _named(row: Row) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def add(
     if rows:
         chunk = {"import_id": import_id, "first_line": rows[0].line, "rows": rows}
         session.connection().execute(insert(ImportChunk), chunk)
-    _count_problems(session, job, problems)
+    count_problems(session, job, problems)
 
 
 def close(session: Session, import_id: int, now: datetime) -> None:
@@ -146,10 +146,10 @@ def put_next(
         _end(job, COMPLETED, now)
         return False
     rows = [Row(*row) for row in chunk.rows]
-    changed, problems = import_rows.put(session, rows, now)
+    changed, problems = import_rows.put(session, rows, now, began_at=job.created_at)
     job.done += len(rows) - len(problems)
     job.changed += changed
-    _count_problems(session, job, problems)
+    count_problems(session, job, problems)
     session.delete(chunk)
     job.due_at, job.attempts, job.error = lease_until, 0, None
     return True
@@ -204,7 +204,8 @@ def _end(job: ImportJob, state: str, now: datetime) -> None:
     job.due_at = job.lease_owner = None
 
 
-def _count_problems(session: Session, job: ImportJob, found: Sequence[Problem]) -> None:
+def count_problems(session: Session, job: ImportJob, found: Sequence[Problem]) -> None:
+    """Keep the first bad lines of an import, and count them all."""
     room = max(MOST_PROBLEMS - job.failed, 0)
     kept = [{"import_id": job.id, **each._asdict()} for each in found[:room]]
     if kept:

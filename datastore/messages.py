@@ -5,12 +5,12 @@ and a message posted twice is stored once.
 """
 
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import bindparam, null, select, update
+from sqlalchemy import Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from datastore import client_ids, outbox, unread
+from datastore import client_ids, erasure, outbox, senders, unread
 from datastore.chats import Membership, strangers
 from datastore.posts import (
     LONGEST_TTL_S,
@@ -21,13 +21,24 @@ from datastore.posts import (
     Posted,
 )
 from datastore.prepared import Prepared, PreparedInsert, link_of
+from datastore.senders import Sender
+from models.accounts import User
 from models.chats import OWNER, Chat, Member, Message
 from models.errors import Forbidden, Invalid, NotFound
 from models.pushes import READ, WITHDRAW
 
 # After a day the next message will correct the badge.
 READ_TTL_S = 24 * 3600
+# Numbers of a chat whose messages are erased in one transaction: senders wait for it.
+ERASED_AT_ONCE = 200
 ONLY_MEMBERS = "Only members can be mentioned."
+
+
+class Written(NamedTuple):
+    """A message, and who has sent it."""
+
+    message: Message
+    sender: Sender
 
 
 # The statements of a send.
@@ -101,23 +112,34 @@ def history(
     after: int | None,
     before: int | None,
     limit: int,
-) -> list[Message]:
+) -> list[Written]:
     """Up to `limit` messages in order: the first after `after`, else the last."""
-    query = select(Message).where(Message.chat_id == chat_id)
+    query = (
+        select(Message, *senders.COLUMNS)
+        .join(User, User.id == Message.sender_id)
+        .where(Message.chat_id == chat_id)
+    )
     if before is not None:
         query = query.where(Message.seq < before)
     if after is not None:
         query = query.where(Message.seq > after).order_by(Message.seq)
-        return list(session.scalars(query.limit(limit)))
-    newest = session.scalars(query.order_by(Message.seq.desc()).limit(limit)).all()
-    return list(reversed(newest))
+        return _written(session, query.limit(limit))
+    newest = query.order_by(Message.seq.desc()).limit(limit)
+    return _written(session, newest)[::-1]
+
+
+def _written(session: Session, query: Select[Any]) -> list[Written]:
+    return [
+        Written(message, senders.of_row(*sender))
+        for message, *sender in session.execute(query)
+    ]
 
 
 def edit(
     session: Session, membership: Membership, message_id: int, text: str, now: datetime
 ) -> Message:
     """Change the sender's own text; notifications already shown keep the old one."""
-    message = _message(session, membership, message_id)
+    message = _message(session, membership.chat_id, message_id)
     if message.sender_id != membership.user_id:
         raise Forbidden("Only its sender may change a message.")
     message.text, message.edited_at = text, now
@@ -136,21 +158,61 @@ def delete(
 
     The membership must have been read for update.
     """
-    message = _message(session, membership, message_id)
+    message = _message(session, membership.chat_id, message_id)
     if message.sender_id != membership.user_id and membership.role != OWNER:
         raise Forbidden("Only its sender or an owner may delete a message.")
-    session.execute(
-        update(Message)
-        .where(Message.id == message_id)
-        .values(
-            text="",
-            data=null(),
-            mentions=null(),
-            notification=null(),
-            deleted_at=now,
-        )
+    return _delete(session, message, now, origin)
+
+
+def moderate(
+    session: Session,
+    chat_id: int,
+    message_id: int,
+    now: datetime,
+    origin: Origin = NO_ORIGIN,
+) -> int:
+    """As `delete`, for the service; the chat must have been read for update."""
+    return _delete(session, _message(session, chat_id, message_id), now, origin)
+
+
+def _delete(session: Session, message: Message, now: datetime, origin: Origin) -> int:
+    erasure.erase(session, message.chat_id, [message], now)
+    return withdraw(session, message, now, origin)
+
+
+class Erased(NamedTuple):
+    """A part of a chat whose messages have been erased."""
+
+    deleted: int
+    last_seq: int
+    has_more: bool
+    # Those that withdraw notifications.
+    jobs: list[int]
+
+
+def erase_some(
+    session: Session, chat_id: int, *, sender_id: int | None, after: int, now: datetime
+) -> Erased:
+    """Erase the messages among the next numbers behind `after`.
+
+    The chat must have been read for update. New notifications are withdrawn.
+    """
+    found = erasure.find_some(
+        session, chat_id, sender_id=sender_id, after=after, limit=ERASED_AT_ONCE
     )
-    unread.leave_out(session, message.chat_id, message.seq)
+    recent = [each for each in found if each.created_at > now - erasure.WITHDRAWN_FOR]
+    if found:
+        erasure.erase(session, chat_id, found, now)
+    jobs = [withdraw(session, each, now) for each in recent]
+    newest = max(erasure.last_seq(session, chat_id), after)
+    last = min(after + ERASED_AT_ONCE, newest)
+    return Erased(len(found), last, last < newest, jobs)
+
+
+def withdraw(
+    session: Session, message: Message, now: datetime, origin: Origin = NO_ORIGIN
+) -> int:
+    """Take a message's notifications back; returns the job."""
     return outbox.enqueue(
         session,
         message=message,
@@ -162,12 +224,12 @@ def delete(
     )
 
 
-def _message(session: Session, membership: Membership, message_id: int) -> Message:
+def _message(session: Session, chat_id: int, message_id: int) -> Message:
     message = session.scalar(
         select(Message)
         .where(
             Message.id == message_id,
-            Message.chat_id == membership.chat_id,
+            Message.chat_id == chat_id,
             Message.deleted_at.is_(None),
         )
         .with_for_update()

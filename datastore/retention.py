@@ -296,7 +296,7 @@ def _empty_newest(session: Session, ids: Set[int], now: datetime) -> set[int]:
         session.execute(
             update(Message)
             .where(Message.id.in_(kept), Message.deleted_at.is_(None))
-            .values(text="", data=null(), mentions=null())
+            .values(text="", data=null(), mentions=null(), notification=null())
             .values(client_id=None, deleted_at=now)
         )
     return {message_id for message_id in kept if message_id is not None}

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from datastore import Datastore, chats, messages, send_statement
+from datastore import Datastore, chats, messages, send_statement, senders
 from datastore.chats import Membership
 from datastore.posts import Draft, NewMessage, Posted
 from datastore.prepared import Row
 from models.base import utc_now
+from models.chats import MEMBER
 from models.errors import Invalid, NotFound
 from models.pushes import AT_ONCE
 
@@ -48,6 +49,29 @@ def send(
         if admit is not None:
             admit(chat_id)
         return Sent(membership, messages.post(session, membership, draft, utc_now()))
+
+    return store.write_grouped(post)
+
+
+def send_as_system(store: Datastore, chat_id: int, draft: Draft) -> Sent:
+    """Store a message without a sender; raises NotFound if there is no such chat."""
+
+    def post(session: Session) -> Sent:
+        now = utc_now()
+        chat = chats.get(session, chat_id, for_update=True)
+        # It reads as little of the chat as a member does, and there is no such member.
+        membership = Membership(
+            chat_id=chat.id,
+            chat_name=chat.name,
+            created_at=chat.created_at,
+            last_seq=chat.last_seq,
+            last_job_id=chat.last_job_id,
+            user_id=senders.system_user(session, now),
+            role=MEMBER,
+            read_seq=chat.last_seq,
+            muted_until=None,
+        )
+        return Sent(membership, messages.post(session, membership, draft, now))
 
     return store.write_grouped(post)
 

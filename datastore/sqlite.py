@@ -17,6 +17,10 @@ from datastore.write_turn import WAIT_S, BoundedLock, PatientLock, WriteLock
 
 # If more of a writer's time has passed, SQLite waits only for the rest of it.
 SLACK_S = 0.1
+# Senders wait for a VACUUM of a file of this size for less than a second.
+VACUUM_BYTES = 32 * 1024 * 1024
+# How long the end of other connections' reads is waited for, with all senders.
+READERS_WAIT_S = 0.1
 
 
 class Writers:
@@ -63,6 +67,28 @@ def is_busy(problem: DBAPIError) -> bool:
     return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
 
 
+def forget_deleted_bytes(engine: Engine, writers: Writers) -> bool:
+    """Leave no copies of what was deleted, in the file and in its WAL.
+
+    False if another connection is reading an older state at this moment. Splits of
+    pages leave copies behind, which only VACUUM removes; in a large file that is left
+    to the operator, because senders wait for it.
+    """
+    writers.lock.acquire(writers.lock.deadline())
+    try:
+        writers.file.check()
+        with engine.connect() as connection, _shorter_wait(connection, READERS_WAIT_S):
+            driver: Any = connection.connection.dbapi_connection
+            (pages,) = driver.execute("PRAGMA page_count").fetchone()
+            (page_bytes,) = driver.execute("PRAGMA page_size").fetchone()
+            if pages * page_bytes <= VACUUM_BYTES:
+                driver.execute("VACUUM").close()
+            (busy, *_) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
+    finally:
+        writers.lock.release()
+
+
 @contextmanager
 def _shorter_wait(connection: Connection, left_s: float) -> Iterator[None]:
     """SQLite waits no longer than that for another program."""
@@ -94,6 +120,9 @@ def _on_connect(synchronous: str, dbapi_connection: Any, _record: Any) -> None:
         "journal_mode=WAL",
         f"synchronous={synchronous}",
         "foreign_keys=ON",
+        # What is deleted is overwritten, because users ask for that. Debian's SQLite
+        # does so by default; others keep the bytes until they need the space.
+        "secure_delete=ON",
         # Only for writers without our lock, such as the sqlite3 shell.
         f"busy_timeout={round(WAIT_S * 1000)}",
         "cache_size=-4000",

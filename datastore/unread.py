@@ -15,6 +15,7 @@ reading marks nothing while few memberships are open. Otherwise each message of 
 lively conversation would unmark its members, and each reading would mark them again.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -102,33 +103,45 @@ def of_member(session: Session, chat_id: int, user_id: int) -> int:
     return int(session.connection().execute(_OF_MEMBER, values).scalar_one())
 
 
-def leave_out(session: Session, chat_id: int, seq: int) -> None:
-    """Count this message no longer; the chat must have been read for update.
+def leave_out(session: Session, chat_id: int, seqs: Sequence[int]) -> None:
+    """Count these messages no longer; the chat must have been read for update.
 
-    Costs time for each newer message that does not count, which are few.
+    They must have counted until now. Costs time for each newer message that does not
+    count, which are few.
     """
+    if not seqs:
+        return
+    first, last = min(seqs), max(seqs)
     of_chat = Uncounted.chat_id == chat_id
     older = session.scalar(
         select(Uncounted.nth)
-        .where(of_chat, Uncounted.seq < seq)
+        .where(of_chat, Uncounted.seq < first)
         .order_by(Uncounted.seq.desc())
         .limit(1)
     )
     connection = session.connection()
+    between = (of_chat, Uncounted.seq > first, Uncounted.seq < last)
+    known: list[int] = []
+    if len(seqs) > 1:
+        known = list(
+            connection.execute(select(Uncounted.seq).where(*between)).scalars()
+        )
+        connection.execute(delete(Uncounted).where(*between))
     connection.execute(
         update(Uncounted)
-        .where(of_chat, Uncounted.seq > seq)
-        .values(nth=Uncounted.nth + 1)
+        .where(of_chat, Uncounted.seq > last)
+        .values(nth=Uncounted.nth + len(seqs))
     )
-    row = {"chat_id": chat_id, "seq": seq, "nth": (older or 0) + 1}
-    connection.execute(insert(Uncounted), row)
+    ranks = enumerate(sorted([*seqs, *known]), (older or 0) + 1)
+    rows = [{"chat_id": chat_id, "seq": seq, "nth": nth} for nth, seq in ranks]
+    connection.execute(insert(Uncounted), rows)
     newest = func.coalesce(Chat.uncounted_seq, 0)
     connection.execute(
         update(Chat)
         .where(Chat.id == chat_id)
         .values(
-            uncounted_seq=case((newest > seq, newest), else_=seq),
-            uncounted=func.coalesce(Chat.uncounted, 0) + 1,
+            uncounted_seq=case((newest > last, newest), else_=last),
+            uncounted=func.coalesce(Chat.uncounted, 0) + len(seqs),
         )
     )
 

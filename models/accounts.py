@@ -7,6 +7,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, BigId
 
+# What a deleted user is called from then on.
+DELETED_NAME = "Deleted user"
+# The external id of the sender of messages without a sender. No app can give it to a
+# user, because of its space.
+SYSTEM = "the system"
+
 
 class User(Base):
     """A person who writes and reads messages."""
@@ -20,6 +26,9 @@ class User(Base):
     # Where phones find the user's picture; set by the service only.
     avatar_url: Mapped[str | None] = mapped_column(String(1000))
     created_at: Mapped[datetime]
+    # The row of a deleted user stays, without anything personal: messages and jobs
+    # refer to it, and SQLite would give its id to another user.
+    deleted_at: Mapped[datetime | None]
 
 
 class ApiToken(Base):

@@ -243,3 +243,17 @@ class Notification:
     locale: str | None = None
     # None: as every notification without a kind.
     shown: Shown | None = None
+
+    @property
+    def is_of_system(self) -> bool:
+        """Whether the message has no sender, and the conversation may be told."""
+        return not (self.sender_id or self.sender_name) and bool(self.chat_name)
+
+    @property
+    def heading(self) -> tuple[str, str]:
+        """Title and subtitle of the built-in look.
+
+        A message of the system has no sender, so the conversation is its title.
+        """
+        names = self.sender_name, self.chat_name
+        return names if self.sender_name else names[::-1]

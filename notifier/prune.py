@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy.orm import Session
 
 from config import Settings
-from datastore import Datastore, partitions, retention
+from datastore import Datastore, deletions, partitions, retention
 from models.base import utc_now
 from notifier import partition
 
@@ -81,6 +81,7 @@ class _Round:
         else:
             dropped, pushes = 0, self._all(retention.forget_pushes, before)
         imports = self._all(retention.forget_imports, before)
+        self._all(deletions.forget, before)
         ids_before = now - timedelta(days=settings.client_id_days)
         client_ids = self._all(retention.forget_client_ids, ids_before)
         return Pruned(pushes, imports, messages, client_ids, dropped)

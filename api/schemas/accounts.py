@@ -9,13 +9,14 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    RootModel,
     StringConstraints,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from api.schemas import Id, In, Key, Name, Out
+from api.schemas import LARGEST_ID, Id, In, Key, Name, Out
 from models import addresses, apns_tokens, subscriptions
 from models.accounts import Device
 
@@ -44,7 +45,21 @@ class NewUser(In):
 
 
 class UserQuery(In):
-    external_id: Key
+    external_id: Key | None = None
+    """Finds one user; without it, users are listed."""
+    after: Annotated[int, Field(ge=0, le=LARGEST_ID, strict=False)] | None = None
+    """The id of the last user of the previous page."""
+    limit: Annotated[int, Field(ge=1, le=1000, strict=False)] | None = None
+    """At most as many users; 100 if it is left out."""
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        is_page = not (self.after is None and self.limit is None)
+        if self.external_id is not None and is_page:
+            raise ValueError(
+                "external_id finds one user, so after and limit are for lists"
+            )
+        return self
 
 
 class ChangedUser(In):
@@ -102,6 +117,29 @@ class UserOut(Out):
     name: str
     avatar_url: str | None
     created_at: datetime
+
+
+class Users(Out):
+    """Users, ordered by id."""
+
+    users: list[UserOut]
+    has_more: bool
+
+
+class FoundUsers(Out, RootModel[UserOut | Users]):
+    """The user with the external id, or a page of all users."""
+
+
+class Profile(Out):
+    """A user as those see them who share a conversation with them."""
+
+    id: int
+    external_id: str | None
+    """Only the service and the user themselves see it; null for others."""
+    name: str
+    avatar_url: str | None
+    created_at: datetime | None
+    """Null for others, too."""
 
 
 class CreatedUser(UserOut):

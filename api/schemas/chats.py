@@ -7,7 +7,7 @@ from pydantic import FailFast, Field, StringConstraints, model_validator
 
 from api.schemas import LARGEST_ID, Id, In, Key, Name, Out, Time
 from api.schemas.messages import MessageOut, message_out
-from datastore.chats import Listed
+from datastore.chat_lists import Listed
 from models.base import utc_now
 
 MAX_MEMBERS = 200_000
@@ -117,7 +117,7 @@ class Chats(Out):
 
 
 def listed_chat_out(listed: Listed) -> ListedChat:
-    membership, external_id, message, unread = listed
+    membership, external_id, message, sender, unread = listed
     is_muted = membership.muted_until is not None and membership.muted_until > utc_now()
     return ListedChat(
         id=membership.chat_id,
@@ -129,7 +129,7 @@ def listed_chat_out(listed: Listed) -> ListedChat:
         read_seq=membership.read_seq,
         unread=unread,
         muted_until=membership.muted_until if is_muted else None,
-        last_message=message_out(message) if message else None,
+        last_message=message_out(message, sender) if message else None,
     )
 
 

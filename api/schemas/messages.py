@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from api.schemas import Id, In, Key, Out, Text, Time
+from api.schemas import LARGEST_ID, Id, In, Key, Out, Text, Time
 from datastore.posts import LONGEST_TTL_S, NO_ORIGIN, Draft, Origin
 from datastore.posts import NewMessage as StoredMessage
+from datastore.senders import Sender
 from models.base import utc_now
 from models.chats import Message
 
@@ -88,7 +89,9 @@ class NewMessage(In):
     """What the kind's definition does not say of this notification: a part of a
     definition. Service key only."""
     sender: Id | None = None
-    """The member who sends the message. Needed with the service key, and only then."""
+    """The member who sends the message. The service key needs it, or `system`."""
+    system: bool = False
+    """The message has no sender, such as "Ann has joined". Service key only."""
 
     def draft(
         self, notification: dict[str, Any] | None = None, origin: Origin = NO_ORIGIN
@@ -118,7 +121,10 @@ class MessageOut(Out):
     id: int
     conversation: int
     seq: int
-    sender: int
+    sender: int | None
+    """Null for a message of the system."""
+    sender_name: str | None
+    """The sender's name now, also if they have left; null for the system."""
     client_id: str | None
     text: str
     data: dict[str, str] | None
@@ -130,12 +136,13 @@ class MessageOut(Out):
     deleted_at: datetime | None
 
 
-def message_out(message: Message | StoredMessage) -> MessageOut:
+def message_out(message: Message | StoredMessage, sender: Sender) -> MessageOut:
     return MessageOut(
         id=message.id,
         conversation=message.chat_id,
         seq=message.seq,
-        sender=message.sender_id,
+        sender=sender.id,
+        sender_name=sender.name,
         client_id=message.client_id,
         text=message.text,
         data=message.data,
@@ -180,6 +187,24 @@ class Messages(Out):
     """Messages, ordered by `seq`."""
 
     messages: list[MessageOut]
+    has_more: bool
+
+
+class Erased(In):
+    """Which messages of a conversation to delete: all without any."""
+
+    sender: Annotated[int, Field(ge=1, le=LARGEST_ID, strict=False)] | None = None
+    """Only the messages of this user."""
+    after: Seq = 0
+    """Only messages after this number: `last_seq` of the response before."""
+
+
+class ErasedMessages(Out):
+    """A part of the messages has been deleted, or the last of them."""
+
+    deleted: int
+    last_seq: int
+    """The last number that was looked at."""
     has_more: bool
 
 

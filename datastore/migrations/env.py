@@ -8,6 +8,7 @@ from sqlalchemy import text
 from models import (  # noqa: F401 - imported to fill the metadata
     accounts,
     chats,
+    deletions,
     imports,
     kind_rows,
     pushes,

@@ -17,7 +17,7 @@ from datastore.outbox import looks, order
 from datastore.posts import NO_ORIGIN, Origin
 from datastore.prepared import Prepared, PreparedInsert, Row, link_of
 from datastore.prepared_lists import PreparedForIds
-from models.accounts import User
+from models.accounts import SYSTEM, User
 from models.chats import Chat, Message
 from models.pushes import AT_ONCE, MESSAGE, QUEUED, Notification, PushJob
 
@@ -206,6 +206,11 @@ def _claim(row: Row, known: looks.Looks) -> Claim:
     fields = dict(zip(_OF_CLAIM, values, strict=False))
     shown = dict(zip(_OF_NOTIFICATION, values, strict=False))
     *cursor, mentions, data, kind, changes, third, deleted_at, ended_at, _ = values
+    sender_id = fields["sender_id"]
+    if shown["sender_external_id"] == SYSTEM:
+        # The claim keeps the id, for whom the job is not.
+        sender_id = 0
+        shown |= {"sender_name": "", "sender_external_id": None, "sender_avatar": None}
     has_been_deleted = bool(deleted_at or ended_at)
     mentions = tuple(mentions or ())
     return Claim(
@@ -220,7 +225,7 @@ def _claim(row: Row, known: looks.Looks) -> Claim:
             chat_id=fields["chat_id"],
             seq=fields["seq"],
             data=data or {},
-            sender_id=fields["sender_id"],
+            sender_id=sender_id,
             is_group=third is not None,
             **shown,
             **looks.of_message(known, kind, changes, mentions),

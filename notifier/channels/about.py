@@ -20,9 +20,13 @@ ENOUGH_TEXT = 200
 
 def details(notification: Notification) -> Reference:
     """Sender and conversation; nothing if their names may not be shown."""
-    if notification.kind != MESSAGE or not notification.sender_id:
+    if notification.kind != MESSAGE or not (
+        notification.sender_id or notification.is_of_system
+    ):
         return {}
-    sender: Reference = {"id": notification.sender_id}
+    sender: Reference = {}
+    if notification.sender_id:
+        sender["id"] = notification.sender_id
     chat: Reference = {}
     for about, name, value in (
         (sender, "external_id", notification.sender_external_id),
@@ -34,7 +38,7 @@ def details(notification: Notification) -> Reference:
         if value:
             about[name] = clean(value)
     chat["group"] = notification.is_group
-    found: Reference = {"sender": sender, "chat": chat}
+    found: Reference = {"sender": sender, "chat": chat} if sender else {"chat": chat}
     if notification.is_mentioned:
         found["mentioned"] = True
     return found

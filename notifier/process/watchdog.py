@@ -15,7 +15,7 @@ from config import Settings, platforms
 from datastore import Datastore, live_platforms, outages
 from datastore.outbox import due_work
 from models.base import utc_now
-from notifier.process import fork_safety
+from notifier.process import deletions, fork_safety
 from notifier.process.phones import Phones
 from notifier.process.slots import Slot, Slots
 from notifier.retry_delays import LONGEST_DELAY_S
@@ -40,8 +40,9 @@ class Watchdog:
     It calls `on_due` on that thread, or `on_overdue` when work is still due after a
     whole round, because the process that was woken has no room or hangs. It also
     releases the leases of killed processes in `slots`; None means there are no slots.
-    Between its looks it joins the rows of phones (`phones.py`), and says now and then
-    which platforms its host is set up for.
+    Between its looks it joins the rows of phones (`phones.py`), carries out the
+    deletions of users (`deletions.py`), and says now and then which platforms its host
+    is set up for.
     """
 
     def __init__(
@@ -83,6 +84,8 @@ class Watchdog:
             pause_s = self._round(store)
             self._join_phones(store)
             self._announce(store)
+            if self._delete_users(store):
+                pause_s = min(pause_s, SHORTEST_PAUSE_S)
             self._check_requested.wait(pause_s)
         store.close()
 
@@ -107,6 +110,16 @@ class Watchdog:
             log.debug("the platforms cannot be announced now: %s", problem)
             return
         self._announce_at = time.monotonic() + live_platforms.EVERY.total_seconds()
+
+    def _delete_users(self, store: Datastore) -> bool:
+        """Whether there is more to do."""
+        try:
+            with fork_safety.no_fork():
+                return deletions.go_on(store)
+        except Exception as problem:
+            # Any process goes on with it, and so does the next round.
+            log.debug("users cannot be deleted now: %s", problem)
+            return False
 
     def _round(self, store: Datastore) -> float:
         """Check once; returns the seconds until the next time."""

@@ -24,6 +24,11 @@ class Child:
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
+    def kill(self) -> None:
+        """Kill it at once, and wait for its end."""
+        self._process.kill()
+        self._process.communicate(timeout=30)
+
     def receive(self) -> str:
         assert self._process.stdout
         return self._process.stdout.readline().strip()

@@ -120,7 +120,7 @@ def _alert(
 ) -> bytes:
     if shown is None:
         own: aps.Aps = {}
-        title, subtitle = clean(notification.sender_name), clean(notification.chat_name)
+        title, subtitle = map(clean, notification.heading)
         body = clean(notification.text)
     else:
         own = shown.block.get("aps", {})

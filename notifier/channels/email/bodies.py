@@ -72,7 +72,7 @@ def _block(notification: Notification, name: str) -> str:
 
 def _sender(notification: Notification, locale: str | None) -> str:
     shown = notification.shown
-    name = notification.sender_name if shown is None else shown.title
+    name = notification.heading[0] if shown is None else shown.title
     return header_text(catalogue.translate(name, locale)) or catalogue.text(
         "somebody", locale
     )

@@ -50,7 +50,7 @@ def _notification(
     """
     shown = notification.shown
     if shown is None:
-        title, subtitle = clean(notification.sender_name), clean(notification.chat_name)
+        title, subtitle = map(clean, notification.heading)
     else:
         title, subtitle = shown.title, shown.subtitle
     if notification.is_group and subtitle:

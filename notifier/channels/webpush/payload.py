@@ -94,11 +94,10 @@ def render(notification: Notification) -> WebpushPayload:
 
 def _shown(notification: Notification) -> tuple[Shown, Options]:
     """The texts and the options of the kind, or of a notification without one."""
-    shown = notification.shown or Shown(
-        title=notification.sender_name,
-        subtitle=notification.chat_name,
-        body=notification.text,
-    )
+    shown = notification.shown
+    if shown is None:
+        title, subtitle = notification.heading
+        shown = Shown(title=title, subtitle=subtitle, body=notification.text)
     options = declarative.options_of(shown)
     shown = replace(shown, body=options.get("body", shown.body))
     if notification.kind != MESSAGE:

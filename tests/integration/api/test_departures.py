@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, func, select, update
 
-from datastore import acquaintances, chats, import_rows, unread
+from datastore import acquaintances, chat_lists, chats, import_rows, unread
 from datastore.outbox import audience
 from datastore.prepared import link_of
 from models.accounts import Device, User
@@ -159,7 +159,9 @@ READERS = {
     "count": lambda s, chat, user: chats.count_members(s, chat) == 2,
     "strangers": lambda s, chat, user: not chats.strangers(s, chat, [user]),
     "present": lambda s, chat, user: bool(chats.present(link_of(s), chat, [user])),
-    "list": lambda s, chat, user: bool(chats.list_for(s, user, before=None, limit=9)),
+    "list": lambda s, chat, user: bool(
+        chat_lists.list_for(s, user, before=None, limit=9)
+    ),
     "acquaintances": lambda s, chat, user: bool(
         acquaintances.among(s, user, [*chats.member_ids(s, chat, limit=9)])
     ),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from datastore import Datastore, chats, messages, retention, unread
+from datastore import Datastore, chat_lists, chats, messages, retention, unread
 from datastore.posts import Draft
 from models.base import utc_now
 from models.chats import Member, Message, Uncounted
@@ -316,7 +316,7 @@ def test_a_page_begins_with_the_oldest_message_that_is_left(
 
 def listed(store: Datastore, user: int) -> dict[int, int]:
     with store.read() as session:
-        found = chats.list_for(session, user, before=None, limit=1000)
+        found = chat_lists.list_for(session, user, before=None, limit=1000)
     return {each.membership.chat_id: each.unread for each in found}
 
 

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import column, insert, inspect, literal_column, select, table, text
 from sqlalchemy.exc import OperationalError
 
-from datastore import Datastore, chats, migrations
+from datastore import Datastore, chat_lists, migrations
 from datastore.migrations import upgrade
 from models.accounts import User
 from models.base import Base
@@ -74,7 +74,7 @@ def test_what_is_unread_is_found_in_older_rows(store: Datastore) -> None:
     upgrade(store)
 
     with store.read() as session:
-        listed = chats.list_for(session, 1, before=None, limit=9)
+        listed = chat_lists.list_for(session, 1, before=None, limit=9)
         caught_up = session.execute(select(Member.chat_id, Member.caught_up))
         assert {each.membership.chat_id: each.unread for each in listed} == {
             1: 2,

@@ -17,7 +17,15 @@ from sqlalchemy import delete as sql_delete
 from sqlalchemy import event, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from datastore import Datastore, chats, import_rows, messages, outbox, unread
+from datastore import (
+    Datastore,
+    chat_lists,
+    chats,
+    import_rows,
+    messages,
+    outbox,
+    unread,
+)
 from datastore.outbox import Claim, fanout
 from datastore.posts import Draft
 from models.accounts import Device
@@ -94,7 +102,7 @@ def badges(store: Datastore, claim: Claim) -> dict[int, int]:
 def listed(store: Datastore, user_id: int) -> dict[int, int]:
     """Unread messages by conversation, as the list shows them."""
     with store.read() as session:
-        found = chats.list_for(session, user_id, before=None, limit=1000)
+        found = chat_lists.list_for(session, user_id, before=None, limit=1000)
     return {each.membership.chat_id: each.unread for each in found}
 
 

@@ -14,12 +14,14 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from config import Settings
-from datastore import Datastore
+from datastore import Datastore, deletions
 from datastore.hashes import sha256
 from datastore.migrations import upgrade
 from datastore.outbox import claims, due_work
 from models.accounts import Device
 from models.base import utc_now
+from models.chats import Message
+from models.deletions import UserDeletion
 from models.pushes import PushFailure, PushJob
 from notifier.process.phones import Phones
 from notifier.process.slots import Slots
@@ -377,3 +379,22 @@ def test_joining_the_rows_of_phones_goes_on_after_an_error(store: Datastore) -> 
     with store.read() as session:
         tokens = set(session.scalars(select(Device.token)))
     assert {"ab" * 32, "cd" * 32} <= tokens
+
+
+def test_it_deletes_users(store: Datastore, make_settings) -> None:
+    chat_id = make_chat(store, 2)
+    post(store, chat_id, text="secret")
+    with store.write() as session:
+        begun = deletions.begin(session, 1, keep_texts=False, now=utc_now())
+
+    def is_done() -> bool:
+        with store.read() as session:
+            # PostgreSQL's transactions get a minute for their end.
+            stage = session.get_one(UserDeletion, begun.id).stage
+            return stage in ("rest", "files")
+
+    with _watching(make_settings(watchdog_s=0.02), WakeCounter()):
+        until(is_done)
+
+    with store.read() as session:
+        assert session.scalars(select(Message.text)).all() == [""]
