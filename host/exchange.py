@@ -24,6 +24,7 @@ class Exchange:
         "_proto",
         "_record",
         "client",
+        "has_begun",
         "request_id",
         "scope",
     )
@@ -35,6 +36,8 @@ class Exchange:
         self.request_id = request_ids.of(scope.headers.get("x-request-id"))
         # Its address for the log, once it is known better.
         self.client = ""
+        # Whether a part of the answer may have been sent.
+        self.has_begun = False
         self._proto = proto
         self._record = record
         self._more_headers = more_headers
@@ -43,6 +46,15 @@ class Exchange:
     def answer(self, status: int, headers: Any, body: bytes) -> None:
         """Send an answer whose headers name the request."""
         self._proto.response_bytes(status, headers, body)
+        self.log(status, len(body))
+
+    def stream(self, status: int, headers: Any) -> "Stream":
+        """Begin an answer whose pieces follow."""
+        self.has_begun = True
+        return Stream(self, status, self._proto.response_stream(status, headers))
+
+    def log(self, status: int, size: int) -> None:
+        """Add the line of the access log."""
         if self._record is not None:
             scope = self.scope
             self._record(
@@ -52,7 +64,7 @@ class Exchange:
                     scope.path,
                     scope.query_string,
                     status,
-                    len(body),
+                    size,
                     time.perf_counter() - self._began,
                     self.client or scope.client.rpartition(":")[0].strip("[]"),
                     self.request_id,
@@ -73,3 +85,24 @@ class Exchange:
             headers.append(("Retry-After", str(RETRY_AFTER_S)))
         error = {"code": code, "message": message, "details": {}}
         self.answer(status, headers, json.dumps({"error": error}).encode())
+
+
+class Stream:
+    """An answer that is sent in pieces."""
+
+    __slots__ = ("_exchange", "_size", "_status", "_transport")
+
+    def __init__(self, exchange: Exchange, status: int, transport: Any) -> None:
+        self._exchange = exchange
+        self._status = status
+        self._transport = transport
+        self._size = 0
+
+    async def send(self, piece: bytes) -> None:
+        """Returns when the web server has room for the next piece."""
+        self._size += len(piece)
+        await self._transport.send_bytes(piece)
+
+    def end(self) -> None:
+        """All pieces have been sent."""
+        self._exchange.log(self._status, self._size)

@@ -28,6 +28,8 @@ READS_OF_A_CALLER = 8
 READING = ("GET", "HEAD", "OPTIONS")
 # The tasks of answered requests end at this interval at the latest.
 SETTLE_S = 0.25
+# A piece of a long answer; its thread must not wait for ever.
+LONGEST_SEND_S = 120.0
 
 # Without another number, connections are not limited.
 MANY = 1_000_000
@@ -220,12 +222,17 @@ class RsgiApp:
         try:
             chunks = self._app(given, start)
             try:
+                if not isinstance(chunks, list | tuple):
+                    self._stream(exchange, head, chunks)
+                    return
                 content.extend(chunks)
             finally:
                 if hasattr(chunks, "close"):
                     chunks.close()
         except BaseException:
-            exchange.refuse(500, "internal_error", "Something went wrong on our side.")
+            if not exchange.has_begun:
+                why = "Something went wrong on our side."
+                exchange.refuse(500, "internal_error", why)
             raise
         finally:
             # Before the answer, after which the next request may be here at once.
@@ -240,3 +247,24 @@ class RsgiApp:
             return
         status, headers = head
         exchange.answer(status, headers, answer)
+
+    def _stream(
+        self, exchange: Exchange, head: list[Any], chunks: Iterable[bytes]
+    ) -> None:
+        """Send the pieces of an answer while they are made.
+
+        The next one is made when the web server has room for it. An answer that fails
+        half-way breaks off, so its content has to say where it ends.
+        """
+        stream = None
+        for chunk in chunks:
+            # The application calls `start` before its first piece.
+            stream = stream or exchange.stream(*head)
+            sending = asyncio.run_coroutine_threadsafe(stream.send(chunk), self._loop)
+            # The watcher ends the connection of a client that takes nothing.
+            sending.result(LONGEST_SEND_S)
+        if stream is None:
+            status, headers = head
+            exchange.answer(status, headers, b"")
+        else:
+            stream.end()

@@ -42,7 +42,7 @@ function showMessage(sent) {
   bubble.dataset.sender = sent.sender;
   bubble.dataset.message = sent.id;
   fillBubble(bubble, sent);
-  bubble.querySelector(".who").textContent = names.get(sent.sender) ?? "Unknown";
+  bubble.querySelector(".who").textContent = names.get(sent.sender) ?? sent.sender_name ?? "";
   const time = bubble.querySelector("time");
   time.dateTime = sent.created_at;
   time.textContent = new Date(sent.created_at)
