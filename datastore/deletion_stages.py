@@ -39,6 +39,9 @@ JOBS_PER_LOOK = 2000
 DONE = -1
 # While the file of an import is still being sent.
 UPLOAD_PAUSE = timedelta(seconds=2)
+# While jobs are under way that may have begun to push to the user's devices.
+PUSH_PAUSE = timedelta(seconds=1)
+LONGEST_PUSH = timedelta(minutes=1)
 # Takes the place of an error that names a device.
 ERASED = "the reason was erased with a user"
 _UNSYNCHRONIZED = {"synchronize_session": False}
@@ -208,6 +211,9 @@ def _failures(session: Session, deletion: UserDeletion, now: datetime) -> bool:
     if not deletion.remembered:
         return True
     job_id, device_id = deletion.after_id, deletion.after_nth
+    if not job_id and _may_be_pushing(session, deletion, now):
+        deletion.due_at = now + PUSH_PAUSE
+        return False
     rows = session.execute(
         select(PushFailure.job_id, PushFailure.device_id, PushFailure.reason)
         .where(
@@ -233,6 +239,17 @@ def _failures(session: Session, deletion: UserDeletion, now: datetime) -> bool:
         return True
     deletion.after_id, deletion.after_nth = rows[-1].job_id, rows[-1].device_id
     return False
+
+
+def _may_be_pushing(session: Session, deletion: UserDeletion, now: datetime) -> bool:
+    """Whether an engine may still record how a push to one of the devices ended.
+
+    What it has read since the devices are gone does not have them.
+    """
+    if now >= deletion.created_at + LONGEST_PUSH:
+        return False
+    leased = (PushJob.lease_owner > "", PushJob.created_at <= deletion.created_at)
+    return session.scalar(select(PushJob.id).where(*leased).limit(1)) is not None
 
 
 def _has_one(text: str, names: Sequence[str]) -> bool:

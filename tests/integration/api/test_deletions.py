@@ -310,6 +310,31 @@ def test_queued_pushes_of_and_to_the_user_end(
     assert rooms.open_jobs(chat_api.store) == 0
 
 
+def test_what_is_said_about_a_push_under_way_is_erased_too(
+    chat_api: ChatApi, ann: User, bob: User, chat: int
+) -> None:
+    mail = {"platform": "email", "token": "ann@example.org"}
+    device = chat_api.service.post(f"/users/{ann.id}/devices", mail).json["id"]
+    job = chat_api.say(bob, chat, "hi").json["job"]["id"]
+    of_job = update(PushJob).where(PushJob.id == job)
+    with chat_api.store.write() as session:
+        session.execute(of_job.values(lease_owner="an engine"))
+
+    deletion = begin(chat_api.service, ann.id)
+    for _ in range(20):
+        deletions.go_on(chat_api.store)
+    during = chat_api.service.get(f"/deletions/{deletion}").json["state"]
+    _fail(chat_api.store, job, device, "ann@example.org")
+    with chat_api.store.write() as session:
+        session.execute(of_job.values(lease_owner=None))
+        session.execute(update(UserDeletion).values(due_at=utc_now()))
+    finish(chat_api.store)
+
+    assert during == "processing"
+    with chat_api.store.read() as session:
+        assert session.scalars(select(PushFailure.reason)).all() == [""]
+
+
 @ON_EVERY_DATABASE
 def test_a_killed_process_is_followed_by_the_next_one(
     chat_api: ChatApi, ann: User, bob: User, chat: int, slow: None
