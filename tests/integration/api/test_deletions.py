@@ -263,7 +263,6 @@ def test_a_deletion_waits_for_an_upload_that_is_being_received(
     assert chat_api.service.get(f"/deletions/{deletion}").json["state"] == "processing"
     with chat_api.store.write() as session:
         imports.close(session, import_id, utc_now())
-        session.execute(update(UserDeletion).values(due_at=utc_now()))
     finish(chat_api.store)
 
 
@@ -272,9 +271,14 @@ def test_what_an_older_version_adds_meanwhile_is_removed_at_the_end(
     chat_api: ChatApi, ann: User, bob: User, chat: int
 ) -> None:
     begin(chat_api.service, ann.id)
+    finish(chat_api.store)
     with chat_api.store.write() as session:
         session.execute(update(UserRow).where(UserRow.id == ann.id).values(name="Ann"))
-        session.execute(update(UserDeletion).values(stage="rest", due_at=utc_now()))
+        session.execute(
+            update(UserDeletion).values(
+                stage="rest", due_at=utc_now(), state="processing"
+            )
+        )
         # It posts, too, as the service in the name of the user.
         session.add(
             Member(
@@ -327,7 +331,6 @@ def test_what_is_said_about_a_push_under_way_is_erased_too(
     _fail(chat_api.store, job, device, "ann@example.org")
     with chat_api.store.write() as session:
         session.execute(of_job.values(lease_owner=None))
-        session.execute(update(UserDeletion).values(due_at=utc_now()))
     finish(chat_api.store)
 
     assert during == "processing"
