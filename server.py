@@ -19,7 +19,7 @@ from bottlepost import own_modules, starting_database  # isort: split
 
 import bottle
 from granian import Granian
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from sqlalchemy.exc import SQLAlchemyError
@@ -38,7 +38,7 @@ from api.rate_limits import per_minute
 from api.seats import Seats
 from api.service_key import ServiceKey
 from bottlepost import logs
-from config import ON, Settings, SettingsError, key_files, run_directory, vapid
+from config import ON, Settings, SettingsError, key_files, run_directory, tls, vapid
 from datastore import OUTAGES, Datastore, kind_documents
 from host import access
 from host.body import Timeouts
@@ -253,6 +253,8 @@ def main(app: str = "server:create_own_app") -> None:
         _check_keys(settings)
     except SettingsError as problem:
         _exit(2, str(problem))
+    if told := tls.notice(settings.tls_cert_file, datetime.now(UTC)):
+        log.warning("%s: %s", tls.CERT_FILE, told)
     _check_port(settings)
     starting_database.upgrade(settings)
     if settings.dispatcher in FORKING:
@@ -261,7 +263,9 @@ def main(app: str = "server:create_own_app") -> None:
     if settings.dispatcher in FORKING:
         fork_server.share()
     log.info("%s", generation.describe(settings))
-    log.info("Bottlepost listens on http://%s:%d", settings.host, settings.port)
+    scheme = "http" if settings.tls_cert_file is None else "https"
+    address = f"{scheme}://{settings.host}:{settings.port}"
+    log.info("Bottlepost listens on %s", address)
     Granian(
         app,
         factory=True,
@@ -276,6 +280,9 @@ def main(app: str = "server:create_own_app") -> None:
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(max_buffer_size=READ_SIZE),
         websockets=False,
+        ssl_cert=settings.tls_cert_file,
+        ssl_key=settings.tls_key_file,
+        ssl_protocol_min=SSLProtocols.tls12,
         log_access=False,
         # The start is reported above.
         log_level=LogLevels.error,

@@ -24,6 +24,8 @@ WEB_ONLY = frozenset(
     {
         "host",
         "port",
+        "tls_cert_file",
+        "tls_key_file",
         "workers",
         "trusted_proxies",
         # Nothing is signed with it.

@@ -19,6 +19,7 @@ from config import (
     public_keys,
     secret_values,
     smtp,
+    tls,
 )
 from config.database_url import DatabaseUrl
 from config.environment import SettingsError
@@ -81,6 +82,9 @@ class Settings:
     dispatcher: str = "process"
     host: str = "127.0.0.1"
     port: Annotated[int, whole(1, 65535)] = 8080
+    # The certificate (with its chain) and key of our own host; none = it speaks HTTP.
+    tls_cert_file: File | None = None
+    tls_key_file: File | None = None
     # Where mail programs reach the server; None = mails have no link to it.
     public_url: PublicUrl | None = None
     workers: Annotated[int, whole(1, 256)] = 1
@@ -221,6 +225,7 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         raise _first_problem(refused.errors()[0]) from None
     for check in (
         _check_service_keys,
+        _check_tls,
         _check_jwt,
         _check_apns,
         _check_smtp,
@@ -259,6 +264,17 @@ def _check_service_keys(settings: Settings) -> None:
             "is the same as BOTTLEPOST_SERVICE_KEY: set that to a new key, or remove"
             " the old one",
         )
+
+
+def _check_tls(settings: Settings) -> None:
+    """A bad key would end each web worker, without a word about the setting."""
+    _is_complete(
+        "TLS needs",
+        BOTTLEPOST_TLS_CERT_FILE=settings.tls_cert_file,
+        BOTTLEPOST_TLS_KEY_FILE=settings.tls_key_file,
+    )
+    if settings.tls_cert_file is not None and settings.tls_key_file is not None:
+        tls.check(settings.tls_cert_file, settings.tls_key_file)
 
 
 def _check_jwt(settings: Settings) -> None:
