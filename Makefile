@@ -18,7 +18,8 @@ DEPS := setup.cfg pyproject.toml .ci/venv
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-mariadb test-pgbouncer test-rabbitmq test-nginx check bench clean
+.PHONY: help run test test-mariadb test-pgbouncer test-rabbitmq test-nginx test-deploy \
+  constraints check bench clean
 
 help:  ## Show this
 	@echo "Bottlepost: group chat that answers at once and pushes behind the answer"
@@ -61,6 +62,21 @@ check: $(VENV)/.installed-dev  ## Lint, format, types, import arrows, unit tests
 	  || { echo "Not formatted: run $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/python -m mypy --no-error-summary
 	@$(BIN)/python -m pytest tests/unit $(PARALLEL) $(ARGS)
+
+# Checks deploy/ and the Dockerfile with the tools that exist for them, as far as they are
+# installed (Debian: nginx-light, prometheus, systemd), and replays the image's build.
+test-deploy: $(VENV)/.installed-dev  ## Check systemd units, nginx, alerts and the image
+	@TEST_DEPLOY=yes $(BIN)/python -m pytest tests -m deploy $(ARGS)
+
+# What the image installs, with hashes. uv writes the name of no index into the files.
+LOCK := $(BIN)/uv pip compile --quiet --python-version 3.13 --python-platform linux \
+	--generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command "make constraints"
+constraints: $(VENV)/.installed  ## Pin the image's dependencies anew (deploy/)
+	@$(BIN)/python -m pip install --quiet uv
+	@$(LOCK) --upgrade setup.cfg --extra speed --extra postgresql --extra celery \
+	  --extra container --output-file deploy/constraints.txt
+	@echo 'setuptools>=77' | $(LOCK) --upgrade - --output-file deploy/constraints-build.txt
 
 bench: $(VENV)/.installed-bench  ## Run the benchmarks; tables, results and plots
 	@$(BIN)/python -m benchmarks $(ARGS)
