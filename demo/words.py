@@ -43,9 +43,11 @@ def commands(
     """The curl commands that post a message, and show the inbox and the job."""
     as_sender = f"-H 'Authorization: Bearer {conversation.sender.token}'"
     body = json.dumps({"conversation": conversation.id, "message": "Land in sight!"})
+    # Whoever is quicker than the first push waits for it.
+    inbox = f"{choices.sandbox_url}/inbox?wait=30"
     return (
         f"curl -sS {choices.server_url}/groupchat/send {as_sender} "
         f"-H 'Content-Type: application/json' -d {shlex.quote(body)}",
-        f"curl -sS --cacert {shlex.quote(ca_file)} {choices.sandbox_url}/inbox",
+        f"curl -sS --cacert {shlex.quote(ca_file)} {shlex.quote(inbox)}",
         f"curl -sS {choices.server_url}/jobs/1 {as_sender}",
     )

@@ -27,6 +27,7 @@ def test_printed_commands_show_the_pushes_of_a_message(run_dir: Path) -> None:
 
         assert (sent["message"]["seq"], sent["conversation"]["id"]) == (1, 1)
         assert sent["job"]["url"] in job
+        assert curl.run(inbox), "it waits for the first push"
         until(lambda: curl.run(job)["state"] == "completed", what="for the job")
         assert curl.run(job)["accepted"] == curl.run(job)["total"] == 3
         pushes = curl.run(inbox)

@@ -91,7 +91,12 @@ def test_rows_of_the_documentation_are_read():
         rows = read(text.encode(), CSV if language == "csv" else JSON_LINES)
 
         kinds = [row.kind for row in rows if isinstance(row, Row)]
-        assert kinds == ["user", "conversation", "device", "member"]
+        assert list(dict.fromkeys(kinds)) == [
+            "user",
+            "conversation",
+            "device",
+            "member",
+        ]
     assert [language for language, _ in blocks] == ["json", "csv"]
 
 
