@@ -7,7 +7,6 @@ import errno
 import gc
 import hmac
 import logging
-import resource
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -38,7 +37,16 @@ from api.rate_limits import per_minute
 from api.seats import Seats
 from api.service_key import ServiceKey
 from bottlepost import logs
-from config import ON, Settings, SettingsError, key_files, run_directory, tls, vapid
+from config import (
+    ON,
+    Settings,
+    SettingsError,
+    key_files,
+    platform,
+    run_directory,
+    tls,
+    vapid,
+)
 from datastore import OUTAGES, Datastore, kind_documents
 from host import access
 from host.body import Timeouts
@@ -303,12 +311,8 @@ def _prepare_memory() -> None:
 
 def _count_connections() -> int:
     """The number of connections that leaves OTHER_FILES for the rest."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTIONS + OTHER_FILES
-    if soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return max(1, min(CONNECTIONS, soft - OTHER_FILES))
+    files = platform.raise_file_limit(CONNECTIONS + OTHER_FILES)
+    return max(1, min(CONNECTIONS, files - OTHER_FILES))
 
 
 def _check_port(settings: Settings) -> None:

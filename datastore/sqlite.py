@@ -123,6 +123,9 @@ def _on_connect(synchronous: str, dbapi_connection: Any, _record: Any) -> None:
         # What is deleted is overwritten, because users ask for that. Debian's SQLite
         # does so by default; others keep the bytes until they need the space.
         "secure_delete=ON",
+        # On macOS fsync does not wait for the disk; elsewhere this changes nothing.
+        "fullfsync=ON",
+        "checkpoint_fullfsync=ON",
         # Only for writers without our lock, such as the sqlite3 shell.
         f"busy_timeout={round(WAIT_S * 1000)}",
         "cache_size=-4000",

@@ -6,15 +6,15 @@ that has since got the same pid is never signalled.
 
 import fcntl
 import os
-import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from config import platform
 from notifier.process import interpreter
 
 START_S = 60.0
@@ -84,20 +84,9 @@ def stop(pidfile: Path) -> int:
 
 def _end(pid: int, number: signal.Signals, pidfile: Path) -> None:
     """Signal the daemon, and wait for its end, because its port is free only then."""
-    with suppress(ProcessLookupError), _pidfd(pid) as pidfd:
-        # Check again, now that the pid cannot pass to another process.
-        if running_pid(pidfile) == pid:
-            signal.pidfd_send_signal(pidfd, number)
-            select.select([pidfd], [], [], STOP_S)
-
-
-@contextmanager
-def _pidfd(pid: int) -> Iterator[int]:
-    pidfd = os.pidfd_open(pid)
-    try:
-        yield pidfd
-    finally:
-        os.close(pidfd)
+    platform.send_signal(
+        pid, number, lambda: running_pid(pidfile) == pid, wait_s=STOP_S
+    )
 
 
 def status(pidfile: Path) -> int:

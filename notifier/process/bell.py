@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from config import platform
+
 RING = b"!"
 CLOSE = b"."
 CLOSE_S = 1.0
@@ -76,13 +78,11 @@ def ring(directory: Path, *, above: int) -> bool:
         for path in _bells(directory, lambda number: number > above):
             try:
                 sender.sendto(RING, str(path))
-            except BlockingIOError:
-                # It has been rung at already.
-                found = True
             except ConnectionRefusedError:
                 path.unlink(missing_ok=True)
-            except OSError:
-                continue
+            except OSError as problem:
+                # With a full queue, it has been rung at already.
+                found |= platform.is_queue_full(problem)
             else:
                 found = True
     return found

@@ -35,8 +35,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from bottlepost import own_modules
+from config import platform
 from notifier.process import fork_safety, fork_server_main, interpreter
-from notifier.process.slots import LONGEST_SOCKET_PATH
 
 log = logging.getLogger(__name__)
 
@@ -158,10 +158,12 @@ class _OwnForkServer:
     def _end(self, server: _ForkServer) -> None:
         """End one that may hang; if others use it, too, it is left to them."""
         if server is self._server and self._is_ours_alive(server):
-            pidfd = os.pidfd_open(server.pid)
-            os.kill(server.pid, signal.SIGKILL)
-            connection.wait([pidfd], END_S)
-            os.close(pidfd)
+            platform.send_signal(
+                server.pid,
+                signal.SIGKILL,
+                lambda: self._is_ours_alive(server),
+                wait_s=END_S,
+            )
             # Reaps it.
             self._is_ours_alive(server)
 
@@ -256,7 +258,7 @@ def _socket_address() -> str:
     name = "fork-server"
     for parent in (tempfile.gettempdir(), *SHORT_DIRECTORIES):
         # 20 for the name of the new directory.
-        if len(os.fsencode(parent)) + 20 + len(name) > LONGEST_SOCKET_PATH:
+        if len(os.fsencode(parent)) + 20 + len(name) > platform.LONGEST_SOCKET_PATH:
             continue
         with suppress(OSError):
             directory = tempfile.mkdtemp(prefix="bp-", dir=parent)

@@ -2,21 +2,17 @@
 
 import gc
 import os
-from contextlib import suppress
 from importlib import import_module
 from multiprocessing import forkserver
-from pathlib import Path
 
-from config import run_directory
+from config import platform, run_directory
 
 
 def run(listener_fd: int, alive_fd: int) -> None:
     """Fork children for the clients of the socket, until the alive pipe is closed."""
     # The web worker may be another program's, with other files to create.
     run_directory.keep_private()
-    with suppress(OSError):
-        # Shown by ps and top; Linux only.
-        Path("/proc/self/comm").write_text("fork-server")
+    platform.name_process("fork-server")
     # Imported here, because most web workers, which import us, need nothing of it. In
     # the one that `python server.py` forks it has been imported already.
     import_module("notifier.process.preload")

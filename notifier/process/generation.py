@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from config import Settings, fingerprint
+from config import Settings, fingerprint, platform
 from datastore.file_lock import LockFile
 
 log = logging.getLogger(__name__)
@@ -255,12 +255,7 @@ def _server() -> str:
     parent = os.getppid()
     if parent <= 1:
         parent = os.getpid()
-    try:
-        stat = Path(f"/proc/{parent}/stat").read_text()
-        # Field 22 is the time of its start; the name in field 2 may have spaces.
-        return f"{parent}:{stat.rpartition(')')[2].split()[19]}"
-    except OSError:
-        return f"{parent}:0"
+    return f"{parent}:{platform.started_at(parent)}"
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -1,11 +1,11 @@
 """The processes that hold slots, as the lock files name them."""
 
-import os
 import re
 import signal
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from config import platform
 
 # The names that `engine.new_owner` makes: host, pid and a random part, which may be
 # followed by the number of a generation.
@@ -26,36 +26,14 @@ class Holder:
 
     def signal(self, number: signal.Signals) -> bool:
         """Send a signal; False if it has ended, or if we cannot reach it."""
-        try:
-            pidfd = os.pidfd_open(self.pid)
-        except OSError:
-            return False
-        try:
-            # Now the pid cannot pass to another process any more.
-            if not self.has_file_open():
-                return False
-            signal.pidfd_send_signal(pidfd, number)
-        except OSError:
-            return False
-        finally:
-            os.close(pidfd)
-        return True
+        return platform.send_signal(self.pid, number, self.has_file_open)
 
     def has_file_open(self) -> bool:
         """Whether the process with this pid is the one, and none in another container.
 
         Only we may look at it: another user's process counts as another one.
         """
-        try:
-            lock = self.lock_path.stat()
-            for fd in os.scandir(f"/proc/{self.pid}/fd"):
-                # It may be closed meanwhile.
-                with suppress(FileNotFoundError):
-                    if os.path.samestat(os.stat(fd.path), lock):
-                        return True
-        except OSError:
-            pass
-        return False
+        return platform.holds_lock(self.pid, self.lock_path)
 
 
 def read_holder(lock_path: Path) -> Holder | None:

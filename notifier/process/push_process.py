@@ -7,16 +7,14 @@ import signal
 import socket
 import time
 from collections.abc import Coroutine
-from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerProcess
-from pathlib import Path
 from typing import Any, NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from bottlepost import logs
-from config import CPU_ANSWERS, Settings
+from config import CPU_ANSWERS, Settings, platform
 from datastore import Datastore
 from notifier.engine import (
     BuildEngine,
@@ -219,6 +217,4 @@ def _detach_from_host(settings: Settings) -> None:
     with open(os.devnull) as null:
         os.dup2(null.fileno(), 0)
     logs.own("push", settings, file=settings.run_dir / "push" / "push.log")
-    with suppress(OSError):
-        # Shown by ps and top; Linux only.
-        Path("/proc/self/comm").write_text("push-process")
+    platform.name_process("push-process")

@@ -1,14 +1,11 @@
 """Options of every client of Redis: no exchange waits for a dead machine for ever."""
 
-import socket
 from typing import Any
 
+from config import platform
+
 # A connection that only listens notices after 10 + 3 x 3 seconds that nobody is there.
-_KEEPALIVES = {
-    socket.TCP_KEEPIDLE: 10,
-    socket.TCP_KEEPINTVL: 3,
-    socket.TCP_KEEPCNT: 3,
-}
+_KEEPALIVES = platform.keepalives(idle_s=10, interval_s=3, count=3)
 
 
 def options(url: str, timeout_s: float | None) -> dict[str, Any]:
@@ -22,8 +19,8 @@ def options(url: str, timeout_s: float | None) -> dict[str, Any]:
     # A Unix socket has no such options.
     if url.startswith(("redis://", "rediss://")):
         found["socket_keepalive"] = True
-        found["socket_keepalive_options"] = {**_KEEPALIVES}
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            milliseconds = int((timeout_s or 10) * 1000)
-            found["socket_keepalive_options"][socket.TCP_USER_TIMEOUT] = milliseconds
+        found["socket_keepalive_options"] = {
+            **_KEEPALIVES,
+            **platform.send_timeout(int((timeout_s or 10) * 1000)),
+        }
     return found

@@ -13,18 +13,18 @@ from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 
-from config import Settings, SettingsError
+from config import Settings, SettingsError, platform
 from datastore.file_lock import LockFile
 from notifier.engine import ANY_JOB, is_job_id
 from notifier.process.holders import OWNER, Holder, read_holder
 
-# sockaddr_un has room for 107 bytes and a zero.
-LONGEST_SOCKET_PATH = 107
 # Worker slots of a host. An engine beyond them has no slot; if it is killed, its
 # leases have to expire.
 MAX_WORKERS = 64
 # The highest generation for whose sockets there has to be room: a time in seconds.
 LONGEST_NUMBER = 0xFFFFFFFF
+# The highest pid of Linux.
+LONGEST_PID = 4_194_304
 WAKE_UP = b"!"
 # The mark and an id.
 LONGEST_WAKE_UP = 1 + 19
@@ -115,9 +115,9 @@ class Slots:
         self._directory = run_dir / "push"
         self.count = count
         self._number = number
-        longest = os.fsencode(self._directory / f"slot-{count}-{LONGEST_NUMBER:x}.sock")
-        if len(longest) > LONGEST_SOCKET_PATH:
-            excess = len(longest) - LONGEST_SOCKET_PATH
+        longest = len(_longest_name(run_dir, count, has_bells=number is not None))
+        if longest > platform.LONGEST_SOCKET_PATH:
+            excess = longest - platform.LONGEST_SOCKET_PATH
             raise SettingsError(
                 "BOTTLEPOST_RUN_DIR",
                 f"is {excess} bytes too long for the Unix sockets in it: {run_dir}",
@@ -137,11 +137,13 @@ class Slots:
         for address in self._current_addresses():
             try:
                 self._sender.sendto(wake_up, address)
-            except BlockingIOError:
-                # A full queue: a process at capacity does not read its socket.
-                continue
             except (FileNotFoundError, ConnectionRefusedError):
                 result = WakeResult.NO_LISTENER
+                continue
+            except OSError as problem:
+                if not platform.is_queue_full(problem):
+                    raise
+                # A process at capacity does not read its socket.
                 continue
             return WakeResult.TAKEN
         return result
@@ -255,6 +257,14 @@ class Slots:
             addresses = self._addresses(generation)
             self._addressed = generation, addresses
         return addresses
+
+
+def _longest_name(run_dir: Path, count: int, *, has_bells: bool) -> bytes:
+    """The longest path of a socket here; the bells of web workers are sockets, too."""
+    names = [f"push/slot-{count}-{LONGEST_NUMBER:x}.sock"]
+    if has_bells:
+        names.append(f"settings/{LONGEST_NUMBER:x}-{LONGEST_PID}.sock")
+    return max((os.fsencode(run_dir / name) for name in names), key=len)
 
 
 def _wake_up(job_id: int) -> bytes:

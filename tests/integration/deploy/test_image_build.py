@@ -73,6 +73,9 @@ def test_server_runs_with_no_setting_at_all(build: Build) -> None:
         until(lambda: _is_healthy(build, port), 120, what=f"for {words} to be healthy")
         key = (run_dir / "service-key").read_text().strip()
         made = Client(f"http://127.0.0.1:{port}", key).post("/users", {"name": "Ann"})
+    except AssertionError as failed:
+        failed.add_note(log.read_text())
+        raise
     finally:
         process.terminate()
         status = process.wait(60)
