@@ -24,6 +24,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     """Ann and Ben in a conversation, a message that was pushed, and the sandbox."""
     directory: Path = tmp_path_factory.mktemp("docs")
     write_files(directory)
+    (directory / "var").mkdir(mode=0o700)
     sandbox = Sandbox(directory / "var/sandbox").start()
     environment = {
         **sandbox.environment,

@@ -22,6 +22,11 @@ from tests.support.server import Server
 PATIENCE_S = 20.0
 PAUSE_S = 0.05
 COMMAND_S = 60.0
+# What changes the machine on which the tests run, or does not end.
+OF_THE_MACHINE = re.compile(
+    r"\b(sudo|pip3? install|docker|systemctl|apt|apt-get|make|npm|bottlepost serve"
+    r"|python server\.py)\b"
+)
 APPLE = "https://api.push.apple.com"
 
 
@@ -80,6 +85,10 @@ class Runner:
             self._compare(block)
 
     def _run_commands(self, block: Block) -> None:
+        if found := OF_THE_MACHINE.search(block.text):
+            raise Failed(
+                f"{block}: {found[0]!r} is not for a test: say why it is not run"
+            )
         if block.language == "sh":
             self._output = self._bash(block, block.text)
             return
