@@ -18,7 +18,7 @@ RUN useradd --uid 10001 --home-dir /var/lib/bottlepost --no-create-home --shell 
  && install --directory --owner=bottlepost --group=bottlepost --mode=700 /var/lib/bottlepost /sandbox
 # The dependencies have a layer of their own, which changes of the code leave alone.
 COPY deploy/constraints.txt /opt/bottlepost/
-RUN python -m venv --upgrade-deps /opt/bottlepost \
+RUN python -m venv /opt/bottlepost \
  && pip install --no-cache-dir --require-hashes --requirement /opt/bottlepost/constraints.txt
 COPY --from=wheel /wheel /opt/bottlepost/wheel
 RUN pip install --no-cache-dir --no-index --no-deps /opt/bottlepost/wheel/*.whl \

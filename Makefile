@@ -66,7 +66,7 @@ check: $(VENV)/.installed-dev  ## Lint, format, types, import arrows, unit tests
 # Checks deploy/ and the Dockerfile with the tools that exist for them, as far as they are
 # installed (Debian: nginx-light, prometheus, systemd), and replays the image's build.
 test-deploy: $(VENV)/.installed-dev  ## Check systemd units, nginx, alerts and the image
-	@TEST_DEPLOY=yes $(BIN)/python -m pytest tests -m deploy $(ARGS)
+	@TEST_DEPLOY=yes $(BIN)/python -m pytest tests/integration/deploy -m deploy $(ARGS)
 
 # What the image installs, with hashes. uv writes the name of no index into the files.
 LOCK := $(BIN)/uv pip compile --quiet --python-version 3.13 --python-platform linux \

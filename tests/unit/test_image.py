@@ -98,6 +98,7 @@ def test_pip_installs_only_what_is_pinned() -> None:
     ]
 
     assert commands
+    assert "--upgrade-deps" not in str(instructions())
     for command in commands:
         assert "--require-hashes" in command or "--no-index --no-deps" in command
 
