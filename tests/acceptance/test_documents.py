@@ -31,8 +31,6 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
         "BOTTLEPOST_VAPID_SUBJECT": "mailto:you@example.org",
         # A wrong file would stop the start.
         "BOTTLEPOST_CATALOGUE_DIR": str(directory / "texts"),
-        "BOTTLEPOST_SMTP_URL": "smtp://127.0.0.1:9",
-        "BOTTLEPOST_SMTP_FROM": "chat@example.org",
     }
     try:
         with Server(directory / "var", environment) as server:

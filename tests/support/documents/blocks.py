@@ -10,7 +10,7 @@ COMMENT = re.compile(r"^\s*<!-- (.+) -->\s*$")
 NOTE = re.compile(r"(not run|answer to|sent|body of|schema of|file): (.+)", re.DOTALL)
 COMMANDS = ("sh", "console")
 # Languages of what is no command and no JSON; a reader sees that, too.
-OTHERS = ("text", "swift", "kotlin", "yaml", "csv", "sql", "nginx")
+OTHERS = ("text", "swift", "kotlin", "yaml", "csv", "sql", "nginx", "ini")
 
 
 @dataclass(frozen=True)
