@@ -20,8 +20,15 @@ def authority() -> AuthorityFiles:
 
 
 @pytest.fixture(scope="module")
+def tls(authority: AuthorityFiles) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=authority.ca_file)
+
+
+@pytest.fixture(scope="module")
 def server(
-    authority: AuthorityFiles, tmp_path_factory: pytest.TempPathFactory
+    authority: AuthorityFiles,
+    tls: ssl.SSLContext,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
     identity = authority.issue("localhost")
     environment = {
@@ -30,32 +37,28 @@ def server(
     }
     run_dir: Path = tmp_path_factory.mktemp("tls")
     with Server(run_dir, environment, wait=False) as server:
-        until(lambda: "listens on https://" in server.log(), 60, what="for the server")
+        until(lambda: ask(server, tls, "/readyz"), 60, what="for the server")
         yield server
 
 
-def connect(server: Server, tls: ssl.SSLContext) -> http.client.HTTPSConnection:
-    return http.client.HTTPSConnection("localhost", server.port, context=tls)
+def ask(server: Server, tls: ssl.SSLContext, path: str) -> bytes | None:
+    """The body of an answer; None while the server does not listen."""
+    client = http.client.HTTPSConnection("localhost", server.port, context=tls)
+    try:
+        client.request("GET", path)
+        return client.getresponse().read()
+    except ConnectionError:
+        return None
+    finally:
+        client.close()
 
 
-def test_requests_and_long_answers_pass(
-    server: Server, authority: AuthorityFiles
-) -> None:
-    tls = ssl.create_default_context(cafile=authority.ca_file)
+def test_requests_and_long_answers_pass(server: Server, tls: ssl.SSLContext) -> None:
+    body = ask(server, tls, "/openapi.json")
 
-    def asked() -> bytes | None:
-        client = connect(server, tls)
-        try:
-            client.request("GET", "/openapi.json")
-            return client.getresponse().read()
-        except ConnectionError:
-            return None
-        finally:
-            client.close()
-
-    body = until(asked, 60, what="for an answer")
-
-    assert json.loads(str(body, "utf-8"))["openapi"].startswith("3.")
+    assert body is not None
+    assert json.loads(body)["openapi"].startswith("3.")
+    assert "listens on https://" in server.log()
 
 
 def test_plain_http_gets_no_answer(server: Server) -> None:
