@@ -18,8 +18,8 @@ DEPS := setup.cfg pyproject.toml .ci/venv
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-mariadb test-pgbouncer test-rabbitmq test-nginx test-deploy \
-  constraints check bench clean
+.PHONY: help run test test-mariadb test-pgbouncer test-rabbitmq test-nginx test-clients \
+  test-deploy constraints check bench clean
 
 help:  ## Show this
 	@echo "Bottlepost: group chat that answers at once and pushes behind the answer"
@@ -55,6 +55,10 @@ test-rabbitmq: $(VENV)/.installed-dev  ## Run the tests of Celery on RabbitMQ to
 # Needs nginx of the system (Debian: nginx-light).
 test-nginx: $(VENV)/.installed-dev  ## Run the tests behind a proxy with nginx too
 	@TEST_NGINX=start $(BIN)/python -m pytest tests/integration/host -m nginx $(ARGS)
+
+# Needs npm of the system; the linter and the generators go to a temporary directory.
+test-clients: $(VENV)/.installed-dev  ## Lint /openapi.json, and post with generated clients
+	@TEST_NPM=1 $(BIN)/python -m pytest tests/acceptance -m clients $(ARGS)
 
 check: $(VENV)/.installed-dev  ## Lint, format, types, import arrows, unit tests (seconds)
 	@$(BIN)/python -m ruff check --quiet .

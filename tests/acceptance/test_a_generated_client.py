@@ -9,6 +9,9 @@ import pytest
 from tests.support import generated_client
 from tests.support.server import Server
 
+# `make test` runs it, too; the generator is one of its packages.
+pytestmark = pytest.mark.clients
+
 POST_A_MESSAGE = """
 import json
 import httpx
