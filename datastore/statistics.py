@@ -58,11 +58,13 @@ class FailingJob(NamedTuple):
 
 class FailingDevice(NamedTuple):
     id: int
+    owner_id: int | None
     owner: str | None
     platform: str | None
     outcome: str
     reason: str
     pushes: int
+    is_disabled: bool
 
 
 def first_job_since(session: Session, since: datetime) -> int:
@@ -210,11 +212,13 @@ def failing_devices(session: Session, first_job: int) -> list[FailingDevice]:
     rows = session.execute(
         select(
             counted.c.device_id,
+            Device.user_id,
             User.name,
             Device.platform,
             PushFailure.outcome,
             PushFailure.reason,
             counted.c.pushes,
+            Device.disabled_at.is_not(None),
         )
         .join(PushFailure, is_last)
         .outerjoin(Device, Device.id == counted.c.device_id)

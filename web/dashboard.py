@@ -1,4 +1,4 @@
-"""The dashboard: login with the service key, statistics, and a test push."""
+"""The dashboard: statistics, and a test push."""
 
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -8,16 +8,14 @@ from bottle import HTTPResponse
 
 from datastore import metrics, provider_troubles, sample_push, statistics
 from models.base import utc_now
-from models.errors import Invalid, Unauthorized
-from web import dashboard_figures
+from models.errors import Invalid
+from web import dashboard_figures, login_page
 from web.page_request import PageRequest, page, redirect
 from web.plots import TimeAxis
-from web.session import OPERATOR_COOKIE, set_cookie
+from web.session import OPERATOR_COOKIE
 
 REFRESH_S = 30
 LARGEST_ID_DIGITS = 18
-# The pages that a login may redirect to; the first is the default.
-LOGIN_TARGETS = ("/dashboard", "/imports", "/notifications")
 
 
 class Span(NamedTuple):
@@ -50,7 +48,7 @@ SPANS = {
 def show(request: PageRequest) -> HTTPResponse:
     """The dashboard, or the login form."""
     if not request.is_operator:
-        return page("login", title="Sign in", problem="", to="/dashboard")
+        return login_page.form()
     query = parse_qs(request.environ.get("QUERY_STRING", ""))
     chosen = query.get("span", ["hour"])[0]
     span = SPANS.get(chosen, SPANS["hour"])
@@ -88,38 +86,12 @@ def show(request: PageRequest) -> HTTPResponse:
 
 
 def _seconds(value: float) -> str:
+    """With its unit, which stays in the number's line."""
     if value < 1:
-        return f"{value * 1000:.0f} ms"
-    return f"{value:.1f} s" if value < 100 else f"{value / 60:,.0f} min"
-
-
-def log_in(request: PageRequest) -> HTTPResponse:
-    request.check_origin()
-    key = request.form.get("service_key", "").strip()
-    to = request.form.get("to", "")
-    to = to if to in LOGIN_TARGETS else LOGIN_TARGETS[0]
-    address = request.app.address_of(request.environ)
-    if not request.app.service_key.matches(key, address):
-        try:
-            request.app.service_key.refuse(key, address)
-        except Unauthorized:
-            request.audit("sign-in refused")
-            problem = "This is not the service key."
-            return page("login", status=401, title="Sign in", problem=problem, to=to)
-    answer = redirect(to)
-    cookie = request.sessions.issue()
-    set_cookie(answer, request.environ, OPERATOR_COOKIE, cookie)
-    request.audit("sign-in", session=cookie)
-    return answer
-
-
-def log_out(request: PageRequest) -> HTTPResponse:
-    request.operator_form()
-    request.audit("sign-out")
-    request.end_session()
-    answer = redirect("/dashboard")
-    set_cookie(answer, request.environ, OPERATOR_COOKIE, "")
-    return answer
+        words = f"{value * 1000:.0f} ms"
+    else:
+        words = f"{value:.1f} s" if value < 100 else f"{value / 60:,.0f} min"
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def test_push(request: PageRequest) -> HTTPResponse:

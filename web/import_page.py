@@ -10,7 +10,7 @@ from api.imports import UPLOAD_LIMIT
 from api.uploads import CSV, JSON_LINES, MEDIA_TYPES, Upload
 from datastore import imports as stored
 from models.errors import CallerError, Invalid
-from web import multipart
+from web import login_page, multipart
 from web.multipart import Part
 from web.page_request import PageRequest, page, redirect
 from web.session import OPERATOR_COOKIE
@@ -48,7 +48,7 @@ class FormFile(Upload):
 def show(request: PageRequest) -> HTTPResponse:
     """The form, and the recent imports."""
     if not request.is_operator:
-        return page("login", title="Sign in", problem="", to=PATH)
+        return login_page.form(PATH)
     with request.app.store.read() as session:
         recent = stored.recent(session, RECENT_IMPORTS)
     return page(

@@ -7,13 +7,17 @@ result or the error when the job has ended.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from bottle import HTTPResponse
+from sqlalchemy.orm import Session
 
 from api import bodies, imports, job_reports, jobs, messages
 from api.schemas.jobs import JobQuery
 from api.schemas.messages import NewMessage
+from datastore.outbox import failed_devices
 from datastore.outbox import job_status as stored
+from datastore.outbox.failed_devices import MOST_SHOWN
 from datastore.outbox.job_status import JobStatus
 from datastore.outbox.outcome_counts import ACCEPTED
 from models.base import utc_now
@@ -21,19 +25,31 @@ from models.errors import Forbidden
 from models.imports import ImportJob, Problem
 from models.pushes import COMPLETED, FAILED
 from web.page_request import PageRequest, page, redirect
-from web.session import USER_COOKIE, set_cookie
+from web.session import OPERATOR_COOKIE, USER_COOKIE, set_cookie
 
 RESULT, ERROR = "result", "error"
 # The page of each final state.
 OUTCOME_OF_STATE = {COMPLETED: RESULT, FAILED: ERROR}
-# The columns of problems, for operators and for members.
-REASONS = ("Not accepted", "Reason", "Devices")
-OUTCOMES = ("Not accepted", "Platform", "Devices")
-HEADINGS = {"": "In progress", RESULT: "Done", ERROR: "Failed"}
+NOTHING = "\N{EN DASH}"
 REFRESH_S = 1
 # A job that has taken a minute will hardly end within a second.
 SLOW_REFRESH_S = 5
 SLOW_AFTER_S = 60
+
+
+class Cell(NamedTuple):
+    """A cell of a table, which may be a link."""
+
+    text: object
+    href: str = ""
+
+
+class Table(NamedTuple):
+    """What did not succeed, and why; the last column is a number or a time."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Cell, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,18 +61,22 @@ class JobView:
     # Its kind and number, such as "Push 7".
     name: str
     state: str
-    # The plural of what it counts: "devices" or "rows".
+    # What it counts: "device" or "row", and what happened to those that failed.
     unit: str
-    done: int
+    missed: str
+    succeeded: int
+    failed: int
     # None until the job starts.
     total: int | None
     created_at: datetime
     error: str | None = None
     notices: Sequence[str] = ()
     facts: Sequence[tuple[str, str]] = field(default=())
-    # The table of problems: its headings and its rows.
-    columns: tuple[str, str, str] = ("", "", "")
-    problems: Sequence[tuple[object, str, object]] = field(default=())
+    tables: Sequence[Table] = field(default=())
+    # Where its visitor goes from here: labels and addresses.
+    links: Sequence[tuple[str, str]] = field(default=())
+    # Where a form sends the job's number to have it tried again; empty if nobody may.
+    retry: str = ""
 
     @property
     def outcome(self) -> str:
@@ -67,6 +87,29 @@ class JobView:
     def page_path(self) -> str:
         """The path of the page for its current state."""
         return f"{self.path}/{self.outcome}" if self.outcome else self.path
+
+    @property
+    def done(self) -> int:
+        return self.succeeded + self.failed
+
+    @property
+    def look(self) -> str:
+        """The class of the page: how well it went until now."""
+        return "partly" if self.failed and self.state != FAILED else self.state
+
+    @property
+    def heading(self) -> str:
+        if not self.outcome:
+            return "In progress"
+        if self.outcome == ERROR:
+            return "Failed"
+        if not self.failed:
+            return "Done"
+        verb = "was" if self.failed == 1 else "were"
+        return f"Done, but {self.count(self.failed)} {verb} {self.missed}"
+
+    def count(self, number: int) -> str:
+        return f"{number:,} {self.unit}{'' if number == 1 else 's'}"
 
 
 def send(request: PageRequest) -> HTTPResponse:
@@ -102,19 +145,12 @@ def push(request: PageRequest, job_id: int, outcome: str = "") -> HTTPResponse:
     status, report = jobs.find_with_report(context, job_id)
     if context.is_service:
         with request.app.store.read() as session:
-            columns, problems = REASONS, stored.reasons(session, job_id)
+            tables = _tables_for_operators(session, job_id)
     else:
-        columns, problems = OUTCOMES, _in_words(report)
-    return _show(_push_view(status, columns, problems, report.notices), outcome)
-
-
-def _in_words(report: job_reports.Report) -> list[tuple[str, str, int]]:
-    """What members read in place of a provider's reasons."""
-    return [
-        (job_reports.MEANINGS[each.outcome], each.platform or "", each.devices)
-        for each in report.outcomes or ()
-        if each.outcome != ACCEPTED
-    ]
+        tables = _tables_for_members(report)
+    is_operator = context.is_service
+    view = _push_view(status, tables, report.notices, is_operator=is_operator)
+    return _show(request, view, outcome)
 
 
 def upload(request: PageRequest, import_id: int, outcome: str = "") -> HTTPResponse:
@@ -122,50 +158,126 @@ def upload(request: PageRequest, import_id: int, outcome: str = "") -> HTTPRespo
     context = request.context()
     if not context.is_service:
         raise Forbidden("Sign in at the dashboard to see an import.")
-    return _show(_import_view(*imports.find(context, import_id)), outcome)
+    view = _import_view(*imports.find(context, import_id))
+    return _show(request, view, outcome)
 
 
-def _show(view: JobView, outcome: str) -> HTTPResponse:
+def try_again(request: PageRequest, job_id: int) -> HTTPResponse:
+    """Push again to the devices that have not accepted, and lead to the job's page."""
+    request.operator_form()
+    with request.app.store.write() as session:
+        due = failed_devices.try_again(session, job_id, utc_now())
+    request.audit("try again", job=job_id)
+    for each in due:
+        request.app.dispatcher.dispatch(each)
+    return redirect(f"/jobs/{job_id}")
+
+
+def _show(request: PageRequest, view: JobView, outcome: str) -> HTTPResponse:
     """The requested page if it fits the job's state, else a redirect."""
     if view.outcome != outcome:
         return redirect(view.page_path)
-    heading = HEADINGS[outcome]
-    title = f"{view.name}: {heading.lower()}"
     age_s = (utc_now() - view.created_at).total_seconds()
     refresh_s = REFRESH_S if age_s < SLOW_AFTER_S else SLOW_REFRESH_S
     return page(
         "job",
         job=view,
-        heading=heading,
-        title=title,
+        title=f"{view.name}: {view.heading.lower()}",
         refresh_s=0 if outcome else refresh_s,
+        key=request.sessions.csrf_token(request.cookie(OPERATOR_COOKIE)),
     )
+
+
+def _tables_for_operators(session: Session, job_id: int) -> list[Table]:
+    """The reasons in the words of the providers, and the devices with their owners."""
+    reasons = [
+        (Cell(outcome), Cell(reason or NOTHING), Cell(f"{number:,}"))
+        for outcome, reason, number in stored.reasons(session, job_id)
+    ]
+    devices = [
+        (
+            Cell(each.id, f"/dashboard/devices/{each.id}" if each.owner_id else ""),
+            Cell(each.platform or "removed"),
+            Cell(
+                each.owner or NOTHING,
+                f"/dashboard/users/{each.owner_id}" if each.owner_id else "",
+            ),
+            Cell(f"{each.outcome}: {each.reason}" if each.reason else each.outcome),
+            Cell(_again(each.next_attempt_at)),
+        )
+        for each in failed_devices.of_job(session, job_id)
+    ]
+    first = "The first devices" if len(devices) == MOST_SHOWN else "The devices"
+    return [
+        Table(
+            "Why devices were not reached", ("Outcome", "Reason", "Devices"), reasons
+        ),
+        Table(first, ("Device", "Platform", "Owner", "Reason", "Tried again"), devices),
+    ]
+
+
+def _tables_for_members(report: job_reports.Report) -> list[Table]:
+    """Others' devices by platform, in our words; their own ones with the reasons."""
+    outcomes = [
+        (
+            Cell(each.platform or "removed"),
+            Cell(job_reports.MEANINGS[each.outcome]),
+            Cell(f"{each.devices:,}"),
+        )
+        for each in report.outcomes or ()
+        if each.outcome != ACCEPTED
+    ]
+    own = [
+        (
+            Cell(f"{each.platform} {each.device}"),
+            Cell(each.reason or each.outcome),
+            Cell(_again(each.next_attempt_at)),
+        )
+        for each in report.failures
+    ]
+    return [
+        Table(
+            "Devices that were not reached", ("Platform", "Why", "Devices"), outcomes
+        ),
+        Table("Your own devices", ("Device", "Reason", "Tried again"), own),
+    ]
+
+
+def _again(moment: datetime | None) -> str:
+    if moment is None:
+        return "no"
+    return f"{moment:%H:%M:%S} UTC" if moment > utc_now() else "now"
 
 
 def _push_view(
     status: JobStatus,
-    columns: tuple[str, str, str],
-    problems: Sequence[tuple[str, str, int]],
+    tables: Sequence[Table],
     notices: Sequence[str],
+    *,
+    is_operator: bool,
 ) -> JobView:
     facts = [("Accepted", f"{status.accepted:,}"), ("Failed", f"{status.failed:,}")]
     if status.total is not None:
         facts.insert(0, ("Devices", f"{status.total:,}"))
     if status.request_id is not None:
         facts.append(("Request", status.request_id))
+    may_retry = is_operator and any(table.rows for table in tables)
     return JobView(
         path=f"/jobs/{status.id}",
         name=f"Push {status.id}",
         state=status.state,
-        unit="devices",
-        done=status.accepted + status.failed,
+        unit="device",
+        missed="not reached",
+        succeeded=status.accepted,
+        failed=status.failed,
         total=status.total,
         created_at=status.created_at,
         error=status.error,
         facts=[*facts, *_duration(status.created_at, status.finished_at)],
-        columns=columns,
-        problems=[(subject, detail, f"{n:,}") for subject, detail, n in problems],
         notices=notices,
+        tables=[table for table in tables if table.rows],
+        links=[("Dashboard", "/dashboard")] if is_operator else [("Start page", "/")],
+        retry=f"/jobs/{status.id}/retry" if may_retry else "",
     )
 
 
@@ -176,18 +288,25 @@ def _import_view(job: ImportJob, problems: Sequence[Problem]) -> JobView:
         ("New or changed", f"{job.changed:,}"),
         ("Skipped", f"{job.failed:,}"),
     ]
+    rows = [
+        (Cell(one.line), Cell(one.message), Cell(one.field or NOTHING))
+        for one in problems
+    ]
+    first = "The first skipped rows" if len(rows) < job.failed else "The skipped rows"
     return JobView(
         path=f"/imports/{job.id}",
         name=f"Import {job.id}",
         state=job.state,
-        unit="rows",
-        done=job.done + job.failed,
+        unit="row",
+        missed="skipped",
+        succeeded=job.done,
+        failed=job.failed,
         total=job.total,
         created_at=job.created_at,
         error=job.error,
         facts=[*facts, *_duration(job.created_at, job.finished_at)],
-        columns=("Line", "Problem", "Field"),
-        problems=[(one.line, one.message, one.field) for one in problems],
+        tables=[Table(first, ("Line", "Problem", "Field"), rows)] if rows else [],
+        links=[("Import another file", "/imports"), ("Dashboard", "/dashboard")],
     )
 
 

@@ -11,6 +11,7 @@ from datastore import kinds
 from models.errors import NotFound
 from models.kinds import OF_MESSAGES
 from models.previews import Preview, Seen
+from web import login_page
 from web.page_request import PageRequest, page
 
 PATH = "/notifications"
@@ -49,7 +50,7 @@ NAMES = {
 def show(request: PageRequest) -> HTTPResponse:
     """The kinds, and the chosen one on each platform."""
     if not request.is_operator:
-        return page("login", title="Sign in", problem="", to=PATH)
+        return login_page.form(PATH)
     query = parse_qs(request.environ.get("QUERY_STRING", ""))
     chosen = query.get("kind", [OF_MESSAGES])[0]
     locale = query.get("locale", [""])[0].strip()[:LONGEST_LOCALE]

@@ -1,13 +1,15 @@
 """The table of pages, and how pages share addresses with the API."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import bottle
-from bottle import Bottle, HTTPResponse
+from bottle import Bottle, HTTPError, HTTPResponse
 
 from api import bodies, errors
 from api.context import AppContext
@@ -20,10 +22,12 @@ from web import (
     demo_page,
     import_page,
     job_pages,
+    login_page,
     notification_page,
     unsubscribe_page,
+    user_page,
 )
-from web.page_request import SAFE_HEADERS, PageRequest, page
+from web.page_request import PAGE_HEADERS, SAFE_HEADERS, PageRequest
 from web.session import Sessions
 
 FORM = "application/x-www-form-urlencoded"
@@ -31,12 +35,17 @@ FORM = "application/x-www-form-urlencoded"
 PREFIX = "/pages"
 is_form_address = re.compile(r"/groupchat/send|/query").fullmatch
 is_job_address = re.compile(r"/(jobs|imports)/[0-9]+").fullmatch
+DEVICE = "/dashboard/devices/<device_id:id>"
+OF_DEVICE = "/dashboard/devices/{device_id}"
 WORKER = "worker.js"
+# Errors that no handler raises: there is nothing at the address.
+FOUND_BY_BOTTLE = (404, 405, 500)
 A_YEAR_S = 365 * 24 * 3600
 TITLES = {
     401: "Please sign in",
     403: "Not allowed",
     404: "Not found",
+    405: "Not found",
     429: "Too many requests",
     503: "Not available now",
 }
@@ -50,6 +59,8 @@ class PageRoute(NamedTuple):
     handler: Callable[..., HTTPResponse]
     # The form contains a file, or has two encodings; the handler receives it itself.
     takes_file: bool = False
+    # The page with the form, to which an error page leads back; with the path's parts.
+    form: str = ""
 
 
 def static(request: PageRequest, name: str) -> HTTPResponse:
@@ -84,12 +95,21 @@ ROUTES = (
     PageRoute("GET", "/docs", api_docs.show),
     PageRoute("GET", "/demo/inbox", demo_page.inbox),
     PageRoute("GET", "/static/<name>", static),
-    PageRoute("POST", f"{PREFIX}/groupchat/send", job_pages.send),
-    PageRoute("POST", f"{PREFIX}/query", job_pages.query),
+    PageRoute("POST", f"{PREFIX}/groupchat/send", job_pages.send, form="/"),
+    PageRoute("POST", f"{PREFIX}/query", job_pages.query, form="/"),
     PageRoute("GET", f"{PREFIX}/jobs/<job_id:id>", job_pages.push),
     PageRoute("GET", "/jobs/<job_id:id>/<outcome:re:result|error>", job_pages.push),
+    PageRoute(
+        "POST", "/jobs/<job_id:id>/retry", job_pages.try_again, form="/jobs/{job_id}"
+    ),
     PageRoute("GET", import_page.PATH, import_page.show),
-    PageRoute("POST", import_page.PATH, import_page.upload, takes_file=True),
+    PageRoute(
+        "POST",
+        import_page.PATH,
+        import_page.upload,
+        takes_file=True,
+        form=import_page.PATH,
+    ),
     PageRoute("GET", f"{PREFIX}/imports/<import_id:id>", job_pages.upload),
     PageRoute(
         "GET", "/imports/<import_id:id>/<outcome:re:result|error>", job_pages.upload
@@ -98,9 +118,14 @@ ROUTES = (
     PageRoute("GET", unsubscribe_page.ADDRESS, unsubscribe_page.show),
     PageRoute("POST", unsubscribe_page.ADDRESS, unsubscribe_page.end, takes_file=True),
     PageRoute("GET", "/dashboard", dashboard.show),
-    PageRoute("POST", "/dashboard/login", dashboard.log_in),
-    PageRoute("POST", "/dashboard/logout", dashboard.log_out),
-    PageRoute("POST", "/dashboard/test-push", dashboard.test_push),
+    PageRoute("GET", login_page.PATH, login_page.show),
+    PageRoute("POST", login_page.PATH, login_page.log_in, form=login_page.PATH),
+    PageRoute("POST", "/dashboard/logout", login_page.log_out, form="/dashboard"),
+    PageRoute("GET", f"{user_page.PATH}/<user_id:id>", user_page.show),
+    PageRoute("GET", DEVICE, user_page.of_device),
+    PageRoute("POST", f"{DEVICE}/disable", user_page.disable, form=OF_DEVICE),
+    PageRoute("POST", f"{DEVICE}/enable", user_page.enable, form=OF_DEVICE),
+    PageRoute("POST", "/dashboard/test-push", dashboard.test_push, form="/dashboard"),
 )
 
 
@@ -114,12 +139,15 @@ class PageEndpoint:
     sessions: Sessions
 
     def __call__(self, **parts: Any) -> HTTPResponse:
+        environ = bottle.request.environ
         try:
-            request = self._read(bottle.request.environ)
+            request = self._read(environ)
             with self.app.limit(self.route.method):
                 return self.route.handler(request, **parts)
         except Exception as problem:
-            return _error_page(errors.from_exception(problem))
+            back = self.route.form.format(**parts)
+            path = back or environ["PATH_INFO"].removeprefix(PREFIX)
+            return _error_page(errors.from_exception(problem), back=back, path=path)
 
     def _read(self, environ: dict[str, Any]) -> PageRequest:
         """Read outside the limit: a client that sends slowly blocks no others."""
@@ -141,6 +169,8 @@ def mount(application: Bottle, app: AppContext, demo_file: Path | None = None) -
             route=route, app=app, demo_file=demo_file, sessions=sessions
         )
         application.route(route.path, method=route.method, callback=endpoint)
+    for status in FOUND_BY_BOTTLE:
+        application.error(status)(_answer_unknown)
     application.add_hook("before_request", _route_browsers)
     application.add_hook("before_request", _refuse_malformed_paths)
 
@@ -156,11 +186,26 @@ def _route_browsers() -> None:
         is_form = media_type == FORM and scheme != "bearer"
         is_for_page = is_form and is_form_address(path)
     else:
-        # Programs accept */* or application/json; every browser names text/html.
-        accepts_html = "text/html" in environ.get("HTTP_ACCEPT", "")
-        is_for_page = accepts_html and is_job_address(path)
+        is_for_page = _is_browser(environ) and is_job_address(path)
     if is_for_page:
         environ["PATH_INFO"] = PREFIX + path
+
+
+def _is_browser(environ: dict[str, Any]) -> bool:
+    """Programs accept */* or application/json; every browser names text/html."""
+    return "text/html" in environ.get("HTTP_ACCEPT", "")
+
+
+def _answer_unknown(problem: HTTPError) -> bytes:
+    """The body for an error that Bottle found itself, in HTML for browsers."""
+    body = errors.from_bottle(problem)
+    if not _is_browser(bottle.request.environ):
+        return body
+    status = problem.status_code
+    for name, value in PAGE_HEADERS.items():
+        bottle.response.set_header(name, value)
+    message = json.loads(body)["error"]["message"]
+    return _render_error(ErrorResponse(status=status, code="", message=message))
 
 
 def _refuse_malformed_paths() -> None:
@@ -178,17 +223,20 @@ def _refuse_malformed_paths() -> None:
         environ["PATH_INFO"] = "/\N{REPLACEMENT CHARACTER}"
 
 
-def _error_page(error: ErrorResponse) -> HTTPResponse:
-    """The error that the API would return, as HTML."""
+def _error_page(error: ErrorResponse, *, back: str, path: str) -> HTTPResponse:
+    """The error that the API would return, as HTML, with a link to the form."""
+    content = _render_error(error, back=back, path=path)
+    headers = {**PAGE_HEADERS, **error.headers}
+    return HTTPResponse(content, status=error.status, **headers)
+
+
+def _render_error(error: ErrorResponse, *, back: str = "", path: str = "") -> bytes:
     needs_login = error.status == 401
     default = "Something went wrong" if error.status >= 500 else "That did not work"
-    answer = page(
+    return assets.render(
         "problem",
-        status=error.status,
         title=TITLES.get(error.status, default),
         message="Sign in to see this page." if needs_login else error.message,
-        may_sign_in=needs_login,
+        back=back,
+        sign_in=f"{login_page.PATH}?{urlencode({'to': path})}" if needs_login else "",
     )
-    for name, value in error.headers.items():
-        answer.set_header(name, value)
-    return answer

@@ -18,7 +18,16 @@ REFUSALS = {
     "Pixel": "invalid-payload",
     "Galaxy": "invalid-payload",
 }
-PAGES = ["/", "/dashboard", "/jobs/1/result", "/imports", "/notifications", "/docs"]
+PAGES = [
+    "/",
+    "/dashboard",
+    "/dashboard/users/1",
+    "/jobs/1/result",
+    "/imports",
+    "/notifications",
+    "/docs",
+    "/nowhere",
+]
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +174,49 @@ def test_the_dashboard_shows_the_plots_and_what_failed(browser, running_demo) ->
             "link"
         ).first.click()
         expect(page.get_by_role("heading", name="Failed")).to_be_visible()
+        assert tab.complaints == []
+
+
+def test_a_failed_job_is_tried_again(browser, running_demo) -> None:
+    with running_demo.answering(**REFUSALS):
+        failed = running_demo.say("Nobody takes this at first")
+    assert failed["state"] == "failed"
+
+    with Tab(browser) as tab:
+        page = tab.page
+        sign_in(page, running_demo)
+        page.goto(f"{running_demo.url}/jobs/{failed['id']}")
+        page.get_by_role("button", name="Try again").click()
+
+        page.wait_for_url("**/jobs/*/result")
+        expect(page.get_by_role("heading", name="Done", exact=True)).to_be_visible()
+        expect(page.get_by_text("3 of 3 devices")).to_be_visible()
+        page.goto(running_demo.url)
+        on_phone = cards(page, phone_of("Bo", "iPad"))
+        expect(on_phone.filter(has_text="at first")).to_have_count(1)
+        assert tab.complaints == []
+
+
+def test_a_device_is_disabled_from_the_dashboard(browser, running_demo) -> None:
+    with running_demo.answering(Galaxy="invalid-payload"):
+        job = running_demo.say("Not for the Galaxy")
+    assert (job["accepted"], job["failed"]) == (2, 1)
+
+    with Tab(browser) as tab:
+        page = tab.page
+        sign_in(page, running_demo)
+        page.goto(f"{running_demo.url}/jobs/{job['id']}")
+        heading = page.get_by_role("heading", name="Done, but 1 device")
+        expect(heading).to_be_visible()
+        page.get_by_role("link", name="Cleo").click()
+        expect(page.get_by_role("heading", name="Cleo")).to_be_visible()
+
+        page.get_by_role("button", name="Disable").click()
+
+        expect(page.get_by_text("disabled by an operator")).to_be_visible()
+        assert running_demo.say("Without the Galaxy")["total"] == 2
+        page.get_by_role("button", name="Enable").click()
+        expect(page.get_by_text("in use")).to_be_visible()
         assert tab.complaints == []
 
 

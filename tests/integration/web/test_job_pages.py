@@ -4,6 +4,7 @@ import io
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
@@ -48,7 +49,7 @@ def test_a_form_saves_the_message_and_leads_to_its_job(chat_api, visitor, ann, c
 def test_a_waiting_job_shows_its_progress_and_loads_itself_again(
     chat_api, visitor, job
 ):
-    change(chat_api, job, state="processing", total=8, accepted=5, failed=1)
+    change(chat_api, job, state="processing", total=8, accepted=6)
 
     page = visitor.get(job)
 
@@ -57,6 +58,31 @@ def test_a_waiting_job_shows_its_progress_and_loads_itself_again(
     assert '<meta http-equiv="refresh" content="1">' in html
     assert re.search(r'<progress [^>]*max="8" value="6"', html)
     assert "6 of 8 devices" in html
+
+
+@pytest.mark.parametrize(
+    ("state", "accepted", "failed", "heading"),
+    [
+        ("completed", 3, 0, "Done"),
+        ("completed", 2, 1, "Done, but 1 device was not reached"),
+        ("completed", 0, 3, "Done, but 3 devices were not reached"),
+        ("failed", 0, 3, "Failed"),
+        ("processing", 1, 1, "In progress"),
+    ],
+)
+def test_the_page_says_how_it_went(
+    chat_api, visitor, job, state, accepted, failed, heading
+):
+    end = {"result": "completed", "error": "failed"}
+    counts = {"total": 3, "accepted": accepted, "failed": failed}
+    change(chat_api, job, state=state, **counts)
+    path = next((f"{job}/{each}" for each, of in end.items() if of == state), job)
+
+    html = visitor.get(path).body.decode()
+
+    assert f"<h1>{heading}</h1>" in html
+    # The part that failed is drawn in another colour.
+    assert ('class="missed"' in html) == bool(failed)
 
 
 def test_an_ended_job_leads_to_its_result(chat_api, visitor, job):
@@ -110,6 +136,70 @@ def test_operators_read_the_providers_reason(chat_api, failed_job):
     assert "<bob@" not in html
     told = chat_api.service.get(failed_job).json
     assert told["error"] == f"email: {REFUSAL}"
+
+
+def test_owners_of_devices_read_why_their_own_were_not_reached(
+    chat_api, bob, failed_job
+):
+    browser = BrowserClient(chat_api.app)
+    browser.cookies["bottlepost_user"] = bob.client.token
+
+    html = browser.get(f"{failed_job}/error").body.decode()
+
+    assert "Your own devices" in html
+    assert "550 5.1.1" in html
+
+
+def test_operators_have_links_to_the_devices_and_their_owners(
+    chat_api, bob, failed_job
+):
+    operator = BrowserClient(chat_api.app)
+    operator.post("/dashboard/login", service_key=SERVICE_KEY)
+    html = operator.get(f"{failed_job}/error").body.decode()
+
+    links = re.findall(r'href="(/dashboard/[^"]+)"', html)
+
+    assert f"/dashboard/users/{bob.id}" in links
+    for link in links:
+        assert operator.get(link).status in (200, 303)
+
+
+def form_key(operator, path) -> str:
+    return re.search(r'name="key" value="(\w+)"', operator.get(path).body.decode())[1]
+
+
+def test_operators_have_a_job_tried_again(chat_api, failed_job):
+    operator = BrowserClient(chat_api.app)
+    operator.post("/dashboard/login", service_key=SERVICE_KEY)
+    key = form_key(operator, f"{failed_job}/error")
+    chat_api.dispatcher.job_ids.clear()
+
+    answer = operator.post(f"{failed_job}/retry", key=key)
+
+    assert (answer.status, answer.headers["location"]) == (303, failed_job)
+    assert chat_api.dispatcher.job_ids == [1]
+    told = chat_api.service.get(failed_job).json
+    assert (told["state"], told["failed"], told["error"]) == ("processing", 0, None)
+    assert "now" in operator.get(failed_job).body.decode()
+
+
+def test_a_job_is_tried_again_only_if_that_can_help(chat_api, bob, failed_job):
+    operator = BrowserClient(chat_api.app)
+    operator.post("/dashboard/login", service_key=SERVICE_KEY)
+    key = form_key(operator, f"{failed_job}/error")
+    change(chat_api, failed_job, expires_at=utc_now())
+    expired = operator.post(f"{failed_job}/retry", key=key)
+    change(chat_api, failed_job, expires_at=utc_now() + timedelta(hours=1))
+    device = chat_api.service.get(f"/users/{bob.id}/devices").json["devices"][0]["id"]
+    operator.post(f"/dashboard/devices/{device}/disable", key=key)
+
+    disabled = operator.post(f"{failed_job}/retry", key=key)
+
+    assert (expired.status, disabled.status) == (409, 409)
+    assert "has expired" in expired.body.decode()
+    # The page leads back to the job.
+    assert f'href="{failed_job}"' in disabled.body.decode()
+    assert chat_api.service.get(failed_job).json["state"] == "failed"
 
 
 def test_our_own_errors_are_for_everybody(chat_api, ann, job):
@@ -285,7 +375,7 @@ def test_an_import_has_the_same_pages(chat_api, operator, upload):
     assert "1 of 2 rows" in waiting
     assert led.headers["location"] == f"{upload}/result"
     assert "2 of 2 rows" in result
-    assert "<td>2</td>" in result
+    assert re.search(r"<td[^>]*>\s*2\s*</td>", result)
 
 
 def test_a_failed_import_leads_to_its_error(chat_api, operator, upload):

@@ -20,6 +20,7 @@ TABLE = [
     ("POST", "/query", {"id": 1}, 303, 303, 303, 303),
     ("GET", "/jobs/1", None, 401, 404, 200, 200),
     ("GET", "/jobs/1/result", None, 401, 404, 303, 303),
+    ("POST", "/jobs/1/retry", {}, 401, 401, 401, 403),
     ("GET", "/imports", None, 200, 200, 200, 200),
     # Operators are told that it must be a form with a file.
     ("POST", "/imports", {}, 401, 401, 401, 415),
@@ -30,6 +31,11 @@ TABLE = [
     # All are told that it must be the form of the button.
     ("POST", f"/unsubscribe/{'1' * 32}", {}, 400, 400, 400, 400),
     ("GET", "/dashboard", None, 200, 200, 200, 200),
+    ("GET", "/dashboard/login", None, 200, 200, 200, 303),
+    ("GET", "/dashboard/users/1", None, 200, 200, 200, 200),
+    ("GET", "/dashboard/devices/1", None, 200, 200, 200, 303),
+    ("POST", "/dashboard/devices/1/disable", {}, 401, 401, 401, 403),
+    ("POST", "/dashboard/devices/1/enable", {}, 401, 401, 401, 403),
     ("POST", "/dashboard/login", {"service_key": "x"}, 401, 401, 401, 401),
     ("POST", "/dashboard/logout", {}, 401, 401, 401, 403),
     ("POST", "/dashboard/test-push", {"number": 1}, 401, 401, 401, 403),
@@ -41,6 +47,7 @@ VISITORS = ["nobody", "outsider", "member", "operator"]
 def visitors(chat_api, ann, bob, eve, chat):
     """Job 1 is in the conversation of Ann and Bob, import 1 is the operator's."""
     chat_api.say(ann, chat, "hello")
+    ann.client.post("/devices", {"platform": "apns", "token": "aa"})
     rows = json_lines(user("u-1"))
     chat_api.service.request(
         "POST", "/import", rows, CONTENT_TYPE="application/x-ndjson"
@@ -70,6 +77,7 @@ def test_visitor_gets_what_the_table_says(visitors, row, visitor):
         ("/dashboard", "Failing devices"),
         ("/imports", "Recent imports"),
         ("/notifications", "The sample"),
+        ("/dashboard/users/1", "Send a test push"),
     ],
 )
 def test_only_operators_see_more_than_the_login(visitors, path, secret, visitor):
