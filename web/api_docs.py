@@ -182,9 +182,9 @@ def _describe(schema: dict[str, Any]) -> str:
     if "const" in schema:
         return json.dumps(schema["const"])
     if schema.get("type") == "array":
-        items = f"list of {_describe(schema.get('items', {}))}"
         length = _range(schema, "minItems", "maxItems", " entries")
-        return f"{items}; {length}" if length else items
+        name = f"list ({length})" if length else "list"
+        return f"{name} of {_describe(schema.get('items', {}))}"
     words = [str(schema.get("format") or schema.get("type", "anything"))]
     words += filter(None, [_range(schema, "minimum", "maximum", "")])
     words += filter(None, [_range(schema, "minLength", "maxLength", " characters")])

@@ -78,7 +78,7 @@ def try_again(session: Session, job_id: int, now: datetime) -> list[int]:
     return sorted(failed)
 
 
-def _failures(job_ids: Sequence[int]) -> Select[Any]:
+def _failures(job_ids: Sequence[int]) -> Select[int, Any]:
     """The number of final failures of each job with failures of usable devices."""
     final = func.sum(case((PushFailure.next_attempt_at.is_(None), 1), else_=0))
     return (

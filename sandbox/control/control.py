@@ -20,6 +20,8 @@ NUMBERS: dict[str, tuple[type, float, float]] = {
     "fcm_token_lifetime_s": (float, 1, 86_400),
 }
 
+LISTS = {"topics": "bundle ids", "iphones": "tokens of FCM"}
+
 
 class BadControl(Exception):
     """An invalid change; nothing of the request is applied."""
@@ -31,6 +33,7 @@ def show(sandbox: Sandbox) -> dict[str, Any]:
     return {
         **{name: getattr(rules, name) for name in NUMBERS},
         "topics": list(rules.topics),
+        "iphones": list(rules.iphones),
         "outage": rules.outage,
         "answers": rules.answers,
         "next": {
@@ -74,9 +77,9 @@ def _check(sandbox: Sandbox, name: str, value: Any) -> tuple[str | None, Any]:
         return None, None
     if name in NUMBERS:
         return name, _number(name, value)
-    if name == "topics":
+    if name in LISTS:
         if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            raise BadControl("topics must be a list of bundle ids")
+            raise BadControl(f"{name} must be a list of {LISTS[name]}")
         return name, tuple(value)
     if name == "outage":
         return name, _merge(sandbox.rules.outage, name, value, by_provider=True)

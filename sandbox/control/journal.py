@@ -39,17 +39,18 @@ class Journal:
 
     def _read(self, line: bytes) -> Push:
         try:
-            seq, at, provider, environment, token, name, collapse, headers, body = (
-                json.loads(line)
-            )
+            # Lines of earlier versions end with the body.
+            row, more = (found := json.loads(line))[:9], found[9:]
+            seq, at, provider, environment, token, name, collapse, headers, body = row
             first = (int(seq), float(at), provider, environment, token, name, collapse)
-            return Push(*first, tuple(headers), body.encode())
+            push = Push(*first, tuple(headers), body.encode())
+            return push._replace(is_iphone=more == [True])
         except (ValueError, TypeError, AttributeError) as error:
             raise InvalidJournal(f"{self._path} is not a journal: {error}") from error
 
     def add(self, push: Push) -> None:
         body = push.body.decode("utf-8", "replace")
-        self._lines.append(json.dumps([*push[:7], push.headers, body]))
+        self._lines.append(json.dumps([*push[:7], push.headers, body, push.is_iphone]))
 
     def write(self) -> None:
         """Write the pushes added so far."""

@@ -41,6 +41,15 @@ class Push(NamedTuple):
     body: bytes
     status: int | None = 200
     reason: str | None = None
+    # Of a push through FCM: whether Google hands it on to Apple.
+    is_iphone: bool = False
+
+    @property
+    def device(self) -> str:
+        """What shows it: an iPhone may be registered with FCM, too."""
+        if self.provider == "fcm":
+            return "iphone" if self.is_iphone else "android"
+        return "iphone" if self.provider == "apns" else "browser"
 
     def as_json(self) -> dict[str, Any]:
         pairs = zip(HEADERS[self.provider], self.headers, strict=False)
@@ -60,6 +69,7 @@ class Push(NamedTuple):
             "id": self.message_id,
             "token": self.token,
             "platform": self.provider,
+            "device": self.device,
             "environment": self.environment,
             "arrived_at": rfc3339(self.arrived_at),
             "headers": headers,

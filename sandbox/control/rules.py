@@ -25,12 +25,19 @@ class Rules:
     # Google's access tokens expire after an hour less one second.
     fcm_token_lifetime_s: float = 3599.0
     topics: tuple[str, ...] = (keys.TOPIC,)
+    # Tokens and installation ids of FCM that belong to an iPhone's app.
+    iphones: tuple[str, ...] = ()
     # Provider, or "all" → the fault of every push, by name.
     outage: dict[str, str] = field(default_factory=dict)
     # Device token → the fault of every push to it, by name.
     answers: dict[str, str] = field(default_factory=dict)
     # Provider, or "all" → a number of next pushes, and their fault by name.
     next: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def is_iphone(self, token: str) -> bool:
+        """Whether a token of FCM is an iPhone's, as Google knows by its app."""
+        name = token.partition(":")[0]
+        return "iphone" in name.lower() or token in self.iphones
 
     def outage_of(self, provider: str) -> Fault | None:
         """The fault of every push of the provider, during an outage."""

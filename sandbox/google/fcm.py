@@ -115,6 +115,7 @@ class FcmDelivery:
             request.body,
             status,
             reason,
+            self._fcm.rules.is_iphone(self.token),
         )
         inbox.add(push)
 

@@ -14,12 +14,8 @@ let shown = 0;
 
 function text(push) {
   const payload = push.payload ?? {};
-  if (push.platform === "apns") {
-    const { alert, badge } = payload.aps ?? {};
-    if (typeof alert === "string") return { title: "", body: alert, badge };
-    const title = [alert?.title, alert?.subtitle].filter(Boolean).join(" – ");
-    return { title, body: alert?.body ?? "", badge };
-  }
+  if (push.platform === "apns") return onIphone(payload);
+  if (push.device === "iphone") return behindFcm(payload);
   if (push.platform === "webpush") {
     const { title, chat, body = "" } = payload.web_push ? payload.notification : payload;
     const badge = payload.app_badge ?? payload.badge;
@@ -30,12 +26,26 @@ function text(push) {
   return { title, body, badge };
 }
 
+function onIphone({ aps }) {
+  const { alert, badge } = aps ?? {};
+  if (typeof alert === "string") return { title: "", body: alert, badge };
+  const title = [alert?.title, alert?.subtitle].filter(Boolean).join(" – ");
+  return { title, body: alert?.body ?? "", badge };
+}
+
+// Google hands on the block for Apple, and makes one of its own texts without it.
+function behindFcm({ apns, notification }) {
+  const own = onIphone(apns?.payload ?? {});
+  const { title = "", body = "" } = notification ?? {};
+  return own.title || own.body ? own : { ...own, title, body };
+}
+
 function collapseId(push) {
   if (push.platform === "webpush") return push.payload?.tag ?? push.payload?.notification?.tag;
-  const android = push.payload?.android;
-  return push.platform === "apns"
-    ? push.headers["apns-collapse-id"]
-    : android?.notification?.tag ?? android?.collapse_key;
+  if (push.platform === "apns") return push.headers["apns-collapse-id"];
+  const { android, apns } = push.payload ?? {};
+  const own = push.device === "iphone" ? apns?.headers?.["apns-collapse-id"] : undefined;
+  return own ?? android?.notification?.tag ?? android?.collapse_key;
 }
 
 // The data for the app; kind "withdraw" removes a notification.
@@ -69,7 +79,7 @@ function phone(push) {
   let found = phones.get(key);
   if (!found) {
     const element = copy("phone");
-    element.classList.add(push.platform);
+    element.classList.add(push.device === "iphone" ? "apns" : push.platform);
     element.querySelector(".token").textContent = name;
     element.querySelector(".token").title = name;
     found = { element, token: name, count: 0 };

@@ -99,6 +99,60 @@ def test_another_member_sees_it_live_and_answers(browser, running_demo) -> None:
         assert ada.complaints == bo.complaints == []
 
 
+PHONE = {"width": 390, "height": 844}
+
+
+def test_the_last_message_and_a_phone_are_in_view_on_a_phone(
+    browser, running_demo
+) -> None:
+    with Tab(browser, viewport=PHONE) as tab:
+        page = tab.page
+        page.goto(running_demo.url)
+        for number in range(6):
+            write(page, f"Wave {number}, and some words that need a second line")
+            expect(page.locator("#job")).to_contain_text("3 of 3 devices reached")
+            last = page.get_by_role("log", name="Messages").locator("li").last
+            expect(last).to_contain_text(f"Wave {number}")
+
+        expect(last).to_be_in_viewport(ratio=1)
+        phone = cards(page, phone_of("Bo", "iPad")).first
+        expect(phone).to_contain_text("Wave 5")
+        expect(phone).to_be_in_viewport(ratio=0.9)
+        # A longer text takes room from the messages, too.
+        page.get_by_role("textbox", name="Message").fill("One\nTwo\nThree\nFour")
+        expect(last).to_be_in_viewport(ratio=1)
+        assert page.evaluate(COVERED) == []
+        assert tab.complaints == []
+
+
+# Whether the last bubble ends above the end of its list.
+COVERED = """() => {
+  const log = document.querySelector("#log");
+  const end = log.getBoundingClientRect().bottom;
+  return [...log.children].slice(-1)
+    .filter((one) => one.getBoundingClientRect().bottom > end)
+    .map((one) => one.textContent);
+}"""
+
+
+def test_who_reads_earlier_messages_is_not_moved(browser, running_demo) -> None:
+    for number in range(12):
+        running_demo.say(f"Swell {number}")
+    with Tab(browser, viewport=PHONE) as tab:
+        page = tab.page
+        page.goto(running_demo.url)
+        page.get_by_role("radio", name="Bo").check()
+        log = page.get_by_role("log", name="Messages")
+        expect(log).to_contain_text("Swell 11")
+        page.evaluate("document.querySelector('#log').scrollTop = 0")
+        page.wait_for_function("document.querySelector('#log').scrollTop === 0")
+
+        running_demo.say("From another phone")
+
+        expect(log).to_contain_text("From another phone")
+        assert page.evaluate("document.querySelector('#log').scrollTop") == 0
+
+
 def test_a_deleted_message_goes_from_the_phones(browser, running_demo) -> None:
     with Tab(browser) as tab, Tab(browser) as other:
         page = tab.page

@@ -5,7 +5,7 @@ from typing import Any
 from playwright.sync_api import expect
 
 from tests.support.browser import Tab
-from tests.support.provider_tokens import ApnsSender
+from tests.support.provider_tokens import ApnsSender, FcmSender
 from tests.support.sandbox import Sandbox
 from tests.support.webpush_sender import WebpushSender
 
@@ -72,3 +72,31 @@ def test_a_declarative_push_is_shown_as_safari_does(
         expect(tab.page.locator(".webpush .foot")).to_contain_text("badge 4")
         assert tab.complaints == []
     browsers.client.close()
+
+
+def test_an_iphone_behind_fcm_is_drawn_as_one(
+    shared_sandbox: Sandbox, browser: Any
+) -> None:
+    shared_sandbox.reset()
+    fcm = FcmSender(shared_sandbox)
+    alert = {"title": "Ann", "subtitle": "Lighthouse", "body": "For Apple"}
+    block = {"payload": {"aps": {"alert": alert, "badge": 2}}}
+    shown = {"notification": {"title": "Lighthouse", "body": "Ann: for Google"}}
+    for token in ("cleos-iphone:APA91b-1", "cleos-pixel:APA91b-2"):
+        fcm.send({"token": token, **shown, "apns": block})
+    fcm.send({"token": "bos-iphone:APA91b-3", **shown})
+
+    with Tab(browser, ignore_https_errors=True) as tab:
+        tab.page.goto(f"{shared_sandbox.url}/")
+
+        iphones = tab.page.locator(".phone.apns")
+        expect(iphones).to_have_count(2)
+        cleos = iphones.filter(has_text="cleos-iphone")
+        expect(cleos.locator(".card")).to_contain_text("For Apple")
+        expect(cleos.locator(".foot")).to_contain_text("FCM · 1 received · badge 2")
+        bos = iphones.filter(has_text="bos-iphone")
+        expect(bos.locator(".card")).to_contain_text("Ann: for Google")
+        android = tab.page.locator(".phone.fcm .card")
+        expect(android).to_contain_text("Ann: for Google")
+        assert tab.complaints == []
+    fcm.client.close()

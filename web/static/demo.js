@@ -18,6 +18,8 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const writer = () => people.find((one) => one.checked);
 let last = 0;
 let followed = 0;
+// Whether the newest message is in view; then it stays there.
+let isAtEnd = true;
 
 function showProblem(problem) {
   problemArea.hidden = !problem;
@@ -50,7 +52,12 @@ function showMessage(sent) {
   log.append(bubble);
   if (log.children.length > MAX_BUBBLES) log.firstElementChild.remove();
   hint.hidden = true;
-  log.scrollTop = log.scrollHeight;
+  if (String(sent.sender) === writer().dataset.id) isAtEnd = true;
+}
+
+// The job, a problem or a longer text takes room from the messages.
+function keepEnd() {
+  if (isAtEnd) log.scrollTop = log.scrollHeight;
 }
 
 function updateView() {
@@ -59,6 +66,7 @@ function updateView() {
     bubble.classList.toggle("mine", bubble.dataset.sender === me.dataset.id);
   }
   showPhonesOfOthers(me.dataset.name);
+  keepEnd();
 }
 
 async function followChat() {
@@ -151,6 +159,10 @@ message.addEventListener("input", () => {
   message.dataset.id = "";
   fitHeight();
 });
+log.addEventListener("scroll", () => {
+  isAtEnd = log.scrollTop + log.clientHeight > log.scrollHeight - 8;
+});
+new ResizeObserver(keepEnd).observe(log);
 log.addEventListener("click", ({ target }) => {
   if (!target.matches(".remove")) return;
   remove(target.closest(".bubble")).catch((problem) => showProblem(problem.message));

@@ -37,16 +37,29 @@ function shownOnApple(payload) {
   return { title, subtitle, body, badge };
 }
 
+// Google hands on the block for Apple, and makes one of its own texts without it.
+function shownBehindFcm(payload) {
+  const own = shownOnApple(payload.apns?.payload ?? {});
+  const { title = "", body = "" } = payload.notification ?? {};
+  return own.title || own.body ? own : { ...own, title, body };
+}
+
 function shownOnAndroid(payload) {
   const shown = { ...payload.notification, ...payload.android?.notification };
   const { title = "", body = "", notification_count: badge } = shown;
   return { title, body, badge };
 }
 
-function tagOf(push) {
-  return push.platform === "apns"
-    ? push.headers["apns-collapse-id"]
-    : push.payload?.android?.notification?.tag;
+function tagOf(push, isApple) {
+  const { apns, android } = push.payload ?? {};
+  if (push.platform === "apns") return push.headers["apns-collapse-id"];
+  return (isApple && apns?.headers?.["apns-collapse-id"]) || android?.notification?.tag;
+}
+
+function seenOn(isApple, push) {
+  const payload = push.payload ?? {};
+  if (push.platform === "apns") return shownOnApple(payload);
+  return isApple ? shownBehindFcm(payload) : shownOnAndroid(payload);
 }
 
 function card(push, { title, subtitle = "", body }) {
@@ -63,11 +76,12 @@ function card(push, { title, subtitle = "", body }) {
 function show(push) {
   const phone = phones.get(push.token);
   if (!phone) return;
-  const payload = push.payload ?? {};
-  const shown = push.platform === "apns" ? shownOnApple(payload) : shownOnAndroid(payload);
+  // An iPhone may be registered with FCM, too.
+  const isApple = phone.classList.contains("apns");
+  const shown = seenOn(isApple, push);
   const data = appData(push);
   const cards = phone.querySelector(".cards");
-  const id = tagOf(push) ?? data.tag;
+  const id = tagOf(push, isApple) ?? data.tag;
   const earlier = id && [...cards.children].find((one) => one.dataset.mark === id);
   if (earlier) earlier.remove();
   if (data.kind !== "withdraw" && (shown.title || shown.body)) {

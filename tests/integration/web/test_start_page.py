@@ -96,6 +96,27 @@ def test_the_demo_shows_its_people_and_their_phones(chat_api, ann, tmp_path):
     assert " style=" not in html
 
 
+@pytest.mark.parametrize(
+    ("model", "platform", "look"),
+    [
+        ("iPhone", "apns", "apns"),
+        ("iPhone", "fcm", "apns"),
+        ("iPad", "fcm", "apns"),
+        ("Pixel", "fcm", "fcm"),
+    ],
+)
+def test_a_phone_looks_like_its_model(chat_api, ann, tmp_path, model, platform, look):
+    path = scene(ann, tmp_path)
+    told = json.loads(path.read_text())
+    told["devices"][0] |= {"model": model, "platform": platform}
+    path.write_text(json.dumps(told))
+
+    html = with_demo(chat_api, path).get("/").body.decode()
+
+    assert f'class="phone {look} {model.lower()}"' in html
+    assert ("FCM" if platform == "fcm" else "APNs") in html
+
+
 def test_an_unreachable_sandbox_is_reported(chat_api, ann, tmp_path):
     answer = with_demo(chat_api, scene(ann, tmp_path)).get("/demo/inbox?since=0")
 

@@ -356,3 +356,22 @@ def test_every_fault_differs_from_a_plain_accept(
     row = sandbox.inbox(all=1, token=f"{name}-1", wait=10)[0]
 
     assert row["reason"] is not None or name in faults.ACCEPTING
+
+
+@pytest.mark.parametrize(
+    ("token", "device"),
+    [
+        ("phone:APA91b-1", "android"),
+        ("cleos-iPhone:APA91b-1", "iphone"),
+        ("phone:APA91b-iphone", "android"),
+        ("named-in-the-rule:APA91b-1", "iphone"),
+    ],
+)
+def test_google_knows_which_devices_are_iphones(
+    sandbox: Sandbox, fcm: FcmSender, token: str, device: str
+) -> None:
+    sandbox.control(iphones=["named-in-the-rule:APA91b-1"])
+
+    assert fcm.send({"token": token, "data": {}}).status == 200
+
+    assert [push["device"] for push in sandbox.inbox(token=token)] == [device]
