@@ -165,8 +165,7 @@ def upload(request: PageRequest, import_id: int, outcome: str = "") -> HTTPRespo
 def try_again(request: PageRequest, job_id: int) -> HTTPResponse:
     """Push again to the devices that have not accepted, and lead to the job's page."""
     request.operator_form()
-    with request.app.store.write() as session:
-        due = failed_devices.try_again(session, job_id, utc_now())
+    due = failed_devices.try_again(request.app.store, job_id, utc_now())
     request.audit("try again", job=job_id)
     for each in due:
         request.app.dispatcher.dispatch(each)

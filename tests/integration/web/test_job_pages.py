@@ -10,11 +10,14 @@ import pytest
 from sqlalchemy import update
 
 from api.context import ConcurrencyLimit
+from datastore.outbox import failed_devices
+from models.accounts import Device
 from models.base import utc_now
+from models.errors import Conflict
 from models.imports import ImportJob
 from models.pushes import PushFailure, PushJob
 from tests.support.browser_client import BrowserClient
-from tests.support.chat_api import SERVICE_KEY, build_app
+from tests.support.chat_api import ON_EVERY_DATABASE, SERVICE_KEY, build_app
 
 
 @pytest.fixture
@@ -168,6 +171,7 @@ def form_key(operator, path) -> str:
     return re.search(r'name="key" value="(\w+)"', operator.get(path).body.decode())[1]
 
 
+@ON_EVERY_DATABASE
 def test_operators_have_a_job_tried_again(chat_api, failed_job):
     operator = BrowserClient(chat_api.app)
     operator.post("/dashboard/login", service_key=SERVICE_KEY)
@@ -181,6 +185,35 @@ def test_operators_have_a_job_tried_again(chat_api, failed_job):
     told = chat_api.service.get(failed_job).json
     assert (told["state"], told["failed"], told["error"]) == ("processing", 0, None)
     assert "now" in operator.get(failed_job).body.decode()
+
+
+def test_all_devices_of_a_large_job_are_tried_again(chat_api, ann, failed_job):
+    count = failed_devices.DEVICES_AT_ONCE + 5
+    with chat_api.store.write() as session:
+        values = {"user_id": ann.id, "platform": "fcm", "environment": "production"}
+        rows = [
+            Device(token=f"t{n}", token_hash=f"h{n}", registered_at=utc_now(), **values)
+            for n in range(count)
+        ]
+        session.add_all(rows)
+        session.flush()
+        failure = {"job_id": 1, "outcome": "refused", "reason": "", "attempts": 1}
+        session.add_all(PushFailure(device_id=row.id, **failure) for row in rows)
+    total = count + 1
+    change(chat_api, failed_job, total=total, failed=total)
+
+    due = failed_devices.try_again(chat_api.store, 1, utc_now())
+
+    told = chat_api.service.get(failed_job).json
+    assert (due, told["state"], told["failed"]) == ([1], "processing", 0)
+    assert told["pending"] == total
+
+
+def test_a_job_that_an_engine_has_is_left_to_it(chat_api, failed_job):
+    change(chat_api, failed_job, lease_owner="host:1:x", state="processing")
+
+    with pytest.raises(Conflict):
+        failed_devices.try_again(chat_api.store, 1, utc_now())
 
 
 def test_a_job_is_tried_again_only_if_that_can_help(chat_api, bob, failed_job):

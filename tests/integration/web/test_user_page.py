@@ -8,7 +8,7 @@ import pytest
 from models.base import utc_now
 from models.pushes import PushFailure, PushJob
 from tests.support.browser_client import BrowserClient
-from tests.support.chat_api import SERVICE_KEY
+from tests.support.chat_api import ON_EVERY_DATABASE, SERVICE_KEY
 
 
 @pytest.fixture
@@ -34,6 +34,7 @@ def key_of(operator, user) -> str:
     return re.search(r'name="key" value="(\w+)"', html)[1]
 
 
+@ON_EVERY_DATABASE
 def test_it_shows_the_devices_and_what_failed(
     chat_api, operator, ann, bob, chat, device
 ):
@@ -56,6 +57,7 @@ def test_a_device_leads_to_its_owner(operator, bob, device):
     assert (answer.status, answer.headers["location"]) == (303, led)
 
 
+@ON_EVERY_DATABASE
 def test_a_device_is_disabled_until_it_is_enabled(operator, bob, device):
     def now() -> dict:
         return bob.client.get("/devices").json["devices"][0]
