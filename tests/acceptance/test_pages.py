@@ -83,6 +83,20 @@ def test_a_message_is_written_and_seen_on_the_phones(browser, running_demo) -> N
         assert all(address.startswith(running_demo.url) for address in tab.addresses)
 
 
+def test_the_bar_of_a_job_is_not_full_without_a_device(browser, running_demo) -> None:
+    with Tab(browser) as tab, running_demo.answering(Galaxy="invalid-payload"):
+        page = tab.page
+        page.goto(running_demo.url)
+
+        write(page, "Not for all")
+
+        expect(page.locator("#job")).to_contain_text("2 of 3 devices reached")
+        expect(page.get_by_label("Devices reached")).to_have_js_property("value", 2)
+        page.get_by_role("link", name="Details").click()
+        heading = page.get_by_role("heading", name="Done, but 1 device was not reached")
+        expect(heading).to_be_visible()
+
+
 def test_another_member_sees_it_live_and_answers(browser, running_demo) -> None:
     with Tab(browser) as ada, Tab(browser) as bo:
         ada.page.goto(running_demo.url)

@@ -97,12 +97,15 @@ async function followChat() {
 function showJob(job) {
   const area = find(".job");
   const bar = area.querySelector("progress");
-  const done = job.accepted + job.failed;
   const total = job.total ?? 0;
+  const isFailed = job.state === "failed";
   area.hidden = false;
-  area.classList.toggle("failed", job.state === "failed");
+  area.classList.toggle("failed", isFailed);
+  area.classList.toggle("partly", job.failed > 0 && !isFailed);
   bar.max = total || 1;
-  bar.value = total ? done : Number(job.state === "completed");
+  // What was not reached leaves a gap in the bar.
+  const hasEnded = isFailed || job.state === "completed";
+  bar.value = total && !isFailed ? job.accepted : Number(hasEnded) * bar.max;
   const counts = job.total === null ? "" : ` · ${job.accepted} of ${total} devices reached`;
   find("#job").textContent = `Job ${job.id}: ${job.state}${counts}`;
   area.querySelector("a").href = addressOf(`/jobs/${job.id}`);
