@@ -7,7 +7,7 @@ For each schema from 0009 on, a database is filled with `--messages` messages an
 many ended jobs. The old version, as git has it, serves four senders, and the new
 version runs `bottlepost migrate` beside it. The newest schema is upgraded by two more
 migrations: one adds a nullable column to each large table, and a table, and the other
-an index on the messages.
+an index on the messages that have a value in the new column.
 
 `alone_p99_ms` and `during_p99_ms` are the times of a post before and during the
 command, which also takes the start of a process; `longest_ms` is the longest of the

@@ -66,7 +66,7 @@ from alembic import op
 
 from datastore.migrations import large_index
 {_HEAD.format(NEXT, BEFORE_NEXT)}
-    large_index.create("ix_message_created_at", "message", ["created_at"])
+    large_index.create("ix_message_novelty", "message", ["novelty"], "novelty > \'\'")
 ''',
 }
 

@@ -154,7 +154,7 @@ def test_a_database_that_cannot_be_used_exits_with_1(tmp_path: Path) -> None:
     done = _prune(store, "--days", "7")
 
     assert done.returncode == 1
-    assert "has no tables yet" in done.stderr
+    assert "run `bottlepost migrate`" in done.stderr
     assert "Traceback" not in done.stderr
 
 
