@@ -47,7 +47,7 @@ class Count:
 class Report:
     """The devices of a job."""
 
-    outcomes: Sequence[Count] | None
+    outcomes: Sequence[Count]
     failures: Sequence[FailedDevice]
     notices: Sequence[str]
 
@@ -58,12 +58,14 @@ def of_job(session: Session, job: JobStatus, owner: int | None) -> Report:
     Nothing but the job's own row is read when all devices have accepted.
     """
     counts = job.outcomes
-    has_failures = bool(job.failed if counts is None else counts.total() > job.accepted)
+    if counts is None:
+        counts = job_status.count_failures(session, job)
+    has_failures = counts.total() > job.accepted
     failures = job_status.failures(session, job, owner) if has_failures else []
     return Report(
-        outcomes=None if counts is None else _in_words(counts, job.has_ended),
+        outcomes=_in_words(counts, job.has_ended),
         failures=failures,
-        notices=_notices(session, counts or Counts(), job.has_ended),
+        notices=_notices(session, counts, job.has_ended),
     )
 
 

@@ -223,7 +223,7 @@ def _tables_for_members(report: job_reports.Report) -> list[Table]:
             Cell(job_reports.MEANINGS[each.outcome]),
             Cell(f"{each.devices:,}"),
         )
-        for each in report.outcomes or ()
+        for each in report.outcomes
         if each.outcome != ACCEPTED
     ]
     own = [

@@ -21,7 +21,9 @@ OutcomeWord = Literal[
 class OutcomeCount(Out):
     """How many devices of a platform ended alike."""
 
-    platform: str | None = Field(description="null for devices that were never read.")
+    platform: str | None = Field(
+        description="null if it is not known, as for devices that were never read."
+    )
     outcome: OutcomeWord
     devices: int
 
@@ -55,9 +57,9 @@ class Job(Out):
     error: str | None
     # Of the request that has added the job: X-Request-Id.
     request_id: str | None
-    outcomes: list[OutcomeCount] | None = Field(
+    outcomes: list[OutcomeCount] = Field(
         description="Devices by platform and outcome, without those that were not "
-        "tried yet; null for a job of an older version."
+        "tried yet."
     )
     failures: list[Failure] = Field(
         description="Up to 100 devices that have not accepted: those of the caller, "

@@ -178,6 +178,29 @@ def failures(
     return [FailedDevice(**row._asdict()) for row in rows]
 
 
+def count_failures(session: Session, job: JobStatus) -> Counts:
+    """The counts of a job that an older engine has had, from the rows of its devices.
+
+    It looks at the first MOST_COUNTED of them; the platform is empty for devices that
+    have accepted, or have been removed since.
+    """
+    first = (
+        select(PushFailure.device_id, PushFailure.outcome)
+        .where(PushFailure.job_id.in_(job.shards))
+        .limit(MOST_COUNTED)
+        .subquery()
+    )
+    platform = func.coalesce(Device.platform, "")
+    rows = session.execute(
+        select(platform, first.c.outcome, func.count())
+        .outerjoin(Device, Device.id == first.c.device_id)
+        .group_by(platform, first.c.outcome)
+    )
+    counts: Counts = Counts({(name, kind): number for name, kind, number in rows})
+    counts["", outcome_counts.ACCEPTED] = job.accepted
+    return counts
+
+
 def reasons(
     session: Session, job_id: int, limit: int = 50
 ) -> list[tuple[str, str, int]]:
