@@ -7,6 +7,7 @@ never counts the rows of its devices.
 import json
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 # What the row has beside the outcomes of pushes: devices that were not tried in time.
 UNTRIED = "untried"
@@ -38,3 +39,16 @@ def of_accepted(platforms: Iterable[str]) -> Counts:
     """The counts of devices that have all accepted."""
     by_platform = Counter(platforms)
     return Counter({(each, ACCEPTED): n for each, n in by_platform.items()})
+
+
+def text_of_accepted(platforms: Iterable[str]) -> str:
+    """What a row keeps of devices that have all accepted.
+
+    Nearly every job ends so, and few texts are different.
+    """
+    return _text_of_accepted(tuple(Counter(platforms).items()))
+
+
+@lru_cache(maxsize=4096)
+def _text_of_accepted(by_platform: tuple[tuple[str, int], ...]) -> str:
+    return write(Counter({(name, ACCEPTED): n for name, n in by_platform}))

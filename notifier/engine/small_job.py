@@ -182,7 +182,7 @@ class SmallJob:
         self.turn.let_pass()
         self.turn.let_next_start()
         cursor = targets[-1][:2] if targets else self.claim.cursor
-        counts = outcome_counts.of_accepted(each.platform for each in targets)
+        accepted = outcome_counts.text_of_accepted([each.platform for each in targets])
         step = Step(
             job_id=self.job_id,
             attempts=self.attempts,
@@ -192,7 +192,7 @@ class SmallJob:
             accepted=len(targets),
             failed=0,
             error=None,
-            outcomes=outcome_counts.write(counts),
+            outcomes=accepted,
             end=COMPLETED,
         )
         self._around.recorder.record_end(step, self._finish)
