@@ -242,7 +242,7 @@ def test_no_query_scans_a_whole_table(tmp_path: Path) -> None:
             ]
 
     steps = [step for plan in plans for *_, step in plan]
-    assert len(plans) == 8
+    assert len(plans) == 9
     assert [step for step in steps if not step.startswith("SEARCH")] == []
 
 
