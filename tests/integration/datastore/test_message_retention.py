@@ -82,7 +82,7 @@ def forget(
 def seqs(store: Datastore, chat_id: int) -> list[int]:
     with store.read() as session:
         found = messages.history(session, chat_id, after=0, before=None, limit=999)
-    return [message.seq for message in found]
+    return [each.message.seq for each in found]
 
 
 def delete(store: Datastore, chat_id: int, user: int, message_id: int) -> None:
@@ -307,7 +307,8 @@ def test_a_page_begins_with_the_oldest_message_that_is_left(
     def page(**bounds: Any) -> list[int]:
         bounds = {"after": None, "before": None, "limit": 9} | bounds
         with store.read() as session:
-            return [row.seq for row in messages.history(session, chat, **bounds)]
+            found = messages.history(session, chat, **bounds)
+            return [each.message.seq for each in found]
 
     assert page(after=0) == page(after=1) == [3, 4]
     assert page(before=4) == [3]
@@ -355,7 +356,8 @@ def test_unread_agrees_with_a_count_after_anything(store: Datastore, seed: int) 
 
     def do(what: str, chat_id: int, user: int) -> None:
         with store.read() as session:
-            found = messages.history(session, chat_id, after=0, before=None, limit=999)
+            page = messages.history(session, chat_id, after=0, before=None, limit=999)
+        found = [each.message for each in page]
         alive = [each for each in found if each.deleted_at is None]
         if what == "post":
             age[chat_id] = max(age[chat_id] - order.random() * 5, 0)
