@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from datastore import live_platforms
-from datastore.outbox import job_status
-from datastore.outbox.job_status import FailedDevice, JobStatus
+from datastore.outbox import failed_devices, job_status
+from datastore.outbox.failed_devices import FailedDevice
+from datastore.outbox.job_status import MOST_FAILURES, JobStatus
 from datastore.outbox.outcome_counts import ACCEPTED, Counts
 from models.base import utc_now
 
@@ -61,7 +62,11 @@ def of_job(session: Session, job: JobStatus, owner: int | None) -> Report:
     if counts is None:
         counts = job_status.count_failures(session, job)
     has_failures = counts.total() > job.accepted
-    failures = job_status.failures(session, job, owner) if has_failures else []
+    failures = (
+        failed_devices.of_jobs(session, job.shards, user_id=owner, limit=MOST_FAILURES)
+        if has_failures
+        else []
+    )
     return Report(
         outcomes=_in_words(counts, job.has_ended),
         failures=failures,

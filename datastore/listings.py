@@ -1,8 +1,7 @@
 """Pages of users, devices, conversations and jobs, for the operator."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
@@ -10,7 +9,7 @@ from sqlalchemy.orm import Session
 from models.accounts import Device, User
 from models.chats import Chat, Member
 from models.errors import NotFound
-from models.pushes import FAILED, PushFailure, PushJob
+from models.pushes import FAILED, PushJob
 
 
 def users(
@@ -84,42 +83,3 @@ def jobs(
             or_(PushJob.failed > 0, PushJob.error.is_not(None), PushJob.state == FAILED)
         )
     return session.scalars(query.order_by(PushJob.id.desc()).limit(limit)).all()
-
-
-class FailedDevice(NamedTuple):
-    """A device that has not accepted the push of a job."""
-
-    device_id: int
-    # None if the device has been removed since.
-    user_id: int | None
-    platform: str | None
-    outcome: str
-    reason: str
-    attempts: int
-    next_attempt_at: datetime | None
-
-
-def failed_devices(
-    session: Session, job_id: int, *, after: int = 0, limit: int
-) -> list[FailedDevice]:
-    """Devices behind `after` (id) that have not accepted the push of a job."""
-    rows = session.execute(
-        select(
-            PushFailure.device_id,
-            Device.user_id,
-            Device.platform,
-            PushFailure.outcome,
-            PushFailure.reason,
-            PushFailure.attempts,
-            PushFailure.next_attempt_at,
-        )
-        .join(PushJob, PushJob.id == PushFailure.job_id)
-        .outerjoin(Device, Device.id == PushFailure.device_id)
-        .where(
-            or_(PushJob.id == job_id, PushJob.parent_id == job_id),
-            PushFailure.device_id > after,
-        )
-        .order_by(PushFailure.device_id)
-        .limit(limit)
-    )
-    return [FailedDevice(*row) for row in rows]

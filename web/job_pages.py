@@ -145,7 +145,7 @@ def push(request: PageRequest, job_id: int, outcome: str = "") -> HTTPResponse:
     status, report = jobs.find_with_report(context, job_id)
     if context.is_service:
         with request.app.store.read() as session:
-            tables = _tables_for_operators(session, job_id)
+            tables = _tables_for_operators(session, status)
     else:
         tables = _tables_for_members(report)
     is_operator = context.is_service
@@ -166,8 +166,8 @@ def try_again(request: PageRequest, job_id: int) -> HTTPResponse:
     """Push again to the devices that have not accepted, and lead to the job's page."""
     request.operator_form()
     due = failed_devices.try_again(request.app.store, job_id, utc_now())
-    request.audit("try again", job=job_id)
-    for each in due:
+    request.audit("try again", job=job_id, devices=due.devices)
+    for each in due.jobs:
         request.app.dispatcher.dispatch(each)
     return redirect(f"/jobs/{job_id}")
 
@@ -187,24 +187,24 @@ def _show(request: PageRequest, view: JobView, outcome: str) -> HTTPResponse:
     )
 
 
-def _tables_for_operators(session: Session, job_id: int) -> list[Table]:
+def _tables_for_operators(session: Session, status: JobStatus) -> list[Table]:
     """The reasons in the words of the providers, and the devices with their owners."""
     reasons = [
         (Cell(outcome), Cell(reason or NOTHING), Cell(f"{number:,}"))
-        for outcome, reason, number in stored.reasons(session, job_id)
+        for outcome, reason, number in stored.reasons(session, status.id)
     ]
     devices = [
         (
-            Cell(each.id, f"/dashboard/devices/{each.id}" if each.owner_id else ""),
+            Cell(each.device, f"/dashboard/devices/{each.device}" if each.user else ""),
             Cell(each.platform or "removed"),
             Cell(
                 each.owner or NOTHING,
-                f"/dashboard/users/{each.owner_id}" if each.owner_id else "",
+                f"/dashboard/users/{each.user}" if each.user else "",
             ),
             Cell(f"{each.outcome}: {each.reason}" if each.reason else each.outcome),
             Cell(_again(each.next_attempt_at)),
         )
-        for each in failed_devices.of_job(session, job_id)
+        for each in failed_devices.of_jobs(session, status.shards)
     ]
     first = "The first devices" if len(devices) == MOST_SHOWN else "The devices"
     return [

@@ -11,7 +11,8 @@ from bottlepost.logs import audit
 from bottlepost.printed import Output, as_json
 from bottlepost.settings import read as read_settings
 from datastore import listings
-from datastore.outbox import interventions, job_status
+from datastore.outbox import cancellation, failed_devices, job_status
+from datastore.outbox.failed_devices import FailedDevice
 from models.base import utc_now
 from models.errors import NotFound
 from models.pushes import COMPLETED, FAILED, PROCESSING, QUEUED, PushJob
@@ -20,7 +21,7 @@ COLUMNS = (
     *("id", "state", "kind", "chat_id", "message_id", "total", "accepted", "failed"),
     *("created_at", "finished_at", "error"),
 )
-DEVICE_COLUMNS = listings.FailedDevice._fields
+DEVICE_COLUMNS = FailedDevice._fields
 limit_option = click.option(
     "--limit",
     type=click.IntRange(1, LONGEST_PAGE),
@@ -67,7 +68,7 @@ def show(*, job_id: int, limit: int, is_json: bool) -> None:
         job = job_status.find(session, job_id)
         if job is None:
             raise NotFound("There is no such job.")
-        found = listings.failed_devices(session, job_id, limit=limit)
+        found = failed_devices.of_jobs(session, job.shards, limit=limit)
     rows = [each._asdict() for each in found]
     record: dict[str, Any] = {**asdict(job), "pending": job.pending}
     output = Output(is_json=is_json)
@@ -88,13 +89,13 @@ def show(*, job_id: int, limit: int, is_json: bool) -> None:
 def retry(*, job_id: int, is_json: bool) -> None:
     """Push again now to the devices that have not accepted.
 
-    Devices whose token is dead are left out. Each of the others gets an hour at least.
+    Disabled devices are left out. Each of the others gets an hour at least.
     """
     settings = read_settings("jobs")
-    with opened() as store, store.write() as session:
-        devices = interventions.retry(session, job_id, utc_now())
-    if devices:
-        wake_ups.send(settings, job_id)
+    with opened() as store:
+        due, devices = failed_devices.try_again(store, job_id, utc_now())
+    for each in due:
+        wake_ups.send(settings, each)
     audit.command("jobs retry", job=job_id, devices=devices)
     Output(is_json=is_json).done(
         f"job {job_id}: {devices} devices are due now", id=job_id, devices=devices
@@ -113,7 +114,7 @@ def cancel(*, job_id: int, yes: bool, is_json: bool) -> None:
     if not yes:
         click.confirm(f"End job {job_id}?", abort=True)
     with opened() as store:
-        devices = interventions.cancel(store, job_id)
+        devices = cancellation.cancel(store, job_id)
     audit.command("jobs cancel", job=job_id, devices=devices)
     Output(is_json=is_json).done(
         f"job {job_id} has ended, {devices} devices were left",

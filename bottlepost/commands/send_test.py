@@ -10,8 +10,8 @@ from bottlepost.arguments import opened, user_argument, user_id
 from bottlepost.printed import Output, as_json, progress
 from bottlepost.settings import read as read_settings
 from config import Settings
-from datastore import Datastore, accounts, listings, sample_push
-from datastore.outbox import job_status
+from datastore import Datastore, accounts, sample_push
+from datastore.outbox import failed_devices, job_status
 from datastore.outbox.job_status import JobStatus
 from models.base import utc_now
 
@@ -68,8 +68,8 @@ def push(
     job = _wait(store, job_id, wait_s)
     with store.read() as session:
         failed = {
-            each.device_id: each
-            for each in listings.failed_devices(session, job_id, limit=len(devices))
+            each.device: each
+            for each in failed_devices.of_jobs(session, [job_id], limit=len(devices))
         }
     is_done = job is not None and job.total is not None
     rows = []

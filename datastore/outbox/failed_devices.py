@@ -1,19 +1,22 @@
 """The devices of a job that have not accepted their push, and another try of them."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import case, func, literal, or_, select, update
+from sqlalchemy import case, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from datastore import Datastore
 from models.accounts import Device, User
-from models.errors import Conflict
+from models.errors import Conflict, NotFound
 from models.pushes import AT_ONCE, PROCESSING, PushFailure, PushJob
 
 MOST_SHOWN = 50
 # Devices that are made due in one transaction.
 DEVICES_AT_ONCE = 1000
+# A message that is tried again is worth something for at least so long.
+TIME_TO_LIVE = timedelta(hours=1)
 UNSYNCHRONIZED = {"synchronize_session": False}
 DUE_AT = PushJob.due_at.type
 
@@ -21,74 +24,97 @@ DUE_AT = PushJob.due_at.type
 class FailedDevice(NamedTuple):
     """A device and the last outcome; the device may have been removed since."""
 
-    id: int
-    platform: str
-    owner_id: int | None
-    owner: str
+    device: int
+    # Its owner and platform; None if the device has been removed.
+    user: int | None
+    owner: str | None
+    platform: str | None
     outcome: str
     # In the provider's words, which may hold an address of the owner.
     reason: str
+    attempts: int
     # None if it is not tried again.
     next_attempt_at: datetime | None
 
 
-def of_job(
-    session: Session, job_id: int, *, user_id: int | None = None
+class Retry(NamedTuple):
+    """What is tried again: the jobs that are due now, and how many of their devices."""
+
+    jobs: list[int]
+    devices: int
+
+
+def of_jobs(
+    session: Session,
+    job_ids: Sequence[int],
+    *,
+    user_id: int | None = None,
+    limit: int = MOST_SHOWN,
 ) -> list[FailedDevice]:
-    """The first devices that have not accepted; with `user_id` only that user's."""
+    """The first devices that have not accepted; with a user, only that user's.
+
+    They are looked up by a primary key, however many devices have failed.
+    """
     query = (
         select(
             PushFailure.device_id,
-            func.coalesce(Device.platform, ""),
             Device.user_id,
-            func.coalesce(User.name, ""),
+            User.name,
+            Device.platform,
             PushFailure.outcome,
             PushFailure.reason,
+            PushFailure.attempts,
             PushFailure.next_attempt_at,
         )
-        .join(PushJob, PushJob.id == PushFailure.job_id)
         .outerjoin(Device, Device.id == PushFailure.device_id)
         .outerjoin(User, User.id == Device.user_id)
-        .where(or_(PushJob.id == job_id, PushJob.parent_id == job_id))
-        .order_by(PushFailure.device_id)
-        .limit(MOST_SHOWN)
+        .where(PushFailure.job_id.in_(job_ids))
+        .order_by(PushFailure.job_id, PushFailure.device_id)
+        .limit(limit)
     )
     if user_id is not None:
-        query = query.where(Device.user_id == user_id)
+        # By themselves, because a planner may else begin with all that have failed.
+        own = session.scalars(select(Device.id).where(Device.user_id == user_id)).all()
+        if not own:
+            return []
+        query = query.where(PushFailure.device_id.in_(own))
     return [FailedDevice(*row) for row in session.execute(query)]
 
 
-def try_again(store: Datastore, job_id: int, now: datetime) -> list[int]:
-    """Make all devices due that have not accepted; returns the jobs to be announced.
+def try_again(store: Datastore, job_id: int, now: datetime) -> Retry:
+    """Make all devices due that have not accepted.
 
-    Disabled devices are left out. Raises Conflict if no device is left, or if the
-    message has expired. In short transactions, so that senders need not wait; a job is
-    reopened by the last one, and the same request again goes on with a rest.
+    Disabled devices are left out, and so are those that an engine tries at this moment.
+    Each of the others gets an hour at least. Raises NotFound, or Conflict if no device
+    is left. In short transactions, so that senders need not wait; a job is reopened by
+    the last one, and the same request again goes on with a rest.
     """
     with store.read() as session:
-        shards = _free_shards(session, job_id, now)
+        shards = _free_shards(session, job_id)
+    devices = 0
     for shard in shards:
         after: int | None = 0
         while after is not None:
             with store.write() as session:
-                after = _make_due(session, shard, after, now)
+                after, count = _make_due(session, shard, after, now)
+            devices += count
     with store.write() as session:
-        reopened = [shard for shard in shards if _reopen(session, shard)]
+        reopened = [shard for shard in shards if _reopen(session, shard, now)]
     if not reopened:
         raise Conflict("No device of this job can be tried again now.")
-    return reopened
+    return Retry(reopened, devices)
 
 
-def _free_shards(session: Session, job_id: int, now: datetime) -> list[int]:
-    """The job and its shards, but those that an engine tries at this moment."""
+def _free_shards(session: Session, job_id: int) -> list[int]:
+    """The job and its shards, but those that an engine has at this moment."""
     shards = session.execute(
-        select(PushJob.id, PushJob.lease_owner, PushJob.expires_at)
+        select(PushJob.id, PushJob.lease_owner)
         .where(or_(PushJob.id == job_id, PushJob.parent_id == job_id))
         .order_by(PushJob.id)
     ).all()
-    if any(expires_at <= now for *_, expires_at in shards):
-        raise Conflict("The message has expired, so its push is not tried again.")
-    return [shard for shard, owner, _ in shards if owner is None]
+    if not shards or shards[0].id != job_id:
+        raise NotFound("There is no such job.")
+    return [shard for shard, owner in shards if owner is None]
 
 
 def _lock_free(session: Session, job_id: int) -> bool:
@@ -103,10 +129,12 @@ def _lock_free(session: Session, job_id: int) -> bool:
     )
 
 
-def _make_due(session: Session, job_id: int, after: int, now: datetime) -> int | None:
-    """Make the next devices due; returns the last one, or None at the end."""
+def _make_due(
+    session: Session, job_id: int, after: int, now: datetime
+) -> tuple[int | None, int]:
+    """Make the next devices due; the last one, or None at the end, and their number."""
     if not _lock_free(session, job_id):
-        return None
+        return None, 0
     rows = session.execute(
         select(PushFailure.device_id, PushFailure.next_attempt_at)
         .join(Device, Device.id == PushFailure.device_id)
@@ -119,7 +147,7 @@ def _make_due(session: Session, job_id: int, after: int, now: datetime) -> int |
         .limit(DEVICES_AT_ONCE)
     ).all()
     if not rows:
-        return None
+        return None, 0
     session.execute(
         update(PushFailure)
         .where(
@@ -132,10 +160,10 @@ def _make_due(session: Session, job_id: int, after: int, now: datetime) -> int |
     # A device that waits for its next try does not count as failed.
     final = sum(next_attempt_at is None for _, next_attempt_at in rows)
     _change(session, job_id, failed=PushJob.failed - final)
-    return int(rows[-1][0])
+    return int(rows[-1][0]), len(rows)
 
 
-def _reopen(session: Session, job_id: int) -> bool:
+def _reopen(session: Session, job_id: int, now: datetime) -> bool:
     """Make the job due if devices wait for another try."""
     waiting = select(PushFailure.device_id).where(
         PushFailure.job_id == job_id, PushFailure.next_attempt_at.is_not(None)
@@ -145,7 +173,17 @@ def _reopen(session: Session, job_id: int) -> bool:
     # A job that waits for another one is due when that one has let it pass.
     due_at = case((PushJob.waits_for.is_(None), literal(AT_ONCE, DUE_AT)))
     ended = {"error": None, "finished_at": None}
-    _change(session, job_id, state=PROCESSING, due_at=due_at, **ended)
+    until = now + TIME_TO_LIVE
+    lives_longer = PushJob.expires_at > until
+    expires_at = case((lives_longer, PushJob.expires_at), else_=literal(until, DUE_AT))
+    _change(
+        session,
+        job_id,
+        state=PROCESSING,
+        due_at=due_at,
+        expires_at=expires_at,
+        **ended,
+    )
     return True
 
 

@@ -135,49 +135,6 @@ def _counts(shards: Sequence[PushJob]) -> Counts | None:
     return counts if known == accepted and counts.total() >= accepted + failed else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class FailedDevice:
-    """A device that has not accepted a push, and the provider's reason."""
-
-    device: int
-    # None if the device has been removed since.
-    user: int | None
-    platform: str | None
-    outcome: str
-    reason: str
-    attempts: int
-    # When it is tried again; None if it is not.
-    next_attempt_at: datetime | None
-
-
-def failures(
-    session: Session, job: JobStatus, owner: int | None = None
-) -> list[FailedDevice]:
-    """The first devices that have not accepted; with an owner, that user's own ones.
-
-    Both are looked up by a primary key, however many devices have failed.
-    """
-    query = select(
-        PushFailure.device_id.label("device"),
-        Device.user_id.label("user"),
-        Device.platform,
-        PushFailure.outcome,
-        PushFailure.reason,
-        PushFailure.attempts,
-        PushFailure.next_attempt_at,
-    ).outerjoin(Device, Device.id == PushFailure.device_id)
-    query = query.where(PushFailure.job_id.in_(job.shards))
-    if owner is not None:
-        # By themselves, because a planner may else begin with all that have failed.
-        own = session.scalars(select(Device.id).where(Device.user_id == owner)).all()
-        if not own:
-            return []
-        query = query.where(PushFailure.device_id.in_(own))
-    query = query.order_by(PushFailure.job_id, PushFailure.device_id)
-    rows = session.execute(query.limit(MOST_FAILURES))
-    return [FailedDevice(**row._asdict()) for row in rows]
-
-
 def count_failures(session: Session, job: JobStatus) -> Counts:
     """The counts of a job that an older engine has had, from the rows of its devices.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from hpack import Decoder
 
@@ -16,6 +17,7 @@ class RecordingClient:
     """Stands where a channel has its HTTP/2 client."""
 
     def __init__(self, platform: str, origin: str) -> None:
+        self.authority = urlsplit(origin).netloc
         self._platform = platform
         self._origin = origin
         self.answers = 0

@@ -1,65 +1,27 @@
-"""What an operator does to a job: try its devices again, or end it.
+"""Ends a job for an operator, beside the engines.
 
-Both go beside the engines. An engine that works on a cancelled job finds that the lease
-is no longer its own at its next write, and drops the job.
+An engine that works on it finds that the lease is no longer its own at its next write,
+and drops the job.
 """
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from datastore import Datastore, outbox
 from datastore.outbox import fanout, leases
 from models.base import utc_now
 from models.errors import Conflict, NotFound
-from models.pushes import AT_ONCE, PROCESSING, PushFailure, PushJob
+from models.pushes import PushFailure, PushJob
 
 CANCELLED = "cancelled by the operator"
-# A dead token stays dead; its device may have a new one.
-GONE = "gone"
-# A message that is tried again is worth something for at least so long.
-TIME_TO_LIVE = timedelta(hours=1)
 # Longer than the steps of a cancellation take.
 LEASE = timedelta(seconds=30)
 _UNSYNCHRONIZED = {"synchronize_session": False}
-
-
-def retry(session: Session, job_id: int, now: datetime) -> int:
-    """Make the devices due that have not accepted; returns their number.
-
-    A job that has ended begins again. Raises NotFound, or Conflict if an engine works
-    on it.
-    """
-    jobs = _find(session, job_id)
-    if any(job.lease_owner is not None for job in jobs):
-        raise Conflict("The job is being pushed at this moment.")
-    return sum(_retry_one(session, job, now) for job in jobs)
-
-
-def _retry_one(session: Session, job: PushJob, now: datetime) -> int:
-    is_final = PushFailure.next_attempt_at.is_(None)
-    mine = and_(PushFailure.job_id == job.id, PushFailure.outcome != GONE)
-    total, final = session.execute(
-        select(func.count(), func.sum(case((is_final, 1), else_=0))).where(mine)
-    ).one()
-    if not total:
-        return 0
-    session.execute(
-        update(PushFailure).where(mine).values(next_attempt_at=now),
-        execution_options=_UNSYNCHRONIZED,
-    )
-    job.state = PROCESSING
-    job.finished_at = None
-    job.error = None
-    job.failed -= int(final or 0)
-    job.expires_at = max(job.expires_at, now + TIME_TO_LIVE)
-    job.due_at = None if job.waits_for is not None else AT_ONCE
-    session.flush()
-    return int(total)
 
 
 def cancel(store: Datastore, job_id: int) -> int:
