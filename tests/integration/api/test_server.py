@@ -190,7 +190,7 @@ def test_factory_makes_an_application_from_the_environment(tmp_path):
         check=False,
     )
 
-    assert (made.returncode, made.stdout.strip()) == (0, "Bottle"), made.stderr
+    assert (made.returncode, made.stdout.strip()) == (0, "Application"), made.stderr
 
 
 def test_limits_of_the_environment_are_kept(tmp_path):
