@@ -39,7 +39,7 @@ ERROR_EXAMPLE = {
 }
 
 
-class Failure(NamedTuple):
+class ErrorKind(NamedTuple):
     """What all responses with one error status have in common."""
 
     # Its name among the components.
@@ -52,43 +52,43 @@ class Failure(NamedTuple):
 
 RETRY_AFTER = ("Retry-After", "Seconds after which to try again.")
 FAILURES = {
-    400: Failure("Invalid", "The request is not valid.", "invalid"),
-    401: Failure(
+    400: ErrorKind("Invalid", "The request is not valid.", "invalid"),
+    401: ErrorKind(
         "Unauthorized",
         "A valid bearer token is needed.",
         "unauthorized",
         ("WWW-Authenticate", "The scheme of the token: Bearer."),
     ),
-    403: Failure("Forbidden", "The caller may not do this.", "forbidden"),
-    404: Failure(
+    403: ErrorKind("Forbidden", "The caller may not do this.", "forbidden"),
+    404: ErrorKind(
         "NotFound", "It does not exist, or the caller may not see it.", "not_found"
     ),
-    405: Failure(
+    405: ErrorKind(
         "MethodNotAllowed",
         "The address does not support the method.",
         "method_not_allowed",
     ),
-    408: Failure("TooSlow", "The body came too slowly.", "too_slow"),
-    409: Failure("Conflict", "The request conflicts with existing data.", "conflict"),
-    411: Failure(
+    408: ErrorKind("TooSlow", "The body came too slowly.", "too_slow"),
+    409: ErrorKind("Conflict", "The request conflicts with existing data.", "conflict"),
+    411: ErrorKind(
         "LengthRequired", "The request needs a Content-Length.", "length_required"
     ),
-    413: Failure("TooLarge", "The body is too large.", "too_large"),
-    415: Failure(
+    413: ErrorKind("TooLarge", "The body is too large.", "too_large"),
+    415: ErrorKind(
         "UnsupportedType", "The body has the wrong Content-Type.", "unsupported_type"
     ),
-    429: Failure(
+    429: ErrorKind(
         "TooMany",
         "Too many requests; wait as long as Retry-After says.",
         "too_many_requests",
         RETRY_AFTER,
     ),
-    500: Failure(
+    500: ErrorKind(
         "InternalError",
         "A bug in the server; its log has the details under the incident's number.",
         "internal_error",
     ),
-    503: Failure(
+    503: ErrorKind(
         "Unavailable",
         "The database does not answer; try again after Retry-After.",
         "unavailable",
@@ -189,7 +189,7 @@ def document(routes: Iterable[Route], server: str = ".") -> dict[str, Any]:
     }
 
 
-def _failure(status: int, failure: Failure) -> dict[str, Any]:
+def _failure(status: int, failure: ErrorKind) -> dict[str, Any]:
     """The response that all operations share for an error status."""
     details: dict[str, Any] = {"incident": "6f1c0d9e2b7a"} if status == 500 else {}
     error = {"code": failure.code, "message": failure.reason, "details": details}

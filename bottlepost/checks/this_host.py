@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from bottlepost.checks import Finding, ok, warning, wrong
-from config import Settings, SettingsError, run_directory
+from config import Settings, SettingsError, platform, run_directory
 from notifier.process.slots import Slots
 
 LITTLE_MB, TOO_LITTLE_MB = 1000, 100
@@ -18,7 +18,7 @@ LITTLE_MB, TOO_LITTLE_MB = 1000, 100
 WANTED_FILES = 4096 + 128
 # File systems over a network, on which locks and the WAL of SQLite do not hold.
 REMOTE = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "ceph", "glusterfs", "afs")
-MOUNTS = Path("/proc/mounts")
+MOUNTS = platform.PROCESSES / "mounts"
 
 
 def check(settings: Settings) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 Devices with the same variant get the same payload, so it is rendered once for them.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +29,9 @@ APNS = "apns"
 BUILT_IN = {"title": "{sender}", "subtitle": "{conversation}", "body": "{text}"}
 # Only the body is cut where it has to be, so a text elsewhere must not be long.
 LONGEST_TITLE = 200
+# Bytes with the escapes of JSON. FCM gets the title of a kind twice, for Android and
+# for iPhones.
+LARGEST_TITLE = 400
 LONGEST_TEXT_ELSEWHERE = 300
 
 
@@ -186,8 +190,8 @@ def _shown(
     block = look.get(platform, {})
     locale = locales[0] if locales else DEFAULT
     return Shown(
-        title=shorten(text("title", short), LONGEST_TITLE),
-        subtitle=shorten(text("subtitle", short), LONGEST_TITLE),
+        title=_title(text("title", short)),
+        subtitle=_title(text("subtitle", short)),
         body=text("body", values),
         block=(
             _mail(block, own, values, locales)
@@ -195,6 +199,13 @@ def _shown(
             else patterns.fill_block(block, short, locale)
         ),
     )
+
+
+def _title(text: str) -> str:
+    found = shorten(text, LONGEST_TITLE)
+    while len(json.dumps(found)) > LARGEST_TITLE:
+        found = shorten(found, len(found) * 3 // 4)
+    return found
 
 
 def _values(notification: Notification) -> Values:

@@ -120,7 +120,6 @@ ARROWS: dict[str, set[str]] = {
     "bottlepost": {
         "bottlepost.logs",
         "bottlepost.own_modules",
-        "bottlepost.starting_database",
         "server",
         "api",
         "notifier.dispatchers",
