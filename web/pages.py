@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import bottle
 from bottle import Bottle, HTTPError, HTTPResponse
 
-from api import bodies, errors
+from api import bodies, cors, errors
 from api.context import AppContext
 from api.errors import ErrorResponse
 from models.errors import NotFound
@@ -27,7 +27,7 @@ from web import (
     unsubscribe_page,
     user_page,
 )
-from web.page_request import PAGE_HEADERS, SAFE_HEADERS, PageRequest
+from web.page_request import PAGE_HEADERS, SAFE_HEADERS, PageRequest, prefix
 from web.session import Sessions
 
 FORM = "application/x-www-form-urlencoded"
@@ -202,6 +202,8 @@ def _answer_unknown(problem: HTTPError) -> bytes:
     if not _is_browser(bottle.request.environ):
         return body
     status = problem.status_code
+    # A page is for its own site alone.
+    bottle.request.environ.pop(cors.READABLE, None)
     for name, value in PAGE_HEADERS.items():
         bottle.response.set_header(name, value)
     message = json.loads(body)["error"]["message"]
@@ -235,6 +237,7 @@ def _render_error(error: ErrorResponse, *, back: str = "", path: str = "") -> by
     default = "Something went wrong" if error.status >= 500 else "That did not work"
     return assets.render(
         "problem",
+        prefix(),
         title=TITLES.get(error.status, default),
         message="Sign in to see this page." if needs_login else error.message,
         back=back,

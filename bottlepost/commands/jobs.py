@@ -1,10 +1,10 @@
 """`bottlepost jobs`: the pushes of messages."""
 
-from dataclasses import asdict
 from typing import Any
 
 import click
 
+from api import job_reports
 from bottlepost import wake_ups
 from bottlepost.arguments import ID, LONGEST_PAGE, opened, tell_of_more
 from bottlepost.logs import audit
@@ -69,13 +69,21 @@ def show(*, job_id: int, limit: int, is_json: bool) -> None:
         if job is None:
             raise NotFound("There is no such job.")
         found = failed_devices.of_jobs(session, job.shards, limit=limit)
+        report = job_reports.of_job(session, job, None)
     rows = [each._asdict() for each in found]
-    record: dict[str, Any] = {**asdict(job), "pending": job.pending}
+    record = {name: value for name, value in vars(job).items() if name != "shards"}
+    record |= {"pending": job.pending, "notices": report.notices}
     output = Output(is_json=is_json)
     if is_json:
-        output.record({**record, "devices": rows})
+        outcomes = [vars(each) for each in report.outcomes]
+        output.record({**record, "outcomes": outcomes, "devices": rows})
         return
-    output.record(record)
+    counts = [
+        f"{each.platform or 'removed'}: {each.devices:,} {each.outcome}"
+        for each in report.outcomes
+    ]
+    notices = "; ".join(report.notices) or None
+    output.record({**record, "outcomes": ", ".join(counts), "notices": notices})
     if rows:
         click.echo()
         output.rows(DEVICE_COLUMNS, rows)
