@@ -160,7 +160,7 @@ class Arrivals:
     def _read(self) -> None:
         *lines, self._rest = (self._rest + self._file.read()).split("\n")
         for line in lines:
-            _, at, provider, _, token, _, mark, _, body = json.loads(line)
+            _, at, provider, _, token, _, mark, _, body, *_ = json.loads(line)
             message = (
                 json.loads(body)["bottlepost"]["message"]
                 if provider == "webpush"
