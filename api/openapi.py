@@ -150,7 +150,7 @@ OPERATION_IDS = {
 }
 
 
-def document(routes: Iterable[Route], server: str = ".") -> dict[str, Any]:
+def document(routes: Iterable[Route], server: str = "/") -> dict[str, Any]:
     """An OpenAPI 3.1 document of the server at that address."""
     routes = list(routes)
     schemas = {**_schemas(routes), "Error": ERROR}
