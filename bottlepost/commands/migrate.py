@@ -46,11 +46,11 @@ def _migrate(store: Datastore, output: Output) -> None:
         done = migrations.bring_up_to_date(store, lambda _: tell(1))
     if told := database_check.warning(done.after):
         log.warning("%s", told)
-    audit.command("migrate", before=done.before or "empty", after=str(done.after))
     if done.before == done.after:
         words = f"the database is up to date: {done.after}"
     else:
         before = done.before or "empty"
+        audit.command("migrate", before=before, after=str(done.after))
         words = f"the database was migrated from {before} to {done.after}"
     output.done(words, before=done.before, after=done.after)
 

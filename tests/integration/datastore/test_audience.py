@@ -80,7 +80,7 @@ def test_retries_and_first_tries_go_to_the_audience(
             assert [each.device_id for each in targets] == [phone.device] * is_retried
             assert pointless == [phone.device] * (not is_retried)
         for target in targets:
-            again = target._replace(attempts=0)
+            again = target._replace(attempts=0, outcome=None)
             assert again == tried.get(phone.device, again)
 
 
