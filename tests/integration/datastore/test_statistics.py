@@ -142,8 +142,8 @@ def test_failures_have_their_reasons(store, chat) -> None:
     ]
     # The last reason of each device; a removed device has no owner.
     assert devices == [
-        (2, "user 2", "apns", "refused", "TopicDisallowed", 2),
-        (4711, None, None, "gone", "Unregistered", 1),
+        (2, 2, "user 2", "apns", "refused", "TopicDisallowed", 2, False),
+        (4711, None, None, None, "gone", "Unregistered", 1, False),
     ]
 
 
