@@ -70,7 +70,7 @@ def test_it_waits_for_the_migration_and_then_works(
     }
     with Server(tmp_path, environment, HOSTS[host].split(), wait=False) as server:
         assert until(lambda: readiness(server), 60) == (503, REASON)
-        assert server.log().count(f" server: {REASON}") == 1
+        assert server.log().count(f".starting_database: {REASON}") == 1
         refused = server.client.post("/users", {"name": "Ann"})
         assert (refused.status, refused.code) == (503, "unavailable")
 
