@@ -132,14 +132,14 @@ def find_by_external_id(session: Session, external_id: str) -> User:
     return user
 
 
-def list_users(session: Session, *, after: int, limit: int) -> Sequence[User]:
-    """Users in the order of their ids."""
-    return session.scalars(
-        select(User)
-        .where(User.id > after, User.deleted_at.is_(None))
-        .order_by(User.id)
-        .limit(limit)
-    ).all()
+def list_users(
+    session: Session, *, after: int, limit: int, name: str | None = None
+) -> Sequence[User]:
+    """Users behind `after` (id); with `name`, those whose name contains it."""
+    query = select(User).where(User.id > after, User.deleted_at.is_(None))
+    if name is not None:
+        query = query.where(User.name.icontains(name, autoescape=True))
+    return session.scalars(query.order_by(User.id).limit(limit)).all()
 
 
 def issue_token(

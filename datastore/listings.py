@@ -1,4 +1,4 @@
-"""Pages of users, devices, conversations and jobs, for the operator."""
+"""Pages of devices, conversations and jobs, for the operator."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,20 +6,9 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from models.accounts import Device, User
+from models.accounts import Device
 from models.chats import Chat, Member
-from models.errors import NotFound
 from models.pushes import FAILED, PushJob
-
-
-def users(
-    session: Session, *, after: int, limit: int, name: str | None = None
-) -> Sequence[User]:
-    """Users behind `after` (id); with `name`, those whose name contains it."""
-    query = select(User).where(User.id > after)
-    if name is not None:
-        query = query.where(User.name.icontains(name, autoescape=True))
-    return session.scalars(query.order_by(User.id).limit(limit)).all()
 
 
 def devices(
@@ -37,14 +26,6 @@ def devices(
     if platform is not None:
         query = query.where(Device.platform == platform)
     return session.scalars(query.order_by(Device.id).limit(limit)).all()
-
-
-def owner_of(session: Session, device_id: int) -> int:
-    """The user of a device; raises NotFound."""
-    user_id = session.scalar(select(Device.user_id).where(Device.id == device_id))
-    if user_id is None:
-        raise NotFound("There is no such device.")
-    return user_id
 
 
 def chats(session: Session, *, after: int, limit: int) -> list[tuple[Chat, int]]:

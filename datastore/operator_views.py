@@ -1,4 +1,4 @@
-"""What an operator sees of a user and their devices, and the switch of a device."""
+"""What an operator sees of devices, and the switch of a device."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.accounts import Device, User
+from models.accounts import Device
 from models.errors import NotFound
 from models.pushes import PushFailure
 
@@ -22,14 +22,6 @@ class DeviceFailure(NamedTuple):
     device_id: int
     outcome: str
     reason: str
-
-
-def find_user(session: Session, user_id: int) -> User:
-    """Raises NotFound when there is no such user."""
-    user = session.get(User, user_id)
-    if user is None:
-        raise NotFound("There is no such user.")
-    return user
 
 
 def find_device(session: Session, device_id: int) -> Device:

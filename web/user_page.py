@@ -19,7 +19,7 @@ def show(request: PageRequest, user_id: int) -> HTTPResponse:
     if not request.is_operator:
         return login_page.form(f"{PATH}/{user_id}")
     with request.app.store.read() as session:
-        user = operator_views.find_user(session, user_id)
+        user = accounts.find_user(session, user_id)
         devices = accounts.list_devices(session, user_id)
         first = statistics.first_job_since(session, utc_now() - RECENTLY)
         ids = [device.id for device in devices]

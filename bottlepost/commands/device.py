@@ -16,7 +16,7 @@ from bottlepost.arguments import (
 )
 from bottlepost.logs import audit
 from bottlepost.printed import Output, as_json
-from datastore import accounts, listings
+from datastore import accounts, listings, operator_views
 from models.accounts import Device
 from models.base import utc_now
 
@@ -105,7 +105,7 @@ def add(
 def end(*, device_id: int, is_json: bool) -> None:
     """Remove a device; it gets no more pushes until an app registers it again."""
     with opened() as store, store.write() as session:
-        number = listings.owner_of(session, device_id)
+        number = operator_views.find_device(session, device_id).user_id
         accounts.remove_device(session, number, device_id)
     audit.command("device end", user=number, device=device_id)
     Output(is_json=is_json).done(

@@ -16,7 +16,7 @@ from bottlepost.arguments import (
 )
 from bottlepost.logs import audit
 from bottlepost.printed import Output, as_json
-from datastore import accounts, listings
+from datastore import accounts
 from models.accounts import User
 from models.base import utc_now
 
@@ -38,7 +38,7 @@ def command() -> None:
 def show(*, after: int, limit: int, name: str | None, is_json: bool) -> None:
     """List users by their id."""
     with opened() as store, store.read() as session:
-        found = listings.users(session, after=after, limit=limit, name=name)
+        found = accounts.list_users(session, after=after, limit=limit, name=name)
     Output(is_json=is_json).rows(COLUMNS, [_row(user) for user in found])
     tell_of_more(len(found), limit, found[-1].id if found else None, "--after")
 

@@ -1,24 +1,9 @@
 """`bottlepost user|token|device|chat` on real databases."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from datastore import Datastore, accounts
+from datastore import Datastore, accounts, deletions, senders
 from models.base import utc_now
-from tests.support import databases
-from tests.support.commands import Commands
-
-
-@pytest.fixture(params=databases.KINDS)
-def store(request, tmp_path) -> Iterator[Datastore]:
-    with databases.fresh(request.param, tmp_path) as store:
-        yield store
-
-
-@pytest.fixture
-def run(store, tmp_path) -> Commands:
-    return Commands(tmp_path, store.url.render_as_string(hide_password=False))
 
 
 def is_valid(store: Datastore, token: str) -> bool:
@@ -55,6 +40,15 @@ def test_lists_go_on_where_a_page_ended(run):
     assert f"--after {ids[1]}" in first.err
     assert [row["id"] for row in rest] == ids[2:]
     assert [row["id"] for row in run.json("user", "list", "--name", "R 3")] == [ids[3]]
+
+
+def test_deleted_users_and_the_system_are_not_listed(run, store):
+    ann, bo = (run.json("user", "add", name)["id"] for name in ("Ann", "Bo"))
+    with store.write() as session:
+        senders.system_user(session, utc_now())
+        deletions.begin(session, ann, keep_texts=False, now=utc_now())
+
+    assert [row["id"] for row in run.json("user", "list")] == [bo]
 
 
 def test_tokens_end_one_by_one_or_all(run, store):

@@ -1,9 +1,7 @@
 """`bottlepost jobs` on real databases, with an engine that pushes."""
 
 import asyncio
-from collections.abc import Iterator
 
-import pytest
 from sqlalchemy import select
 
 from datastore import Datastore, unread
@@ -12,25 +10,13 @@ from models.chats import Member
 from models.pushes import PushJob
 from notifier.engine.loop import Engine
 from notifier.outcome import ACCEPTED, Kind, Outcome
-from tests.support import chats, databases
-from tests.support.commands import Commands
+from tests.support import chats
 from tests.support.fake_channel import FakeChannel
 
 LATER = Outcome(Kind.LATER, "busy", 600.0)
 
 
 NOTHING_TO_RETRY = "bottlepost: No device of this job can be tried again now.\n"
-
-
-@pytest.fixture(params=databases.KINDS)
-def store(request, tmp_path) -> Iterator[Datastore]:
-    with databases.fresh(request.param, tmp_path) as store:
-        yield store
-
-
-@pytest.fixture
-def run(store, tmp_path) -> Commands:
-    return Commands(tmp_path, store.url.render_as_string(hide_password=False))
 
 
 def engine(store: Datastore, channel: FakeChannel) -> Engine:
