@@ -76,10 +76,11 @@ def find(session: Session, job_id: int) -> JobStatus | None:
         return None
     first = shards[0]
     counted = [shard.total for shard in shards if shard.total is not None]
+    ids = [shard.id for shard in shards]
     ends = [shard.finished_at for shard in shards if shard.finished_at is not None]
     error = next((shard.error for shard in shards if shard.error), None)
     if error is None and len(ends) < len(shards):
-        error = _trouble(session, job_id)
+        error = _trouble(session, ids)
     return JobStatus(
         id=first.id,
         chat_id=first.chat_id,
@@ -94,33 +95,29 @@ def find(session: Session, job_id: int) -> JobStatus | None:
         finished_at=max(ends) if len(ends) == len(shards) else None,
         error=error,
         request_id=first.request_id,
-        shards=[shard.id for shard in shards],
+        shards=ids,
         outcomes=_counts(shards),
     )
 
 
-def _trouble(session: Session, job_id: int) -> str | None:
+def _trouble(session: Session, job_ids: Sequence[int]) -> str | None:
     """What devices of the job wait for: a provider in trouble, and its reason.
 
     It is no column of the job, because it goes when a push of any job is accepted.
+    There is hardly ever a trouble, so the devices are looked at only for one.
     """
-    waiting = set(
-        session.scalars(
-            select(Device.platform)
-            .join(PushFailure, PushFailure.device_id == Device.id)
-            .join(PushJob, PushJob.id == PushFailure.job_id)
-            .where(
-                or_(PushJob.id == job_id, PushJob.parent_id == job_id),
-                PushFailure.next_attempt_at.is_not(None),
-            )
-            .distinct()
-        )
-    )
-    if not waiting:
-        return None
     for trouble in provider_troubles.find_all(session):
         platform = trouble.route.partition(" ")[0]
-        if platform in waiting:
+        waiting = (
+            select(PushFailure.device_id)
+            .join(Device, Device.id == PushFailure.device_id)
+            .where(
+                PushFailure.job_id.in_(job_ids),
+                PushFailure.next_attempt_at.is_not(None),
+                Device.platform == platform,
+            )
+        )
+        if session.scalar(waiting.limit(1)) is not None:
             return f"{platform}: {trouble.reason}"
     return None
 
