@@ -11,13 +11,13 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 
-from aiosmtplib import SMTP
 from aiosmtplib.errors import SMTPException
 
 from bottlepost.checks import Finding, data, ok, warning, wrong
 from config import Settings, smtp
 from models.base import utc_now
 from notifier.channels import CredentialsRefused
+from notifier.channels.email.connection import Access
 from notifier.channels.fcm import credentials
 from notifier.channels.fcm.credentials import TokenEndpoint
 from notifier.channels.tls import http2_context, trusting
@@ -133,17 +133,10 @@ def _date(value: str) -> datetime | None:
 async def _mail(settings: Settings) -> list[Finding]:
     """Connect and sign in; no mail is sent."""
     server = smtp.server(settings.smtp_url or "")
-    client = SMTP(
-        hostname=server.host,
-        port=server.port,
-        username=None if server.user is None else server.user.encode(),
-        password=None if server.password is None else server.password.encode(),
-        use_tls=server.security == "tls",
-        start_tls=server.security == "starttls",
-        tls_context=trusting(settings.ca_file),
-        timeout=ANSWER_S,
-        local_hostname=settings.smtp_ehlo,
+    access = Access(
+        server=server, tls=trusting(settings.ca_file), own_name=settings.smtp_ehlo
     )
+    client = access.client(ANSWER_S)
     where = f"{server.host}:{server.port}"
     try:
         async with asyncio.timeout(ANSWER_S):

@@ -8,9 +8,10 @@ import json
 import logging
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from bottlepost.logs import context, safe
 
@@ -25,7 +26,20 @@ _ESCAPED = {number: repr(chr(number))[1:-1] for number in range(32)} | {
 }
 
 
-class Format(logging.Formatter):
+class Line(NamedTuple):
+    """What a line tells."""
+
+    created: float
+    level: str
+    logger: str
+    message: str
+    request_id: str | None
+    job_id: int | None
+    trace: str | None
+    fields: Mapping[str, Any] | None
+
+
+class Format(logging.Formatter, ABC):
     """Writes a record as a line, with what it is about."""
 
     def __init__(self, process: str) -> None:
@@ -63,64 +77,49 @@ class Format(logging.Formatter):
         fields: Mapping[str, Any] | None = None,
     ) -> str:
         """A line without its end."""
-        raise NotImplementedError
+        line = Line(created, level, logger, message, request_id, job_id, trace, fields)
+        return self._write(line)
+
+    @abstractmethod
+    def _write(self, line: Line) -> str: ...
 
 
 class TextFormat(Format):
     """`TIME LEVEL PROCESS[PID] request=… job=… LOGGER: MESSAGE`."""
 
-    def line(
-        self,
-        created: float,
-        level: str,
-        logger: str,
-        message: str,
-        *,
-        request_id: str | None,
-        job_id: int | None = None,
-        trace: str | None = None,
-        fields: Mapping[str, Any] | None = None,
-    ) -> str:
-        about = "" if request_id is None else f"request={request_id} "
-        if job_id is not None:
-            about += f"job={job_id} "
-        message = message.translate(_ESCAPED)
+    def _write(self, line: Line) -> str:
+        about = "" if line.request_id is None else f"request={line.request_id} "
+        if line.job_id is not None:
+            about += f"job={line.job_id} "
         process = f"{self._process}[{os.getpid()}]"
-        line = f"{stamp(created)} {level} {process} {about}{logger}: {message}"
-        if trace is not None:
-            line += "".join(f"\n    {each}" for each in trace.splitlines())
-        return line
+        message = line.message.translate(_ESCAPED)
+        text = (
+            f"{stamp(line.created)} {line.level} {process}"
+            f" {about}{line.logger}: {message}"
+        )
+        if line.trace is not None:
+            text += "".join(f"\n    {each}" for each in line.trace.splitlines())
+        return text
 
 
 class JsonFormat(Format):
     """An object on one line."""
 
-    def line(
-        self,
-        created: float,
-        level: str,
-        logger: str,
-        message: str,
-        *,
-        request_id: str | None,
-        job_id: int | None = None,
-        trace: str | None = None,
-        fields: Mapping[str, Any] | None = None,
-    ) -> str:
+    def _write(self, line: Line) -> str:
         entry: dict[str, Any] = {
-            "time": stamp(created),
-            "level": level,
+            "time": stamp(line.created),
+            "level": line.level,
             "process": self._process,
             "pid": os.getpid(),
-            "request_id": request_id,
-            "job_id": job_id,
-            "logger": logger,
-            "message": message,
+            "request_id": line.request_id,
+            "job_id": line.job_id,
+            "logger": line.logger,
+            "message": line.message,
         }
-        if trace is not None:
-            entry["exception"] = trace
-        if fields is not None:
-            entry |= fields
+        if line.trace is not None:
+            entry["exception"] = line.trace
+        if line.fields is not None:
+            entry |= line.fields
         return json.dumps(entry, default=str)
 
 

@@ -43,6 +43,22 @@ class Access:
     # In EHLO; None means the name of this host.
     own_name: str | None = None
 
+    def client(self, timeout_s: float) -> SMTP:
+        """A client that is not connected yet; each command may take so long."""
+        server = self.server
+        return SMTP(
+            hostname=server.host,
+            port=server.port,
+            # As bytes, because the library encodes text as ASCII.
+            username=None if server.user is None else server.user.encode(),
+            password=None if server.password is None else server.password.encode(),
+            use_tls=server.security == "tls",
+            start_tls=server.security == "starttls",
+            tls_context=self.tls,
+            timeout=timeout_s,
+            local_hostname=self.own_name,
+        )
+
 
 class Mail(NamedTuple):
     """One mail to one recipient."""
@@ -122,19 +138,7 @@ class MailConnection:
             self._idle_timer.cancel()
         if self._smtp is not None and self._smtp.is_connected:
             return self._smtp
-        server = self._access.server
-        smtp = SMTP(
-            hostname=server.host,
-            port=server.port,
-            # As bytes, because the library encodes text as ASCII.
-            username=None if server.user is None else server.user.encode(),
-            password=None if server.password is None else server.password.encode(),
-            use_tls=server.security == "tls",
-            start_tls=server.security == "starttls",
-            tls_context=self._access.tls,
-            timeout=COMMAND_TIMEOUT_S,
-            local_hostname=self._access.own_name,
-        )
+        smtp = self._access.client(COMMAND_TIMEOUT_S)
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await smtp.connect()
         self._smtp = smtp
