@@ -15,7 +15,7 @@ from datastore.senders import NO_SENDER, Sender
 from models.base import utc_now
 from models.errors import Forbidden, Invalid
 
-# The service waits in long polls like one user, whose id nobody has.
+# The limits of long polls count the service as a user with this id, which is unused.
 NOBODY = 0
 # How long a request goes on deleting.
 ERASE_S = 0.5

@@ -56,7 +56,7 @@ class ServiceKey:
         return any(fits)
 
     def _tell_of_old_key(self, address: str) -> None:
-        """Before the operator removes it, somebody has to change a setting."""
+        """The operator may remove the old key when this warning no longer comes."""
         now = self._clock()
         if now >= self._tell_at:
             self._tell_at = now + TELL_EVERY_S

@@ -70,7 +70,7 @@ def _own_files(name: str) -> tuple[Path, Path]:
 
 
 def leave_current_directory() -> None:
-    """Import nothing more from the current directory, which may be anybody's.
+    """Import nothing more from the current directory, whose files may not be ours.
 
     `python -m` and `python -c` put it in front. An entry that an operator chose, in
     PYTHONPATH, stays.

@@ -118,7 +118,7 @@ def summary(settings: Settings) -> str:
         "topic": settings.apns_topic,
         "fcm": settings.fcm_credentials_file and settings.fcm_credentials_file.name,
         "web push": settings.vapid_subject and "on",
-        # The domain of the sender: an address may be somebody's.
+        # The domain alone: the whole address may be that of a person.
         "mail": settings.smtp_from and smtp.sender(settings.smtp_from).domain,
         "proxy": settings.push_proxy and _place(settings.push_proxy),
         "code": code()[:SHORT],

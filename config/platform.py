@@ -152,7 +152,7 @@ def name_process(name: str) -> None:
 
 
 def raise_file_limit(wanted: int) -> int:
-    """Allow this process so many open files; returns how many it may have."""
+    """Raise the limit of open files towards `wanted`; returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return wanted

@@ -1,6 +1,6 @@
 """All that is stored about a user, read page by page.
 
-Each page is a transaction of its own, so an export of any size holds up nobody, and
+Each page is a transaction of its own, so a large export delays no other request and
 takes little memory.
 """
 

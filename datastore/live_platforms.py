@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from datastore import Datastore
 from models.pushes import LivePlatform
 
-# How often a process says so, and after which time without a word nobody is there.
+# How often a process tells its platforms, and for how long each of them then counts.
 EVERY = timedelta(minutes=5)
 LIVE_FOR = timedelta(minutes=15)
 

@@ -115,7 +115,7 @@ def form(process: str, settings: LogSettings) -> Format:
 
 
 def handlers() -> list[logging.Handler]:
-    """All handlers that may write our records, for whoever is about to fork."""
+    """All handlers that may write our records; a fork has to wait for their locks."""
     found = [*logging.getLogger().handlers, logging.lastResort]
     for name in OURS:
         found += logging.getLogger(name).handlers

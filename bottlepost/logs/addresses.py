@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, quote
 # Where the WSGI environ has it, for the access logs of other hosts.
 ENVIRON = "bottlepost.path"
 _is_plain_path = re.compile(r"[A-Za-z0-9/._-]{1,60}").fullmatch
-# No word of ours is so long, but tokens are.
+# Longer than the words in our addresses, and shorter than a token.
 _SECRET = re.compile(r"[^/]{25,}|[^/]*@[^/]*")
 # What a query may show: numbers, and words that we know.
 _is_known = re.compile(r"[0-9]{1,18}|true|false|hour|day|v[0-9]{1,3}").fullmatch

@@ -15,7 +15,7 @@ from models.pushes import AT_ONCE, PROCESSING, PushFailure, PushJob
 MOST_SHOWN = 50
 # Devices that are made due in one transaction.
 DEVICES_AT_ONCE = 1000
-# A message that is tried again is worth something for at least so long.
+# A message that is tried again does not expire sooner than this.
 TIME_TO_LIVE = timedelta(hours=1)
 UNSYNCHRONIZED = {"synchronize_session": False}
 DUE_AT = PushJob.due_at.type
