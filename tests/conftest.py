@@ -1,7 +1,8 @@
 """What every test stands on: a clean environment, and servers that have to be there."""
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import pytest
@@ -22,6 +23,16 @@ def _a_clean_environment() -> None:
     """Settings of whoever runs the tests must not reach them or their children."""
     for variable in [name for name in os.environ if name.startswith("BOTTLEPOST_")]:
         del os.environ[variable]
+
+
+@pytest.fixture(autouse=True)
+def _a_clean_log() -> Iterator[None]:
+    """A command that runs in this process sets up the log of the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def pytest_sessionfinish() -> None:

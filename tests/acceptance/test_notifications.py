@@ -248,6 +248,7 @@ SAFARI = """async (notification) => {
   const event = new PushEvent("push");
   Object.defineProperty(event, "notification", { value: notification });
   self.dispatchEvent(event);
+  await last;
 }"""
 
 
@@ -279,6 +280,27 @@ def test_the_worker_replaces_and_withdraws_by_the_tag(tab, running_demo, token) 
     worker.wait_until_shown(first, second)
     worker.deliver(quiet("withdraw", 1))
     worker.wait_until_shown(second)
+
+
+AT_ONCE = """async (pushes) => {
+  for (const push of pushes) {
+    self.dispatchEvent(new PushEvent("push", { data: JSON.stringify(push) }));
+  }
+  await last;
+}"""
+
+
+def test_the_worker_takes_pushes_in_turn(tab, running_demo, token) -> None:
+    """A withdrawal finds the notification of the push that came just before it."""
+    page = tab.page
+    use(token, page)
+    worker = turn_on(page, running_demo)
+
+    page.context.service_workers[0].evaluate(
+        AT_ONCE, [push(1), quiet("withdraw", 1), push(2), push(3), quiet("read", 2)]
+    )
+
+    worker.wait_until_shown(("Bo · Lighthouse", "no. 3"))
 
 
 def test_the_worker_replaces_a_deleted_message(tab, running_demo, token) -> None:

@@ -8,6 +8,11 @@ from playwright.sync_api import Page
 from tests.support.demo import RunningDemo
 from tests.support.wait import until
 
+HANDLED = """async () => {
+  while (last === self.before) await new Promise((resolve) => setTimeout(resolve, 5));
+  await last;
+}"""
+
 
 class Worker:
     """The page's service worker; delivers pushes to it by the DevTools protocol."""
@@ -23,9 +28,16 @@ class Worker:
         self._known += [each["registrationId"] for each in event["registrations"]]
 
     def deliver(self, push: dict[str, Any]) -> None:
+        """Hand over a push, and wait until the worker has done what it asks.
+
+        Nobody may look before: Chromium may lose a notification that is shown while
+        somebody asks what is there.
+        """
         while not self._known:
             # Playwright handles events of the browser while it waits.
             self._page.wait_for_timeout(10)
+        (worker,) = self._page.context.service_workers
+        worker.evaluate("() => { self.before = last; }")
         self._devtools.send(
             "ServiceWorker.deliverPushMessage",
             {
@@ -34,6 +46,7 @@ class Worker:
                 "data": json.dumps(push),
             },
         )
+        worker.evaluate(HANDLED)
 
     @property
     def shown(self) -> list[tuple[str, str]]:

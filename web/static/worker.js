@@ -5,13 +5,26 @@ const ICON = `${ROOT}static/icon.png`;
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
-self.addEventListener("push", (event) => event.waitUntil(handle(read(event))));
+self.addEventListener("push", (event) => {
+  const push = read(event);
+  event.waitUntil(inTurn(() => handle(push)));
+});
 self.addEventListener("notificationclick", (event) => {
   const { notification, action } = event;
   notification.close();
   const about = aboutOf(notification.data);
-  event.waitUntil(Promise.all([open(linkOf(notification, action), about), closeRead(about)]));
+  const closed = inTurn(() => closeRead(about));
+  event.waitUntil(Promise.all([open(linkOf(notification, action), about), closed]));
 });
+
+// One after another: a withdrawal must find the notification that the push before it shows,
+// and Chromium may lose one that is shown while another push asks what is there.
+let last = Promise.resolve();
+function inTurn(act) {
+  const done = last.then(act);
+  last = done.catch(() => {});
+  return done;
+}
 
 // What to show: { heading, options }; what it is about; and the badge.
 function read({ data, notification }) {
