@@ -39,10 +39,12 @@ TOGETHER_S = 1.0
 WINDOW_S = 600.0
 # A device is suspect after this many failures in a row.
 SUSPECT_AFTER = 3
-# The pauses of a suspect device: 1, 2, 4 … 60 minutes.
+# The pauses of a suspect device while others are accepted: 1, 2, 4 … 60 minutes.
 FIRST_PAUSE_S = 60.0
 LONGEST_PAUSE_S = 3600.0
-# While nobody is accepted, the fault may be the provider's, and may soon be over.
+# While nobody is accepted, the fault may be the provider's, and may soon be over:
+# 5, 10, 20, 40, 60, 60 … seconds.
+FIRST_PAUSE_ALONE_S = 5.0
 LONGEST_PAUSE_ALONE_S = 60.0
 # While a push was accepted within this time, a single refusal is no alarm.
 ACCEPTED_LATELY_S = 60.0
@@ -260,9 +262,11 @@ class RouteHealth:
         return record.is_suspect or record.failures >= SUSPECT_AFTER
 
     def _pause(self, record: _Record, outcome: Outcome) -> Outcome:
-        is_alone = self._is_alone(record)
-        longest_s = LONGEST_PAUSE_ALONE_S if is_alone else LONGEST_PAUSE_S
-        record.pause_s = min(max(record.pause_s * 2, FIRST_PAUSE_S), longest_s)
+        if self._is_alone(record):
+            first_s, longest_s = FIRST_PAUSE_ALONE_S, LONGEST_PAUSE_ALONE_S
+        else:
+            first_s, longest_s = FIRST_PAUSE_S, LONGEST_PAUSE_S
+        record.pause_s = min(max(record.pause_s * 2, first_s), longest_s)
         pause_s = max(record.pause_s, outcome.retry_after_s or 0.0)
         record.paused_until = self._clock() + pause_s
         return Outcome(Kind.SUSPECT, outcome.reason, pause_s)
