@@ -9,7 +9,7 @@ ARGS   ?=
 
 # Most tests wait for other processes, so more of them run at once than there are cores.
 # The files keep their order, because the slowest come first.
-PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
+PARALLEL ?= -n 6 --dist loadfile --no-loadscope-reorder
 
 BIN  := $(VENV)/bin
 DEPS := setup.cfg pyproject.toml .ci/venv
@@ -18,14 +18,14 @@ DEPS := setup.cfg pyproject.toml .ci/venv
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-mariadb test-pgbouncer test-rabbitmq test-nginx test-clients \
+.PHONY: help run test test-matrix test-mariadb test-pgbouncer test-rabbitmq test-nginx test-clients \
   test-deploy constraints check bench clean
 
 help:  ## Show this
 	@echo "Bottlepost: group chat that answers at once and pushes behind the answer"
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' Makefile \
-	  | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
+	  | while IFS='|' read -r name text; do printf '%-19s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo "  Ports and paths of make run: BOTTLEPOST_PORT, BOTTLEPOST_SANDBOX_PORT,"
 	@echo "  BOTTLEPOST_RUN_DIR. Options for pytest or a benchmark: ARGS=\"...\"."
@@ -35,6 +35,9 @@ run: $(VENV)/.installed  ## Start the server, the sandbox and a demo conversatio
 
 test: $(VENV)/.installed-dev  ## Run every test (minutes)
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+test-matrix: $(VENV)/.installed-dev  ## Run the tests of make test on the other hosts too
+	@$(BIN)/python -m pytest -m matrix $(PARALLEL) $(ARGS)
 
 # Needs MariaDB of the system (Debian: mariadb-server), or the URL of another server:
 # make test-mariadb TEST_MARIADB=mysql+pymysql://root@127.0.0.1:3306/

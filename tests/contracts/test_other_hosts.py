@@ -9,6 +9,7 @@ import pytest
 from models.base import utc_now
 from tests.support import dispatcher_host
 from tests.support.dispatcher_host import GUNICORN, SCRIPT, UWSGI, DispatcherHost
+from tests.support.matrix import some_of
 from tests.support.sandbox import Sandbox
 from tests.support.server import Server
 
@@ -22,10 +23,12 @@ PAIRS = [
     *("script-gunicorn", "script-uwsgi"),
     *("manager-gunicorn", "polling-uwsgi", "rq-uwsgi", "celery-gunicorn"),
 ]
+# One for each way to be woken, and each host.
+ALWAYS = {"thread-gunicorn", "pool-uwsgi", "pool-script", "script-gunicorn"}
 ON_REDIS = {"script", "rq", "celery"}
 
 
-@pytest.fixture(params=PAIRS)
+@pytest.fixture(params=some_of(PAIRS, ALWAYS))
 def host(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,

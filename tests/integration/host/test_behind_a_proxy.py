@@ -18,6 +18,7 @@ from datastore import Datastore, migrations
 from tests.support import push_processes, tls, tls_proxy
 from tests.support.client import Client, Reply
 from tests.support.dispatcher_host import BIN, GUNICORN, UWSGI
+from tests.support.matrix import some_of
 from tests.support.server import Server
 from tests.support.tls_proxy import PREFIX
 
@@ -61,7 +62,7 @@ class Site:
             connection.close()
 
 
-@pytest.fixture(scope="module", params=HOSTS)
+@pytest.fixture(scope="module", params=some_of(HOSTS, ["own", "gunicorn"]))
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:

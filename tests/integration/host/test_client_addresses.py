@@ -10,6 +10,7 @@ from datastore import Datastore, migrations
 from tests.support import push_processes
 from tests.support.client import Client, Reply
 from tests.support.dispatcher_host import GUNICORN, UWSGI
+from tests.support.matrix import some_of
 from tests.support.server import Server
 
 HOSTS = {
@@ -21,7 +22,7 @@ ENDPOINTS = ("/users?external_id=x", "/metrics", "/jobs/1", "/groupchat")
 GUESSES = 30
 
 
-@pytest.fixture(scope="module", params=HOSTS)
+@pytest.fixture(scope="module", params=some_of(HOSTS, ["own", "uwsgi"]))
 def behind_a_proxy(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:

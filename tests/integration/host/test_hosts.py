@@ -19,6 +19,7 @@ from models.pushes import PROCESSING, PushJob
 from tests.support import databases, dispatching_app, push_processes
 from tests.support.chats import make_chat
 from tests.support.fake_engine import pushed
+from tests.support.matrix import some_of
 from tests.support.paths import ROOT
 from tests.support.push_processes import is_alive, is_gone, owners
 from tests.support.server import free_port
@@ -51,6 +52,8 @@ HOSTS = {
     "uwsgi-processes": f"{BIN}/uwsgi {UWSGI} --processes 2",
     "uwsgi-threads": f"{BIN}/uwsgi {UWSGI} --enable-threads --threads 4",
 }
+# Without a master, ours, with a fork of the application, and with its own processes.
+ALWAYS = ("bottle", "own-host", "gunicorn-preload", "uwsgi-processes")
 # The process is held meanwhile, so a request that waited for it would take far longer;
 # the margin is for a busy machine.
 AT_ONCE_S = 60.0
@@ -111,7 +114,7 @@ def _serving(kind: str, settings: Settings) -> Iterator[WebServer]:
             server.stop()
 
 
-@pytest.fixture(params=HOSTS)
+@pytest.fixture(params=some_of(HOSTS, ALWAYS))
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 

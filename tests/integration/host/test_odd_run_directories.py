@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import push_processes, sandbox
+from tests.support.matrix import some_of
 from tests.support.running_system import FAST, RunningSystem
 from tests.support.server import Server
 
@@ -18,7 +19,10 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "dispatcher"), CASES)
+@pytest.mark.parametrize(
+    ("name", "dispatcher"),
+    some_of(CASES, [("a?b", "process"), ("a%41", "pool")]),
+)
 def test_it_pushes(tmp_path: Path, name: str, dispatcher: str) -> None:
     run_dir = tmp_path / name
     run_dir.mkdir()

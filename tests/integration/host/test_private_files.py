@@ -13,6 +13,7 @@ from config import run_directory
 from datastore import Datastore, migrations
 from tests.support import push_processes, sandbox
 from tests.support.dispatcher_host import GUNICORN, UWSGI
+from tests.support.matrix import some_of
 from tests.support.paths import ROOT
 from tests.support.push_processes import owners
 from tests.support.running_system import FAST, RunningSystem
@@ -82,7 +83,7 @@ def work(server: Server, run_dir: Path, provider: Sandbox) -> list[int]:
     return owners(run_dir)
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("host", some_of(HOSTS, ["own", "uwsgi"]))
 def test_nothing_is_open_to_others(run_dir: Path, provider: Sandbox, host: str) -> None:
     environment = {**provider.environment, **FAST}
     if host != "own":

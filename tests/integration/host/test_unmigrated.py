@@ -13,6 +13,7 @@ import pytest
 from datastore import Datastore, migrations
 from tests.support import databases, push_processes, sandbox
 from tests.support.dispatcher_host import GUNICORN, UWSGI
+from tests.support.matrix import some_of
 from tests.support.running_system import FAST, RunningSystem
 from tests.support.sandbox import Sandbox
 from tests.support.server import ROOT, Server
@@ -55,7 +56,10 @@ def readiness(server: Server) -> tuple[int, str | None] | None:
     return None
 
 
-@pytest.mark.parametrize(("host", "kind"), CASES)
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    some_of(CASES, [("uwsgi", "sqlite"), ("gunicorn-preload", "postgresql")]),
+)
 def test_it_waits_for_the_migration_and_then_works(
     tmp_path: Path, provider: Sandbox, host: str, kind: str
 ) -> None:
@@ -92,7 +96,7 @@ def test_it_waits_for_the_migration_and_then_works(
 
 @pytest.mark.parametrize(
     ("host", "kind"),
-    [*((host, "sqlite") for host in HOSTS), ("gunicorn", "postgresql")],
+    some_of(MIGRATING, [("uwsgi", "sqlite"), ("gunicorn", "postgresql")]),
 )
 def test_it_migrates_by_itself(tmp_path: Path, host: str, kind: str) -> None:
     """Each of two workers builds an application of its own under some hosts."""
@@ -110,7 +114,7 @@ def test_it_migrates_by_itself(tmp_path: Path, host: str, kind: str) -> None:
     push_processes.end_all(tmp_path)
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("host", some_of(HOSTS, ["uwsgi", "gunicorn-preload"]))
 @pytest.mark.parametrize("problem", ["database", "settings"])
 def test_it_ends_with_one_line(tmp_path: Path, host: str, problem: str) -> None:
     (tmp_path / "x.db").write_text("This is a letter, and not a database.\n" * 20)
