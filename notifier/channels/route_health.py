@@ -42,8 +42,8 @@ SUSPECT_AFTER = 3
 # The pauses of a suspect device while others are accepted: 1, 2, 4 … 60 minutes.
 FIRST_PAUSE_S = 60.0
 LONGEST_PAUSE_S = 3600.0
-# While nobody is accepted, the fault may be the provider's, and may soon be over:
-# 5, 10, 20, 40, 60, 60 … seconds.
+# While nobody is accepted, the fault may be the provider's, and may soon be over: after
+# an error or a silence 5, 10, 20, 40, 60, 60 … seconds.
 FIRST_PAUSE_ALONE_S = 5.0
 LONGEST_PAUSE_ALONE_S = 60.0
 # While a push was accepted within this time, a single refusal is no alarm.
@@ -222,7 +222,7 @@ class RouteHealth:
         record.failures += 1
         record.reason = outcome.reason
         record.is_suspect = self._is_suspect(record, target, fault)
-        return self._pause(record, outcome) if record.is_suspect else outcome
+        return self._pause(record, fault, outcome) if record.is_suspect else outcome
 
     def _add_evidence(self, fault: Fault, target: Target) -> None:
         owners, now = self._evidence[fault], self._clock()
@@ -261,11 +261,12 @@ class RouteHealth:
                 return False
         return record.is_suspect or record.failures >= SUSPECT_AFTER
 
-    def _pause(self, record: _Record, outcome: Outcome) -> Outcome:
-        if self._is_alone(record):
-            first_s, longest_s = FIRST_PAUSE_ALONE_S, LONGEST_PAUSE_ALONE_S
-        else:
-            first_s, longest_s = FIRST_PAUSE_S, LONGEST_PAUSE_S
+    def _pause(self, record: _Record, fault: Fault, outcome: Outcome) -> Outcome:
+        is_alone = self._is_alone(record)
+        longest_s = LONGEST_PAUSE_ALONE_S if is_alone else LONGEST_PAUSE_S
+        # Refused credentials are mended by people, which takes longer.
+        is_short = is_alone and fault is not Fault.REFUSAL
+        first_s = FIRST_PAUSE_ALONE_S if is_short else FIRST_PAUSE_S
         record.pause_s = min(max(record.pause_s * 2, first_s), longest_s)
         pause_s = max(record.pause_s, outcome.retry_after_s or 0.0)
         record.paused_until = self._clock() + pause_s
