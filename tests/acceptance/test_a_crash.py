@@ -105,7 +105,7 @@ def test_a_power_cut_loses_nothing(system: RunningSystem) -> None:
 
 def test_two_hosts_on_one_database_share_the_work(system: RunningSystem) -> None:
     """The second host has a run directory, slots and processes of its own."""
-    other_dir = system.run_dir / "other"
+    other_dir = system.run_dir / "b"
     other_dir.mkdir()
     database = system.store.url.render_as_string(hide_password=False)
     environment = {
