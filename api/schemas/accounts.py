@@ -190,7 +190,7 @@ class NewDevice(In):
     app: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")] | None = None
     environment: Literal["production", "sandbox"] = "production"
     locale: (
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{2,35}$")] | None
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@#-]{2,35}$")] | None
     ) = None
 
     @field_validator("token")

@@ -24,7 +24,12 @@ def canonical(locale: str) -> str | None:
 
     Extensions (`-u-ca-gregory`) and the encoding of POSIX (`.UTF-8`) are left out.
     """
-    language, *others = re.split(r"[-_]", re.split(r"[.@]", locale, maxsplit=1)[0])
+    name, _, end = re.split(r"[.@]", locale, maxsplit=1)[0].partition("#")
+    language, *others = re.split(r"[-_]", name.rstrip("_") if end else name)
+    if end:
+        # Android's way (Locale.toString): zh_TW_#Hant, zh__#Hant, en_US_#u-fw-mon.
+        script = re.split(r"[-_]", end, maxsplit=1)[0]
+        others = [script] * bool(_SCRIPT.fullmatch(script)) + others
     if not _LANGUAGE.fullmatch(language):
         return None
     found = [_RENAMED.get(language.lower(), language.lower())]

@@ -39,7 +39,8 @@ def test_every_field_is_kept(ann):
         **TOKEN,
         "app": "com.example.chat",
         "environment": "sandbox",
-        "locale": "pt-BR",
+        # As Android may write it.
+        "locale": "zh_TW_#Hant",
     }
 
     ann.client.post("/devices", device)

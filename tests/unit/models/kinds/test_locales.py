@@ -19,6 +19,11 @@ from models.kinds.locales import canonical, fallbacks
         ("en-US-u-ca-gregory", "en-US en default"),
         ("de_DE.UTF-8", "de-DE de default"),
         ("sr_RS@latin", "sr-RS sr default"),
+        # As Java writes it.
+        ("zh_TW_#Hant", "zh-Hant-TW zh-Hant zh default"),
+        ("zh__#Hans", "zh-Hans zh default"),
+        ("en_US_#u-fw-mon", "en-US en default"),
+        ("sr_RS_#Latn_u-fw-mon", "sr-Latn-RS sr-Latn sr default"),
     ],
 )
 def test_a_locale_falls_back_to_its_language(locale: str, expected: str) -> None:
