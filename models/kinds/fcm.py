@@ -28,6 +28,7 @@ from models.kinds.fields import (
     Label,
     Problems,
     check_json,
+    fixed,
     is_partial,
     refuse,
     size_of,
@@ -101,7 +102,7 @@ class FcmApns(Block):
     headers: FcmApnsHeaders = ABSENT
     payload: FcmApnsPayload = ABSENT
     live_activity_token: Annotated[
-        str, StringConstraints(pattern=r"^[!-~]{1,4096}$")
+        str, StringConstraints(pattern=r"^[!-~]{1,4096}$"), AfterValidator(fixed)
     ] = ABSENT
     fcm_options: ImageOptions = ABSENT
 
@@ -150,9 +151,15 @@ _HEADERS: dict[str, Callable[[str], object]] = {
 
 def _browser_headers(headers: dict[str, str]) -> dict[str, str]:
     problems: Problems = {}
+    known = set[str]()
     for name, value in headers.items():
         check = _HEADERS.get(name.lower())
         try:
+            if name.lower() in known:
+                raise ValueError("is there twice")
+            known.add(name.lower())
+            # A member must not write into a header.
+            fixed(value)
             if not _is_header(name) or not _is_value(value):
                 raise ValueError("must be the name and the value of a header")
             if check is not None:

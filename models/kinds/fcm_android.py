@@ -6,6 +6,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    StringConstraints,
     ValidationInfo,
     model_validator,
 )
@@ -112,8 +113,8 @@ def _own_data(data: dict[str, str]) -> dict[str, str]:
 
 
 def _is_reserved(name: str) -> bool:
-    """Whether Google or Bottlepost uses this key of the data."""
-    return name in ("from", "message_type", "bottlepost") or name.startswith(
+    """Whether Apple, Google or Bottlepost uses this key of the data."""
+    return name in ("aps", "from", "message_type", "bottlepost") or name.startswith(
         ("google", "gcm")
     )
 
@@ -121,6 +122,9 @@ def _is_reserved(name: str) -> bool:
 def _lower(value: Any) -> Any:
     """Google takes these names in lower case, too, and nothing in between."""
     return value.lower() if value in ("NORMAL", "HIGH") else value
+
+
+DataKey = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,100}$")]
 
 
 class AndroidConfig(Block):
@@ -132,7 +136,7 @@ class AndroidConfig(Block):
     restricted_package_name: Word = ABSENT
     # FCM would put it in the place of all other data; Bottlepost adds it to them.
     data: Annotated[
-        dict[str, Text], Field(max_length=32), AfterValidator(_own_data)
+        dict[DataKey, Text], Field(max_length=32), AfterValidator(_own_data)
     ] = ABSENT
     notification: AndroidNotification = ABSENT
     fcm_options: AnalyticsOptions = ABSENT

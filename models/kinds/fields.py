@@ -27,14 +27,25 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from models.kinds import patterns
+from models.kinds.locales import DEFAULT
 
 # FCM keeps no message longer.
 LONGEST_TTL_S = 2_419_200
 DEEPEST = 16
 # An address whose path or query may be filled in; a host is never.
-_is_absolute = re.compile(r"https://[A-Za-z0-9.-]+(:\d{1,5})?([/?#]\S*)?").fullmatch
-# No scheme, and no //host.
-_is_relative = re.compile(r"(/(?!/)|\.{1,2}/|[?#])\S*|[\w-][\w.-]*(/\S*)?").fullmatch
+_is_absolute = re.compile(
+    r"https://([A-Za-z0-9-]+\.)*[A-Za-z0-9-]+\.?(:(?P<port>\d{1,5}))?([/?#]\S*)?",
+    re.ASCII,
+).fullmatch
+LARGEST_PORT = 65_535
+# No scheme, and no //host. A browser reads a backslash as a slash.
+_is_relative = re.compile(
+    r"(/(?![/\\])|\.{1,2}/|[?#])\S*|[\w-][\w.-]*(/\S*)?"
+).fullmatch
+# What Google takes as a time (RFC 3339).
+_is_moment = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII
+).fullmatch
 AVATAR = "{sender.avatar}"
 
 Where = str | tuple[str | int, ...]
@@ -89,7 +100,7 @@ def _pattern(text: str) -> str:
     return text
 
 
-def _fixed(text: str) -> str:
+def fixed(text: str) -> str:
     if patterns.parse(_encodable(text)).placeholders:
         raise ValueError("must not have placeholders")
     return text
@@ -103,7 +114,9 @@ def _count(name: str) -> str:
 def _secure(address: str) -> str:
     """An https address with a fixed host, or the avatar of the sender."""
     patterns.parse(address)
-    if address != AVATAR and not _is_absolute(address):
+    found = _is_absolute(address)
+    is_good = found is not None and int(found["port"] or 0) <= LARGEST_PORT
+    if address != AVATAR and not is_good:
         raise ValueError(
             "must begin with https:// and a host; only what follows may have "
             f"placeholders, and {AVATAR} may stand alone"
@@ -114,7 +127,11 @@ def _secure(address: str) -> str:
 def _linked(address: str) -> str:
     """The same, or an address on the site of the service worker."""
     patterns.parse(address)
-    return address if _is_relative(address) else _secure(address)
+    # Without their values, placeholders must not leave //host.
+    empty = patterns.fill(address, {}, DEFAULT)
+    if _is_relative(address) and _is_relative(empty):
+        return address
+    return _secure(address)
 
 
 def check_json(value: Any, depth: int = 0) -> Any:
@@ -162,10 +179,11 @@ def _ttl(text: str) -> str:
 
 def _moment(text: str) -> str:
     try:
-        is_absolute = datetime.fromisoformat(text).tzinfo is not None
+        datetime.fromisoformat(text)
+        is_date = True
     except ValueError:
-        is_absolute = False
-    if not is_absolute or "T" not in text:
+        is_date = False
+    if not is_date or not _is_moment(text):
         raise ValueError("must be a time such as 2030-01-31T12:00:00Z")
     return text
 
@@ -180,7 +198,7 @@ Title = Annotated[
 ]
 # A name that the app knows: a sound, a channel, a category.
 Word = Annotated[
-    str, StringConstraints(min_length=1, max_length=200), AfterValidator(_fixed)
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(fixed)
 ]
 Texts = Annotated[list[Text], Field(max_length=20)]
 Words = Annotated[list[Word], Field(max_length=20)]
@@ -210,14 +228,24 @@ class Plural(Block):
     few: Text = ABSENT
     many: Text = ABSENT
 
+    @property
+    def forms(self) -> dict[str, str]:
+        """The texts by their category."""
+        return self.model_dump(exclude={"count"}, exclude_unset=True)
+
 
 def plural_or(text: Any) -> PlainValidator:
     """A pattern of that type, or a plural; for a field of type Any."""
-    adapter = TypeAdapter(text, config=ConfigDict(strict=True))
+    config = ConfigDict(strict=True)
+    adapter = TypeAdapter(text, config=config)
+    forms = TypeAdapter[Any](dict[str, text], config=config)
 
     def validate(value: Any) -> Any:
         if isinstance(value, Mapping):
-            return Plural.model_validate(value)
+            plural = Plural.model_validate(value)
+            # Each form has the limits of the field.
+            forms.validate_python(plural.forms)
+            return plural
         return adapter.validate_python(value)
 
     return PlainValidator(validate)

@@ -166,7 +166,7 @@ def _form(plural: Mapping[str, str], values: Values, locale: str) -> str:
     """The text of the number's category, or of `other`."""
     number = _text(values.get(plural.get(COUNT, "")))
     category = _category(number, locale) if _is_number(number) else OTHER
-    return plural.get(category) or plural.get(OTHER, "")
+    return plural.get(category, plural.get(OTHER, ""))
 
 
 @lru_cache(maxsize=4096)

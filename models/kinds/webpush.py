@@ -30,6 +30,7 @@ from models.kinds.fields import (
     Text,
     Title,
     Whole,
+    Word,
     is_partial,
     refuse,
     size_of,
@@ -80,7 +81,7 @@ def _vibrate(value: Any) -> Any:
 class ButtonOfNotification(Block):
     """An entry of `actions`."""
 
-    action: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    action: Annotated[Word, StringConstraints(max_length=100)]
     title: Title
     navigate: Link = ABSENT
     icon: Link = ABSENT

@@ -13,6 +13,10 @@ _RESERVED = re.compile(r"from|message_type|(?:google|gcm).*")
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)s")
 _LABEL = re.compile(r"[a-zA-Z0-9\-_.~%]{1,50}")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+# RFC 3339, of which Python reads more forms than Google.
+_MOMENT = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII
+)
 _IN_TOPICS = re.compile(r"'[^']*'\s+in\s+topics")
 
 Check = Callable[[Any, str], None]
@@ -101,10 +105,11 @@ def color(value: Any, where: str) -> None:
 def moment(value: Any, where: str) -> None:
     text(value, where)
     try:
-        is_absolute = datetime.fromisoformat(value).tzinfo is not None
+        datetime.fromisoformat(value)
+        is_date = True
     except ValueError:
-        is_absolute = False
-    if not is_absolute:
+        is_date = False
+    if not is_date or not _MOMENT.fullmatch(value):
         raise bad_field(where, "not a timestamp of RFC 3339")
 
 

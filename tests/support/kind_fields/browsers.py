@@ -12,6 +12,11 @@ BAD_LINKS = (
     "javascript:alert(1)",
     "//example.org/",
     "/with a space",
+    # Without its value, and as a browser reads it: //example.org.
+    "/{data.a}/{data.b}",
+    "/\\{data.a}",
+    "https://example.org:65536/",
+    "https://.example/",
     5,
 )
 LINKS = (
@@ -164,10 +169,14 @@ OPTIONS = (
     ),
     Field(
         f"{OPTION}.actions",
-        "A button needs `action` and `title`.",
+        "A button needs `title` and `action`, which has no placeholders.",
         ([BUTTON],),
         ([{"action": "open"}], [{"title": "Open"}]),
-        ([{"action": "", "title": "Open"}], [{"action": "open", "title": ""}]),
+        (
+            [{"action": "", "title": "Open"}],
+            [{"action": "open", "title": ""}],
+            [{"action": "{data.action}", "title": "Open"}],
+        ),
         about="parts of a button",
     ),
     Field(

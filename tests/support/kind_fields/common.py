@@ -34,7 +34,14 @@ PATTERNS = (
         "patterns.default.title",
         "A pattern or a plural, of 1 to 200 characters. Without it `{sender}`.",
         ("{sender}", "{{{sender}}}", PLURAL, "{data.order-1}"),
-        unseen=("", "a" * 201, *BAD_TEXTS, *BAD_PLURALS),
+        unseen=(
+            "",
+            "a" * 201,
+            *BAD_TEXTS,
+            *BAD_PLURALS,
+            {"count": "members", "other": ""},
+            {"count": "members", "other": "a", "one": "a" * 201},
+        ),
     ),
     Field(
         "patterns.default.subtitle",

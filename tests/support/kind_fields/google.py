@@ -147,11 +147,11 @@ CONFIG = (
     Field(
         "fcm.android.data",
         "Texts by name, which are patterns. Bottlepost adds them to the data of the "
-        "message. Not `from`, `message_type`, `bottlepost`, and nothing that begins "
-        "with `google` or `gcm`.",
+        "message. Not `aps`, `from`, `message_type`, `bottlepost`, and nothing that "
+        "begins with `google` or `gcm`.",
         ({}, {"room": "{conversation}"}),
         ({"a": 5}, [], {"from": "a"}, {"message_type": "a"}, {"google.a": "b"}),
-        ({"a": "{"}, {"bottlepost": "a"}),
+        ({"a": "{"}, {"bottlepost": "a"}, {"aps": "a"}, {"": "a"}, {"\ud83d": "a"}),
     ),
     *(
         Field(f"fcm.android.{name}", "true or false.", (True, False), FLAG)
@@ -263,8 +263,16 @@ NOTIFICATION = (
         f"{SHOWN}.event_time",
         "A time with a zone (RFC 3339).",
         ("2030-01-31T12:00:00Z", "2030-01-31T12:00:00.5+01:00"),
-        ("yesterday", "2030-01-31T12:00:00", 5),
-        ("2030-01-31",),
+        (
+            "yesterday",
+            "2030-01-31T12:00:00",
+            "2030-01-31",
+            "2030-W05-4T12:00:00Z",
+            "20300131T120000Z",
+            "2030-01-31T12:00Z",
+            "2030-01-31T12:00:00+01:00:30",
+            5,
+        ),
     ),
     *(
         Field(
@@ -358,7 +366,7 @@ IPHONE = (
     Field(
         f"{APNS}.headers.apns-collapse-id",
         "As `apns.headers.collapse_id`.",
-        ("call",),
+        ("call", "{conversation}"),
         ("", "a" * 65, 5),
     ),
     Field(
@@ -409,10 +417,11 @@ IPHONE = (
     ),
     Field(
         f"{APNS}.live_activity_token",
-        "A text that is not empty; `aps` then has the keys of a Live Activity. Only "
-        "for kinds that members may not name.",
+        "A text that is not empty and has no placeholders; `aps` then has the keys of "
+        "a Live Activity. Only for kinds that members may not name.",
         ("ab12",),
         ("", 5),
+        ("{data.token}", "{"),
         beside={
             "fcm": {"apns": {"payload": {"aps": {"event": "end", "timestamp": 1}}}}
         },
@@ -449,6 +458,17 @@ BROWSER = (
             ("Topic", "As `webpush.topic`.", ("abcd", "a" * 32), ("abcde", "ä", "")),
             ("X-Own", "Texts by the name of a header.", ("a",), (5,)),
         )
+    ),
+    Field(
+        "fcm.webpush.headers",
+        "A header is there once, and has no placeholders.",
+        ({"X-Own": "a{{b}}"},),
+        unseen=(
+            {"TTL": "1", "ttl": "2"},
+            {"X-Own": "{text}"},
+            {"X-Own": "{"},
+            {"X-Own": "a\nb"},
+        ),
     ),
     Field(
         "fcm.webpush.data",

@@ -65,7 +65,7 @@ def test_full_message_is_accepted_and_named(fcm: FcmSender) -> None:
         {"token": "t", "android": {"notification": {"color": "#00ff7F"}}},
         {
             "token": "t",
-            "android": {"notification": {"event_time": "2026-01-31T10:00Z"}},
+            "android": {"notification": {"event_time": "2026-01-31T10:00:00Z"}},
         },
         {
             "token": "t",

@@ -90,6 +90,12 @@ def test_a_form_that_is_missing_is_the_other_one() -> None:
     assert fill(plural, {"members": 1}, "en") == "1 members"
 
 
+def test_an_empty_form_is_empty() -> None:
+    plural = {"count": "members", "one": "", "other": "{members} members"}
+
+    assert fill(plural, {"members": 1}, "en") == ""
+
+
 @pytest.mark.parametrize("count", [None, "", "many", "1e999999999", "٣", "9" * 30])
 def test_what_is_no_number_has_the_other_form(count: str | None) -> None:
     plural = {"count": "data.n", "one": "one", "few": "few", "other": "other"}
