@@ -3,9 +3,11 @@
 import hashlib
 from base64 import urlsafe_b64encode
 
+from models.apns_push_types import LONGEST_COLLAPSE_ID
 from models.pushes import MESSAGE, READ, Notification
 from notifier.channels import about
 from notifier.channels.about import Reference
+from notifier.channels.header_text import is_header_text
 
 # The app finds the reference to the message under this key.
 KEY = "bottlepost"
@@ -20,6 +22,14 @@ def tag(notification: Notification) -> str:
     if notification.kind == READ:
         return f"read-{notification.chat_id}"
     return f"message-{notification.message_id}"
+
+
+def collapse_id(own: str | None, notification: Notification) -> str:
+    """The id that the kind has set, or the tag; a hash of one that Apple refuses."""
+    wanted = own or tag(notification)
+    if len(wanted) <= LONGEST_COLLAPSE_ID and is_header_text(wanted):
+        return wanted
+    return hashlib.sha256(wanted.encode("utf-8", "replace")).hexdigest()
 
 
 def thread(notification: Notification) -> str:

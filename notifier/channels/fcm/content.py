@@ -1,6 +1,7 @@
 """What a message to FCM holds: the arguments of pyfcm's `parse_payload`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from models.pushes import MESSAGE, Notification, Shown
@@ -14,6 +15,7 @@ Content = dict[str, Any]
 
 # What an app that draws for itself finds in the data. Only the service sets these.
 DRAWN = ("title", "subtitle", "body")
+SHOWN = "notification"
 
 
 def text_of(notification: Notification) -> str:
@@ -33,7 +35,11 @@ def content(
         return _of_kind(notification, shown, reference, badge, text)
     if _is_shown(notification):
         return _notification(notification, reference, badge, text)
-    return _data_only(notification, reference, badge)
+    found = _data_only(notification, reference, badge)
+    if notification.shown is not None:
+        # Of a message that an iPhone shows as its kind says.
+        found["apns_config"] = iphone.withdrawal(notification, reference, badge)
+    return found
 
 
 def _is_shown(notification: Notification) -> bool:
@@ -93,6 +99,10 @@ def _of_kind(
 ) -> Content:
     """A message whose kind the app has defined."""
     block = shown.block
+    if block.get("data_only"):
+        # A member's data must not stand where the app looks for the title.
+        data = {k: v for k, v in notification.data.items() if k not in DRAWN}
+        notification = replace(notification, data=data)
     if notification.silent:
         found = _data_only(notification, reference, badge)
     elif block.get("data_only"):
@@ -101,7 +111,7 @@ def _of_kind(
         found = _notification(notification, reference, badge, text)
     _add_android(found, block, is_silent=notification.silent)
     found["apns_config"] = iphone.config(notification, shown, reference, badge, text)
-    found["webpush_config"] = block.get("webpush")
+    found["webpush_config"] = _for_browsers(notification, block.get("webpush"))
     found["fcm_options"] = block.get("fcm_options")
     return found
 
@@ -115,9 +125,7 @@ def _for_drawing(
 ) -> Content:
     """All that an app needs to draw the notification for itself, at once."""
     texts = dict(zip(DRAWN, (shown.title, shown.subtitle, text), strict=True))
-    # A member's data must not stand where the app looks for the title.
-    data = {k: v for k, v in notification.data.items() if k not in DRAWN}
-    data |= {name: value for name, value in texts.items() if value}
+    data = notification.data | {name: text for name, text in texts.items() if text}
     return {
         "data_payload": _data(data, _tagged(notification, reference, badge)),
         "android_config": {"priority": "high", "ttl": f"{ttl_s(notification)}s"},
@@ -149,6 +157,23 @@ def _add_android(found: Content, block: Mapping[str, Any], *, is_silent: bool) -
     elif image:
         # pyfcm leaves out a notification without a text.
         android["notification"].setdefault("image", image)
+
+
+def _for_browsers(
+    notification: Notification, own: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """The block for browsers, which throw an error at some options together."""
+    if own is None or SHOWN not in own:
+        return own
+    if notification.silent:
+        return {name: value for name, value in own.items() if name != SHOWN}
+    # With the tag, a repeated push replaces the first one.
+    shown = {"tag": push_ids.tag(notification), **own[SHOWN]}
+    if shown.get("renotify") and not shown["tag"]:
+        shown["tag"] = push_ids.tag(notification)
+    if shown.get("silent"):
+        shown.pop("vibrate", None)
+    return {**own, SHOWN: shown}
 
 
 def _tagged(

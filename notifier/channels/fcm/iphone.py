@@ -13,6 +13,8 @@ from notifier.channels.template import Placeholder
 from notifier.channels.ttl import expires_at_s
 
 BACKGROUND = "background"
+# Apple refuses background pushes with immediate priority.
+UNSEEN = {"apns-priority": "5", "apns-push-type": BACKGROUND}
 
 
 def config(
@@ -25,12 +27,9 @@ def config(
     """What a push straight to APNs would have, and the kind's own fields."""
     own = shown.block.get("apns", {})
     payload = own.get("payload", {})
-    headers = {
-        "apns-collapse-id": push_ids.tag(notification),
-        "apns-expiration": str(expires_at_s(notification)),
-        "apns-priority": "10",
-        **own.get("headers", {}),
-    }
+    headers = {**_headers(notification), **own.get("headers", {})}
+    wanted = headers["apns-collapse-id"]
+    headers["apns-collapse-id"] = push_ids.collapse_id(wanted, notification)
     push_type = headers.get("apns-push-type")
     if "live_activity_token" in own:
         push_type = "liveactivity"
@@ -38,15 +37,35 @@ def config(
     if push_type in RAW_TYPES:
         keys = aps.raw(mine, push_type, notification)
     elif notification.silent or push_type == BACKGROUND:
-        # Apple refuses background pushes with immediate priority.
-        headers |= {"apns-priority": "5", "apns-push-type": BACKGROUND}
+        headers |= UNSEEN
         keys = aps.background(mine)
+        # As straight to APNs: the badge cannot be shown here.
+        reference = {**reference, "badge": badge.mark}
     else:
         keys = _alert(notification, shown, mine, badge, text)
     return {
         **own,
         "headers": headers,
         "payload": {**payload, "aps": keys, push_ids.KEY: reference},
+    }
+
+
+def withdrawal(
+    notification: Notification, reference: Reference, badge: Placeholder
+) -> dict[str, Any]:
+    """What wakes the app, which removes the notification of the message."""
+    tagged = {**reference, "badge": badge.mark}
+    return {
+        "headers": {**_headers(notification), **UNSEEN},
+        "payload": {"aps": aps.background({}), push_ids.KEY: tagged},
+    }
+
+
+def _headers(notification: Notification) -> dict[str, str]:
+    return {
+        "apns-collapse-id": push_ids.tag(notification),
+        "apns-expiration": str(expires_at_s(notification)),
+        "apns-priority": "10",
     }
 
 

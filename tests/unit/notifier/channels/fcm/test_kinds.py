@@ -201,6 +201,14 @@ def test_a_member_cannot_write_where_such_an_app_looks_for_the_texts() -> None:
     assert found["data"]["body"] == "from Ada"
 
 
+def test_nor_does_a_silent_message_give_such_an_app_a_text_to_draw() -> None:
+    forged = {"title": "Bank", "subtitle": "Bank", "body": "Pay", "colour": "green"}
+
+    found = message({"data_only": True}, data=forged, silent=True)
+
+    assert found["data"].keys() == {"bottlepost", "colour"}
+
+
 def test_an_iphone_shows_what_such_an_app_would_draw() -> None:
     aps = message({"data_only": True})["apns"]["payload"]["aps"]
 
@@ -285,7 +293,24 @@ def test_an_iphone_in_the_background_is_in_no_hurry(
 
     assert apns["headers"]["apns-priority"] == "5"
     assert apns["headers"]["apns-push-type"] == "background"
-    assert apns["payload"]["aps"] == {"content-available": 1}
+    assert apns["payload"] == {
+        "aps": {"content-available": 1},
+        "bottlepost": {**REFERENCE, "badge": 4},
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "length"), [("", 9), ("x" * 65, 64), ("a\nb", 64), ("ä", 64)]
+)
+def test_a_collapse_id_that_apple_would_refuse_is_another_one(
+    wanted: str, length: int
+) -> None:
+    own = {"headers": {"apns-collapse-id": wanted}}
+
+    headers = message({"apns": own})["apns"]["headers"]
+
+    assert len(headers["apns-collapse-id"]) == length
+    assert headers["apns-collapse-id"].isprintable()
 
 
 def test_a_live_activity_behind_fcm_has_its_own_payload() -> None:
@@ -302,10 +327,11 @@ def test_a_live_activity_behind_fcm_has_its_own_payload() -> None:
 
 
 def test_browsers_and_options_are_sent_as_they_are() -> None:
-    block = {
-        "webpush": {"headers": {"Urgency": "high"}, "notification": {"lang": "de"}},
-        "fcm_options": {"analytics_label": "calls"},
+    browsers = {
+        "headers": {"Urgency": "high"},
+        "notification": {"lang": "de", "tag": "call"},
     }
+    block = {"webpush": browsers, "fcm_options": {"analytics_label": "calls"}}
 
     found = message(block)
 
@@ -313,13 +339,31 @@ def test_browsers_and_options_are_sent_as_they_are() -> None:
     assert found["fcm_options"] == block["fcm_options"]
 
 
+@pytest.mark.parametrize("own", [{}, {"tag": ""}])
+def test_browsers_behind_fcm_never_throw_an_error(own: dict[str, Any]) -> None:
+    loud = {"renotify": True, "silent": True, "vibrate": 5}
+
+    found = message({"webpush": {"notification": {**loud, **own}}})
+
+    # `renotify` needs a tag, and `silent` excludes `vibrate`.
+    assert found["webpush"]["notification"] == {
+        "renotify": True,
+        "silent": True,
+        "tag": "message-7",
+    }
+
+
 def test_a_silent_message_shows_nothing_and_is_never_urgent() -> None:
-    block = {"android": {"priority": "high", "notification": {"icon": "phone"}}}
+    block = {
+        "android": {"priority": "high", "notification": {"icon": "phone"}},
+        "webpush": {"headers": {"TTL": "5"}, "notification": {"title": "Call"}},
+    }
 
     found = message(block, silent=True)
 
     assert "notification" not in found
     assert found["android"] == {"priority": "normal", "ttl": "2419200s"}
+    assert found["webpush"] == {"headers": {"TTL": "5"}}
     assert json.loads(found["data"]["bottlepost"]) == DRAWN
 
 
@@ -328,8 +372,24 @@ def test_a_withdrawal_removes_the_notification_by_its_own_tag() -> None:
 
     found = message(block, kind=WITHDRAW)
 
-    assert found.keys() == {"android", "data", "token"}
+    assert found.keys() == {"android", "apns", "data", "token"}
     assert json.loads(found["data"]["bottlepost"])["tag"] == "call"
+
+
+def test_a_withdrawal_wakes_the_app_on_an_iphone() -> None:
+    apns = message({"android": {}}, kind=WITHDRAW)["apns"]
+
+    assert apns == {
+        "headers": {
+            **IPHONE_HEADERS,
+            "apns-priority": "5",
+            "apns-push-type": "background",
+        },
+        "payload": {
+            "aps": {"content-available": 1},
+            "bottlepost": {"kind": WITHDRAW, **REFERENCE, "badge": 4},
+        },
+    }
 
 
 @pytest.mark.parametrize("first", "cdef")
