@@ -15,7 +15,8 @@ _LOCALIZED = {
     "loc-key": "body",
 }
 # Apple refuses these in a background push, or a phone has no use for them there.
-_SEEN = ("alert", "badge", "sound", "mutable-content", "interruption-level")
+MUTABLE = "mutable-content"
+_SEEN = ("alert", "badge", "sound", MUTABLE, "interruption-level")
 
 
 def body_of(shown: Shown, own: Aps) -> str:
@@ -61,6 +62,9 @@ def raw(own: Aps, push_type: str, notification: Notification) -> dict[str, Any]:
     """The keys for a push type whose payload is the kind's own."""
     if push_type in RELOADS:
         return {"content-changed": True}
+    if "alert" not in own:
+        # A closed preview has removed it, and Apple wants one beside this key.
+        own = {name: value for name, value in own.items() if name != MUTABLE}
     if push_type != "liveactivity":
         return dict(own)
     aps = {"timestamp": int(notification.created_at.timestamp()), **own}

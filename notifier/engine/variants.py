@@ -178,7 +178,7 @@ def _shown(
     locales: Sequence[str],
 ) -> Shown:
     values = _values(notification)
-    short = values | {"text": shorten(notification.text, LONGEST_TEXT_ELSEWHERE)}
+    short = values | {"text": shorten(str(values["text"]), LONGEST_TEXT_ELSEWHERE)}
     own = look.get("patterns", {})
 
     def text(name: str, values: Values) -> str:

@@ -35,6 +35,9 @@ def options_of(shown: Shown) -> Options:
         # A pattern without its value, such as an avatar that nobody has set.
         if not own.get(name, True):
             del own[name]
+    if own.get("renotify") and not own.get("tag", True):
+        # Without a value of its pattern: it needs a tag, and the message has one.
+        del own["tag"]
     if own.get("silent"):
         # Together they are a TypeError in the browser.
         own.pop("vibrate", None)

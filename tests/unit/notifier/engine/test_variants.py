@@ -130,9 +130,15 @@ def test_only_the_body_is_as_long_as_the_message() -> None:
 
 
 def test_text_that_is_no_unicode_can_be_rendered() -> None:
-    found = resolve(text="a\ud800", sender_name="\udfff")
+    block = {"payload": {"text": "{text}"}}
+
+    found = resolve(
+        definition={**DEFINITION, "apns": block}, text="a\ud800", sender_name="\udfff"
+    )
 
     assert texts(found) == ("? in Harbour", "Harbour", "a?!")
+    assert found.shown is not None
+    assert found.shown.block == {"payload": {"text": "a?"}}
 
 
 def test_a_mail_has_its_texts_in_the_best_language_and_html_is_escaped() -> None:

@@ -218,6 +218,13 @@ def test_a_raw_push_has_the_payload_of_the_kind(push_type: str) -> None:
     }
 
 
+def test_without_its_alert_a_raw_push_wakes_no_service_extension() -> None:
+    """A closed preview removes the alert."""
+    rendered = render({"headers": {"push_type": "voip"}, "aps": {"mutable-content": 1}})
+
+    assert payload(rendered)["aps"] == {}
+
+
 def test_a_live_activity_has_its_time_and_at_its_start_an_alert() -> None:
     own = {
         "event": "start",

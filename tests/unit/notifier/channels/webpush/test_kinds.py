@@ -159,6 +159,7 @@ def test_the_block_has_the_last_word_about_texts(*, is_declarative: bool) -> Non
 def test_nothing_is_sent_that_browsers_throw_at(*, is_declarative: bool) -> None:
     """A message's own changes may meet a kind that was checked without them."""
     options = {"silent": True, "vibrate": [100], "icon": "", "image": ""}
+    options |= {"renotify": True, "tag": ""}
 
     payload, _ = _push(
         {"declarative": is_declarative, "navigate": LINK, "options": options}
@@ -166,6 +167,7 @@ def test_nothing_is_sent_that_browsers_throw_at(*, is_declarative: bool) -> None
 
     shown = payload["notification"] if is_declarative else payload["options"]
     assert shown["silent"] is True
+    assert (shown if is_declarative else payload)["tag"] == "message-7"
     assert not {"vibrate", "icon", "image"} & shown.keys()
 
 
