@@ -11,9 +11,15 @@ FIELD = "notification"
 
 
 def check(
-    context: RequestContext, kind: str | None, changes: dict[str, Any] | None
+    context: RequestContext,
+    kind: str | None,
+    changes: dict[str, Any] | None,
+    *,
+    has_mentions: bool,
 ) -> dict[str, Any] | None:
     """The canonical changes to the kind; costs nothing if there is no kind either.
+
+    They must fit to the kind of mentions, too, where it takes the place of this one.
 
     Raises Forbidden for what only the service may say, UnknownKind, and Invalid.
     """
@@ -23,12 +29,19 @@ def check(
         context.app.kinds.check(context.store, kind, is_service=context.is_service)
     if changes is None:
         return None
+    named = kind or rules.OF_MESSAGES
     with context.store.lookup() as link:
-        definition = kinds.definition(link, kind or rules.OF_MESSAGES)
+        definition = kinds.definition(link, named)
+        of_mentions = None
+        if has_mentions and named == rules.OF_MESSAGES:
+            of_mentions = kinds.definition(link, rules.OF_MENTIONS)
     try:
-        return rules.check_changes(definition, changes)
+        canonical = rules.check_changes(definition, changes)
+        if of_mentions is not None:
+            rules.check_changes(of_mentions, changes)
     except Invalid as problem:
         raise _within(problem) from None
+    return canonical
 
 
 def _within(problem: Invalid) -> Invalid:

@@ -29,9 +29,10 @@ def send(context: RequestContext, body: schemas.NewMessage) -> Result[schemas.Se
     sender, who must be a member, or sends a message of the system, which has none.
     """
     sender_id, admit = _sender(context, body)
-    draft = body.draft(
-        looks.check(context, body.kind, body.notification), context.origin
+    changes = looks.check(
+        context, body.kind, body.notification, has_mentions=bool(body.mentions)
     )
+    draft = body.draft(changes, context.origin)
     store, chat_id = context.store, body.conversation
     if sender_id is None:
         membership, posted = sends.send_as_system(store, chat_id, draft)

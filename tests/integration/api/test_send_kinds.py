@@ -127,6 +127,22 @@ def test_bad_change_names_its_field(chat_api, ann, chat, changes, field):
     assert error["message"].startswith(f"{field}")
 
 
+def test_changes_must_fit_to_the_kind_of_mentions_too(chat_api, ann, bob, chat):
+    alert = {"title-loc-key": "NEW"}
+    chat_api.service.put("/kinds/message", {"apns": {"aps": {"alert": alert}}})
+    chat_api.service.put("/kinds/mention", LOUD)
+    changes = {"apns": {"aps": {"alert": {"title-loc-args": ["{sender}"]}}}}
+
+    plain, mentioning = (
+        say_as_service(chat_api, chat, ann.id, notification=changes, **more)
+        for more in ({}, {"mentions": [bob.id]})
+    )
+
+    assert (plain.status, mentioning.status) == (201, 400)
+    field = "notification.apns.aps.alert.title-loc-args"
+    assert mentioning.json["error"]["details"]["problems"][0]["field"] == field
+
+
 @pytest.mark.parametrize("limits", [per_minute(user=6, chat=6, clock=lambda: 0.0)])
 def test_messages_of_the_service_do_not_count(chat_api, ann, chat):
     by_service = [say_as_service(chat_api, chat, ann.id).status for _ in range(5)]
