@@ -189,10 +189,14 @@ def _shown(
 
     block = look.get(platform, {})
     locale = locales[0] if locales else DEFAULT
+    title, body = text("title", short), text("body", values)
+    if not (title or body):
+        # A phone would make a sound and show nothing.
+        title = clean(notification.heading[0])
     return Shown(
-        title=_title(text("title", short)),
+        title=_title(title),
         subtitle=_title(text("subtitle", short)),
-        body=text("body", values),
+        body=body,
         block=(
             _mail(block, own, values, locales)
             if platform == MAIL

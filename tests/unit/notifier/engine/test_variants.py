@@ -66,6 +66,15 @@ def test_the_language_of_the_device_chooses_the_pattern(
     assert texts(found) == (title, "Harbour", body)
 
 
+@pytest.mark.parametrize(("sender", "title"), [("Ada", "Ada"), ("", "Harbour")])
+def test_a_notification_is_never_empty(sender: str, title: str) -> None:
+    look = {"patterns": {"default": {"title": "{data.question}", "body": ""}}}
+
+    found = resolve(definition=look, sender_name=sender)
+
+    assert texts(found) == (title, "Harbour", "")
+
+
 def test_a_kind_without_patterns_has_the_built_in_texts() -> None:
     found = resolve("de", definition={"apns": {"aps": {"sound": "horn"}}})
 
