@@ -36,9 +36,9 @@ def content(
     if _is_shown(notification):
         return _notification(notification, reference, badge, text)
     found = _data_only(notification, reference, badge)
-    if notification.shown is not None:
+    if notification.definition is not None or notification.shown is not None:
         # Of a message that an iPhone shows as its kind says.
-        found["apns_config"] = iphone.withdrawal(notification, reference, badge)
+        found["apns_config"] = iphone.afterwards(notification, reference, badge)
     return found
 
 

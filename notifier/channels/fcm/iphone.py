@@ -6,7 +6,7 @@ FCM hands it to Apple as it is, beside the data of the message.
 from typing import Any
 
 from models.apns_push_types import RAW_TYPES
-from models.pushes import Notification, Shown
+from models.pushes import READ, Notification, Shown
 from notifier.channels import aps, push_ids
 from notifier.channels.about import Reference
 from notifier.channels.template import Placeholder
@@ -50,14 +50,19 @@ def config(
     }
 
 
-def withdrawal(
+def afterwards(
     notification: Notification, reference: Reference, badge: Placeholder
 ) -> dict[str, Any]:
-    """What wakes the app, which removes the notification of the message."""
-    tagged = {**reference, "badge": badge.mark}
+    """A read mark sets the badge; a withdrawal wakes the app, which removes it."""
+    if notification.kind == READ:
+        unseen = {"apns-priority": UNSEEN["apns-priority"]}
+        keys: dict[str, Any] = {"badge": badge.mark}
+    else:
+        unseen, keys = UNSEEN, aps.background({})
+        reference = {**reference, "badge": badge.mark}
     return {
-        "headers": {**_headers(notification), **UNSEEN},
-        "payload": {"aps": aps.background({}), push_ids.KEY: tagged},
+        "headers": {**_headers(notification), **unseen},
+        "payload": {"aps": keys, push_ids.KEY: reference},
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from models.pushes import WITHDRAW, Shown
+from models.pushes import READ, WITHDRAW, Shown
 from notifier.channels.fcm.payload import Renderer
 from notifier.http2 import Request
 from tests.support.notifications import EXPIRES_AT, make_notification, make_target
@@ -390,6 +390,23 @@ def test_a_withdrawal_wakes_the_app_on_an_iphone() -> None:
             "bottlepost": {"kind": WITHDRAW, **REFERENCE, "badge": 4},
         },
     }
+
+
+def test_a_read_mark_sets_the_badge_of_an_iphone() -> None:
+    apns = message(None, kind=READ, definition={})["apns"]
+
+    assert apns == {
+        "headers": {
+            **IPHONE_HEADERS,
+            "apns-collapse-id": "read-3",
+            "apns-priority": "5",
+        },
+        "payload": {
+            "aps": {"badge": 4},
+            "bottlepost": {"kind": READ, **REFERENCE},
+        },
+    }
+    assert message(None, kind=READ).keys() == {"android", "data", "token"}
 
 
 @pytest.mark.parametrize("first", "cdef")
