@@ -318,6 +318,12 @@ def test_the_worker_replaces_a_deleted_message(tab, running_demo, token) -> None
         ("Bo · Lighthouse", "Message deleted"), ("Bo · Lighthouse", "no. 2")
     )
 
+    # A tag with a value of the message is another one, once its values are erased.
+    about = {"kind": "withdraw", "conversation": 1, "message": 2, "seq": 2}
+    worker.deliver(push(2, body="Message deleted", tag="room-", bottlepost=about))
+
+    worker.wait_until_shown(*[("Bo · Lighthouse", "Message deleted")] * 2)
+
 
 def test_the_worker_closes_what_has_been_read(tab, running_demo, token) -> None:
     page = tab.page

@@ -84,10 +84,14 @@ function show({ heading, options }, more = {}) {
 }
 
 // Browsers want a notification for each push, so a deleted message leaves a note, without
-// a sound. Safari does not replace by the tag.
+// a sound. Safari does not replace by the tag, and a tag with a value of the message is
+// another one now.
 async function replace(push) {
-  const { tag } = push.options;
-  for (const one of await self.registration.getNotifications({ tag })) one.close();
+  const { tag, data } = push.options;
+  const { message } = aboutOf(data);
+  const isOfIt = (one) => one.tag === tag || aboutOf(one.data)?.message === message;
+  const shown = await self.registration.getNotifications();
+  for (const one of shown.filter(isOfIt)) one.close();
   await show(push, { silent: true, vibrate: undefined });
 }
 
