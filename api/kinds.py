@@ -29,7 +29,7 @@ def define(
     The definition is checked against the rules of the providers.
     """
     kind_documents.check_name(name)
-    definition = rules.check(body.model_dump(exclude_unset=True))
+    definition = rules.check(body.model_dump(exclude_unset=True), name=name)
     with context.store.write() as session:
         kind, is_new = kinds.save(session, name, definition, utc_now())
         defined = _defined(kind)

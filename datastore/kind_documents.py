@@ -40,7 +40,7 @@ def read_file(path: Path) -> dict[str, dict[str, Any]]:
         if not isinstance(document, dict):
             raise BadKindFile(f"has a kind {name}: it must be a JSON object")
         try:
-            found[name] = kinds.check(document)
+            found[name] = kinds.check(document, name=name)
         except Invalid as problem:
             raise BadKindFile(f"has a kind {name}: {problem.message}") from None
     return found

@@ -28,8 +28,10 @@ def find(
     return definition, definitions.get(OF_MENTIONS) if is_usual else None
 
 
-def check(definition: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any]:
-    """The definition in its canonical form.
+def check(
+    definition: Mapping[str, Any], *, name: str | None = None, partial: bool = False
+) -> dict[str, Any]:
+    """The definition in its canonical form, of the kind of this name.
 
     A partial one changes a kind for one message: null removes a field, and what depends
     on other fields is left to `check_changes`. Raises Invalid that names each field.
@@ -37,7 +39,8 @@ def check(definition: Mapping[str, Any], *, partial: bool = False) -> dict[str, 
     # Imported here: the engine fills patterns and checks none, so it needs no pydantic.
     from models.kinds import definitions  # noqa: PLC0415
 
-    return definitions.check(definition, partial=partial)
+    is_usual = name in (OF_MESSAGES, OF_MENTIONS)
+    return definitions.check(definition, partial=partial, is_usual=is_usual)
 
 
 def check_changes(

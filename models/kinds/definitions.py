@@ -87,14 +87,17 @@ class KindDefinition(Block):
             if self.patterns and locales.DEFAULT not in self.patterns:
                 problems["patterns", locales.DEFAULT] = "is needed"
             if self.members:
-                problems |= self._only_for_the_service()
+                what = "is only for kinds that members may not name"
+                problems |= self._only_for_the_service(what)
+            elif info.context and info.context.get("is_usual"):
+                what = "is not for a kind that messages have without naming it"
+                problems |= self._only_for_the_service(what)
         refuse(problems)
         return self
 
-    def _only_for_the_service(self) -> Problems:
+    def _only_for_the_service(self, what: str) -> Problems:
         """Members send messages to read, and start no calls or activities."""
         problems: Problems = {}
-        what = "is only for kinds that members may not name"
         if self.apns and self.apns.headers and self.apns.headers.push_type in RAW:
             problems["apns", "headers", "push_type"] = what
         behind_fcm = self.fcm.apns if self.fcm else None
@@ -105,7 +108,9 @@ class KindDefinition(Block):
         return problems
 
 
-def check(definition: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
+def check(
+    definition: Mapping[str, Any], *, partial: bool, is_usual: bool
+) -> dict[str, Any]:
     """The canonical definition; see `models.kinds.check`."""
     try:
         if size_of(definition) > LARGEST:
@@ -113,7 +118,8 @@ def check(definition: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
         if partial:
             definition = _with_canonical_locales(definition)
         given = _without_nulls(definition) if partial else definition
-        found = KindDefinition.model_validate(given, context={"partial": partial})
+        context = {"partial": partial, "is_usual": is_usual}
+        found = KindDefinition.model_validate(given, context=context)
     except ValidationError as refused:
         raise _invalid(refused) from None
     except (ValueError, TypeError, RecursionError):

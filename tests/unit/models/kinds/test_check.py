@@ -119,6 +119,14 @@ def test_members_may_not_send_raw_pushes(block: dict[str, Any]) -> None:
     assert "members" in refusal({"members": True, **block}).message
 
 
+@pytest.mark.parametrize("name", [kinds.OF_MESSAGES, kinds.OF_MENTIONS])
+def test_nor_by_a_kind_that_their_messages_have_anyway(name: str) -> None:
+    block = {"apns": {"headers": {"push_type": "voip"}}}
+
+    with pytest.raises(Invalid, match="without naming it"):
+        kinds.check(block, name=name)
+
+
 def test_a_definition_has_at_most_16_kib() -> None:
     own = {str(number): "a" * 1000 for number in range(17)}
 
