@@ -120,7 +120,7 @@ def enqueue(
     if not is_ordered or after is None:
         place = {"waits_for": None, "due_at": AT_ONCE if is_ordered else deliver_at}
         return _ENQUEUE.new_id(link, job | place)
-    if order.needs_two_statements(session):
+    if order.needs_two_statements(link):
         return _ENQUEUE.new_id(link, job | order.find_place(session, after))
     return _ENQUEUE_BEHIND.new_id(link, job | {"after": after})
 

@@ -98,9 +98,9 @@ def behind_last(after: ColumnElement[Any], due_at: ColumnElement[Any]) -> Values
     }
 
 
-def needs_two_statements(session: Session) -> bool:
+def needs_two_statements(link: Link) -> bool:
     """MariaDB does not read a table in the statement that inserts into it."""
-    return mariadb.is_meant(session.connection().engine.url)
+    return mariadb.is_spoken(link.dialect)
 
 
 def find_place(session: Session, after: int) -> dict[str, Any]:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
-from datastore import Datastore
+from datastore import Datastore, messages
+from datastore import chats as rooms
+from datastore.posts import Draft
+from models.base import utc_now
 from models.chats import Chat
 from tests.support import chats, databases
 
@@ -101,3 +105,17 @@ def test_committed_write_survives_a_power_cut(store: Datastore) -> None:
         assert raw("PRAGMA synchronous").scalar() == 2
         assert raw("PRAGMA journal_mode").scalar() == "wal"
         assert raw("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_sends_leave_the_kept_session_alone(store: Datastore) -> None:
+    """Its own transaction, and its end, take longer than the statements of a send."""
+    chat = chats.make_chat(store, 1)
+    sender = chats.sender_of(store, chat)
+
+    def post(session: Session) -> bool:
+        membership = rooms.membership(session, chat, sender, for_update=True)
+        messages.post(session, membership, Draft(text="hi"), utc_now())
+        return session.in_transaction()
+
+    # The second job stands behind the first one.
+    assert [store.write_grouped(post) for _ in range(2)] == [False, False]
