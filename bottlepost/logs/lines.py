@@ -92,7 +92,9 @@ class TextFormat(Format):
         if line.job_id is not None:
             about += f"job={line.job_id} "
         process = f"{self._process}[{os.getpid()}]"
-        message = line.message.translate(_ESCAPED)
+        message = line.message
+        if not message.isprintable():
+            message = message.translate(_ESCAPED)
         text = (
             f"{stamp(line.created)} {line.level} {process}"
             f" {about}{line.logger}: {message}"

@@ -1,7 +1,7 @@
 """The id of a request: the client's, or a new one."""
 
+import os
 import re
-import secrets
 
 HEADER = "X-Request-Id"
 # Where the WSGI environ has it.
@@ -16,4 +16,4 @@ def of(header: str | None) -> str:
     """The id in a request's header if it is a good one, else a new one."""
     if header is not None and _is_id(header):
         return header
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -70,6 +71,19 @@ def test_no_message_makes_a_line_of_its_own(name: str, forged: str) -> None:
     line = format_of(name, "web").format(_record("said %s", forged))
 
     assert line.isprintable()
+
+
+def test_whatever_controls_a_terminal_is_escaped() -> None:
+    form = TextFormat("web")
+    found = [
+        each
+        for each in map(chr, range(0x3000))
+        if unicodedata.category(each) in ("Cc", "Zl", "Zp")
+    ]
+
+    lines = [form.line(0, "INFO", "api", each, request_id=None) for each in found]
+
+    assert not [line for line in lines if not line.isprintable()]
 
 
 @pytest.mark.parametrize("name", ["text", "json"])
