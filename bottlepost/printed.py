@@ -2,11 +2,15 @@
 
 Each command that prints data takes `@as_json` and an `Output`. Data goes to stdout;
 progress and remarks go to stderr, so that the output of a command can be piped.
+
+Names and reasons were written by others, and a terminal obeys control characters. So
+all of these are escaped, and a line stays a line.
 """
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -21,9 +25,13 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from bottlepost.logs.lines import ESCAPED
+
 C = TypeVar("C", bound=Callable[..., Any])
 # Of a table that is no terminal's: wide enough that no cell is broken.
 WIDTH_OF_A_FILE = 1000
+# JSON itself escapes the others.
+_ESCAPED_IN_JSON = {number: f"\\u{number:04x}" for number in ESCAPED if number >= 0x7F}
 
 as_json: Callable[[C], C] = click.option(
     "--json", "is_json", is_flag=True, help="Print JSON, for scripts."
@@ -42,7 +50,7 @@ class Output:
     def rows(self, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
         """Print a list; `columns` are keys of the rows and, in capitals, the head."""
         if self._is_json:
-            click.echo(json.dumps(rows, default=str, ensure_ascii=False))
+            click.echo(_json(rows))
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
@@ -54,7 +62,7 @@ class Output:
     def record(self, record: Mapping[str, Any]) -> None:
         """Print one thing, a line for each of its keys."""
         if self._is_json:
-            click.echo(json.dumps(record, default=str, ensure_ascii=False))
+            click.echo(_json(record))
             return
         widest = max(map(len, record), default=0)
         for key, value in record.items():
@@ -62,7 +70,7 @@ class Output:
 
     def done(self, sentence: str, **facts: Any) -> None:
         """Say what was done: a sentence for people, the facts as JSON for scripts."""
-        click.echo(json.dumps(facts, default=str) if self._is_json else sentence)
+        click.echo(_json(facts) if self._is_json else sentence)
 
 
 def _cell(value: Any) -> Text:
@@ -75,6 +83,24 @@ def _text(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    return plain(str(value))
+
+
+def plain(text: str) -> str:
+    """The text without what would begin a line or command a terminal."""
+    return text.translate(ESCAPED)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=_as_json, ensure_ascii=False).translate(
+        _ESCAPED_IN_JSON
+    )
+
+
+def _as_json(value: Any) -> str:
+    """Times as the API writes them."""
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
     return str(value)
 
 
@@ -97,7 +123,12 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         yield lambda steps: bar.advance(task, steps)
 
 
+def confirm(question: str) -> None:
+    """Ask on stderr, because stdout is data; anything but yes ends the command."""
+    click.confirm(plain(question), abort=True, err=True)
+
+
 def fail(reason: str) -> NoReturn:
     """End the command with status 1 and one line."""
-    click.echo(f"bottlepost: {reason}", err=True)
+    click.echo(f"bottlepost: {plain(reason)}", err=True)
     raise SystemExit(1)

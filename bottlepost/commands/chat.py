@@ -15,7 +15,7 @@ from bottlepost.arguments import (
     user_id,
 )
 from bottlepost.logs import audit
-from bottlepost.printed import Output, as_json
+from bottlepost.printed import Output, as_json, confirm
 from datastore import accounts, chats, listings
 from models.base import utc_now
 from models.chats import Chat
@@ -102,7 +102,7 @@ def add(
 def end(*, chat_id: int, yes: bool, is_json: bool) -> None:
     """End a conversation: it is no longer shown, and its messages are not pushed."""
     if not yes:
-        click.confirm(f"End conversation {chat_id} for all its members?", abort=True)
+        confirm(f"End conversation {chat_id} for all its members?")
     with opened() as store, store.write() as session:
         chats.get(session, chat_id, for_update=True)
         chats.remove(session, chat_id, utc_now())

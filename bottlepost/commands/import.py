@@ -13,7 +13,7 @@ from api import import_lines
 from api import imports as received
 from api.uploads import CSV, JSON_LINES, PIECE_SIZE
 from bottlepost.database import opened
-from bottlepost.printed import Output, as_json, fail, progress
+from bottlepost.printed import Output, as_json, fail, plain, progress
 from bottlepost.settings import read as read_settings
 from config import Settings
 from datastore import OUTAGES, Datastore, imports
@@ -126,7 +126,7 @@ def _tell(store: Datastore, import_id: int, output: Output) -> None:
     if job.error:
         lines.append(f"the import failed: {job.error}")
     output.done(
-        "\n".join([words, *lines]),
+        "\n".join([words, *map(plain, lines)]),
         id=job.id,
         state=job.state,
         total=job.total,

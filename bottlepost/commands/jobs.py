@@ -8,7 +8,7 @@ from api import job_reports
 from bottlepost import wake_ups
 from bottlepost.arguments import ID, LONGEST_PAGE, opened, tell_of_more
 from bottlepost.logs import audit
-from bottlepost.printed import Output, as_json
+from bottlepost.printed import Output, as_json, confirm
 from bottlepost.settings import read as read_settings
 from datastore import listings
 from datastore.outbox import cancellation, failed_devices, job_status
@@ -120,7 +120,7 @@ def cancel(*, job_id: int, yes: bool, is_json: bool) -> None:
     What has been pushed stays on the devices; deleting the message withdraws it.
     """
     if not yes:
-        click.confirm(f"End job {job_id}?", abort=True)
+        confirm(f"End job {job_id}?")
     with opened() as store:
         devices = cancellation.cancel(store, job_id)
     audit.command("jobs cancel", job=job_id, devices=devices)

@@ -19,10 +19,15 @@ TEXT, JSON = FORMATS = ("text", "json")
 LEVELS = ("debug", "info", "warning", "error")
 # The attribute of a record that has further fields for JSON.
 FIELDS = "bottlepost_fields"
-_ESCAPED = {number: repr(chr(number))[1:-1] for number in range(32)} | {
-    # What terminals and editors take for a line break, or for a command.
+# What no line may hold as it is, and what stands there in its place.
+ESCAPED = {
     number: repr(chr(number))[1:-1]
-    for number in (*range(0x7F, 0xA0), 0x2028, 0x2029)
+    for number in (
+        # What terminals and editors take for a line break, or for a command.
+        *(*range(32), *range(0x7F, 0xA0), 0x2028, 0x2029),
+        # What turns the text behind it around.
+        *(0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
+    )
 }
 
 
@@ -94,7 +99,7 @@ class TextFormat(Format):
         process = f"{self._process}[{os.getpid()}]"
         message = line.message
         if not message.isprintable():
-            message = message.translate(_ESCAPED)
+            message = message.translate(ESCAPED)
         text = (
             f"{stamp(line.created)} {line.level} {process}"
             f" {about}{line.logger}: {message}"
