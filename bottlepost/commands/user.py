@@ -15,7 +15,7 @@ from bottlepost.arguments import (
     user_id,
 )
 from bottlepost.logs import audit
-from bottlepost.printed import Output, as_json
+from bottlepost.printed import Output, as_json, confirm
 from datastore import accounts
 from models.accounts import User
 from models.base import utc_now
@@ -82,10 +82,11 @@ def end(*, user: str, yes: bool, is_json: bool) -> None:
     the user. What the user has written stays.
     """
     if not yes:
-        click.confirm(f"End all tokens and remove all devices of {user}?", abort=True)
+        confirm(f"End all tokens and remove all devices of {user}?")
     with opened() as store, store.write() as session:
-        tokens, devices = _end(session, user_id(session, user))
-    audit.command("user end", user=user, tokens=tokens, devices=devices)
+        number = user_id(session, user)
+        tokens, devices = _end(session, number)
+    audit.command("user end", user=number, tokens=tokens, devices=devices)
     Output(is_json=is_json).done(
         f"ended: {tokens} tokens; removed: {devices} devices",
         tokens=tokens,

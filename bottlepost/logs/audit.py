@@ -10,6 +10,7 @@ import os
 from hashlib import sha256
 from typing import Any
 
+from bottlepost.logs import safe
 from bottlepost.logs.lines import FIELDS
 
 log = logging.getLogger("bottlepost.audit")
@@ -17,6 +18,11 @@ log = logging.getLogger("bottlepost.audit")
 
 def record(action: str, *, who: str, client: str = "", **about: int | str) -> None:
     """Write the line of an action that has succeeded, or was refused."""
+    # What a person has typed may be a mail address; JSON has it as a field.
+    about = {
+        name: safe.scrub(value) if isinstance(value, str) else value
+        for name, value in about.items()
+    }
     told = "".join(f" {name}={value}" for name, value in about.items())
     place = f" from {client}" if client else ""
     fields = {"action": action, "who": who, "client": client, **about}
