@@ -4,15 +4,19 @@ Status 0: done. 1: it could not be done, or what was checked is not right. 2: th
 or a setting is wrong.
 """
 
+import logging
+import os
 import pkgutil
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
 from bottlepost import commands, own_modules
-from config import SettingsError, environment, run_directory
+
+log = logging.getLogger(__name__)
 
 
 class Commands(click.Group):
@@ -42,10 +46,34 @@ def bottlepost() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments name, by default those of this process."""
     own_modules.leave_current_directory()
-    environment.keep_children_out_of_current_directory()
-    run_directory.keep_private()
+    try:
+        _run(arguments)
+    except KeyboardInterrupt:
+        # As click ends a command; this one came while modules were imported.
+        _end("Aborted!", 1)
+    except OSError as problem:
+        # A full disk, for example; the output may be a file on it.
+        log.debug("the command ends", exc_info=problem)
+        where = "" if problem.filename is None else f": {problem.filename}"
+        _end(f"bottlepost: {problem.strerror or problem}{where}", 1)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    # Imported here, because it takes long enough to be interrupted.
+    config = import_module("config")
+    config.environment.keep_children_out_of_current_directory()
+    import_module("config.run_directory").keep_private()
     try:
         bottlepost(arguments, prog_name="bottlepost")
-    except SettingsError as problem:
-        print(f"bottlepost: {problem}", file=sys.stderr)
-        sys.exit(2)
+    except config.SettingsError as problem:
+        _end(f"bottlepost: {problem}", 2)
+
+
+def _end(words: str, status: int) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Else Python would try it again at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(words, file=sys.stderr)
+    sys.exit(status)

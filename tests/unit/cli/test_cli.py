@@ -1,12 +1,15 @@
 """The command `bottlepost` finds its commands, and helps."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from bottlepost.cli import Commands, bottlepost
+from bottlepost.cli import Commands, bottlepost, main
 
 
 def _names() -> list[str]:
@@ -54,3 +57,41 @@ def test_version_is_json_for_scripts() -> None:
     result = CliRunner().invoke(bottlepost, ["version", "--json"])
 
     assert set(json.loads(result.output)) == {"bottlepost", "python"}
+
+
+class _Interrupted:
+    """Ctrl-C while a module is searched."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "config.run_directory":
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_start_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "config.run_directory", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [_Interrupted(), *sys.meta_path])
+
+    with pytest.raises(SystemExit) as ended:
+        main(["version"])
+
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "Aborted!\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has it")
+def test_output_that_nothing_takes_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bottlepost", "version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        "bottlepost: No space left on device\n",
+    )
