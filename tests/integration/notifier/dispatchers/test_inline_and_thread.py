@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from bottlepost import wake_ups
 from config import Settings
 from datastore import Datastore
 from models.pushes import PushJob
@@ -99,6 +100,21 @@ def test_work_from_before_the_start_is_done(
     _started(kind, settings, FakeEngines(), opened)
 
     assert until(lambda: pushed(settings.run_dir)) == [(job_id, os.getpid())]
+
+
+def test_a_command_wakes_the_web_worker_long_before_its_watchdog(
+    kind, store: Datastore, make_settings, opened
+) -> None:
+    settings = make_settings(watchdog_s=3600)
+    chat_id = make_chat(store, 1)
+    jobs = [post(store, chat_id)]
+    _started(kind, settings, FakeEngines(), opened)
+    until(lambda: pushed(settings.run_dir))
+
+    jobs.append(post(store, chat_id))
+    wake_ups.send(settings, jobs[-1])
+
+    assert until(lambda: [each for each, _ in pushed(settings.run_dir)] == jobs)
 
 
 def test_a_failing_engine_is_logged_and_the_next_job_gets_another(
