@@ -13,10 +13,11 @@ DATABASE_URL = "BOTTLEPOST_DATABASE_URL"
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Datastore]:
-    """The datastore of a command that needs the newest schema."""
+def opened(settings: Settings, *, may_be_old: bool = False) -> Iterator[Datastore]:
+    """The datastore of a command that needs the newest schema, or any at all."""
     with problems_reported(), closing(Datastore(settings.database_url)) as store:
-        database_check.require(store)
+        if not may_be_old or database_check.revision(store) is None:
+            database_check.require(store)
         yield store
 
 

@@ -28,9 +28,13 @@ def command(*, file: Path, force: bool, is_json: bool) -> None:
     target = file.absolute()
     if target.exists() and not force:
         fail(f"{target} is there already: --force replaces it")
+    if target.exists() and not target.is_file():
+        # A device or a pipe would be gone, because a complete file takes its place.
+        fail(f"{target} is no file: name one, and copy that")
     if not target.parent.is_dir():
         fail(f"{target.parent} is no directory")
-    with database.opened(settings) as store:
+    # An old schema is what one backs up before a migration.
+    with database.opened(settings, may_be_old=True) as store:
         try:
             _back_up(store, target)
         except (BadCopy, DumpFailed) as problem:

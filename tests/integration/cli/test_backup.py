@@ -125,6 +125,33 @@ def test_what_is_there_is_kept(tmp_path):
     assert forced.status == 0
 
 
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    with databases.fresh("sqlite", tmp_path) as store:
+        run = commands(store, tmp_path)
+        refused = [run("backup", each, "--force") for each in (pipe, link)]
+
+    assert [each.status for each in refused] == [1, 1]
+    assert "is no file: name one" in refused[0].err
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+
+
+def test_an_old_schema_is_backed_up_and_an_empty_database_is_not(tmp_path):
+    with databases.fresh("sqlite", tmp_path) as store:
+        with store.engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '0011'"))
+        old = commands(store, tmp_path)("backup", tmp_path / "old.db")
+    empty = Commands(tmp_path, databases.empty_url("sqlite", tmp_path))(
+        "backup", tmp_path / "none.db"
+    )
+
+    assert (old.status, empty.status) == (0, 1)
+    assert "The schema is missing" in empty.err
+
+
 def test_a_damaged_database_makes_no_backup(tmp_path):
     target = tmp_path / "copy.db"
     with databases.fresh("sqlite", tmp_path) as store:
