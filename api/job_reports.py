@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from datastore import live_platforms
 from datastore.outbox import failed_devices, job_status
-from datastore.outbox.failed_devices import FailedDevice
+from datastore.outbox.failed_devices import FailedDevice, Place
 from datastore.outbox.job_status import MOST_FAILURES, JobStatus
 from datastore.outbox.outcome_counts import ACCEPTED, Counts
 from models.base import utc_now
@@ -50,10 +50,26 @@ class Report:
 
     outcomes: Sequence[Count]
     failures: Sequence[FailedDevice]
+    # What `place_of` reads; None if no more follow.
+    next_failures: str | None
     notices: Sequence[str]
 
 
-def of_job(session: Session, job: JobStatus, owner: int | None) -> Report:
+def as_text(place: Place) -> str:
+    return f"{place.job}-{place.device}"
+
+
+def place_of(text: str | None) -> Place | None:
+    """The place at which a list of failures goes on, as `next_failures` says it."""
+    if text is None:
+        return None
+    job, _, device = text.partition("-")
+    return Place(int(job), int(device))
+
+
+def of_job(
+    session: Session, job: JobStatus, owner: int | None, *, after: Place | None = None
+) -> Report:
     """The report for a member, or for the service without an owner.
 
     Nothing but the job's own row is read when all devices have accepted.
@@ -62,14 +78,17 @@ def of_job(session: Session, job: JobStatus, owner: int | None) -> Report:
     if counts is None:
         counts = job_status.count_failures(session, job)
     has_failures = counts.total() > job.accepted
-    failures = (
-        failed_devices.of_jobs(session, job.shards, user_id=owner, limit=MOST_FAILURES)
-        if has_failures
-        else []
-    )
+    failures: Sequence[FailedDevice] = []
+    if has_failures:
+        failures = failed_devices.of_jobs(
+            session, job.shards, user_id=owner, after=after, limit=MOST_FAILURES + 1
+        )
+    has_more = len(failures) > MOST_FAILURES
+    failures = failures[:MOST_FAILURES]
     return Report(
         outcomes=_in_words(counts, job.has_ended),
         failures=failures,
+        next_failures=as_text(failures[-1].place) if has_more else None,
         notices=_notices(session, counts, job.has_ended),
     )
 

@@ -1,7 +1,7 @@
 """Schemas of jobs."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -65,10 +65,18 @@ class Job(Out):
         description="Up to 100 devices that have not accepted: those of the caller, "
         "or any with the service key."
     )
+    next_failures: str | None = Field(
+        description="The `after` with which `failures` goes on; null if no more follow."
+    )
     notices: list[str] = Field(
         description="What the members should know, such as a platform that is not "
         "set up on this server."
     )
+
+
+class FailureQuery(In):
+    after: Annotated[str, Field(pattern=r"^[0-9]{1,18}-[0-9]{1,18}$")] | None = None
+    """Where `failures` goes on: the `next_failures` of the page before."""
 
 
 class JobQuery(In):

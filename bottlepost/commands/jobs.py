@@ -5,8 +5,10 @@ from typing import Any
 import click
 
 from api import job_reports
+from api.job_reports import Report
+from api.schemas.jobs import FailureQuery
 from bottlepost import wake_ups
-from bottlepost.arguments import ID, LONGEST_PAGE, opened, tell_of_more
+from bottlepost.arguments import ID, LONGEST_PAGE, checked, opened, tell_of_more
 from bottlepost.logs import audit
 from bottlepost.printed import Output, as_json, confirm
 from bottlepost.settings import read as read_settings
@@ -21,7 +23,7 @@ COLUMNS = (
     *("id", "state", "kind", "chat_id", "message_id", "total", "accepted", "failed"),
     *("created_at", "finished_at", "error"),
 )
-DEVICE_COLUMNS = FailedDevice._fields
+DEVICE_COLUMNS = tuple(each for each in FailedDevice._fields if each != "job")
 limit_option = click.option(
     "--limit",
     type=click.IntRange(1, LONGEST_PAGE),
@@ -60,24 +62,41 @@ def show_all(
 
 @command.command()
 @click.argument("job_id", metavar="ID", type=ID)
+@click.option(
+    "--after",
+    metavar="PLACE",
+    help="Begin behind this place, printed by a page before.",
+)
 @limit_option
 @as_json
-def show(*, job_id: int, limit: int, is_json: bool) -> None:
+def show(*, job_id: int, after: str | None, limit: int, is_json: bool) -> None:
     """Show a job, and the reason of each device that has not accepted."""
+    place = job_reports.place_of(checked(FailureQuery, {"after": after}).after)
     with opened() as store, store.read() as session:
         job = job_status.find(session, job_id)
         if job is None:
             raise NotFound("There is no such job.")
-        found = failed_devices.of_jobs(session, job.shards, limit=limit)
+        found = failed_devices.of_jobs(
+            session, job.shards, after=place, limit=limit + 1
+        )
         report = job_reports.of_job(session, job, None)
-    rows = [each._asdict() for each in found]
+    rows = [_device(each) for each in found[:limit]]
     record = {name: value for name, value in vars(job).items() if name != "shards"}
     record |= {"pending": job.pending, "notices": report.notices}
     output = Output(is_json=is_json)
     if is_json:
         outcomes = [vars(each) for each in report.outcomes]
         output.record({**record, "outcomes": outcomes, "devices": rows})
-        return
+    else:
+        _print(output, record, report, rows)
+    if len(found) > limit:
+        last = job_reports.as_text(found[limit - 1].place)
+        click.echo(f"… more follow: --after {last}", err=True)
+
+
+def _print(
+    output: Output, record: dict[str, Any], report: Report, rows: list[dict[str, Any]]
+) -> None:
     counts = [
         f"{each.platform or 'removed'}: {each.devices:,} {each.outcome}"
         for each in report.outcomes
@@ -87,8 +106,6 @@ def show(*, job_id: int, limit: int, is_json: bool) -> None:
     if rows:
         click.echo()
         output.rows(DEVICE_COLUMNS, rows)
-    if len(rows) == limit:
-        click.echo("… there may be more: --limit", err=True)
 
 
 @command.command()
@@ -129,6 +146,10 @@ def cancel(*, job_id: int, yes: bool, is_json: bool) -> None:
         id=job_id,
         devices=devices,
     )
+
+
+def _device(found: FailedDevice) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in DEVICE_COLUMNS}
 
 
 def _row(job: PushJob) -> dict[str, Any]:

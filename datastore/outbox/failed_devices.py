@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import case, literal, or_, select, update
+from sqlalchemy import and_, case, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from datastore import Datastore
@@ -21,6 +21,13 @@ UNSYNCHRONIZED = {"synchronize_session": False}
 DUE_AT = PushJob.due_at.type
 
 
+class Place(NamedTuple):
+    """A device's place in the list: its job or shard comes first."""
+
+    job: int
+    device: int
+
+
 class FailedDevice(NamedTuple):
     """A device and the last outcome; the device may have been removed since."""
 
@@ -35,6 +42,13 @@ class FailedDevice(NamedTuple):
     attempts: int
     # None if it is not tried again.
     next_attempt_at: datetime | None
+    # The job, or its shard.
+    job: int
+
+    @property
+    def place(self) -> Place:
+        """Behind it, a list goes on with the next one."""
+        return Place(self.job, self.device)
 
 
 class Retry(NamedTuple):
@@ -49,9 +63,10 @@ def of_jobs(
     job_ids: Sequence[int],
     *,
     user_id: int | None = None,
+    after: Place | None = None,
     limit: int = MOST_SHOWN,
 ) -> list[FailedDevice]:
-    """The first devices that have not accepted; with a user, only that user's.
+    """The next devices that have not accepted; with a user, only that user's.
 
     They are looked up by a primary key, however many devices have failed.
     """
@@ -65,6 +80,7 @@ def of_jobs(
             PushFailure.reason,
             PushFailure.attempts,
             PushFailure.next_attempt_at,
+            PushFailure.job_id,
         )
         .outerjoin(Device, Device.id == PushFailure.device_id)
         .outerjoin(User, User.id == Device.user_id)
@@ -72,6 +88,11 @@ def of_jobs(
         .order_by(PushFailure.job_id, PushFailure.device_id)
         .limit(limit)
     )
+    if after is not None:
+        here = and_(
+            PushFailure.job_id == after.job, PushFailure.device_id > after.device
+        )
+        query = query.where(or_(here, PushFailure.job_id > after.job))
     if user_id is not None:
         # By themselves, because a planner may else begin with all that have failed.
         own = session.scalars(select(Device.id).where(Device.user_id == user_id)).all()

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert, update
 
 from datastore import Datastore, live_platforms
 from models.base import utc_now
@@ -39,6 +39,7 @@ def test_new_job_is_queued_and_its_devices_are_not_counted_yet(chat_api, ann, ch
         "error": None,
         "outcomes": [],
         "failures": [],
+        "next_failures": None,
         "notices": [],
     }
 
@@ -233,3 +234,31 @@ def test_a_look_at_a_large_job_is_short(chat_api, ann, large_job):
         assert not any("count(" in sql.lower() for sql, _ in statements)
         assert job["outcomes"] == [count("apns", "unregistered", 20_000)]
         assert len(job["failures"]) == most
+
+
+def test_failures_beyond_the_first_page_follow_also_those_of_a_shard(
+    chat_api, ann, large_job
+):
+    devices = PushFailure.device_id
+    with chat_api.store.write() as session:
+        job = session.get(PushJob, int(large_job.rpartition("/")[2]))
+        same = ("chat_id", "message_id", "state", "created_at", "expires_at", "kind")
+        values = {name: getattr(job, name) for name in same}
+        shard = PushJob(parent_id=job.id, **values)
+        session.add(shard)
+        session.flush()
+        session.execute(delete(PushFailure).where(devices >= 1_000_160))
+        # The shard has the lower ids of devices.
+        low = update(PushFailure).where(devices < 1_000_050)
+        session.execute(low.values(job_id=shard.id))
+
+    first = chat_api.service.get(large_job).json
+    second = chat_api.service.get(f"{large_job}?after={first['next_failures']}").json
+
+    seen = [
+        [each["device"] - 1_000_000 for each in page["failures"]]
+        for page in (first, second)
+    ]
+    assert seen == [[*range(50, 150)], [*range(150, 160), *range(50)]]
+    assert second["next_failures"] is None
+    assert ann.client.get(f"{large_job}?after=1").status == 400

@@ -49,6 +49,10 @@ def test_a_job_shows_why_devices_have_not_accepted_and_is_tried_again(run, store
     assert listed["id"] == job
     assert "PayloadTooLarge" in run("jobs", "show", job).out
 
+    page = run("jobs", "show", job, "--limit", 2, "--json")
+    rest = run.json("jobs", "show", job, "--after", page.err.split()[-1])
+    assert page.json["devices"] + rest["devices"] == shown["devices"]
+
     assert run.json("jobs", "retry", job)["devices"] == 3
     channel.answer = lambda target: ACCEPTED
     push(store, channel)
