@@ -19,12 +19,7 @@ class Application(Bottle):  # type: ignore[misc]
 
     def wsgi(self, environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
         """Answer a request; Bottle calls it for each."""
-        found = environ.get(request_ids.ENVIRON)
-        if found is None:
-            # Our own host has chosen it already.
-            found = request_ids.of(environ.get("HTTP_X_REQUEST_ID"))
-            environ[request_ids.ENVIRON] = found
-            _tell_host(environ, found)
+        found = identify(environ)
         environ["wsgi.errors"] = _ERRORS
 
         def start(status: str, headers: list[Any], exc_info: Any = None) -> Any:
@@ -38,6 +33,16 @@ class Application(Bottle):  # type: ignore[misc]
             return answer
         finally:
             context.request_id.reset(token)
+
+
+def identify(environ: dict[str, Any]) -> str:
+    """The id of the request; our own host has chosen it already."""
+    found: str | None = environ.get(request_ids.ENVIRON)
+    if found is None:
+        found = request_ids.of(environ.get("HTTP_X_REQUEST_ID"))
+        environ[request_ids.ENVIRON] = found
+        _tell_host(environ, found)
+    return found
 
 
 def _tell_host(environ: dict[str, Any], request_id: str) -> None:

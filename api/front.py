@@ -6,10 +6,12 @@ from typing import Any
 from bottle import Bottle, HTTPError
 
 from api import cors
+from api.application import identify
 from api.context import AppContext
 from api.cors import Cors
 from api.forwarded import ForwardedRequests
 from api.routing import IS_API
+from bottlepost.logs import request_ids
 
 Start = Callable[..., Any]
 WsgiApp = Callable[[dict[str, Any], Start], Iterable[bytes]]
@@ -36,7 +38,8 @@ class Front:
             and self._cors.allows(origin)
             and self._is_for_api(environ)
         ):
-            start("204 No Content", self._cors.preflight(origin))
+            request_id = request_ids.HEADER, identify(environ)
+            start("204 No Content", [*self._cors.preflight(origin), request_id])
             return []
 
         def start_readable(status: str, headers: list[Any], *exc_info: Any) -> Any:

@@ -42,6 +42,7 @@ def preflight(
         HTTP_ORIGIN=origin,
         HTTP_ACCESS_CONTROL_REQUEST_METHOD=method,
         HTTP_ACCESS_CONTROL_REQUEST_HEADERS="authorization,content-type",
+        HTTP_X_REQUEST_ID="asked-1",
     )
 
 
@@ -51,6 +52,7 @@ def test_a_listed_origin_may_ask_and_read(api: WsgiClient, origin: str) -> None:
     read = api.request("GET", "/users?external_id=x", HTTP_ORIGIN=origin)
 
     assert (asked.status, asked.body) == (204, b"")
+    assert asked.headers["x-request-id"] == "asked-1"
     assert asked.headers[ALLOWED] == origin
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         assert method in asked.headers["access-control-allow-methods"]
