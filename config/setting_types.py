@@ -61,11 +61,30 @@ def one_of(*choices: str) -> TextReader:
 
 def secret(*, shortest: int) -> TextReader:
     def read(text: str) -> str:
-        if len(text) < shortest:
-            raise ValueError(f"is too short: at least {shortest} characters")
-        return text
+        return _long_enough(text, shortest)
 
     return TextReader(read)
+
+
+def bearer(*, shortest: int) -> TextReader:
+    """A secret that callers send in the header Authorization."""
+
+    def read(text: str) -> str:
+        # A mark at the begin of a file, two lines: no caller could send that.
+        if not text.isascii() or not text.isprintable():
+            raise ValueError(
+                "has characters that no header can have: take printable ASCII, on one"
+                " line (openssl rand -hex 24)"
+            )
+        return _long_enough(text, shortest)
+
+    return TextReader(read)
+
+
+def _long_enough(text: str, shortest: int) -> str:
+    if len(text) < shortest:
+        raise ValueError(f"is too short: at least {shortest} characters")
+    return text
 
 
 def whole(low: int, high: int) -> TextReader:

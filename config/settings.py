@@ -38,6 +38,7 @@ from config.setting_types import (
     ProxyUrl,
     PublicContact,
     PublicUrl,
+    bearer,
     one_of,
     seconds,
     secret,
@@ -93,9 +94,9 @@ class Settings:
     # Origins whose pages may call the API from a browser; `*` is any.
     cors_origins: Origins = ()
     run_dir: Directory
-    service_key: Annotated[str, secret(shortest=16)] = field(repr=False)
+    service_key: Annotated[str, bearer(shortest=16)] = field(repr=False)
     # The key before, taken beside the new one until all callers have that.
-    service_key_old: Annotated[str | None, secret(shortest=16)] = field(
+    service_key_old: Annotated[str | None, bearer(shortest=16)] = field(
         default=None, repr=False
     )
     # The app's own tokens: a key (PEM) or a JWK Set, audience and issuer; or none.
