@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 import click
 
 from bottlepost import database
-from bottlepost.arguments import refusals_told
 from bottlepost.checks import (
     WRONG,
     Finding,
@@ -23,6 +22,7 @@ from bottlepost.commands import send_test
 from bottlepost.printed import Output, as_json
 from bottlepost.settings import read as read_settings
 from config import Settings, SettingsError, fingerprint
+from models.errors import CallerError
 
 COLUMNS = Finding._fields
 
@@ -76,8 +76,12 @@ async def _collected(found: AsyncIterator[Finding]) -> list[Finding]:
 
 
 def _push(settings: Settings, user: str) -> Iterator[Finding]:
-    with database.opened(settings) as store, refusals_told():
-        rows, hint = send_test.push(store, settings, user, send_test.WAIT_S)
+    try:
+        with database.opened(settings) as store:
+            rows, hint = send_test.push(store, settings, user, send_test.WAIT_S)
+    except CallerError as problem:
+        yield wrong("test push", problem.message, "bottlepost user list shows users")
+        return
     for row in rows:
         text = f"device {row['device']} ({row['platform']}): {row['outcome']}"
         if row["outcome"] == send_test.ACCEPTED:

@@ -116,6 +116,10 @@ def test_a_user_without_devices_is_told(run, system):
 
     assert "no device" in ran.err
     assert run("doctor", "--offline", "--push", user).status == 1
+    nobody = run("doctor", "--offline", "--push", 999, "--json")
+    (finding,) = findings(nobody, "test push")
+    assert (nobody.status, finding["state"]) == (1, "wrong")
+    assert findings(nobody, "schema")
 
 
 def test_providers_out_of_reach_are_told_with_what_helps(system):
