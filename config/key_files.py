@@ -45,6 +45,8 @@ _OTHER_JSON = {
 _OTHER_TYPES = {
     "authorized_user": "holds the login of a person (gcloud auth application-default)",
 }
+# It stands in the path of each push; old ones have a domain in front.
+_is_project = re.compile(r"[A-Za-z0-9.:_-]{1,100}").fullmatch
 _labels_in = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----").findall
 
 
@@ -109,6 +111,8 @@ def service_account(path: Path) -> dict[str, Any]:
     for name in ("project_id", "client_email", "token_uri", "private_key"):
         if not isinstance(account.get(name), str) or not account[name]:
             raise ValueError(f"has no {name} in it; {SERVICE_ACCOUNT}")
+    if not _is_project(account["project_id"]):
+        raise ValueError(f"has a project_id that is none; {SERVICE_ACCOUNT}")
     if not account["token_uri"].startswith("https://"):
         raise ValueError("has a token_uri that does not begin with https://")
     service_account_key(account)

@@ -104,6 +104,7 @@ WRONG: dict[str, dict[str, tuple[bytes, str]]] = {
         "list": (b"[]", "no JSON object"),
         "no email": (account(client_email=""), "has no client_email"),
         "a number": (account(project_id=7), "has no project_id"),
+        "another path": (account(project_id="../x y"), "a project_id that is none"),
         "http": (account(token_uri="http://x"), "https://"),
         "cut key": (account(private_key=CUT.decode()), "cannot be read"),
         "ec key": (account(private_key=pem(P256).decode()), "not an RSA key"),
