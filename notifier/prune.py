@@ -10,7 +10,13 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy.orm import Session
 
 from config import Settings
-from datastore import Datastore, deletions, partitions, retention
+from datastore import (
+    Datastore,
+    deletions,
+    partitions,
+    provider_troubles,
+    retention,
+)
 from models.base import utc_now
 from notifier import partition
 
@@ -82,6 +88,7 @@ class _Round:
             dropped, pushes = 0, self._all(retention.forget_pushes, before)
         imports = self._all(retention.forget_imports, before)
         self._all(deletions.forget, before)
+        self._step(lambda session: provider_troubles.forget(session, before))
         ids_before = now - timedelta(days=settings.client_id_days)
         client_ids = self._all(retention.forget_client_ids, ids_before)
         return Pruned(pushes, imports, messages, client_ids, dropped)

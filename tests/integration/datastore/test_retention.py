@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from datastore import Datastore, retention
+from datastore import Datastore, provider_troubles, retention
+from models.accounts import Device
 from models.base import utc_now
 from models.chats import Message
 from models.imports import ImportJob, ImportProblem
-from models.pushes import COMPLETED, QUEUED, PushFailure, PushJob
+from models.pushes import COMPLETED, QUEUED, PushFailure, PushJob, RouteTrouble
 from tests.support import chats
 
 NOW = utc_now()
@@ -148,3 +149,25 @@ def test_old_imports_are_deleted_with_their_bad_lines(store: Datastore) -> None:
 
     assert left(store, ImportJob.id) == {2, 3}
     assert left(store, ImportProblem.import_id) == {2}
+
+
+def test_troubles_end_when_no_device_waits_for_them(store: Datastore) -> None:
+    waiting = chats.post(store, chats.make_chat(store, 1))
+    with store.write() as session:
+        device = session.scalars(select(Device)).first()
+        assert device is not None
+        late = failure(waiting)
+        late.device_id, late.next_attempt_at = device.id, NOW
+        session.add(late)
+        for route, since in (
+            ("apns", LONG_AGO),
+            ("webpush https://gone.example", LONG_AGO),
+            ("fcm", NOW),
+        ):
+            session.add(RouteTrouble(route=route, reason="refused", since=since))
+
+    with store.write() as session:
+        forgotten = provider_troubles.forget(session, BEFORE)
+
+    assert forgotten == 1
+    assert left(store, RouteTrouble.route) == {"apns", "fcm"}
