@@ -3,6 +3,8 @@
 import re
 from urllib.parse import parse_qsl, quote
 
+from bottlepost.logs import safe
+
 # Where the WSGI environ has it, for the access logs of other hosts.
 ENVIRON = "bottlepost.path"
 _is_plain_path = re.compile(r"[A-Za-z0-9/._-]{1,60}").fullmatch
@@ -16,7 +18,7 @@ HIDDEN = "…"
 def shown(path: str, query: str) -> str:
     """An address without what may be a token, a mail address or a text."""
     is_plain = _is_plain_path(path)
-    path = _SECRET.sub(HIDDEN, path)
+    path = _SECRET.sub(HIDDEN, safe.without_secrets(path))
     if not is_plain:
         # What the server has decoded may be a line break.
         path = quote(path, safe="/@:~!$&'()*+,;=").replace(quote(HIDDEN), HIDDEN)
@@ -27,6 +29,7 @@ def shown(path: str, query: str) -> str:
 
 
 def _name(name: str) -> str:
+    name = safe.without_secrets(name)
     return name if re.fullmatch(r"[A-Za-z_]{1,24}", name) else HIDDEN
 
 

@@ -45,10 +45,14 @@ def hide(secrets: Collection[str]) -> None:
     _secrets = re.compile(pattern) if found else None
 
 
+def without_secrets(text: str) -> str:
+    """The text without the values that `hide` has been told."""
+    return text if _secrets is None else _secrets.sub(MORE, text)
+
+
 def scrub(text: str) -> str:
     """The text without what looks like a secret or an address."""
-    if _secrets is not None:
-        text = _secrets.sub(MORE, text)
+    text = without_secrets(text)
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text

@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import IntegrityError
 
-from bottlepost.logs import safe
+from bottlepost.logs import addresses, safe
 from models.errors import NotFound
 
 TEXT = "Meet me at the harbour"
@@ -111,3 +111,13 @@ def test_a_call_with_wrong_values_is_still_a_line() -> None:
     record = logging.LogRecord("api", 20, __file__, 1, "%d of %d", arguments, None)
 
     assert safe.message(record).startswith("%d of %d")
+
+
+def test_a_secret_of_the_settings_is_hidden_in_addresses_however_short_it_is() -> None:
+    safe.hide(["harbour-key-2026"])
+    try:
+        path = addresses.shown("/users/harbour-key-2026/x", "harbour-key-2026=1&b=2")
+    finally:
+        safe.hide([])
+
+    assert path == "/users/…/x?…=1&b=2"
