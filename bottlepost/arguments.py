@@ -45,7 +45,9 @@ def page_options(command: C) -> C:
 @contextmanager
 def opened() -> Iterator[Datastore]:
     """The datastore of the settings; what the caller asked wrongly ends the command."""
-    with database.opened(settings.read("command")) as store, refusals_told():
+    # What its lines in the log are of: "user", also of `bottlepost user add`.
+    name = click.get_current_context().find_root().invoked_subcommand
+    with database.opened(settings.read(name or "command")) as store, refusals_told():
         yield store
 
 

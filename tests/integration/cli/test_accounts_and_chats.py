@@ -92,7 +92,9 @@ def test_a_conversation_begins_has_members_and_ends(run):
     assert (listed["id"], listed["members"]) == (chat["id"], 3)
     assert [row["id"] for row in members] == users[1:]
     assert run("chat", "end", chat["id"], answers="n\n").status == 1
-    assert run("chat", "end", chat["id"], answers="y\n").status == 0
+    ended = run("chat", "end", chat["id"], answers="y\n")
+    assert ended.status == 0
+    assert " chat[" in ended.err
     assert run.json("chat", "list") == []
     assert run("chat", "members", chat["id"]).status == 1
 
