@@ -31,7 +31,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 # Of a table that is no terminal's: wide enough that no cell is broken.
 WIDTH_OF_A_FILE = 1000
 # JSON itself escapes the others.
-_ESCAPED_IN_JSON = {number: f"\\u{number:04x}" for number in ESCAPED if number >= 0x7F}
+_IN_JSON = {number: f"\\u{number:04x}" for number in ESCAPED if number >= 0x7F}
 
 as_json: Callable[[C], C] = click.option(
     "--json", "is_json", is_flag=True, help="Print JSON, for scripts."
@@ -92,9 +92,7 @@ def plain(text: str) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, default=_as_json, ensure_ascii=False).translate(
-        _ESCAPED_IN_JSON
-    )
+    return json.dumps(value, default=_as_json, ensure_ascii=False).translate(_IN_JSON)
 
 
 def _as_json(value: Any) -> str:
