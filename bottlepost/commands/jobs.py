@@ -123,7 +123,9 @@ def retry(*, job_id: int, is_json: bool) -> None:
         wake_ups.send(settings, each)
     audit.command("jobs retry", job=job_id, devices=devices)
     Output(is_json=is_json).done(
-        f"job {job_id}: {devices} devices are due now", id=job_id, devices=devices
+        f"job {job_id}: devices that are due now: {devices:,}",
+        id=job_id,
+        devices=devices,
     )
 
 
@@ -142,7 +144,7 @@ def cancel(*, job_id: int, yes: bool, is_json: bool) -> None:
         devices = cancellation.cancel(store, job_id)
     audit.command("jobs cancel", job=job_id, devices=devices)
     Output(is_json=is_json).done(
-        f"job {job_id} has ended, {devices} devices were left",
+        f"job {job_id} has ended; devices that were left: {devices:,}",
         id=job_id,
         devices=devices,
     )

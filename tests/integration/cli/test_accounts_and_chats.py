@@ -30,6 +30,19 @@ def test_a_user_is_added_gets_a_token_and_ends(run, store):
     assert run.json("device", "list", ann["id"]) == []
 
 
+def test_a_name_cannot_write_to_the_terminal(run):
+    """Nor turn around what follows it; letters of all scripts stay as they are."""
+    name = "\x1b[31mRed\x1b]0;t\x07\n\u202eevil\x9bA क्\u200cष 👩\u200d🚀"
+    shown = r"\x1b[31mRed\x1b]0;t\x07\n\u202eevil\x9bA क्" "\u200cष 👩\u200d🚀"
+
+    added = run("user", "add", name).out
+    table, listed = run("user", "list").out, run("user", "list", "--json")
+
+    assert all(shown in text and "\x1b" not in text for text in (added, table))
+    assert listed.json[0]["name"] == name
+    assert not set("\x1b\x9b\u202e") & set(listed.out)
+
+
 def test_lists_go_on_where_a_page_ended(run):
     ids = [run.json("user", "add", f"user {n}")["id"] for n in range(5)]
 
