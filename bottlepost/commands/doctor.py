@@ -42,8 +42,6 @@ def command(*, user: str | None, offline: bool, is_json: bool) -> None:
     It changes nothing and pushes nothing, unless --push asks for it. Providers are
     asked at the addresses of the settings. Status 1: something is wrong.
     """
-    # Findings say the same in a line each.
-    logging.getLogger("notifier").setLevel(logging.CRITICAL)
     found = list(_findings(user, offline=offline))
     Output(is_json=is_json).rows(COLUMNS, [each._asdict() for each in found])
     if any(each.state == WRONG for each in found):
@@ -56,6 +54,8 @@ def _findings(user: str | None, *, offline: bool) -> Iterator[Finding]:
     except SettingsError as problem:
         yield wrong("settings", str(problem), "see docs/configuration.md")
         return
+    # Findings say the same in a line each.
+    logging.getLogger("notifier").setLevel(logging.CRITICAL)
     yield ok("settings", fingerprint.summary(settings))
     parts: list[Callable[[Settings], Iterable[Finding]]]
     parts = [this_host.check, data.check, keys.check, wake_ups.check]

@@ -137,6 +137,7 @@ def test_providers_out_of_reach_are_told_with_what_helps(system):
     fcm = findings(ran, "fcm")[0]
     assert nowhere.removeprefix("https://") in fcm["finding"]
     assert "let this host connect" in fcm["remedy"]
+    assert ran.err == ""
 
 
 def test_a_proxy_that_refuses_is_told(system):
