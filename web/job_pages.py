@@ -23,7 +23,7 @@ from datastore.outbox.outcome_counts import ACCEPTED
 from models.base import utc_now
 from models.errors import Forbidden
 from models.imports import ImportJob, Problem
-from models.pushes import COMPLETED, FAILED
+from models.pushes import COMPLETED, FAILED, PROCESSING
 from web.page_request import PageRequest, page, redirect
 from web.session import OPERATOR_COOKIE, USER_COOKIE, set_cookie
 
@@ -66,8 +66,10 @@ class JobView:
     missed: str
     succeeded: int
     failed: int
-    # None until the job starts.
+    # None until the job starts; what is said until then, and if there is nothing.
     total: int | None
+    waits_for: str = ""
+    empty: str
     created_at: datetime
     error: str | None = None
     notices: Sequence[str] = ()
@@ -107,6 +109,16 @@ class JobView:
             return "Done"
         verb = "was" if self.failed == 1 else "were"
         return f"Done, but {self.count(self.failed)} {verb} {self.missed}"
+
+    @property
+    def progress(self) -> str:
+        """How far it has come, in words."""
+        if self.total is None:
+            return self.waits_for
+        if not self.total:
+            return self.empty
+        text = f"{self.done:,} of {self.count(self.total)}"
+        return f"{text}, {self.failed:,} of them {self.missed}" if self.failed else text
 
     def count(self, number: int) -> str:
         return f"{number:,} {self.unit}{'' if number == 1 else 's'}"
@@ -211,7 +223,7 @@ def _tables_for_operators(session: Session, status: JobStatus) -> list[Table]:
         Table(
             "Why devices were not reached", ("Outcome", "Reason", "Devices"), reasons
         ),
-        Table(first, ("Device", "Platform", "Owner", "Reason", "Tried again"), devices),
+        Table(first, ("Device", "Platform", "Owner", "Reason", "Next try"), devices),
     ]
 
 
@@ -238,13 +250,13 @@ def _tables_for_members(report: job_reports.Report) -> list[Table]:
         Table(
             "Devices that were not reached", ("Platform", "Why", "Devices"), outcomes
         ),
-        Table("Your own devices", ("Device", "Reason", "Tried again"), own),
+        Table("Your own devices", ("Device", "Reason", "Next try"), own),
     ]
 
 
 def _again(moment: datetime | None) -> str:
     if moment is None:
-        return "no"
+        return "none"
     return f"{moment:%H:%M:%S} UTC" if moment > utc_now() else "now"
 
 
@@ -258,9 +270,13 @@ def _push_view(
     facts = [("Accepted", f"{status.accepted:,}"), ("Failed", f"{status.failed:,}")]
     if status.total is not None:
         facts.insert(0, ("Devices", f"{status.total:,}"))
+    facts += _duration(status.created_at, status.finished_at)
     if status.request_id is not None:
         facts.append(("Request", status.request_id))
     may_retry = is_operator and any(table.rows for table in tables)
+    # A notice about the same platform says more.
+    platform = (status.error or "").partition(":")[0]
+    is_said = any(notice.startswith(f"{platform} ") for notice in notices)
     return JobView(
         path=f"/jobs/{status.id}",
         name=f"Push {status.id}",
@@ -270,14 +286,26 @@ def _push_view(
         succeeded=status.accepted,
         failed=status.failed,
         total=status.total,
+        waits_for=_waits_for(status),
+        empty="There was no device to push to",
         created_at=status.created_at,
-        error=status.error,
-        facts=[*facts, *_duration(status.created_at, status.finished_at)],
+        error=None if is_said else status.error,
+        facts=facts,
         notices=notices,
         tables=[table for table in tables if table.rows],
         links=[("Dashboard", "/dashboard")] if is_operator else [("Start page", "/")],
         retry=f"/jobs/{status.id}/retry" if may_retry else "",
     )
+
+
+def _waits_for(status: JobStatus) -> str:
+    if status.state in OUTCOME_OF_STATE:
+        return "No device was tried"
+    if status.begins_at is not None:
+        return f"Waiting until {status.begins_at:%d %b %Y %H:%M} UTC"
+    if status.state == PROCESSING:
+        return "Waiting for the first answers"
+    return "Waiting for its turn"
 
 
 def _import_view(job: ImportJob, problems: Sequence[Problem]) -> JobView:
@@ -301,6 +329,7 @@ def _import_view(job: ImportJob, problems: Sequence[Problem]) -> JobView:
         succeeded=job.done,
         failed=job.failed,
         total=job.total,
+        empty="The file has no rows",
         created_at=job.created_at,
         error=job.error,
         facts=[*facts, *_duration(job.created_at, job.finished_at)],

@@ -45,7 +45,7 @@ TITLES = {
     401: "Please sign in",
     403: "Not allowed",
     404: "Not found",
-    405: "Not found",
+    405: "Not a page",
     429: "Too many requests",
     503: "Not available now",
 }

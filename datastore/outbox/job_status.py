@@ -12,7 +12,7 @@ from datastore.outbox import outcome_counts
 from datastore.outbox.outcome_counts import Counts
 from models.accounts import Device
 from models.base import utc_now
-from models.pushes import COMPLETED, FAILED, PROCESSING, PushFailure, PushJob
+from models.pushes import COMPLETED, FAILED, PROCESSING, QUEUED, PushFailure, PushJob
 
 # A look at why devices have not accepted reads this many of them at most.
 MOST_FAILURES = 100
@@ -43,6 +43,8 @@ class JobStatus:
     # Devices by platform and outcome; None if an engine of an older version, which
     # does not count them, has had the job.
     outcomes: Counts | None = None
+    # When it begins, if that is later: the time of delivery.
+    begins_at: datetime | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -97,7 +99,13 @@ def find(session: Session, job_id: int) -> JobStatus | None:
         request_id=first.request_id,
         shards=ids,
         outcomes=_counts(shards),
+        begins_at=_begins_at(first),
     )
+
+
+def _begins_at(job: PushJob) -> datetime | None:
+    is_later = job.state == QUEUED and job.due_at and job.due_at > utc_now()
+    return job.due_at if is_later else None
 
 
 def _trouble(session: Session, job_ids: Sequence[int]) -> str | None:

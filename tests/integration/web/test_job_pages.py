@@ -3,14 +3,15 @@
 import io
 import json
 import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
 
 from api.context import ConcurrencyLimit
-from datastore.outbox import failed_devices
+from datastore.outbox import failed_devices, outcome_counts
 from models.accounts import Device
 from models.base import utc_now
 from models.errors import Conflict
@@ -86,6 +87,43 @@ def test_the_page_says_how_it_went(
     assert f"<h1>{heading}</h1>" in html
     # The part that failed is drawn in another colour.
     assert ('class="missed"' in html) == bool(failed)
+
+
+@pytest.mark.parametrize(
+    ("values", "end", "said"),
+    [
+        ({"state": "queued"}, "", "Waiting for its turn"),
+        (
+            {"state": "queued", "due_at": datetime(2130, 1, 31, 12, tzinfo=UTC)},
+            "",
+            "Waiting until 31 Jan 2130 12:00 UTC",
+        ),
+        ({"state": "processing"}, "", "Waiting for the first answers"),
+        ({"state": "failed"}, "/error", "No device was tried"),
+        ({"state": "completed", "total": 0}, "/result", "There was no device"),
+    ],
+)
+def test_a_job_without_devices_says_why(chat_api, visitor, job, values, end, said):
+    change(chat_api, job, **values)
+
+    html = visitor.get(f"{job}{end}").body.decode()
+
+    assert said in html
+    # Nothing is drawn as if it had been reached.
+    assert "0 of" not in html
+    assert not re.search(r"<progress[^>]* value=\"1\"", html)
+
+
+def test_a_platform_that_is_not_set_up_is_told_once(chat_api, visitor, job):
+    counts = outcome_counts.write(Counter({("email", "unconfigured"): 2}))
+    error = "email: this channel is not configured"
+    change(chat_api, job, state="processing", total=2, error=error, outcomes=counts)
+
+    html = visitor.get(job).body.decode()
+
+    assert re.findall('role="alert">(.*?)<', html) == [
+        "email is not set up on this server: 2 devices wait"
+    ]
 
 
 def test_an_ended_job_leads_to_its_result(chat_api, visitor, job):
