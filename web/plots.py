@@ -57,7 +57,7 @@ def lines(title: str, series: Sequence[Series], axis: TimeAxis) -> str:
 
 def round_top(highest: float, *, whole: bool = False) -> float:
     """The end of an axis whose grid lines are round numbers."""
-    least = float(GRID_LINES) if whole else 0.004
+    least = float(GRID_LINES) if whole or not highest else 0.004
     step = max(highest, least) / GRID_LINES
     power = 10.0 ** math.floor(math.log10(step))
     # The tolerance absorbs rounding errors of floats.

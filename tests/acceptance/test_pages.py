@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ PAGES = [
     "/docs",
     "/nowhere",
 ]
+
+# The edges of each panel of the dashboard.
+PANELS = """() => [...document.querySelectorAll(".tiles > div, .plot, .panel")]
+  .map((one) => one.getBoundingClientRect())
+  .map((box) => [box.top, box.left, box.right, box.bottom].map(Math.round))"""
+# How many parts of a page do not fit into its width.
+SCROLLED_SIDEWAYS = """() => [...document.querySelectorAll("html, .wide")]
+  .filter((one) => one.scrollWidth > one.clientWidth).length"""
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +145,9 @@ def test_the_last_message_and_a_phone_are_in_view_on_a_phone(
         page.get_by_role("textbox", name="Message").fill("One\nTwo\nThree\nFour")
         expect(last).to_be_in_viewport(ratio=1)
         assert page.evaluate(COVERED) == []
+        # On a screen, cards that have been pushed out do not lengthen the page.
+        page.set_viewport_size({"width": 1280, "height": 800})
+        assert page.evaluate("document.documentElement.scrollHeight") == 800
         assert tab.complaints == []
 
 
@@ -243,6 +255,42 @@ def test_the_dashboard_shows_the_plots_and_what_failed(browser, running_demo) ->
         ).first.click()
         expect(page.get_by_role("heading", name="Failed")).to_be_visible()
         assert tab.complaints == []
+
+
+@pytest.mark.parametrize("width", [390, 700, 1280, 1600])
+def test_the_dashboard_has_no_holes(browser, running_demo, width) -> None:
+    """Panels fill their rows, whatever failed."""
+    with Tab(browser, viewport={"width": width, "height": 800}) as tab:
+        sign_in(tab.page, running_demo)
+        tab.page.goto(f"{running_demo.url}/dashboard")
+        rows: dict[int, list[Any]] = {}
+        for top, left, right, bottom in tab.page.evaluate(PANELS):
+            rows.setdefault(top, []).append((left, right, bottom))
+
+        assert len(rows) >= 3
+        assert all(len({bottom for *_, bottom in row}) == 1 for row in rows.values())
+        assert len({(min(row)[0], max(row)[1]) for row in rows.values()}) == 1
+
+
+def test_a_long_name_leaves_the_pages_whole(browser, running_demo) -> None:
+    """And the reason and the button beside it in view."""
+    name = "Wolfeschlegelsteinhausenbergerdorff" * 5
+    running_demo.service.patch("/users/2", {"name": name})
+    with running_demo.answering(**REFUSALS):
+        job = running_demo.say("To a long name")
+    paths = ("/dashboard/users/2", f"/jobs/{job['id']}", "/dashboard")
+    phone, screen = ({"width": width, "height": 800} for width in (390, 1280))
+
+    with Tab(browser) as tab:
+        page = tab.page
+        sign_in(page, running_demo)
+        for path, size in product(paths, (phone, screen)):
+            page.set_viewport_size(size)
+            page.goto(running_demo.url + path)
+            expect(page.get_by_text(name).first).to_be_visible()
+            assert page.evaluate(SCROLLED_SIDEWAYS) == 0, (path, size)
+
+    running_demo.service.patch("/users/2", {"name": "Bo"})
 
 
 def test_a_failed_job_is_tried_again(browser, running_demo) -> None:

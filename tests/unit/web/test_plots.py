@@ -25,7 +25,9 @@ def test_an_axis_of_counts_ends_on_a_round_number(highest, top):
     assert plots.round_top(highest, whole=True) == top
 
 
-@pytest.mark.parametrize(("highest", "top"), [(0.3, 0.4), (0.012, 0.02), (7, 8)])
+@pytest.mark.parametrize(
+    ("highest", "top"), [(0, 4), (0.3, 0.4), (0.012, 0.02), (7, 8)]
+)
 def test_an_axis_of_times_does_so_too(highest, top):
     assert plots.round_top(highest) == pytest.approx(top)
 
