@@ -91,7 +91,7 @@ def _read(environ: dict[str, Any], limit: int) -> bytes:
 def _invalid(problem: ValidationError) -> Invalid:
     if problem.error_count() > MAX_COUNTED:
         return Invalid("The body has too many problems to list.", problems=[])
-    found = problem.errors(include_url=False, include_context=False)[:MAX_PROBLEMS]
+    found = problem.errors(include_url=False)[:MAX_PROBLEMS]
     problems = [
         {"field": ".".join(map(str, each["loc"]))[:100], "problem": message_of(each)}
         for each in found

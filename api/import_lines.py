@@ -59,7 +59,7 @@ def _read_line(number: int, line: bytes, parse: Parse) -> Row | Problem:
     try:
         row = parse(line)
     except ValidationError as problem:
-        first = problem.errors(include_url=False, include_context=False)[0]
+        first = problem.errors(include_url=False)[0]
         # The first part of `loc` is the row's type.
         field = ".".join(map(str, first["loc"][1:]))
         return Problem(number, _clean(field, MAX_FIELD), _clean(message_of(first)))

@@ -32,8 +32,43 @@ class Out(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
+KEY_PATTERN = r"^[!-~]{1,100}$"
+# Our words for the errors of pydantic that clients cause; their values are in braces.
+WORDS = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "dict_type": "must be an object",
+    "extra_forbidden": "is unknown",
+    "greater_than_equal": "must be {ge} or more",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "less_than_equal": "must be {le} or less",
+    "list_type": "must be a list",
+    "literal_error": "must be {expected}",
+    "missing": "is missing",
+    "model_attributes_type": "must be an object",
+    "model_type": "must be an object",
+    "string_pattern_mismatch": "must match {pattern}",
+    "string_too_long": "must not be longer than {max_length} characters",
+    "string_type": "must be a string",
+    "too_long": "must not have more than {max_length} entries",
+    "union_tag_invalid": "type must be one of {expected_tags}",
+    "union_tag_not_found": "type is missing",
+}
+A_KEY = "must be 1 to 100 printable ASCII characters without spaces"
+EMPTY = "must not be empty"
+
+
 def message_of(problem: Any) -> str:
-    """The message of a pydantic error, without pydantic's prefix for our own ones."""
+    """What is wrong, by a pydantic error with its context."""
+    kind, values = problem["type"], problem.get("ctx", {})
+    if values.get("pattern") == KEY_PATTERN:
+        return A_KEY
+    if kind in ("string_too_short", "too_short") and values["min_length"] == 1:
+        return EMPTY
+    if kind in WORDS:
+        return WORDS[kind].format(**values)
     return str(problem["msg"]).removeprefix("Value error, ")
 
 
@@ -53,7 +88,7 @@ Text = Annotated[
     str, StringConstraints(min_length=1, max_length=4000), AfterValidator(_writable)
 ]
 # Printable ASCII, which all databases compare byte by byte.
-Key = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,100}$")]
+Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
 
 
 def _moment(value: object) -> datetime:
