@@ -238,7 +238,9 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
 
 def _first_problem(first: Mapping[str, Any]) -> SettingsError:
     """One of pydantic's errors, as ours."""
-    problem = first.get("ctx", {}).get("error", "is missing")
+    # The service key is the only setting that must be there.
+    missing = "is missing: make one with `openssl rand -hex 24`"
+    problem = first.get("ctx", {}).get("error", missing)
     return SettingsError(environment.variable(str(first["loc"][0])), str(problem))
 
 

@@ -50,7 +50,7 @@ def test_secret_can_come_from_a_file(read: Read, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("SERVICE_KEY", "", "is missing"),
+        ("SERVICE_KEY", "", "is missing: make one with"),
         ("SERVICE_KEY", "short", "is too short"),
         ("SERVICE_KEY_OLD", "short", "is too short"),
         ("SERVICE_KEY", "\ufeff" + "k" * 16, "no header can have"),
