@@ -35,6 +35,7 @@ FORM = "application/x-www-form-urlencoded"
 PREFIX = "/pages"
 is_form_address = re.compile(r"/groupchat/send|/query").fullmatch
 is_job_address = re.compile(r"/(jobs|imports)/[0-9]+").fullmatch
+is_page_of_job = re.compile(r"/(jobs|imports)/[0-9]+(/[a-z]+)?").fullmatch
 DEVICE = "/dashboard/devices/<device_id:id>"
 OF_DEVICE = "/dashboard/devices/{device_id}"
 WORKER = "worker.js"
@@ -140,6 +141,7 @@ class PageEndpoint:
 
     def __call__(self, **parts: Any) -> HTTPResponse:
         environ = bottle.request.environ
+        request = None
         try:
             request = self._read(environ)
             with self.app.limit(self.route.method):
@@ -147,7 +149,9 @@ class PageEndpoint:
         except Exception as problem:
             back = self.route.form.format(**parts)
             path = back or environ["PATH_INFO"].removeprefix(PREFIX)
-            return _error_page(errors.from_exception(problem), back=back, path=path)
+            error = errors.from_exception(problem)
+            to = path if _login_helps(error.status, path, request) else ""
+            return _error_page(error, back=back, to=to)
 
     def _read(self, environ: dict[str, Any]) -> PageRequest:
         """Read outside the limit: a client that sends slowly blocks no others."""
@@ -225,14 +229,24 @@ def _refuse_malformed_paths() -> None:
         environ["PATH_INFO"] = "/\N{REPLACEMENT CHARACTER}"
 
 
-def _error_page(error: ErrorResponse, *, back: str, path: str) -> HTTPResponse:
-    """The error that the API would return, as HTML, with a link to the form."""
-    content = _render_error(error, back=back, path=path)
+def _login_helps(status: int, path: str, request: PageRequest | None) -> bool:
+    """An operator sees each job, a member only those of their conversations."""
+    if status in (403, 404) and is_page_of_job(path):
+        return request is not None and not request.is_operator
+    return status == 401
+
+
+def _error_page(error: ErrorResponse, *, back: str, to: str) -> HTTPResponse:
+    """The error that the API would return, as HTML, with a link to the form.
+
+    With `to`, another leads to the login, and from there to this address.
+    """
+    content = _render_error(error, back=back, to=to)
     headers = {**PAGE_HEADERS, **error.headers}
     return HTTPResponse(content, status=error.status, **headers)
 
 
-def _render_error(error: ErrorResponse, *, back: str = "", path: str = "") -> bytes:
+def _render_error(error: ErrorResponse, *, back: str = "", to: str = "") -> bytes:
     needs_login = error.status == 401
     default = "Something went wrong" if error.status >= 500 else "That did not work"
     return assets.render(
@@ -241,5 +255,5 @@ def _render_error(error: ErrorResponse, *, back: str = "", path: str = "") -> by
         title=TITLES.get(error.status, default),
         message="Sign in to see this page." if needs_login else error.message,
         back=back,
-        sign_in=f"{login_page.PATH}?{urlencode({'to': path})}" if needs_login else "",
+        sign_in=f"{login_page.PATH}?{urlencode({'to': to})}" if to else "",
     )

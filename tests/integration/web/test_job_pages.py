@@ -330,6 +330,22 @@ def test_a_job_is_shown_to_members_only(chat_api, job, eve):
     assert nobody.get(job).status == 401
 
 
+def test_who_may_not_see_a_job_may_sign_in_as_an_operator(chat_api, job, eve):
+    """Eve has a cookie of her own, and perhaps the service key, too."""
+    browser = BrowserClient(chat_api.app)
+    browser.cookies["bottlepost_user"] = eve.client.token
+
+    refused = browser.get(job).body.decode()
+    login = re.search(r'href="(/dashboard/login[^"]+)"', refused)[1]
+    browser.get(login)
+    browser.post("/dashboard/login", service_key=SERVICE_KEY, to=job)
+    seen, unknown = browser.get(job), browser.get("/jobs/999").body.decode()
+
+    assert login.endswith("?to=%2Fjobs%2F1")
+    assert seen.status == 200
+    assert "Sign in" not in unknown
+
+
 def test_the_cookie_ends_with_its_token(chat_api, visitor, ann, job):
     ann.client.post("/logout", {})
 
