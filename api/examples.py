@@ -20,6 +20,7 @@ VALUES: dict[str, Any] = {
     "last_seq": 1,
     "read_seq": 1,
     "sender": 1,
+    "sender_name": "Ann",
     "text": "Noon?",
     "message": "Noon?",
     "client_id": "phone-1-42",
@@ -37,6 +38,10 @@ VALUES: dict[str, Any] = {
     "route": "apns production org.example.chat",
     "public_key": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcx",
     "until": TIME,
+    "created_at": TIME,
+    "started_at": TIME,
+    "finished_at": TIME,
+    "request_id": "028a6088ed020f90",
 }
 # What a schema has in place of these, or does not have to have but shows.
 OF_SCHEMA: dict[str, dict[str, Any]] = {
@@ -61,6 +66,26 @@ OF_SCHEMA: dict[str, dict[str, Any]] = {
         "apns": {"aps": {"sound": "ring.caf"}},
     },
     "KindOut": {"name": "call", "members": True},
+    "Deletion": {"tokens": 1, "devices": 2, "memberships": 3, "messages": 41},
+    "Job": {
+        "accepted": 1,
+        "failed": 1,
+        "outcomes": [
+            {"platform": "apns", "outcome": "unregistered", "devices": 1},
+            {"platform": "fcm", "outcome": "accepted", "devices": 1},
+        ],
+        "failures": [
+            {
+                "device": 3,
+                "user": 2,
+                "platform": "apns",
+                "outcome": "gone",
+                "reason": "Unregistered",
+                "attempts": 1,
+                "next_attempt_at": None,
+            }
+        ],
+    },
     "Import": {"total": 5, "done": 4, "changed": 4, "failed": 1},
     "ProblemOut": {
         "line": 5,

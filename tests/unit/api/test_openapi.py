@@ -53,6 +53,36 @@ def test_a_body_has_an_example_that_fits(name):
     assert body["example"] not in ("", None)
 
 
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """All objects in an example."""
+    if isinstance(value, dict):
+        yield value
+    for each in value.values() if isinstance(value, dict) else value:
+        if isinstance(each, dict | list):
+            yield from objects(each)
+
+
+def test_an_example_does_not_contradict_itself():
+    shown = [
+        each
+        for body in BODIES.values()
+        if isinstance(body["example"], dict)
+        for each in objects(body["example"])
+    ]
+
+    jobs = [each for each in shown if "outcomes" in each]
+    messages = [each for each in shown if "sender_name" in each]
+    ended = [each for each in shown if each.get("state") == "completed"]
+    assert all((jobs, messages, ended))
+    for job in jobs:
+        tried = job["accepted"] + job["failed"]
+        assert sum(each["devices"] for each in job["outcomes"]) == tried
+        assert job["total"] == tried + job["pending"]
+        assert len(job["failures"]) == job["failed"]
+    assert all(each["sender_name"] for each in messages)
+    assert all(each["finished_at"] for each in ended)
+
+
 @pytest.mark.parametrize(
     "route",
     [route for route in api.DESCRIBED if route.method in ("POST", "PUT", "PATCH")],
