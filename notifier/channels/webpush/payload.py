@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from models.pushes import MESSAGE, READ, Notification, Shown, Target
@@ -27,6 +28,8 @@ EDGE = ".notify.windows.com"
 NO_CACHE = literal("x-wns-cache-policy", "no-cache")
 # Options of a notification that one without a sound cannot have, or does not need.
 LOUD = ("vibrate", "renotify", "actions", "body")
+# What stays of the options when there is room for no more.
+NEEDED = ("title", "body", "tag", "navigate", "silent")
 
 
 class WebpushPayload(NamedTuple):
@@ -65,7 +68,7 @@ def render(notification: Notification) -> WebpushPayload:
     shown, options = _shown(notification)
     fields = _fields(notification, shown, seconds, is_shown=is_shown)
 
-    def with_text(reference: Reference, text: str) -> bytes:
+    def with_text(options: Options, reference: Reference, text: str) -> bytes:
         if not is_shown:
             return json_bytes(_quiet(notification, reference, badge))
         texts = _texts(notification, shown, options, text)
@@ -78,15 +81,21 @@ def render(notification: Notification) -> WebpushPayload:
         return json_bytes(document)
 
     def within(limit: int, shorter: WebpushPayload | None) -> WebpushPayload:
-        document = fit_about(with_text, references, text, limit + room)
+        try:
+            whole = partial(with_text, options)
+            document = fit_about(whole, references, text, limit + room)
+        except ValueError:
+            needed = {k: v for k, v in options.items() if k in NEEDED}
+            bare = partial(with_text, needed)
+            document = fit_about(bare, references, text, limit + room)
         return WebpushPayload(badge.pieces(document), fields, seconds, shorter)
 
     references = push_ids.references(notification)
-    badges = with_text(references[-1], "").count(badge.mark.encode())
+    badges = with_text(options, references[-1], "").count(badge.mark.encode())
     room = badges * limit_with_badge(0, badge)
     text = clean(shown.body) if is_shown else ""
     shorter = None
-    if len(with_text(references[0], text)) > SHORTER:
+    if len(with_text(options, references[0], text)) > SHORTER:
         with suppress(ValueError):
             shorter = within(SHORTER, None)
     return within(MAX_PLAINTEXT, shorter)

@@ -207,6 +207,24 @@ def test_a_long_text_is_cut_where_a_character_ends(
 
 
 @pytest.mark.parametrize("is_declarative", [False, True])
+def test_options_are_left_out_before_a_push_is_lost(*, is_declarative: bool) -> None:
+    options = {"data": {"own": "x" * 1900}, "dir": "rtl"}
+    block = {"declarative": is_declarative, "navigate": LINK, "options": options}
+    shown = Shown(title="Ada", subtitle="", body="Ship ahoy", block=block)
+    data = {"of the message": "x" * 900}
+
+    rendered = webpush_payload.render(make_notification(shown=shown, data=data))
+
+    assert rendered.shorter is not None
+    for each, has_options in ((rendered, True), (rendered.shorter, False)):
+        payload = json.loads(each.text(3))
+        found = payload["notification"] if is_declarative else payload["options"]
+        assert (found["navigate"], "dir" in found) == (LINK, has_options)
+        assert (found if is_declarative else payload)["body"] == "Ship ahoy"
+    assert len(rendered.shorter.text(3)) <= webpush_payload.SHORTER
+
+
+@pytest.mark.parametrize("is_declarative", [False, True])
 def test_a_withdrawal_says_so_in_the_language_of_the_device(
     *, is_declarative: bool
 ) -> None:
