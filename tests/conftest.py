@@ -26,13 +26,17 @@ def _a_clean_environment() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _a_clean_log() -> Iterator[None]:
-    """A command that runs in this process sets up the log of the whole process."""
+def _a_clean_process() -> Iterator[None]:
+    """A command that runs in this process changes its environment and its log."""
+    environment = dict(os.environ)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    if os.environ != environment:
+        os.environ.clear()
+        os.environ.update(environment)
 
 
 def pytest_sessionfinish() -> None:
