@@ -89,7 +89,7 @@ def of_job(
         outcomes=_in_words(counts, job.has_ended),
         failures=failures,
         next_failures=as_text(failures[-1].place) if has_more else None,
-        notices=_notices(session, counts, job.has_ended),
+        notices=_notices(session, counts, job),
     )
 
 
@@ -109,7 +109,7 @@ def _in_words(counts: Counts, has_ended: bool) -> list[Count]:
 
 
 def _notices(
-    session: Session, counts: Mapping[tuple[str, str], int], has_ended: bool
+    session: Session, counts: Mapping[tuple[str, str], int], job: JobStatus
 ) -> list[str]:
     """Which platforms are not set up here, and what that means for their devices."""
     missing = {
@@ -121,14 +121,23 @@ def _notices(
         return []
     live = live_platforms.find(session, utc_now())
     return [
-        _notice(platform, devices, is_live=platform in live, has_ended=has_ended)
+        _notice(
+            platform,
+            devices,
+            is_live=platform in live,
+            # BOTTLEPOST_MISSING_PLATFORM says whether they wait.
+            is_over=job.has_ended
+            or not failed_devices.wait(
+                session, job.shards, platform=platform, outcome=UNCONFIGURED
+            ),
+        )
         for platform, devices in missing.items()
     ]
 
 
-def _notice(platform: str, devices: int, *, is_live: bool, has_ended: bool) -> str:
+def _notice(platform: str, devices: int, *, is_live: bool, is_over: bool) -> str:
     number = "1 device" if devices == 1 else f"{devices:,} devices"
-    if has_ended:
+    if is_over:
         verb = "was" if devices == 1 else "were"
         return f"{platform} is not set up on this server: {number} {verb} not reached"
     verb = "waits" if devices == 1 else "wait"

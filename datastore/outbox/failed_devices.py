@@ -102,6 +102,26 @@ def of_jobs(
     return [FailedDevice(*row) for row in session.execute(query)]
 
 
+def wait(
+    session: Session, job_ids: Sequence[int], *, platform: str, outcome: str
+) -> bool:
+    """Whether devices of the platform with this outcome wait for another try.
+
+    One of them tells it, because they are all treated alike.
+    """
+    example = session.execute(
+        select(PushFailure.next_attempt_at)
+        .join(Device, Device.id == PushFailure.device_id)
+        .where(
+            PushFailure.job_id.in_(job_ids),
+            PushFailure.outcome == outcome,
+            Device.platform == platform,
+        )
+        .limit(1)
+    ).first()
+    return example is not None and example.next_attempt_at is not None
+
+
 def try_again(store: Datastore, job_id: int, now: datetime) -> Retry:
     """Make all devices due that have not accepted.
 

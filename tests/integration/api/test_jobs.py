@@ -91,13 +91,13 @@ def test_job_that_tells_of_a_reader_is_theirs_only(chat_api, ann, bob, chat):
 DETAILS = "state", "accepted", "failed", "outcomes", "failures", "notices"
 
 
-def push(chat_api: ChatApi, **outcomes: Outcome) -> None:
+def push(chat_api: ChatApi, *, fails: bool = False, **outcomes: Outcome) -> None:
     """Push all jobs; each platform answers like this, the others are not set up."""
 
     def answer(target: Target) -> Outcome:
         return outcomes[target.platform]
 
-    missing = NotSetUp("fcm", RecordedTroubles(), fails=False)
+    missing = NotSetUp("fcm", RecordedTroubles(), fails=fails)
     channels = {"fcm": missing, **{name: FakeChannel(answer) for name in outcomes}}
 
     async def drain() -> None:
@@ -193,6 +193,21 @@ def test_what_waits_is_given_up_in_the_end(chat_api, ann, bob, chat):
     ended = details(ann.client, url)
     assert (ended["state"], ended["failed"]) == ("completed", 1)
     assert ended["outcomes"] == [count("apns", "given_up", 1)]
+
+
+def test_devices_that_failed_at_once_do_not_wait(chat_api, ann, bob, eve):
+    chat = chat_api.chat(ann, bob, eve)
+    register(bob, "fcm", "f" * 40)
+    register(eve, "apns", "ab" * 32)
+    url = chat_api.say(ann, chat, "Noon?").json["job"]["url"]
+
+    push(chat_api, fails=True, apns=Outcome(Kind.LATER, "busy", 60.0))
+
+    job = details(ann.client, url)
+    assert (job["state"], job["failed"]) == ("processing", 1)
+    assert job["notices"] == [
+        "fcm is not set up on this server: 1 device was not reached"
+    ]
 
 
 @pytest.fixture
