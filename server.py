@@ -8,6 +8,7 @@ import gc
 import hmac
 import logging
 import socket
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
@@ -334,4 +335,4 @@ def _exit(status: int, message: str) -> NoReturn:
 
 if __name__ == "__main__":
     # Imported by name, because commands stand above the server.
-    import_module("bottlepost.cli").main(["serve"])
+    import_module("bottlepost.cli").main(["serve", *sys.argv[1:]])

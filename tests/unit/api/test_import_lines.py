@@ -112,7 +112,11 @@ def test_rows_of_the_documentation_are_read():
         (b'{"type": "user", "external_id": "a b", "name": "x"}', "external_id", ""),
         (b'{"type": "user", "external_id": "a", "name": " "}', "name", "blank"),
         (b'{"type": "user", "external_id": "a", "name": "\\u0000"}', "name", "NUL"),
-        (b'{"type": "user", "external_id": "a", "name": "x", "at": 1}', "at", "unknown"),
+        (
+            b'{"type": "user", "external_id": "a", "name": "x", "at": 1}',
+            "at",
+            "unknown",
+        ),
         (b'{"type": "user", "external_id": 7, "name": "x"}', "external_id", "string"),
         (
             b'{"type": "device", "user": "u", "platform": "pigeon", "token": "x"}',

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from bottlepost.cli import Commands, bottlepost, main
+from tests.support.paths import ROOT
 
 
 def _names() -> list[str]:
@@ -95,3 +96,11 @@ def test_output_that_nothing_takes_is_one_line() -> None:
         1,
         "bottlepost: No space left on device\n",
     )
+
+
+def test_the_old_form_of_serve_takes_its_options() -> None:
+    command = [sys.executable, str(ROOT / "server.py"), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: bottlepost serve")
