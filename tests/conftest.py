@@ -8,12 +8,15 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import settings
 
+from bottlepost import logs
+from bottlepost.logs.file import LogFile
 from tests.support import databases
 
 # How long an example takes says more about the machine than about us.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+LOGGERS = [logging.getLogger(name) for name in (None, logs.AUDIT, *logs.OURS)]
 # Their tests may be spread over workers by their parameter.
 BY_PARAMETER = {"tests/contracts/test_dispatchers.py"}
 
@@ -27,13 +30,16 @@ def _a_clean_environment() -> None:
 
 @pytest.fixture(autouse=True)
 def _a_clean_process() -> Iterator[None]:
-    """A command that runs in this process changes its environment and its log."""
+    """What runs a command or builds the app here changes this process for all tests."""
     environment = dict(os.environ)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    found = [(each, each.level, each.propagate) for each in LOGGERS]
     yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    for logger, level, propagate in found:
+        logger.setLevel(level)
+        logger.propagate = propagate
+        for handler in logger.handlers[:]:
+            if isinstance(handler, logs.Stderr | LogFile):
+                logger.removeHandler(handler)
     if os.environ != environment:
         os.environ.clear()
         os.environ.update(environment)

@@ -114,7 +114,15 @@ def test_a_job_without_devices_says_why(chat_api, visitor, job, values, end, sai
     assert not re.search(r"<progress[^>]* value=\"1\"", html)
 
 
-def test_a_platform_that_is_not_set_up_is_told_once(chat_api, visitor, job):
+def test_a_platform_that_is_not_set_up_is_told_once(chat_api, bob, visitor, job):
+    address = {"platform": "email", "token": "bob@example.org"}
+    device = chat_api.service.post(f"/users/{bob.id}/devices", address).json["id"]
+    with chat_api.store.write() as session:
+        waits = {"outcome": "unconfigured", "reason": "", "attempts": 1}
+        later = utc_now() + timedelta(minutes=1)
+        session.add(
+            PushFailure(job_id=1, device_id=device, next_attempt_at=later, **waits)
+        )
     counts = outcome_counts.write(Counter({("email", "unconfigured"): 2}))
     error = "email: this channel is not configured"
     change(chat_api, job, state="processing", total=2, error=error, outcomes=counts)

@@ -37,7 +37,7 @@ def settings(tmp_path: Path) -> Settings:
             # Replaced by the address of the test's own server.
             "BOTTLEPOST_SMTP_URL": "smtp://localhost:1",
             "BOTTLEPOST_SMTP_DIGEST_S": "1",
-            "BOTTLEPOST_LEASE_S": "1",
+            "BOTTLEPOST_LEASE_S": "3",
         }
     )
 
