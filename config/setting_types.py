@@ -281,6 +281,9 @@ def _origin(text: str) -> str:
 
 def _file(text: str) -> Path:
     path = Path(text)
+    if path.exists() and not path.is_file():
+        # A pipe gives its content once at best, and some devices have no end.
+        raise ValueError(f"is no file: {path}")
     try:
         with path.open("rb") as file:
             file.read(1)

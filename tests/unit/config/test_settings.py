@@ -1,5 +1,6 @@
 """Settings from the environment; a refusal names the variable."""
 
+import os
 import pickle
 import traceback
 from collections.abc import Callable
@@ -71,6 +72,8 @@ def test_secret_can_come_from_a_file(read: Read, tmp_path: Path) -> None:
         ("FCM_URL", "https://[", "must look like https://"),
         ("REDIS_URL", "redis://[", "must begin with redis://"),
         ("CA_FILE", "/nowhere/ca.pem", "cannot be read"),
+        ("CA_FILE", "/", "is no file"),
+        ("APNS_KEY_FILE", "/dev/zero", "is no file"),
         ("PUSH_PROXY", "https://proxy:3128", "must look like http://"),
         ("PUSH_PROXY", "http://me:secret@", "must look like http://"),
         ("PUSH_PROXY", "http://proxy:port", "must look like http://"),
@@ -89,6 +92,13 @@ def test_wrong_value_names_its_variable(
 
     assert caught.value.variable == f"BOTTLEPOST_{name}"
     assert problem in str(caught.value)
+
+
+def test_a_pipe_is_no_file_of_a_key(read: Read, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(SettingsError, match="is no file"):
+        read(VAPID_KEY_FILE=str(tmp_path / "pipe"))
 
 
 def test_proxies_are_addresses_and_networks(read: Read) -> None:
