@@ -88,6 +88,13 @@ def texts(settings: Settings) -> list[str]:
     return [text for text, *_ in pushes(settings.run_dir)]
 
 
+def check_pushed(settings: Settings) -> None:
+    """Both messages are pushed; the second one again if the database hung after it."""
+    first, *others = texts(settings)
+    assert (first, set(others)) == ("first", {"second"})
+    assert len(others) <= 2
+
+
 def are_completed(store: Datastore, *job_ids: int) -> bool:
     with store.read() as session:
         return all(
@@ -119,7 +126,7 @@ def test_a_push_process_leaves_its_slot_to_another_one(
             until(lambda: are_completed(store, job_id))
     until(lambda: are_completed(store, job_id))
 
-    assert texts(settings) == ["first", "second"]
+    check_pushed(settings)
 
 
 def test_a_push_process_ends_at_sigterm_although_a_query_hangs(
@@ -135,7 +142,7 @@ def test_a_push_process_ends_at_sigterm_although_a_query_hangs(
         until(lambda: push_processes.is_gone(stuck))
     until(lambda: are_completed(store, job_id))
 
-    assert texts(settings) == ["first", "second"]
+    check_pushed(settings)
 
 
 def threads_of_queries() -> set[threading.Thread]:
@@ -161,10 +168,11 @@ def test_elsewhere_another_engine_begins_and_the_first_writes_nothing(
     until(lambda: are_completed(store, job_id))
     until(lambda: not any(each.is_alive() for each in stuck))
 
-    assert texts(settings) == ["first", "second"]
+    check_pushed(settings)
     with store.read() as session:
-        # The claim of the first engine, if it came to that, was refused.
-        assert session.get_one(PushJob, job_id).attempts == 1
+        # An engine that had no claim when the database hung has pushed nothing.
+        claims = session.get_one(PushJob, job_id).attempts
+    assert texts(settings).count("second") == claims
 
 
 def test_a_lock_of_a_hanging_transaction_does_not_stop_the_next_engine(
