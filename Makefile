@@ -9,7 +9,7 @@ ARGS   ?=
 
 # Most tests wait for other processes, so more of them run at once than there are cores.
 # The files keep their order, because the slowest come first.
-PARALLEL ?= -n 5 --dist loadfile --no-loadscope-reorder
+PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
 
 BIN  := $(VENV)/bin
 DEPS := setup.cfg pyproject.toml .ci/venv
