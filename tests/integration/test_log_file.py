@@ -65,4 +65,4 @@ def test_the_log_is_rotated_by_one_of_several_writers(tmp_path: Path) -> None:
         said = [line for line in path.read_text().splitlines() if " says " in line]
         assert said
         assert all(line.endswith("to all who care to read the log") for line in said)
-    assert (tmp_path / "push.log.1").stat().st_size > 50_000
+    assert (tmp_path / "push.log.1").stat().st_size >= 50_000
