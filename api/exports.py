@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
 from functools import partial
 
 from api.context import LineStream, RequestContext, Result
 from datastore import accounts, exports, outages
 from datastore.exports import Key, Page, Part
-from models.base import utc_now
+from models.base import utc_now, utc_text
 from models.errors import NotFound
 
 
@@ -49,9 +48,5 @@ def _read(context: RequestContext, user_id: int, part: Part, key: Key) -> Page:
 
 
 def _line(record: exports.Record) -> bytes:
-    text = json.dumps(record, ensure_ascii=False, default=_as_text)
+    text = json.dumps(record, ensure_ascii=False, default=utc_text)
     return text.encode() + b"\n"
-
-
-def _as_text(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

@@ -26,6 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bottlepost.logs.lines import ESCAPED
+from models.base import utc_text
 
 C = TypeVar("C", bound=Callable[..., Any])
 # Of a table that is no terminal's: wide enough that no cell is broken.
@@ -98,7 +99,7 @@ def _json(value: Any) -> str:
 def _as_json(value: Any) -> str:
     """Times as the API writes them."""
     if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
+        return utc_text(value)
     return str(value)
 
 

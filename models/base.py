@@ -16,6 +16,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def utc_text(moment: datetime) -> str:
+    """A time in UTC as the API writes it."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
 def parse_utc(text: str) -> datetime:
     """The time that a database with or without zones put into JSON."""
     # Whoever of them names a zone names it by its offset, which is UTC's.
