@@ -55,7 +55,7 @@ class Report:
     notices: Sequence[str]
 
 
-def as_text(place: Place) -> str:
+def _as_text(place: Place) -> str:
     return f"{place.job}-{place.device}"
 
 
@@ -68,7 +68,12 @@ def place_of(text: str | None) -> Place | None:
 
 
 def of_job(
-    session: Session, job: JobStatus, owner: int | None, *, after: Place | None = None
+    session: Session,
+    job: JobStatus,
+    owner: int | None,
+    *,
+    after: Place | None = None,
+    limit: int = MOST_FAILURES,
 ) -> Report:
     """The report for a member, or for the service without an owner.
 
@@ -81,14 +86,14 @@ def of_job(
     failures: Sequence[FailedDevice] = []
     if has_failures:
         failures = failed_devices.of_jobs(
-            session, job.shards, user_id=owner, after=after, limit=MOST_FAILURES + 1
+            session, job.shards, user_id=owner, after=after, limit=limit + 1
         )
-    has_more = len(failures) > MOST_FAILURES
-    failures = failures[:MOST_FAILURES]
+    has_more = len(failures) > limit
+    failures = failures[:limit]
     return Report(
         outcomes=_in_words(counts, job.has_ended),
         failures=failures,
-        next_failures=as_text(failures[-1].place) if has_more else None,
+        next_failures=_as_text(failures[-1].place) if has_more else None,
         notices=_notices(session, counts, job),
     )
 

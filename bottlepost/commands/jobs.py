@@ -76,11 +76,8 @@ def show(*, job_id: int, after: str | None, limit: int, is_json: bool) -> None:
         job = job_status.find(session, job_id)
         if job is None:
             raise NotFound("There is no such job.")
-        found = failed_devices.of_jobs(
-            session, job.shards, after=place, limit=limit + 1
-        )
-        report = job_reports.of_job(session, job, None)
-    rows = [_device(each) for each in found[:limit]]
+        report = job_reports.of_job(session, job, None, after=place, limit=limit)
+    rows = [_device(each) for each in report.failures]
     record = {name: value for name, value in vars(job).items() if name != "shards"}
     record |= {"pending": job.pending, "notices": report.notices}
     output = Output(is_json=is_json)
@@ -89,9 +86,8 @@ def show(*, job_id: int, after: str | None, limit: int, is_json: bool) -> None:
         output.record({**record, "outcomes": outcomes, "devices": rows})
     else:
         _print(output, record, report, rows)
-    if len(found) > limit:
-        last = job_reports.as_text(found[limit - 1].place)
-        click.echo(f"… more follow: --after {last}", err=True)
+    if report.next_failures is not None:
+        click.echo(f"… more follow: --after {report.next_failures}", err=True)
 
 
 def _print(
