@@ -42,8 +42,8 @@ SUSPECT_AFTER = 3
 # The pauses of a suspect device while others are accepted: 1, 2, 4 … 60 minutes.
 FIRST_PAUSE_S = 60.0
 LONGEST_PAUSE_S = 3600.0
-# While nobody is accepted, the fault may be the provider's, and may soon be over: after
-# an error or a silence 5, 10, 20, 40, 60, 60 … seconds.
+# The pauses while no device is accepted: 5, 10, 20, 40, 60, 60 … seconds. The provider
+# may be at fault, and may soon be back.
 FIRST_PAUSE_ALONE_S = 5.0
 LONGEST_PAUSE_ALONE_S = 60.0
 # While a push was accepted within this time, a single refusal is no alarm.

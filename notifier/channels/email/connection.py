@@ -44,7 +44,7 @@ class Access:
     own_name: str | None = None
 
     def client(self, timeout_s: float) -> SMTP:
-        """A client that is not connected yet; each command may take so long."""
+        """A client that is not connected yet; each command may take `timeout_s`."""
         server = self.server
         return SMTP(
             hostname=server.host,
